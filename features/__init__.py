@@ -1,0 +1,1 @@
+"""What an account did, as known at a cutoff."""

@@ -1,0 +1,67 @@
+"""Every error Bellwether raises on purpose, each with the exit code of its kind."""
+
+from collections.abc import Iterable
+
+__all__ = [
+    "BellwetherError",
+    "DependencyError",
+    "GateRefusedError",
+    "InputError",
+    "LockHeldError",
+    "SettingsError",
+    "WorkFailedError",
+    "listed",
+]
+
+
+class BellwetherError(Exception):
+    """Base of all errors with a message for people: what is wrong, which item, what to do next."""
+
+    exit_code = 1
+
+
+class WorkFailedError(BellwetherError):
+    """The input was acceptable and the work could not be done."""
+
+    exit_code = 1
+
+
+class InputError(BellwetherError):
+    """Data, arguments or a request that cannot be used."""
+
+    exit_code = 2
+
+
+class SettingsError(InputError):
+    """A setting, flag or mapping that cannot be used."""
+
+
+class DependencyError(BellwetherError):
+    """A store, registry or model that should be there is away."""
+
+    exit_code = 3
+
+
+class GateRefusedError(BellwetherError):
+    """A model was not good enough, or not proven enough, to be promoted."""
+
+    exit_code = 4
+
+
+class LockHeldError(BellwetherError):
+    """Another process is writing to the same store."""
+
+    exit_code = 5
+
+
+def listed(items: Iterable[object], *, limit: int = 5) -> str:
+    """Name at most ``limit`` items in a sentence.
+
+    >>> listed(["a", "b"])
+    'a, b'
+    >>> listed(range(17))
+    '0, 1, 2, 3, 4 and 12 more'
+    """
+    names = [str(item) for item in items]
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

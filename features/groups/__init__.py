@@ -1,0 +1,1 @@
+"""One module per feature group: pure Ibis, rollups and cutoffs in, one row per account and cutoff out."""

@@ -1,0 +1,190 @@
+"""A folder of Parquet files that is whole at every moment: readers see only what the manifest lists.
+
+A writer stages new files beside the old ones and replaces ``_manifest.json`` by rename as its last
+step. A killed writer leaves the old state; the next writer sweeps what it left behind.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from features.exceptions import InputError, LockHeldError, WorkFailedError
+
+__all__ = ["Manifest", "ManifestStore", "StoreWriter", "digest", "exclusive_lock"]
+
+_MANIFEST = "_manifest.json"
+_LOCK = ".lock"
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a JSON value: the fingerprint of what something was made from."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@contextmanager
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Hold the advisory lock of a store; the system frees it when the process ends, however it ends.
+
+    Raises
+    ------
+    LockHeldError
+        When another process holds it: two writers would each lose the other's work.
+    InputError
+        When the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written: {error.strerror}. Choose another folder with --home or mend its permissions."
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockHeldError(
+                f"Another process is writing to {folder}. Wait for it to end, then run the same command again."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a store holds.
+
+    Attributes
+    ----------
+    partitions
+        Partition (a relative folder such as ``day=2026-06-29``) to file name to fingerprint.
+    made_from
+        Partition to the fingerprint of what it was made from.
+    notes
+        Anything else a reader of this store needs, as JSON.
+    """
+
+    partitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    made_from: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def fingerprint(self, partition: str) -> str | None:
+        """Fingerprint of a partition's files, or None where there is no such partition."""
+        files = self.partitions.get(partition)
+        return None if files is None else digest(files)
+
+
+class StoreWriter:
+    """Stages files and publishes them all at once; made by :meth:`ManifestStore.writer`."""
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self._root = root
+        self.partitions = {name: dict(files) for name, files in manifest.partitions.items()}
+        self.made_from = dict(manifest.made_from)
+        self.notes = dict(manifest.notes)
+        self.scratch = root / f".scratch-{uuid.uuid4().hex}"
+        self.scratch.mkdir(parents=True)
+
+    def replace(self, partition: str, staged: Mapping[str, Path], *, made_from: str | None = None) -> None:
+        """Make ``staged`` (logical name to a file in :attr:`scratch`) the whole content of a partition.
+
+        Files are named by their content, so equal content keeps its file and its fingerprint.
+        """
+        folder = self._root / partition
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {}
+        for name, path in staged.items():
+            content = _sha256(path)
+            final = f"{name}-{content[:16]}.parquet"
+            path.replace(folder / final)
+            files[final] = content
+        self.partitions[partition] = files
+        if made_from is not None:
+            self.made_from[partition] = made_from
+
+    def remove(self, partition: str) -> None:
+        """Leave a partition out of the next manifest."""
+        self.partitions.pop(partition, None)
+        self.made_from.pop(partition, None)
+
+
+class ManifestStore:
+    """Partitioned Parquet files under one folder, read by manifest, written by one writer at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def manifest(self) -> Manifest:
+        """The current state; empty where nothing was ever written.
+
+        Raises
+        ------
+        WorkFailedError
+            When the manifest is there and cannot be read.
+        """
+        path = self.root / _MANIFEST
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return Manifest(content["partitions"], content["made_from"], content["notes"])
+        except FileNotFoundError:
+            return Manifest()
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise WorkFailedError(
+                f"{path} cannot be read: {error}. Restore it from a backup, or remove {self.root} and load again."
+            ) from error
+
+    def files(self, partition: str, name: str | None = None, *, manifest: Manifest | None = None) -> list[Path]:
+        """Absolute paths of a partition's files, of one logical name if given."""
+        listed = (manifest or self.manifest()).partitions.get(partition, {})
+        return [
+            self.root / partition / file for file in sorted(listed) if name is None or file.rsplit("-", 1)[0] == name
+        ]
+
+    @contextmanager
+    def writer(self) -> Iterator[StoreWriter]:
+        """Change the store: on leaving the block the new manifest replaces the old one.
+
+        An exception inside the block leaves the store as it was.
+
+        Raises
+        ------
+        LockHeldError
+            When another process is writing.
+        """
+        with exclusive_lock(self.root):
+            self._sweep(self.manifest())
+            writer = StoreWriter(self.root, self.manifest())
+            try:
+                yield writer
+                content = {"partitions": writer.partitions, "made_from": writer.made_from, "notes": writer.notes}
+                draft = writer.scratch / _MANIFEST
+                with draft.open("w", encoding="utf-8") as file:
+                    json.dump(content, file, sort_keys=True, indent=1)
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.replace(self.root / _MANIFEST)
+            finally:
+                shutil.rmtree(writer.scratch, ignore_errors=True)
+
+    def _sweep(self, manifest: Manifest) -> None:
+        """Remove what no manifest lists: the leavings of a killed writer, and files replaced before."""
+        keep = {self.root / partition / file for partition, files in manifest.partitions.items() for file in files}
+        for scratch in self.root.glob(".scratch-*"):
+            shutil.rmtree(scratch, ignore_errors=True)
+        for path in self.root.rglob("*.parquet"):
+            if path not in keep:
+                path.unlink()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,137 @@
+"""All settings: one frozen object from ``bellwether.toml``, the environment and flags, in that order."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from features.exceptions import SettingsError
+
+__all__ = ["ColumnMapping", "Settings", "SourceSettings", "load_settings"]
+
+
+class ColumnMapping(BaseModel):
+    """How one canonical column is made; give exactly one of ``from``, ``constant``, ``expression``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    source: str | None = Field(None, alias="from", description="column of the file to rename")
+    constant: str | int | float | bool | None = Field(None, description="the same value in every row")
+    expression: str | None = Field(None, description="SQL expression over the file's columns")
+    unit: str | None = Field(None, description="unit of the file's number or epoch: s, ms, us, ns")
+    time_zone: str | None = Field(None, description="zone of times written without an offset, e.g. Europe/Berlin")
+
+
+class SourceSettings(BaseModel):
+    """How one raw table is read from the files people have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: dict[str, ColumnMapping] = Field(default_factory=dict)
+    path_patterns: tuple[str, ...] = Field(
+        (), description="extra route templates, most specific first, e.g. /v1/files/{name}"
+    )
+
+
+def _setting(default: Any, unit: str, text: str, **limits: Any) -> Any:
+    return Field(default, description=text, json_schema_extra={"unit": unit}, **limits)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with default, unit and meaning; ``bellwether settings`` prints it.
+
+    Raises
+    ------
+    SettingsError
+        By :func:`load_settings`, naming each value that cannot be used.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="BELLWETHER_", env_nested_delimiter="__")
+
+    home: Path = _setting(Path("var"), "folder", "where every store lives")
+    grace_hours: float = _setting(6.0, "hours", "how long after midnight late data still counts as known", ge=0, le=24)
+    renewal_grace_days: int = _setting(14, "days", "a term that ended may still be renewed this long", ge=0)
+    reactivation_days: int = _setting(14, "days", "a cancellation taken back within this time is no churn", ge=0)
+    horizon_days: int = _setting(30, "days", "length of the label window", ge=1)
+    lead_days: int = _setting(7, "days", "warning time before the label window starts", ge=0)
+    test_share: float = _setting(0.3, "share", "closed cutoffs, newest first, kept for the one judgement", gt=0, lt=1)
+    capacity_share: float = _setting(0.05, "share", "accounts a team can call on: band high", gt=0, lt=0.5)
+    medium_share: float = _setting(0.15, "share", "accounts after those: band medium", gt=0, lt=0.5)
+    minimum_tenure_days: int = _setting(28, "days", "accounts younger than this are not scored for churn", ge=0)
+    stale_after_hours: float = _setting(36.0, "hours", "scores of features older than this are marked stale", gt=0)
+    slow_call_ms: float = _setting(1000.0, "ms", "a call at least this slow is a slow call", gt=0)
+    value_endpoints: tuple[str, ...] = _setting((), "routes", "endpoints that make the product's value")
+    plan_ranks: tuple[str, ...] = _setting((), "plans", "plans from smallest to largest; empty: by median MRR")
+    seed: int = _setting(7, "number", "seed of folds, bootstrap and booster", ge=0)
+    threads: int = _setting(2, "threads", "processor threads of the engine and of training", ge=1)
+    memory_limit: str = _setting("3GB", "size", "memory the engine may use before it spills to disk")
+    feature_project: str = _setting("bellwether", "name", "name of the Feast project", pattern=r"^[a-z][a-z0-9_]*$")
+    host: str = _setting("127.0.0.1", "address", "address the service binds; loopback only without keys")
+    port: int = _setting(3000, "port", "port of the service", ge=1, le=65535)
+    workers: int = _setting(2, "processes", "service worker processes", ge=1)
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = _setting(
+        (), "sha256, comma-separated", "SHA-256 of each key a client may send as a bearer token"
+    )
+    sources: dict[str, SourceSettings] = Field(
+        default_factory=dict, description="column mappings of the raw tables", json_schema_extra={"unit": "tables"}
+    )
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def from_environment(cls) -> dict[str, Any]:
+        """What ``BELLWETHER_*`` sets, still unvalidated."""
+        return dict(EnvSettingsSource(cls)())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what :func:`load_settings` merged (file, environment, flags) and nothing else."""
+        return (init_settings,)
+
+
+def load_settings(config: Path | None = None, **flags: Any) -> Settings:
+    """Read ``config`` (TOML), let ``BELLWETHER_*`` override it, and flags override both.
+
+    Flags that are ``None`` count as not given.
+
+    Raises
+    ------
+    SettingsError
+        When the file cannot be read or a value cannot be used.
+    """
+    from_file: dict[str, Any] = {}
+    if config is not None:
+        try:
+            from_file = tomllib.loads(config.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise SettingsError(
+                f"There is no configuration file {config}. Run `bellwether init` to write one."
+            ) from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{config} cannot be read as TOML: {error}. Mend that place and run again.") from error
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        environment = Settings.from_environment()
+        return Settings(**{**from_file, **environment, **given})
+    except ValidationError as error:
+        lines = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()[:5]
+        )
+        raise SettingsError(
+            f"{error.error_count()} setting(s) cannot be used: {lines}. `bellwether settings` lists what there is."
+        ) from error

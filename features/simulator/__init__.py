@@ -1,0 +1,1 @@
+"""A seeded API company whose truth is known."""

@@ -1,0 +1,1 @@
+"""Adapters from what people have to the four raw tables."""

@@ -1,0 +1,31 @@
+"""What every process does first: one time zone, no telemetry, no surprises from the environment."""
+
+import os
+import time
+import warnings
+
+__all__ = ["start"]
+
+_ENVIRONMENT = {
+    # Feast's SQLite adapters and several drivers read the local zone.
+    "TZ": "UTC",
+    "DO_NOT_TRACK": "true",
+    "FEAST_USAGE": "False",
+    "FEAST_TELEMETRY": "False",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "BENTOML_DO_NOT_TRACK": "True",
+    # A text booster still loads with this set; nothing pickled does.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def start() -> None:
+    """Set the process up; call it before Feast, MLflow or BentoML is imported.
+
+    Safe to call more than once. Every entry point (command line, service, notebook, MLproject
+    command, test session) calls it.
+    """
+    os.environ.update(_ENVIRONMENT)
+    time.tzset()
+    warnings.filterwarnings("ignore", message=r"fetch_arrow_table\(\) is deprecated")

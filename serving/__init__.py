@@ -1,0 +1,1 @@
+"""Answers questions: scores, reasons, ledger, HTTP."""

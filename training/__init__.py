@@ -1,0 +1,1 @@
+"""Learns from features: labels, models, evaluation, registry."""
