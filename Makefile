@@ -1,0 +1,51 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+ACCOUNTS ?= 1000
+DAYS ?= 300
+PORT ?= 3000
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve check test bench lock clean
+
+help:  ## what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed  ## a .venv from the lock file, from a bare Python 3.11
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.lock
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@touch $@
+
+demo: install  ## simulate a company, train, score, then serve on 127.0.0.1:3000
+	$(BIN)/bellwether demo --accounts $(ACCOUNTS) --days $(DAYS)
+
+serve: install  ## serve what is in var/
+	$(BIN)/bellwether serve --port $(PORT)
+
+check: install  ## format, lint, types, unit tests
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/pytest -q -m "not slow"
+
+test: install  ## everything
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/pytest -q --durations=15
+
+bench: install  ## every benchmark: a table on stdout, JSON under var/bench/
+	$(BIN)/python -m tests.benchmarks
+
+lock: install  ## resolve the dependencies again
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 --extra notebooks --extra postgres --extra redis --group dev \
+	  --output-file requirements.lock pyproject.toml
+
+clean:  ## remove the stores and every cache; keeps .venv
+	rm -rf var mlruns build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis bellwether.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

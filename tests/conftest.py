@@ -1,0 +1,119 @@
+"""The simulated world, made once a session: ingested, rolled up, built, applied, materialized, trained."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from features.settings import Settings, load_settings
+from features.start import start
+from features.windows import DAY, cutoffs_between, utc
+
+start()
+
+END = utc(2026, 6, 29)  # a Monday
+ACCOUNTS, DAYS, CALLS_PER_DAY = 320, 300, 5.0
+
+
+@dataclass(frozen=True)
+class World:
+    """A small company whose truth is known, at rest in a home of its own."""
+
+    settings: Settings
+    files: Path
+    now: datetime
+    newest: datetime
+
+    @property
+    def truth(self) -> Path:
+        return self.files / "truth.parquet"
+
+    def copy_to(self, home: Path) -> World:
+        """The same world in another home, for a test that writes."""
+        shutil.copytree(self.settings.home, home, dirs_exist_ok=True)
+        return World(self.settings.model_copy(update={"home": home}), self.files, self.now, self.newest)
+
+
+def needs(binary: str) -> str:
+    """Path of a program a test starts; skips without it, fails where services are required."""
+    found = shutil.which(binary)
+    if found is None:
+        reason = f"{binary} is not installed"
+        if os.environ.get("BELLWETHER_REQUIRE_SERVICES") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real logs."""
+    folder = os.environ.get("BELLWETHER_SHARED_DATA")
+    if not folder:
+        pytest.skip("BELLWETHER_SHARED_DATA does not name the folder of the real logs")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("BELLWETHER_")]:
+        if name not in {"BELLWETHER_SHARED_DATA", "BELLWETHER_REQUIRE_SERVICES"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Simulated and ingested, nothing built."""
+    from features.ingest import ingest
+    from features.simulator import simulate
+
+    root = tmp_path_factory.mktemp("world")
+    files = root / "files"
+    simulate(files, accounts=ACCOUNTS, days=DAYS, calls_per_day=CALLS_PER_DAY, seed=11, end=END)
+    # The world lies in the past; only the tests of freshness ask how long ago.
+    settings = load_settings(home=root / "home", stale_after_hours=1e6)
+    now = END + timedelta(hours=12)
+    ingest(
+        settings,
+        now=now,
+        events=[files / "events"],
+        accounts=[files / "accounts.parquet"],
+        subscriptions=[files / "subscriptions.parquet"],
+        touchpoints=[files / "touchpoints.parquet"],
+    )
+    return World(settings, files, now, END)
+
+
+@pytest.fixture(scope="session")
+def world(ingested: World) -> World:
+    """Features of every Monday, in the offline store and, the newest, online. Do not write to it."""
+    from features.build import build
+    from features.rollup import roll_up
+    from features.store import open_store
+
+    roll_up(ingested.settings)
+    cutoffs = list(cutoffs_between(END - (DAYS - 28) * DAY, END))
+    build(ingested.settings, cutoffs, now=ingested.now)
+    store = open_store(ingested.settings)
+    store.apply()
+    store.materialize(ingested.newest)
+    return ingested
+
+
+@pytest.fixture(scope="session")
+def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The world with a champion and one score run. Do not write to it."""
+    from serving.batch import score_batch
+    from training.flow import train
+    from training.registry import promote
+
+    train(world.settings, "churn", now=world.now, truth=world.truth)
+    promote(world.settings, "churn")
+    score_batch(world.settings, as_of=world.newest, now=world.now)
+    yield world
