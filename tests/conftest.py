@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,7 +106,7 @@ def world(ingested: World) -> World:
 
 
 @pytest.fixture(scope="session")
-def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def trained(world: World) -> World:
     """The world with a champion and one score run. Do not write to it."""
     from serving.batch import score_batch
     from training.flow import train
@@ -116,4 +115,4 @@ def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     train(world.settings, "churn", now=world.now, truth=world.truth)
     promote(world.settings, "churn")
     score_batch(world.settings, as_of=world.newest, now=world.now)
-    yield world
+    return world

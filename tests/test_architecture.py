@@ -63,10 +63,12 @@ def test_nothing_imports_what_can_unpickle(path: Path) -> None:
     assert not {name.split(".")[0] for name in imports(path)} & UNPICKLERS
 
 
-@every_module
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if name_of(path).startswith("serving/") and name_of(path) not in COMMAND_LINES],
+    ids=name_of,
+)
 def test_serving_uses_only_the_parts_of_training_meant_for_it(path: Path) -> None:
-    if not name_of(path).startswith("serving/") or name_of(path) in COMMAND_LINES:
-        pytest.skip("not a serving module, or a command line that joins the others")
     used = {name.split(".")[1] for name in imports(path) if name.startswith("training.")}
     assert used <= SERVING_MAY_USE
 
@@ -88,11 +90,13 @@ def test_the_feature_repository_holds_two_files() -> None:
     assert files == {"feature_store.yaml", "definitions.py"}
 
 
-@every_module
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if name_of(path) != "features/windows.py" and "simulator" not in name_of(path)],
+    ids=name_of,
+)
 def test_only_windows_does_date_arithmetic_with_literal_days(path: Path) -> None:
     """A ``timedelta(days=…)`` elsewhere would be a second place that knows what a window is."""
-    if name_of(path) == "features/windows.py" or "simulator" in name_of(path):
-        pytest.skip("the one place for it, or a world of its own")
     calls = [
         node
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
