@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -14,7 +15,9 @@ __all__ = [
     "cutoff_day",
     "cutoff_of_day",
     "cutoffs_between",
+    "days_later",
     "is_buildable",
+    "known_before",
     "label_window",
     "newest_cutoff",
     "require_utc",
@@ -88,6 +91,16 @@ def label_window(cutoff: datetime, *, lead_days: int, horizon_days: int) -> tupl
     """The half-open interval ``[cutoff + lead, cutoff + lead + horizon)`` a label looks at."""
     begin = as_cutoff(cutoff) + lead_days * DAY
     return begin, begin + horizon_days * DAY
+
+
+def known_before(cutoff: datetime, *, grace_hours: float) -> datetime:
+    """The moment before which a row must be known for the cutoff to see it: ``cutoff + grace``."""
+    return as_cutoff(cutoff) + timedelta(hours=grace_hours)
+
+
+def days_later(moments: Any, days: float) -> Any:
+    """A moment, or a pandas column of moments, so many days later (earlier when negative)."""
+    return moments + timedelta(days=days)
 
 
 def is_buildable(cutoff: datetime, *, now: datetime, grace_hours: float) -> bool:

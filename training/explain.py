@@ -1,0 +1,80 @@
+"""Why a model scored as it did: exact contributions to the margin, by model column, feature and family."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalog import spec
+from features.exceptions import WorkFailedError
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
+    from training.bundle import Column
+
+__all__ = ["TOLERANCE", "Explained", "by_family", "by_feature", "explain"]
+
+TOLERANCE = 1e-6
+"""How far base plus contributions may be from the margin, in log-odds."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """TreeSHAP values of the margin, in log-odds (Lundberg et al., 2020, Nature Machine Intelligence 2, 56-67).
+
+    Attributes
+    ----------
+    base_margin
+        One per row; the margin of an average row, the same for every row of one model.
+    contributions
+        Rows by model columns.
+    margin
+        One per row: ``base_margin`` plus the row's contributions.
+    """
+
+    base_margin: Floats
+    contributions: Floats
+    margin: Floats
+
+
+def explain(booster: "lgb.Booster", matrix: Floats) -> Explained:
+    """Score and explain every row of ``matrix`` (rows by model columns).
+
+    Raises
+    ------
+    WorkFailedError
+        When base and contributions do not add up to the margin.
+    """
+    if not len(matrix):
+        return Explained(np.zeros(0), np.zeros((0, matrix.shape[1])), np.zeros(0))
+    parts = np.asarray(booster.predict(matrix, pred_contrib=True), dtype=np.float64)
+    margin = np.asarray(booster.predict(matrix, raw_score=True), dtype=np.float64)
+    difference = float(np.max(np.abs(parts.sum(axis=1) - margin)))
+    if not difference <= TOLERANCE:
+        raise WorkFailedError(
+            f"The contributions of {len(matrix)} rows miss their margin by up to {difference:.3g}. "
+            "The model cannot be explained; train it again with `bellwether train`."
+        )
+    return Explained(parts[:, -1], parts[:, :-1], margin)
+
+
+def by_feature(columns: Sequence["Column"], contributions: Floats) -> dict[str, Floats]:
+    """Contribution of each feature, one value per row: indicator columns of one category are summed."""
+    return _summed([column.feature for column in columns], contributions)
+
+
+def by_family(columns: Sequence["Column"], contributions: Floats) -> dict[str, Floats]:
+    """Contribution of each family of the catalogue, one value per row: correlated features speak once."""
+    return _summed([spec(column.feature).family for column in columns], contributions)
+
+
+def _summed(names: Sequence[str], contributions: Floats) -> dict[str, Floats]:
+    places: Mapping[str, list[int]] = {
+        name: [i for i, other in enumerate(names) if other == name] for name in dict.fromkeys(names)
+    }
+    return {name: contributions[:, indices].sum(axis=1) for name, indices in places.items()}

@@ -1,0 +1,364 @@
+"""The model registry: the only door to MLflow."""
+
+import logging
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.exceptions import BellwetherError, DependencyError, GateRefusedError, InputError, listed
+from features.manifest import exclusive_lock
+from features.settings import Settings
+from training import bundle as bundles
+from training.bundle import Bundle, BundleError
+from training.targets import TARGETS, target
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Champion",
+    "PromoteReport",
+    "TrainingRun",
+    "champion",
+    "champion_version",
+    "champions",
+    "migrate",
+    "promote",
+    "register",
+    "tracking_address",
+    "ui_command",
+]
+
+_CHAMPION = "champion"
+_CHALLENGER = "challenger"
+_SHA = "bundle_sha256"
+_FINGERPRINT = "dataset_fingerprint"
+_VERIFIED = "verification"
+_WAS_CHAMPION = "was_champion"
+_GOLDEN = "golden rows"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model version that answers for a target, with a verified local copy of its bundle."""
+
+    name: str
+    version: str
+    bundle_folder: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What one training leaves in MLflow.
+
+    Attributes
+    ----------
+    pictures
+        Folder of plots and the model card.
+    example
+        A few rows of the model's own columns, all doubles: the signature.
+    requirements
+        Exact versions the text booster needs, never inferred by running pip.
+    """
+
+    target: str
+    bundle: Bundle
+    bundle_folder: Path
+    sha256: str
+    pictures: Path
+    example: "pd.DataFrame"
+    parameters: Mapping[str, object]
+    requirements: Sequence[str]
+
+
+@dataclass(frozen=True)
+class PromoteReport:
+    """What a promotion did: the versions before and after, and what the gate said."""
+
+    name: str
+    version: str
+    previous: str | None
+    remarks: tuple[str, ...]
+
+
+def tracking_address(settings: Settings) -> str:
+    """Where MLflow keeps runs and models."""
+    return f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
+
+
+def ui_command(settings: Settings) -> str:
+    """The line that opens the MLflow UI."""
+    return f"mlflow ui --backend-store-uri {tracking_address(settings)} --host 127.0.0.1 --port 5000"
+
+
+def migrate(settings: Settings) -> None:
+    """Make the registry's database, or bring it to the installed MLflow's schema.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be written.
+    """
+    _made(settings)
+    with _mlflow() as mlflow:
+        _client(mlflow, settings).search_experiments(max_results=1)
+
+
+def register(settings: Settings, run: TrainingRun) -> str:
+    """Log a training run and register its model as the challenger; returns the version.
+
+    The bundle is first loaded in a process of its own and gives its golden margins, or nothing is registered.
+
+    Raises
+    ------
+    BundleError
+        When the bundle does not load.
+    LockHeldError
+        When another process is registering.
+    """
+    bundles.check_apart(run.bundle_folder, sha256=run.sha256)
+    booster = bundles.load_booster(run.bundle)
+    name = target(run.target, settings).registered_name
+    _made(settings)
+    with exclusive_lock(settings.home / "mlflow"), _mlflow() as mlflow:
+        client = _client(mlflow, settings)
+        mlflow.set_tracking_uri(tracking_address(settings))
+        # An explicit run: `mlflow run` sets MLFLOW_RUN_ID, which belongs to another store.
+        created = client.create_run(_experiment(client, settings, name), run_name=f"train {run.target}")
+        signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
+        with mlflow.start_run(run_id=created.info.run_id):
+            mlflow.log_params(dict(run.parameters))
+            mlflow.log_metrics({key: value for key, value in run.bundle.metrics.items() if value is not None})
+            mlflow.log_artifacts(str(run.bundle_folder), "bundle")
+            mlflow.log_artifacts(str(run.pictures))
+            logged = mlflow.lightgbm.log_model(
+                booster, name="model", signature=signature, pip_requirements=list(run.requirements)
+            )
+        _named(client, name)
+        version = client.create_model_version(
+            name,
+            source=logged.model_uri,
+            run_id=created.info.run_id,
+            model_id=logged.model_id,
+            tags={_SHA: run.sha256, _FINGERPRINT: run.bundle.fingerprint, _VERIFIED: _GOLDEN},
+            description=" ".join((*run.bundle.verdict.refusals, *run.bundle.verdict.remarks)),
+        )
+        client.set_registered_model_alias(name, _CHALLENGER, version.version)
+        return str(version.version)
+
+
+def champion_version(settings: Settings, target_name: str) -> str | None:
+    """Version of the champion, or None where there is none."""
+    if not _database(settings).exists():
+        return None
+    with _mlflow() as mlflow:
+        found = _by_alias(_client(mlflow, settings), target(target_name, settings).registered_name, _CHAMPION)
+        return None if found is None else str(found.version)
+
+
+def champion(settings: Settings, target_name: str) -> Champion:
+    """The target's champion; its bundle is copied to ``home/bundles/<sha256>/`` once and verified every time.
+
+    Raises
+    ------
+    DependencyError
+        When there is no champion.
+    BundleError
+        When the bundle is not the one that was registered.
+    """
+    name = target(target_name, settings).registered_name
+    if _database(settings).exists():
+        with _mlflow() as mlflow:
+            client = _client(mlflow, settings)
+            found = _by_alias(client, name, _CHAMPION)
+            if found is not None:
+                return _local(mlflow, settings, found)
+    raise DependencyError(
+        f"{name} has no champion in {_database(settings).parent}. "
+        f"Run `bellwether train --target {target_name}`, then `bellwether promote --target {target_name}`."
+    )
+
+
+def champions(settings: Settings) -> dict[str, Champion]:
+    """Every target that has a champion, in the order of :data:`training.targets.TARGETS`."""
+    return {name: champion(settings, name) for name in TARGETS if champion_version(settings, name) is not None}
+
+
+def promote(
+    settings: Settings, target_name: str, *, version: str | None = None, expect_current: str | None = None
+) -> PromoteReport:
+    """Make a version the champion, if the gate lets it: the challenger, or the one asked for.
+
+    ``expect_current`` is the champion the caller believes in (``none`` for no champion): a compare-and-set under the
+    registry's lock, which MLflow itself does not have. A version that has been champion before has passed the gate
+    before; going back to it asks only that its bundle still verifies.
+
+    Raises
+    ------
+    GateRefusedError
+        Saying why; the champion stays. An error while checking is a refusal too.
+    InputError
+        When there is no such version.
+    DependencyError
+        When nothing was ever registered.
+    """
+    name = target(target_name, settings).registered_name
+    if not _database(settings).exists():
+        raise DependencyError(f"No model is registered yet. Run `bellwether train --target {target_name}` first.")
+    with exclusive_lock(settings.home / "mlflow"), _mlflow() as mlflow:
+        client = _client(mlflow, settings)
+        candidate = _by_alias(client, name, _CHALLENGER) if version is None else _by_number(client, name, version)
+        if candidate is None:
+            asked = "challenger" if version is None else f"version {version}"
+            raise InputError(f"{name} has no {asked}. Run `bellwether train --target {target_name}` to make one.")
+        current = _by_alias(client, name, _CHAMPION)
+        previous = None if current is None else str(current.version)
+        if expect_current is not None and expect_current != (previous or "none"):
+            raise GateRefusedError(
+                f"The champion of {name} is {_said(previous)}, not version {expect_current}. "
+                "Look at it, then promote again."
+            )
+        remarks = _passed(mlflow, settings, candidate, current)
+        client.set_model_version_tag(name, candidate.version, _WAS_CHAMPION, "true")
+        client.set_registered_model_alias(name, _CHAMPION, candidate.version)
+        return PromoteReport(name, str(candidate.version), previous, remarks)
+
+
+def _passed(mlflow: Any, settings: Settings, candidate: Any, current: Any) -> tuple[str, ...]:
+    """Remarks of the gate, or its refusal."""
+    who = f"{candidate.name} version {candidate.version}"
+    missing = [tag for tag in (_SHA, _FINGERPRINT, _VERIFIED) if not candidate.tags.get(tag)]
+    try:
+        has_signature = mlflow.models.Model.load(_source(mlflow, settings, candidate)).signature is not None
+        local = _local(mlflow, settings, candidate)
+        bundles.check_apart(local.bundle_folder, sha256=local.sha256)
+        bundle = bundles.read(local.bundle_folder, sha256=local.sha256)
+    except (BellwetherError, OSError, mlflow.exceptions.MlflowException) as error:
+        raise GateRefusedError(f"{who} could not be checked, which is a refusal: {error}") from error
+    if missing or not has_signature:
+        lacking = listed(missing if has_signature else [*missing, "signature"])
+        raise GateRefusedError(f"{who} lacks {lacking}. Train it again with `bellwether train`.")
+    if bundle.fingerprint != candidate.tags[_FINGERPRINT]:
+        raise GateRefusedError(f"{who} was trained on another dataset than its tag says. Train it again.")
+    if candidate.tags.get(_WAS_CHAMPION):
+        return (f"{who} has been champion before.", *bundle.verdict.remarks)
+    if bundle.verdict.refusals:
+        raise GateRefusedError(f"{who} is refused. {' '.join(bundle.verdict.refusals)}")
+    remarks = bundle.verdict.remarks
+    if current is not None and bundle.verdict.champion != str(current.version):
+        rival = bundles.read((held := _local(mlflow, settings, current)).bundle_folder, sha256=held.sha256)
+        if (rival.recipe, rival.service) != (bundle.recipe, bundle.service):
+            raise GateRefusedError(
+                f"{who} was never compared with the champion, version {current.version}, whose recipe is another. "
+                f"Run `bellwether train --target {bundle.target}` again; it compares them on the same rows."
+            )
+        remarks = (*remarks, f"Same recipe as the champion, version {current.version}, on other data.")
+    return remarks
+
+
+def _local(mlflow: Any, settings: Settings, version: Any) -> Champion:
+    sha256 = version.tags.get(_SHA)
+    if not sha256:
+        raise BundleError(f"{version.name} version {version.version} carries no bundle. Train it again.")
+    folder = settings.home / "bundles" / sha256
+    if not folder.exists():
+        draft = folder.parent / f".draft-{uuid.uuid4().hex}"
+        draft.mkdir(parents=True)
+        try:
+            source = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{_run_artifacts(mlflow, settings, version)}/bundle", dst_path=str(draft)
+            )
+            bundles.read(Path(source), sha256=sha256)
+            try:
+                Path(source).rename(folder)
+            except OSError:
+                if not folder.exists():  # another process was first, with the same content
+                    raise
+        except (OSError, mlflow.exceptions.MlflowException) as error:
+            raise BundleError(
+                f"The bundle of {version.name} version {version.version} cannot be copied: {error}. "
+                "Restore the registry's artifacts from a backup, or train again."
+            ) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    bundles.read(folder, sha256=sha256)
+    return Champion(version.name, str(version.version), folder, sha256)
+
+
+def _run_artifacts(mlflow: Any, settings: Settings, version: Any) -> str:
+    return str(_client(mlflow, settings).get_run(version.run_id).info.artifact_uri)
+
+
+def _source(mlflow: Any, settings: Settings, version: Any) -> str:
+    return str(_client(mlflow, settings).get_model_version_download_uri(version.name, version.version))
+
+
+def _experiment(client: Any, settings: Settings, name: str) -> str:
+    """The target's experiment; without an explicit location artifacts would go to ``./mlruns``."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    return str(
+        client.create_experiment(name, artifact_location=(settings.home / "mlflow" / "artifacts" / name).as_uri())
+    )
+
+
+def _named(client: Any, name: str) -> None:
+    if not client.search_registered_models(filter_string=f"name='{name}'"):
+        client.create_registered_model(name)
+
+
+def _by_alias(client: Any, name: str, alias: str) -> Any:
+    """The version an alias points to, or None; MLflow raises for a missing alias and a missing model alike."""
+    for model in client.search_registered_models(filter_string=f"name='{name}'"):
+        if alias in model.aliases:
+            return client.get_model_version(name, model.aliases[alias])
+    return None
+
+
+def _by_number(client: Any, name: str, version: str) -> Any:
+    found = client.search_model_versions(f"name='{name}'")
+    return next((client.get_model_version(name, one.version) for one in found if str(one.version) == version), None)
+
+
+def _said(version: str | None) -> str:
+    return "nobody" if version is None else f"version {version}"
+
+
+def _database(settings: Settings) -> Path:
+    return settings.home / "mlflow" / "mlflow.db"
+
+
+def _made(settings: Settings) -> None:
+    try:
+        (settings.home / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{settings.home} cannot be written: {error.strerror}. Choose another with --home.") from error
+
+
+def _client(mlflow: Any, settings: Settings) -> Any:
+    address = tracking_address(settings)
+    return mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+@contextmanager
+def _mlflow() -> Iterator[Any]:
+    """MLflow, imported late and kept quiet: it logs each migration and draws progress bars over ours."""
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations between MLflow and its own dependencies
+        import mlflow
+        import mlflow.lightgbm
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield mlflow

@@ -1,0 +1,148 @@
+"""What can be foretold, and who it can be foretold for as known at a cutoff."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import pandas as pd
+
+from features.exceptions import InputError, listed
+from features.schema import SubscriptionKind
+from features.settings import Settings
+from features.windows import as_cutoff, days_later, known_before
+
+__all__ = ["TARGETS", "Status", "Target", "known_state", "status_at", "target"]
+
+
+class Status(StrEnum):
+    """Whether a target applies to an account at a cutoff, and if not, why."""
+
+    OK = "ok"
+    NO_SUBSCRIPTION = "no_subscription"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    TOO_NEW = "too_new"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One event to foretell.
+
+    Attributes
+    ----------
+    kind
+        Where the label comes from: subscription events, calls, or plan changes.
+    horizon_days, lead_days
+        The label looks at ``[c + lead_days, c + lead_days + horizon_days)``.
+    settlement_days
+        Days after an event during which it may still be undone (a cancellation taken back, a term renewed late). Until
+        they have passed, the label is open.
+    service
+        Feature service its models read.
+    """
+
+    name: str
+    kind: Literal["subscription", "inactivity", "upgrade"]
+    title: str
+    service: str
+    horizon_days: int
+    lead_days: int
+    settlement_days: int
+
+    @property
+    def registered_name(self) -> str:
+        """Name of the registered model, and of the MLflow experiment."""
+        return f"bellwether-{self.name.replace('_', '-')}"
+
+    @property
+    def closing_days(self) -> int:
+        """Days from a cutoff until its label is final; also the purge gap between fitting and judging."""
+        return self.lead_days + self.horizon_days + self.settlement_days
+
+
+@dataclass(frozen=True)
+class _Kind:
+    kind: Literal["subscription", "inactivity", "upgrade"]
+    title: str
+    service: str
+
+
+TARGETS: Mapping[str, _Kind] = {
+    "churn": _Kind("subscription", "cancellation or expiry of the subscription", "churn_v1"),
+}
+"""Targets by name; :func:`target` adds what is set."""
+
+
+def target(name: str, settings: Settings) -> Target:
+    """The target of this name under these settings.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    if name not in TARGETS:
+        raise InputError(f"There is no target {name!r}. Choose one of: {listed(TARGETS)}.")
+    chosen = TARGETS[name]
+    return Target(
+        name=name,
+        kind=chosen.kind,
+        title=chosen.title,
+        service=chosen.service,
+        horizon_days=settings.horizon_days,
+        lead_days=settings.lead_days,
+        settlement_days=max(settings.renewal_grace_days, settings.reactivation_days),
+    )
+
+
+def known_state(
+    subscriptions: pd.DataFrame, cutoff: datetime, *, grace_hours: float, renewal_grace_days: int
+) -> pd.DataFrame:
+    """Subscription state of each account as known at the cutoff: one row per account, indexed by ``account_id``.
+
+    The state is the row with the largest (``occurred_at``, ``known_at``, ``source_order``) among those with
+    ``occurred_at < c`` and ``known_at < c + grace``. ``spell_start`` is when the account last became a customer: its
+    first start, a reactivation, or a start after a cancellation or an expiry. It is null when no such row is known,
+    since the first row of a log is not a sign-up.
+    """
+    known = subscriptions[
+        (subscriptions["occurred_at"] < as_cutoff(cutoff))
+        & (subscriptions["known_at"] < known_before(cutoff, grace_hours=grace_hours))
+    ].sort_values(["account_id", "occurred_at", "known_at", "source_order"], kind="stable")
+    before = known.groupby("account_id", sort=False)[["kind", "term_end"]].shift(1)
+    is_start = known["kind"] == SubscriptionKind.START
+    is_return = (before["kind"] == SubscriptionKind.CANCEL) | (
+        days_later(before["term_end"], renewal_grace_days) <= known["occurred_at"]
+    )
+    is_first_start = is_start & ~known["account_id"].where(is_start).duplicated()
+    begins = is_first_start | (is_start & is_return) | (known["kind"] == SubscriptionKind.REACTIVATE)
+    began = known[begins].groupby("account_id", sort=False)["occurred_at"].max()
+    state = known.drop_duplicates("account_id", keep="last").set_index("account_id")
+    return state[["kind", "plan", "mrr", "term_end"]].assign(spell_start=began.reindex(state.index))
+
+
+def status_at(chosen: Target, subscriptions: pd.DataFrame, cutoff: datetime, settings: Settings) -> "pd.Series[str]":
+    """Status of each account with a subscription event known at the cutoff, indexed by ``account_id``.
+
+    A pure function of what was known at the cutoff, used by training and serving alike. An account that is not in the
+    result has :attr:`Status.NO_SUBSCRIPTION`. A term that ended may still be renewed for ``renewal_grace_days``; until
+    then the account counts as subscribed.
+
+    Raises
+    ------
+    InputError
+        For a target whose population is not made from subscriptions.
+    """
+    if chosen.kind != "subscription":
+        raise InputError(f"The population of {chosen.name} is not made from subscriptions.")
+    state = known_state(
+        subscriptions, cutoff, grace_hours=settings.grace_hours, renewal_grace_days=settings.renewal_grace_days
+    )
+    moment = as_cutoff(cutoff)
+    status = pd.Series(str(Status.OK), index=state.index, dtype=object, name="status")
+    status[state["spell_start"] > days_later(moment, -settings.minimum_tenure_days)] = str(Status.TOO_NEW)
+    status[days_later(state["term_end"], settings.renewal_grace_days) <= moment] = str(Status.EXPIRED)
+    status[state["kind"] == SubscriptionKind.CANCEL] = str(Status.CANCELLED)
+    return status
