@@ -1,0 +1,96 @@
+"""What Feast leaves undone on its two SQLite files: journal, newest-wins, counts, and a registry never lost."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from features.exceptions import DependencyError
+
+__all__ = ["accounts_stamped", "protect_online", "read_ahead_journal", "refuse_lost_registry", "snapshot"]
+
+_SNAPSHOT = "registry.snapshot.db"
+
+
+def read_ahead_journal(database: Path) -> None:
+    """Let readers go on while a writer writes; the file remembers it.
+
+    Without it a reader fails after 5 seconds behind a materialization.
+    """
+    with _connected(database) as connection:
+        connection.execute("PRAGMA journal_mode=WAL").fetchall()
+
+
+def protect_online(database: Path, tables: Iterable[str]) -> None:
+    """Make the online tables keep the newer of two rows, whichever is written last.
+
+    Feast's upsert replaces whatever is there, so a late or repeated run would put old features back.
+    """
+    read_ahead_journal(database)
+    with _connected(database) as connection:
+        for table in tables:
+            connection.execute(f'DROP TRIGGER IF EXISTS "{table}_keep_newer"')
+            connection.execute(
+                f'CREATE TRIGGER "{table}_keep_newer" BEFORE UPDATE ON "{table}" '
+                "WHEN old.event_ts > new.event_ts BEGIN SELECT RAISE(IGNORE); END"
+            )
+
+
+def accounts_stamped(database: Path, table: str, *, field: str, cutoff: datetime) -> int:
+    """Accounts whose row in an online table is of this cutoff; ``field`` is one that is never null."""
+    with _connected(database) as connection:
+        query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND event_ts = ?'  # noqa: S608
+        (count,) = connection.execute(query, (field, int(cutoff.timestamp()))).fetchall()[0]
+    return int(count)
+
+
+def refuse_lost_registry(registry: Path, online: Path) -> None:
+    """Stop when the registry is empty though features were applied before.
+
+    Feast takes an empty file for a new, valid registry and would serve nothing.
+
+    Raises
+    ------
+    DependencyError
+        Naming the snapshot to put back.
+    """
+    was_applied = online.exists() or registry.with_name(_SNAPSHOT).exists()
+    if was_applied and not _has_views(registry):
+        raise DependencyError(
+            f"The feature registry {registry} is empty, though features were applied before. "
+            f"Copy {registry.with_name(_SNAPSHOT)} over it and run again. "
+            f"To start anew instead, remove the folder {registry.parent}, then run `bellwether features apply` and "
+            "`bellwether features materialize`."
+        )
+
+
+def snapshot(registry: Path) -> None:
+    """Keep a copy of the registry as it is, when there is something in it."""
+    if not _has_views(registry):
+        return
+    draft = registry.with_name(f"{_SNAPSHOT}.draft")
+    draft.unlink(missing_ok=True)
+    with _connected(registry) as source, _connected(draft) as target:
+        source.backup(target)
+    draft.replace(registry.with_name(_SNAPSHOT))
+
+
+def _has_views(registry: Path) -> bool:
+    if not registry.exists() or registry.stat().st_size == 0:
+        return False
+    with _connected(registry) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return "feature_views" in tables and bool(connection.execute("SELECT 1 FROM feature_views LIMIT 1").fetchall())
+
+
+@contextmanager
+def _connected(database: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(database)) as connection, connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise DependencyError(
+            f"{database} cannot be used: {error}. If another process holds it, wait and run again; "
+            "if it is damaged, restore it from a backup."
+        ) from error

@@ -1,0 +1,562 @@
+"""The only door to Feast: apply, materialize, historical and online reads."""
+
+import contextlib
+import io
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
+from feast.data_format import ParquetFormat
+from feast.errors import FeastObjectNotFoundException
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_latest_from_table_or_query_ibis
+from feast.types import Float64, Int64, String
+from sqlalchemy.exc import SQLAlchemyError
+
+from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group, features_of_service
+from features.embedded import accounts_stamped, protect_online, read_ahead_journal, refuse_lost_registry, snapshot
+from features.engine import Engine, duckdb_engine
+from features.exceptions import DependencyError, InputError, WorkFailedError, listed
+from features.manifest import Manifest, ManifestStore, exclusive_lock
+from features.online import OnlineRows, decode, groups_of_service
+from features.settings import Settings
+from features.start import start
+from features.windows import as_cutoff
+
+__all__ = [
+    "ManifestOfflineStore",
+    "ManifestOfflineStoreConfig",
+    "Store",
+    "feature_objects",
+    "open_store",
+    "repo_config",
+]
+
+ENTITY = "account"
+JOIN_KEY = "account_id"
+TIMESTAMP = "event_timestamp"
+TIME_TO_LIVE = timedelta(hours=1)  # only the row stamped exactly with the cutoff joins
+_ACCOUNTS_PER_READ = 1000  # one SQL variable per account
+_ROW = "row_position"
+_APPLY = "Run `bellwether features apply`, then `bellwether features materialize`."
+_FEAST_TYPES = {"float": Float64, "int": Int64, "category": String}
+_ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
+
+
+# ---- what is declared to Feast -------------------------------------------------------------------
+
+
+def repo_config(settings: Settings) -> RepoConfig:
+    """Feast's configuration, with absolute paths: Feast resolves relative ones against the working directory."""
+    folder = settings.home / "feast"
+    return RepoConfig(
+        project=settings.feature_project,
+        provider="local",
+        registry={
+            "registry_type": "sql",
+            "path": f"sqlite:///{folder / 'registry.db'}",
+            # A view that is being refreshed goes on being served, also after a killed run.
+            "serve_features_while_materializing": True,
+        },
+        offline_store={
+            "type": f"{ManifestOfflineStore.__module__}.{ManifestOfflineStore.__name__}",
+            "threads": settings.threads,
+            "memory_limit": settings.memory_limit,
+        },
+        online_store={"type": "sqlite", "path": str(folder / "online.db")},
+        materialization={"pull_latest_features": True, "online_write_batch_size": 5000},
+        data_quality_monitoring={"auto_baseline": False},
+        entity_key_serialization_version=3,
+        repo_path=folder,
+    )
+
+
+def feature_objects(settings: Settings) -> list[Any]:
+    """The entity, one view per group and the services, made from the catalogue.
+
+    No view has a created timestamp: what was known when is decided once, where the rows are built.
+    """
+    account = Entity(name=ENTITY, join_keys=[JOIN_KEY], value_type=ValueType.STRING)
+    views = {group: _view(group, account, settings.home / "features") for group in GROUPS}
+    services = [
+        FeatureService(
+            name=name,
+            features=[
+                views[group][[*(feature for feature in features if feature in _names(group)), cutoff_day_field(group)]]
+                for group in groups_of_service(name)
+            ],
+        )
+        for name, features in SERVICES.items()
+    ]
+    return [account, *views.values(), *services]
+
+
+def _view(group: str, account: Entity, root: Path) -> FeatureView:
+    return FeatureView(
+        name=group,
+        entities=[account],
+        ttl=TIME_TO_LIVE,
+        schema=[
+            Field(name=JOIN_KEY, dtype=String),
+            Field(name=cutoff_day_field(group), dtype=Int64, description="the cutoff, in days; never null"),
+            *(
+                Field(name=feature.name, dtype=_FEAST_TYPES[feature.kind], description=feature.meaning)
+                for feature in features_of_group(group)
+            ),
+        ],
+        source=FileSource(
+            name=f"{group}_files", path=str(root / group), file_format=ParquetFormat(), timestamp_field=TIMESTAMP
+        ),
+        online=True,
+    )
+
+
+def _names(group: str) -> tuple[str, ...]:
+    return tuple(feature.name for feature in features_of_group(group))
+
+
+# ---- Feast's DuckDB store, reading by manifest ---------------------------------------------------
+
+
+class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc]
+    """Settings of :class:`ManifestOfflineStore`; Feast finds it by its name."""
+
+    type: str = "features.store.ManifestOfflineStore"
+    threads: int = 2
+    memory_limit: str = "3GB"
+
+
+class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
+    """Feast's DuckDB store that reads only the files a manifest lists, and of these only the cutoffs asked for.
+
+    Each call has an engine of its own: Feast's store leaves a view per read on one shared connection, which
+    two threads must not use at once.
+    """
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | str,
+        registry: Any,
+        project: str,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002  # the signature is Feast's
+        filter_by_created_timestamp: bool = False,  # noqa: FBT001, FBT002
+    ) -> Any:
+        """Join each view's row of the same account and cutoff to every entity row."""
+        times = pd.to_datetime(entity_df[TIMESTAMP], utc=True)  # type: ignore[index]
+        days = {moment.date() for moment in times.dt.floor("D").unique()}
+        return get_historical_features_ibis(
+            config=config,
+            feature_views=feature_views,
+            feature_refs=feature_refs,
+            entity_df=entity_df,
+            registry=registry,
+            project=project,
+            full_feature_names=full_feature_names,
+            filter_by_created_timestamp=filter_by_created_timestamp,
+            data_source_reader=_reader(config, days.__contains__),
+            data_source_writer=_refuse_to_write,
+        )
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig,
+        data_source: FileSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> Any:
+        """Read the newest row of each account between two cutoffs, both included."""
+        first, last = start_date.astimezone(UTC).date(), end_date.astimezone(UTC).date()
+        return pull_latest_from_table_or_query_ibis(
+            config=config,
+            data_source=data_source,
+            join_key_columns=join_key_columns,
+            feature_name_columns=feature_name_columns,
+            timestamp_field=timestamp_field,
+            created_timestamp_column=created_timestamp_column,
+            start_date=start_date,
+            end_date=end_date,
+            data_source_reader=_reader(config, lambda day: first <= day <= last),
+            data_source_writer=_refuse_to_write,
+        )
+
+
+def _reader(config: RepoConfig, wanted: Callable[[date], bool]) -> Callable[[FileSource, str], Any]:
+    engine = duckdb_engine(threads=config.offline_store.threads, memory_limit=config.offline_store.memory_limit)
+    return partial(_read, engine, wanted)
+
+
+def _read(engine: Engine, wanted: Callable[[date], bool], source: FileSource, repo_path: str) -> Any:  # noqa: ARG001
+    folder = Path(source.path)
+    store = ManifestStore(folder.parent)
+    manifest = store.manifest()
+    files = [
+        file
+        for day in _days_of_group(manifest, folder.name)
+        if wanted(day)
+        for file in store.files(_partition(folder.name, day), manifest=manifest)
+    ]
+    return engine.read_parquet(files, schema=_file_schema(folder.name))
+
+
+def _refuse_to_write(*_: Any, **__: Any) -> None:
+    raise WorkFailedError("Feature files are written by `bellwether features build`, not through Feast.")
+
+
+def _file_schema(group: str) -> pa.Schema:
+    return pa.schema(
+        [
+            (JOIN_KEY, pa.string()),
+            (TIMESTAMP, pa.timestamp("us", tz="UTC")),
+            (cutoff_day_field(group), pa.int64()),
+            *((feature.name, _ARROW_TYPES[feature.kind]) for feature in features_of_group(group)),
+        ]
+    )
+
+
+def _partition(group: str, day: date) -> str:
+    return f"{group}/cutoff={day.isoformat()}"
+
+
+def _days_of_group(manifest: Manifest, group: str) -> list[date]:
+    prefix = f"{group}/cutoff="
+    return sorted(
+        date.fromisoformat(name.removeprefix(prefix)) for name in manifest.partitions if name.startswith(prefix)
+    )
+
+
+# ---- what everybody else uses --------------------------------------------------------------------
+
+
+def open_store(settings: Settings) -> "Store":
+    """The feature store of a home; nothing is read or made before it is used."""
+    start()  # importing Feast puts its own warning filters before ours
+    return Store(settings)
+
+
+class Store:
+    """Features by account: written by cutoff, read as of many cutoffs (offline) or as of the newest (online).
+
+    One object may be used by several threads.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder = settings.home / "feast"
+        self._registry = self._folder / "registry.db"
+        self._online = self._folder / "online.db"
+        self._lock = threading.RLock()  # Feast's SQLite store has one connection for all threads
+        self._feast: FeatureStore | None = None
+        self._services: dict[str, FeatureService] = {}
+
+    def apply(self) -> list[str]:
+        """Declare the catalogue to Feast; running it again changes nothing.
+
+        Views and services that left the catalogue stay registered: a model may still name them.
+
+        Returns
+        -------
+        list of str
+            Names of the views, then of the services.
+
+        Raises
+        ------
+        LockHeldError
+            When another process writes to the store.
+        DependencyError
+            When the registry was lost, or a file cannot be used.
+        """
+        objects = feature_objects(self._settings)
+        with exclusive_lock(self._folder):
+            refuse_lost_registry(self._registry, self._online)
+            snapshot(self._registry)
+            with self._lock, _reported(self._folder):
+                self._close()
+                feast = FeatureStore(config=repo_config(self._settings))
+                feast.apply(objects)
+            self._guard()
+            snapshot(self._registry)
+        return [item.name for item in objects if not isinstance(item, Entity)]
+
+    def materialize(self, cutoff: datetime, *, progress: Callable[[str, int, int], None] | None = None) -> int:
+        """Copy the rows of one cutoff, all accounts and all views, to the online store.
+
+        Never incremental: Feast's increments lose late rows. Running it again repairs a killed run.
+
+        Returns
+        -------
+        int
+            Accounts written.
+
+        Raises
+        ------
+        InputError
+            When the cutoff is not built, or a newer one is online: going back would leave a mixture.
+        WorkFailedError
+            When a view's accounts online are not those of its offline rows.
+        LockHeldError, DependencyError
+            As :meth:`apply`.
+        """
+        cutoff = as_cutoff(cutoff)
+        accounts = self._built_accounts(cutoff)
+        with exclusive_lock(self._folder), self._lock:
+            feast = self._opened()
+            newest = max((online for online in self._online_cutoffs(feast) if online), default=cutoff)
+            if newest > cutoff:
+                raise InputError(
+                    f"The online store already holds {newest.date()}, newer than {cutoff.date()}. "
+                    f"Materialize {newest.date()} or a later cutoff."
+                )
+            self._guard()
+            for done, group in enumerate(GROUPS, start=1):
+                # Feast reports on stdout, which belongs to data.
+                with _reported(self._folder), contextlib.redirect_stdout(io.StringIO()):
+                    feast.materialize(start_date=cutoff, end_date=cutoff, feature_views=[group])
+                written = accounts_stamped(
+                    self._online, self._table(group), field=cutoff_day_field(group), cutoff=cutoff
+                )
+                if written != accounts:
+                    raise WorkFailedError(
+                        f"View {group} has {written} accounts of {cutoff.date()} online and {accounts} offline. "
+                        "Run `bellwether features materialize` again; if it stays so, build the cutoff again first."
+                    )
+                if progress is not None:
+                    progress("materialize", done, len(GROUPS))
+        return accounts
+
+    def historical(self, entities: pd.DataFrame, *, service: str = "churn_v1") -> pd.DataFrame:
+        """Features of accounts as of cutoffs, by Feast's point-in-time join.
+
+        Parameters
+        ----------
+        entities
+            Columns ``account_id`` (str) and ``event_timestamp`` (time with zone, a UTC midnight); pairs may repeat.
+        service
+            Feature service.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of ``entities``, in its order, with a fresh index: ``account_id``, ``event_timestamp``
+            (microseconds, UTC), then the features in service order; numbers as float64 with NaN for null (integers
+            are exact up to 2**53), categories as objects with None for null.
+
+        Raises
+        ------
+        InputError
+            When ``entities`` or ``service`` cannot be used.
+        WorkFailedError
+            When a view has no row of an account at its cutoff: the build is incomplete.
+        DependencyError
+            When Feast's registry is away.
+        """
+        groups, asked = groups_of_service(service), _entities(entities)
+        if asked.empty:
+            table = pa.table({**{group: pa.array([], pa.int64()) for group in map(cutoff_day_field, groups)}})
+            return _frame(asked, table, service)
+        with self._lock, _reported(self._folder):
+            feast = self._opened()
+            job = feast.get_historical_features(
+                entity_df=asked.assign(**{_ROW: np.arange(len(asked), dtype=np.int64)}),
+                features=self._service(feast, service),
+            )
+            table = job.to_arrow()
+        if table.num_rows != len(asked):
+            raise WorkFailedError(
+                f"{len(asked)} rows were asked for and {table.num_rows} came back: an account has more than one row "
+                "at a cutoff. Run `bellwether features build` for these cutoffs again."
+            )
+        table = table.sort_by(_ROW)
+        _refuse_incomplete(asked, table, groups)
+        return _frame(asked, table, service)
+
+    def online(self, account_ids: Sequence[str], *, service: str = "churn_v1") -> OnlineRows:
+        """Newest features of accounts, from the online store.
+
+        Raises
+        ------
+        InputError
+            When an account id is no text, or there is no such service.
+        DependencyError
+            When the store is away.
+        """
+        groups_of_service(service)
+        if isinstance(account_ids, str) or not all(isinstance(account, str) and account for account in account_ids):
+            raise InputError("Account ids are a list of texts that are not empty. Mend the list and ask again.")
+        ids = list(account_ids)
+        chunks = [ids[start : start + _ACCOUNTS_PER_READ] for start in range(0, len(ids), _ACCOUNTS_PER_READ)]
+        with self._lock, _reported(self._folder):
+            feast = self._opened()
+            features = self._service(feast, service)
+            answers = [
+                feast.get_online_features(features=features, entity_rows={JOIN_KEY: chunk}).proto for chunk in chunks
+            ]
+        return decode(
+            service, ids, ((list(a.metadata.feature_names.val), [r.values for r in a.results]) for a in answers)
+        )
+
+    def materialized_cutoff(self) -> datetime | None:
+        """The cutoff the online store holds in every view; None before the first materialization.
+
+        Raises
+        ------
+        DependencyError
+            When the registry cannot be read.
+        """
+        if not self._registry.exists() and not self._online.exists():
+            return None
+        with self._lock, _reported(self._folder):
+            online = self._online_cutoffs(self._opened())
+        return None if None in online else min(moment for moment in online if moment is not None)
+
+    def ping(self) -> None:
+        """Read one row that is not there, through everything a real read passes.
+
+        Raises
+        ------
+        DependencyError
+            When the store is away.
+        """
+        self.online(["-"])
+
+    # ---- inside ----
+
+    def _opened(self) -> FeatureStore:
+        for path in (self._registry, self._online):
+            if not path.exists():  # Feast would make an empty one
+                self._close()
+                raise DependencyError(f"There is no feature store: {path} is missing. {_APPLY}")
+        if self._feast is None:
+            refuse_lost_registry(self._registry, self._online)
+            self._feast = FeatureStore(config=repo_config(self._settings))
+        return self._feast
+
+    def _close(self) -> None:
+        self._feast, self._services = None, {}
+
+    def _service(self, feast: FeatureStore, name: str) -> FeatureService:
+        if name not in self._services:
+            self._services[name] = feast.get_feature_service(name)
+        return self._services[name]
+
+    def _table(self, group: str) -> str:
+        return f"{self._settings.feature_project}_{group}"
+
+    def _guard(self) -> None:
+        read_ahead_journal(self._registry)
+        protect_online(self._online, map(self._table, GROUPS))
+
+    def _online_cutoffs(self, feast: FeatureStore) -> list[datetime | None]:
+        views = [feast.registry.get_feature_view(group, feast.project) for group in GROUPS]
+        return [view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC) for view in views]
+
+    def _built_accounts(self, cutoff: datetime) -> int:
+        store = ManifestStore(self._settings.home / "features")
+        manifest = store.manifest()
+        built = set.intersection(*(set(_days_of_group(manifest, group)) for group in GROUPS))
+        if cutoff.date() not in built:
+            there = listed(sorted(built, reverse=True)) or "none"
+            raise InputError(
+                f"The cutoff {cutoff.date()} is not built in every group. Built, newest first: {there}. "
+                f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}`."
+            )
+        rows = {
+            group: sum(
+                pq.read_metadata(file).num_rows
+                for file in store.files(_partition(group, cutoff.date()), manifest=manifest)
+            )
+            for group in GROUPS
+        }
+        if len(set(rows.values())) > 1:
+            counts = ", ".join(f"{group} {count}" for group, count in rows.items())
+            raise WorkFailedError(
+                f"The groups of {cutoff.date()} differ in their accounts: {counts}. "
+                f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` again."
+            )
+        return next(iter(rows.values()))
+
+
+@contextlib.contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    """Say what to do when Feast, SQLite or SQLAlchemy cannot use the store."""
+    try:
+        yield
+    except (FeastObjectNotFoundException, sqlite3.OperationalError, SQLAlchemyError) as error:
+        hint = (
+            "Another process holds it; try again in a moment." if "locked" in str(error) else f"If it is new: {_APPLY}"
+        )
+        raise DependencyError(f"The feature store in {folder} cannot be used: {error}. {hint}") from error
+    except sqlite3.DatabaseError as error:
+        raise DependencyError(
+            f"The feature store in {folder} is damaged: {error}. Restore {folder} from a backup, "
+            "or remove it and apply and materialize again."
+        ) from error
+    except ValueError as error:
+        if "cannot serve features" not in str(error):
+            raise
+        raise DependencyError(f"The feature store in {folder} holds no features yet. {_APPLY}") from error
+
+
+def _entities(entities: pd.DataFrame) -> pd.DataFrame:
+    missing = [name for name in (JOIN_KEY, TIMESTAMP) if name not in entities.columns]
+    if missing:
+        raise InputError(f"The rows to read features for have no column {listed(missing)}. Add it.")
+    accounts, times = entities[JOIN_KEY], entities[TIMESTAMP]
+    wrong = [account for account in accounts if not (isinstance(account, str) and account)]
+    if wrong:
+        raise InputError(f"{len(wrong)} account ids are no text: {listed(map(repr, wrong))}. Mend them.")
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        raise InputError(f"The column {TIMESTAMP} holds {times.dtype}, not times with a zone. Make them UTC.")
+    times = times.dt.tz_convert("UTC").dt.as_unit("us")
+    uneven = times[times.isna() | (times != times.dt.floor("D"))]
+    if len(uneven):
+        raise InputError(f"{len(uneven)} times are no cutoff: {listed(uneven)}. A cutoff is a UTC midnight.")
+    return pd.DataFrame({JOIN_KEY: accounts.to_numpy(dtype=object), TIMESTAMP: times.to_numpy()}).astype(
+        {TIMESTAMP: "datetime64[us, UTC]"}
+    )
+
+
+def _refuse_incomplete(asked: pd.DataFrame, table: pa.Table, groups: Iterable[str]) -> None:
+    """Compare each view's cutoff day with the row's: a view without the row gives null, without an error."""
+    expected = (asked[TIMESTAMP] - pd.Timestamp(0, tz="UTC")).dt.days.to_numpy(dtype=np.float64)
+    wrong = {group: _numbers(table[cutoff_day_field(group)]) != expected for group in groups}
+    rows = np.flatnonzero(np.any(list(wrong.values()), axis=0))
+    if not len(rows):
+        return
+    bad = asked.iloc[rows]
+    names = listed(f"{account} at {time.date()}" for account, time in zip(bad[JOIN_KEY], bad[TIMESTAMP], strict=True))
+    views = ", ".join(group for group, at in wrong.items() if at.any())
+    first, last = bad[TIMESTAMP].min().date(), bad[TIMESTAMP].max().date()
+    raise WorkFailedError(
+        f"{len(rows)} of {len(asked)} rows have no features of their cutoff in {views}: {names}. "
+        f"Run `bellwether features build --from {first} --to {last}`, then this again."
+    )
+
+
+def _frame(asked: pd.DataFrame, table: pa.Table, service: str) -> pd.DataFrame:
+    columns: dict[str, Any] = {JOIN_KEY: asked[JOIN_KEY], TIMESTAMP: asked[TIMESTAMP]}
+    for feature in features_of_service(service):
+        column = table[feature.name] if table.num_rows else pa.chunked_array([], _ARROW_TYPES[feature.kind])
+        columns[feature.name] = (
+            column.to_numpy(zero_copy_only=False).astype(object) if feature.kind == "category" else _numbers(column)
+        )
+    return pd.DataFrame(columns)
+
+
+def _numbers(column: pa.ChunkedArray) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
