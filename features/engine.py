@@ -1,14 +1,58 @@
 """The engine that runs Ibis expressions: the only file that names one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 
-__all__ = ["Engine", "duckdb_engine"]
+from features.exceptions import WorkFailedError
+
+__all__ = ["Engine", "EngineError", "Prepared", "Scan", "at_zone", "duckdb_engine", "epoch_microseconds"]
+
+
+class EngineError(WorkFailedError):
+    """The engine refused an expression, or could not read a file."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Files as they are, before any mapping.
+
+    Attributes
+    ----------
+    relation
+        The engine's own words for these files.
+    columns
+        The files' columns, in order.
+    """
+
+    relation: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A compiled expression; made by :meth:`Engine.prepare`."""
+
+    sql: str
+    schema: ibis.Schema
+
+
+@ibis.udf.scalar.builtin(name="timezone")
+def at_zone(zone: str, moment: dt.Timestamp(scale=6)) -> dt.Timestamp(timezone="UTC", scale=6):  # type: ignore[valid-type,empty-body]
+    """The moment at which clocks of ``zone`` showed the naive time ``moment``."""
+
+
+@ibis.udf.scalar.builtin(name="make_timestamp")
+def epoch_microseconds(microseconds: int) -> dt.Timestamp(scale=6):  # type: ignore[valid-type,empty-body]
+    """The naive UTC time that many microseconds after 1970-01-01."""
 
 
 class Engine:
@@ -23,21 +67,132 @@ class Engine:
             return ibis.memtable(schema.empty_table())
         return self.connection.read_parquet([str(path) for path in paths], hive_partitioning=False)
 
-    def write_parquet(self, table: ir.Table, path: Path) -> None:
+    def scan_parquet(self, paths: Sequence[Path]) -> Scan:
+        """Parquet files of one schema, as they are; their rows know file and position.
+
+        Raises
+        ------
+        EngineError
+            When one of them is no Parquet file.
+        """
+        listed = ", ".join(_text(path) for path in paths)
+        relation = (
+            f"(SELECT *, file_row_number + 1 AS source_row FROM read_parquet([{listed}], "  # noqa: S608
+            "hive_partitioning=false, filename='source_file', file_row_number=true))"
+        )
+        return Scan(relation, self._columns(f"read_parquet([{listed}], hive_partitioning=false)"))
+
+    def scan_csv(self, path: Path, columns: Sequence[str], *, delimiter: str) -> Scan:
+        """One CSV file with a header, every column as text; its rows know file and position (from 1, without header)."""
+        types = ", ".join(f"{_text(column)}: 'VARCHAR'" for column in columns)
+        relation = (
+            f"(SELECT *, {_text(path)} AS source_file, row_number() OVER () AS source_row "  # noqa: S608
+            f"FROM read_csv({_text(path)}, auto_detect=false, header=true, delim={_text(delimiter)}, quote='\"', "
+            f"escape='\"', columns={{{types}}}, strict_mode=true, null_padding=false))"
+        )
+        return Scan(relation, tuple(columns))
+
+    def select(self, scan: Scan, expressions: Mapping[str, str]) -> ir.Table:
+        """The scanned rows with columns made by the engine's own SQL expressions, beside ``source_file`` and ``source_row``.
+
+        Raises
+        ------
+        EngineError
+            When an expression does not parse, or names a column that is not there.
+        """
+        made = ", ".join(f"({expression}\n) AS {_name(name)}" for name, expression in expressions.items())
+        query = f"SELECT source_file, source_row, {made} FROM {scan.relation}"  # noqa: S608
+        with _failures():
+            described = self.connection.raw_sql(f"DESCRIBE {query}").fetchall()
+            # Ibis knows no nanosecond times with a zone, and the stores hold microseconds.
+            kept = ", ".join(
+                f"CAST({_name(row[0])} AS {_MICROSECONDS[row[1]]}) AS {_name(row[0])}"
+                if row[1] in _MICROSECONDS
+                else _name(row[0])
+                for row in described
+            )
+            view = ibis.util.gen_name("mapped")
+            self.connection.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT {kept} FROM ({query})").fetchall()  # noqa: S608
+            return self.connection.table(view)
+
+    @contextmanager
+    def in_order(self) -> Iterator[None]:
+        """Keep the rows of files in their order inside the block: what numbering rows of a CSV file needs."""
+        self.connection.raw_sql("SET preserve_insertion_order = true").fetchall()
+        try:
+            yield
+        finally:
+            self.connection.raw_sql("SET preserve_insertion_order = false").fetchall()
+
+    def write_parquet(self, table: ir.Table, path: Path, **options: Any) -> None:
         """Write a table to one file, in the table's own order."""
-        self.connection.to_parquet(table, str(path), compression="zstd")
+        with _failures():
+            self.connection.to_parquet(table, str(path), **{"compression": "zstd", **options})
 
     def to_arrow(self, table: ir.Table) -> pa.Table:
         """Run the expression."""
-        return self.connection.to_pyarrow(table)
+        with _failures():
+            return self.connection.to_pyarrow(table)
+
+    def batches(self, table: ir.Table, *, rows: int) -> Iterator[pa.RecordBatch]:
+        """Run the expression and hand its rows out in order, at most ``rows`` at a time."""
+        with _failures():
+            yield from self.connection.to_pyarrow_batches(table, chunk_size=rows)
 
     def cache(self, table: ir.Table) -> ir.Table:
         """Run the expression once and keep its rows in the engine."""
-        return self.connection.create_table(ibis.util.gen_name("cached"), table, temp=True)
+        with _failures():
+            return self.connection.create_table(ibis.util.gen_name("cached"), table, temp=True)
+
+    def name_parquet(self, name: str, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
+        """Let ``name`` stand for these files from now on; a prepared expression over it reads them when it runs."""
+        columns = ibis.Schema.from_pyarrow(schema)
+        listed = ", ".join(_text(path) for path in paths)
+        names = ", ".join(_name(column) for column in columns)
+        # A table and a view cannot share a name, so the empty case is a view over nothing.
+        nothing = ", ".join(f"CAST(NULL AS {_SQL_TYPES[dtype.__class__]}) AS {_name(column)}" for column, dtype in columns.items())
+        query = f"SELECT {names} FROM read_parquet([{listed}], hive_partitioning=false)" if paths else f"SELECT {nothing} WHERE false"  # noqa: S608
+        with _failures():
+            self.connection.raw_sql(f"CREATE OR REPLACE TEMP VIEW {_name(name)} AS {query}").fetchall()
+        return ibis.table(columns, name=name)
+
+    def name_rows(self, name: str, rows: pa.Table) -> ir.Table:
+        """Let ``name`` stand for these few rows from now on."""
+        with _failures():
+            self.connection.create_table(name, ibis.memtable(rows), temp=True, overwrite=True)
+        return ibis.table(ibis.Schema.from_pyarrow(rows.schema), name=name)
+
+    def prepare(self, table: ir.Table) -> Prepared:
+        """Compile an expression over named tables once, to run it many times while the names change meaning."""
+        return Prepared(self.connection.compile(table), table.schema())
+
+    def name_prepared(self, name: str, prepared: Prepared) -> ir.Table:
+        """Run a prepared expression and let ``name`` stand for its rows from now on."""
+        with _failures():
+            self.connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_name(name)} AS {prepared.sql}").fetchall()
+        return ibis.table(prepared.schema, name=name)
+
+    def write_prepared(self, prepared: Prepared, path: Path) -> int:
+        """Run a prepared expression into one file, in its own order; returns the number of rows."""
+        with _failures():
+            copied = f"COPY ({prepared.sql}) TO {_text(path)} (FORMAT parquet, COMPRESSION zstd)"
+            return int(self.connection.raw_sql(copied).fetchall()[0][0])
+
+    def beside(self) -> "Engine":
+        """A second engine on the same memory for another thread, with names of its own."""
+        return Engine(ibis.duckdb.from_connection(self.connection.con.cursor()))
+
+    def drop(self, cached: ir.Table) -> None:
+        """Forget what :meth:`cache` kept."""
+        self.connection.drop_table(cached.get_name())
 
     def close(self) -> None:
         """Free the engine's memory and files."""
         self.connection.disconnect()
+
+    def _columns(self, relation: str) -> tuple[str, ...]:
+        with _failures():
+            return tuple(row[0] for row in self.connection.raw_sql(f"DESCRIBE SELECT * FROM {relation}").fetchall())  # noqa: S608
 
 
 def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None) -> Engine:
@@ -49,3 +204,33 @@ def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None)
         **({"temp_directory": str(spill)} if spill else {}),
     }
     return Engine(ibis.duckdb.connect(**options))
+
+
+_MICROSECONDS = {"TIMESTAMPTZ_NS": "TIMESTAMPTZ", "TIMESTAMP_NS": "TIMESTAMP", "TIMESTAMP WITH TIME ZONE_NS": "TIMESTAMPTZ"}
+
+_SQL_TYPES = {
+    dt.String: "VARCHAR",
+    dt.Int16: "SMALLINT",
+    dt.Int32: "INTEGER",
+    dt.Int64: "BIGINT",
+    dt.Float64: "DOUBLE",
+    dt.Boolean: "BOOLEAN",
+    dt.Date: "DATE",
+    dt.Timestamp: "TIMESTAMPTZ",
+}
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise EngineError(" ".join(str(error).split())) from error
+
+
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'

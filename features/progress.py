@@ -1,0 +1,16 @@
+"""How long work tells somebody how far it is."""
+
+from typing import Protocol
+
+__all__ = ["Progress", "silent"]
+
+
+class Progress(Protocol):
+    """Called with the stage in plain words, how many parts are done, and of how many."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report that ``done`` of ``total`` parts of ``stage`` are finished."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""

@@ -1,0 +1,54 @@
+"""Where the raw tables lie, and how everybody reads them."""
+
+from datetime import datetime
+from typing import Literal
+
+import ibis.expr.types as ir
+
+from features.engine import Engine
+from features.manifest import ManifestStore
+from features.schema import RAW_TABLES
+from features.settings import Settings
+
+__all__ = ["complete_until", "events_store", "has_columns", "quarantine_store", "raw_store", "read_events", "read_raw"]
+
+RecordTable = Literal["accounts", "subscriptions", "touchpoints"]
+
+
+def events_store(settings: Settings) -> ManifestStore:
+    """The event store: one partition ``day=YYYY-MM-DD`` per event day (UTC), one file ``events`` in each."""
+    return ManifestStore(settings.home / "events")
+
+
+def raw_store(settings: Settings) -> ManifestStore:
+    """The record tables (one partition and one file each), and what is known about all four raw tables."""
+    return ManifestStore(settings.home / "raw")
+
+
+def quarantine_store(settings: Settings) -> ManifestStore:
+    """Rows that were not stored: one row per refused row, with its reason, file and row number."""
+    return ManifestStore(settings.home / "quarantine")
+
+
+def read_events(engine: Engine, settings: Settings) -> ir.Table:
+    """Every stored event, one row each; empty where nothing was ingested."""
+    store = events_store(settings)
+    manifest = store.manifest()
+    paths = [path for partition in sorted(manifest.partitions) for path in store.files(partition, manifest=manifest)]
+    return engine.read_parquet(paths, schema=RAW_TABLES["events"].schema)
+
+
+def read_raw(engine: Engine, settings: Settings, name: RecordTable) -> ir.Table:
+    """One record table with its canonical columns; empty where none was ingested."""
+    return engine.read_parquet(raw_store(settings).files(name, name), schema=RAW_TABLES[name].schema)
+
+
+def complete_until(settings: Settings, name: str) -> datetime | None:
+    """The moment up to which a raw table is known to hold everything; None where there is no such table."""
+    text = raw_store(settings).manifest().notes.get("complete_until", {}).get(name)
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def has_columns(settings: Settings, name: str) -> tuple[str, ...]:
+    """Canonical columns for which the table's source ever brought a value, in canonical order."""
+    return tuple(raw_store(settings).manifest().notes.get("has", {}).get(name, ()))

@@ -1,0 +1,96 @@
+"""Route templates: what stays of a request path when everything that names one thing is taken out."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from features.exceptions import SettingsError
+
+__all__ = ["Templates", "template"]
+
+_NAMED = re.compile(r"\{[^{}/]*\}|:[A-Za-z_][A-Za-z0-9_]*|<[^<>/]*>")
+_DATE = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?:[T ][0-9:.]+(?:Z|[+-]\d{2}:?\d{2})?)?|(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])"
+)
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
+_EMAIL = re.compile(r"[^@/\s]+(?:@|%40)[^@/\s]+\.[A-Za-z]{2,}", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*")
+_HASH = re.compile(r"(?=[^0-9]*[0-9])[0-9a-f]{8,}", re.IGNORECASE)
+_LONG_ID = re.compile(r"(?=(?:[^0-9]*[0-9]){3})[A-Za-z0-9_~=.-]{20,}")
+_PREFIXED_ID = re.compile(r"(?P<prefix>[A-Za-z]{1,8})[_-](?=[A-Za-z]*[0-9])[A-Za-z0-9]{6,}")
+_TAIL = re.compile(r"[/\s]+$")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+
+_RULES = (
+    (_DATE, "{date}"),
+    (_UUID, "{uuid}"),
+    (_EMAIL, "{email}"),
+    (_NUMBER, "{id}"),
+    (_HASH, "{hash}"),
+    (_PREFIXED_ID, "{id}"),
+    (_LONG_ID, "{hash}"),
+)
+
+
+class Templates:
+    """Turns one path into its template; a pure function of the path and the declared patterns.
+
+    Parameters
+    ----------
+    patterns
+        Extra templates, most specific first: ``/v1/files/{name}`` takes in every path of that shape, and
+        a last ``{rest...}`` takes in any number of segments.
+
+    Raises
+    ------
+    SettingsError
+        When a pattern does not start with a slash.
+    """
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self._patterns = tuple((_compiled(pattern), pattern) for pattern in patterns)
+        self._templates = frozenset(pattern for _, pattern in self._patterns)
+
+    def __call__(self, path: str) -> str:
+        """The template of ``path``; a template is its own template.
+
+        >>> Templates()("/v1/orders/981?full=1")
+        '/v1/orders/{id}'
+        >>> Templates(["/v1/files/{name}"])("/v1/files/report.pdf")
+        '/v1/files/{name}'
+        """
+        plain = _ORIGIN.sub("", path.strip(), count=1).split("?", 1)[0].split("#", 1)[0]
+        plain = _TAIL.sub("", plain) or "/"
+        if plain in self._templates:
+            return plain
+        for shape, pattern in self._patterns:
+            if shape.fullmatch(plain):
+                return pattern
+        return "/".join(_segment(part) for part in plain.split("/"))
+
+
+def template(path: str, patterns: Sequence[str] = ()) -> str:
+    """The template of one path.
+
+    >>> template("/v1/users/ada@example.org/keys/0f8fad5b-d9cb-469f-a165-70867728950e")
+    '/v1/users/{email}/keys/{uuid}'
+    """
+    return Templates(patterns)(path)
+
+
+@lru_cache(maxsize=65_536)
+def _segment(text: str) -> str:
+    if not text or _NAMED.fullmatch(text):
+        return text
+    return next((name for rule, name in _RULES if rule.fullmatch(text)), text)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    if not pattern.startswith("/"):
+        raise SettingsError(f"The path pattern {pattern!r} does not start with a slash. Write it as /v1/files/{{name}}.")
+    shape = "/".join(
+        "[^/]+" if re.fullmatch(r"\{[^{}/]*\}", part) else re.escape(part) for part in pattern.rstrip("/").split("/")
+    )
+    if re.search(r"/\{[^{}/]*\.\.\.\}$", pattern):
+        shape = shape.removesuffix("[^/]+") + ".+"
+    return re.compile(shape)
