@@ -7,6 +7,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from features.engine import microseconds_since_epoch
 from features.exceptions import InputError
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
 
 DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1)
+_DAY_MICROSECONDS = 86_400_000_000
 
 
 def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
@@ -135,6 +137,54 @@ def visible_from(event_time: ir.TimestampValue, ingested_at: ir.TimestampValue, 
 
     The smallest midnight ``c`` with ``event_time < c`` and ``ingested_at < c + grace``.
     """
-    by_time = event_time.truncate("D").date()
-    by_arrival = (ingested_at - ibis.interval(seconds=round(grace_hours * 3600))).truncate("D").date()
-    return ibis.greatest(by_time, by_arrival) + ibis.interval(days=1)
+    grace = round(grace_hours * 3600) * 1_000_000
+    by_time = _day_number(microseconds_since_epoch(event_time))
+    by_arrival = _day_number(microseconds_since_epoch(ingested_at) - grace)
+    return _date_of_day(ibis.greatest(by_time, by_arrival) + 1)
+
+
+def event_day(event_time: ir.TimestampValue) -> ir.DateValue:
+    """The UTC day an event belongs to."""
+    return _date_of_day(_day_number(microseconds_since_epoch(event_time)))
+
+
+def is_known(known_at: ir.TimestampValue, cutoff: ir.TimestampValue, *, grace_hours: float) -> ir.BooleanValue:
+    """Whether what we learned at ``known_at`` had arrived for the cutoff: ``known_at < c + grace``."""
+    return known_at < cutoff + ibis.interval(seconds=round(grace_hours * 3600))
+
+
+def observation_days(cutoffs: ir.Table, *, window_days: int) -> ir.Table:
+    """The days of the window ``[c - W, c)``: one row per ``cutoff`` and ``event_day``.
+
+    ``age_days`` is 1 for the day that ends at the cutoff and ``W`` for the first day of the window.
+    """
+    days = cutoffs.select("cutoff", age_days=ibis.range(1, window_days + 1).unnest().cast("int64"))
+    return days.select(
+        "cutoff",
+        "age_days",
+        event_day=_as_date(days.cutoff.date() - days.age_days.as_interval("D")),
+        cutoff_date=days.cutoff.date(),
+    )
+
+
+def days_between(earlier: ir.TimestampValue, later: ir.TimestampValue) -> ir.FloatingValue:
+    """Fractional days from one moment to another, exact to the microsecond."""
+    return (microseconds_since_epoch(later) - microseconds_since_epoch(earlier)) / float(_DAY_MICROSECONDS)
+
+
+def starts_before_window(moment: ir.TimestampValue, cutoff: ir.TimestampValue, *, window_days: int) -> ir.BooleanValue:
+    """Whether something that began at ``moment`` was there for the whole window ``[c - W, c)``."""
+    return moment <= cutoff - ibis.interval(days=window_days)
+
+
+def _day_number(microseconds: ir.IntegerValue) -> ir.IntegerValue:
+    return microseconds // _DAY_MICROSECONDS
+
+
+def _date_of_day(day: ir.IntegerValue) -> ir.DateValue:
+    return _as_date(ibis.date(1970, 1, 1) + day.as_interval("D"))
+
+
+def _as_date(day: ir.DateValue) -> ir.DateValue:
+    # DuckDB's date plus interval is a timestamp, though Ibis types it a date and would drop a plain cast.
+    return day.cast("timestamp").cast("date")
