@@ -1,1 +1,5 @@
 """A seeded API company whose truth is known."""
+
+from features.simulator.simulate import SimulationReport, simulate
+
+__all__ = ["SimulationReport", "simulate"]
