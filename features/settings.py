@@ -17,11 +17,13 @@ class ColumnMapping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    source: str | None = Field(None, alias="from", description="column of the file to rename")
-    constant: str | int | float | bool | None = Field(None, description="the same value in every row")
-    expression: str | None = Field(None, description="SQL expression over the file's columns")
-    unit: str | None = Field(None, description="unit of the file's number or epoch: s, ms, us, ns")
-    time_zone: str | None = Field(None, description="zone of times written without an offset, e.g. Europe/Berlin")
+    source: str | None = Field(default=None, alias="from", description="column of the file to rename")
+    constant: str | int | float | bool | None = Field(default=None, description="the same value in every row")
+    expression: str | None = Field(default=None, description="SQL expression over the file's columns")
+    unit: str | None = Field(default=None, description="unit of the file's number or epoch: s, ms, us, ns")
+    time_zone: str | None = Field(
+        default=None, description="zone of times written without an offset, e.g. Europe/Berlin"
+    )
 
 
 class SourceSettings(BaseModel):
@@ -31,7 +33,7 @@ class SourceSettings(BaseModel):
 
     columns: dict[str, ColumnMapping] = Field(default_factory=dict)
     path_patterns: tuple[str, ...] = Field(
-        (), description="extra route templates, most specific first, e.g. /v1/files/{name}"
+        default=(), description="extra route templates, most specific first, e.g. /v1/files/{name}"
     )
 
 

@@ -87,7 +87,9 @@ def _segment(text: str) -> str:
 
 def _compiled(pattern: str) -> re.Pattern[str]:
     if not pattern.startswith("/"):
-        raise SettingsError(f"The path pattern {pattern!r} does not start with a slash. Write it as /v1/files/{{name}}.")
+        raise SettingsError(
+            f"The path pattern {pattern!r} does not start with a slash. Write it as /v1/files/{{name}}."
+        )
     shape = "/".join(
         "[^/]+" if re.fullmatch(r"\{[^{}/]*\}", part) else re.escape(part) for part in pattern.rstrip("/").split("/")
     )

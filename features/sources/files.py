@@ -66,7 +66,9 @@ def find_files(given: Sequence[Path | str]) -> list[Path]:
             found |= inside
         elif path.is_file():
             if not _is_readable_kind(path):
-                raise InputError(f"{item} is not a .parquet, .csv or .csv.gz file. Convert it, or rename it if it is one.")
+                raise InputError(
+                    f"{item} is not a .parquet, .csv or .csv.gz file. Convert it, or rename it if it is one."
+                )
             found.add(path)
         else:
             matches = {Path(match) for match in glob.glob(str(path), recursive=True)}  # noqa: PTH207 - absolute globs

@@ -9,7 +9,15 @@ from features.exceptions import InputError, SettingsError, listed
 from features.schema import RawTable
 from features.settings import ColumnMapping, SourceSettings
 
-__all__ = ["UNITS_PER_SECOND", "MappedColumn", "MappedFile", "check_expressions", "check_mapping", "map_columns", "mappable_columns"]
+__all__ = [
+    "UNITS_PER_SECOND",
+    "MappedColumn",
+    "MappedFile",
+    "check_expressions",
+    "check_mapping",
+    "map_columns",
+    "mappable_columns",
+]
 
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
@@ -92,7 +100,7 @@ def map_columns(table: RawTable, source: SourceSettings, file_columns: Sequence[
     """
     columns: dict[str, MappedColumn] = {}
     for name in mappable_columns(table):
-        mapping = source.columns.get(name, ColumnMapping())  # type: ignore[call-arg] # every field has a default
+        mapping = source.columns.get(name, ColumnMapping())
         if mapping.source is not None and mapping.source not in file_columns:
             raise SettingsError(
                 f"[sources.{table.name}.columns.{name}] reads {mapping.source!r}, which {title} does not have. "

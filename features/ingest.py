@@ -1,0 +1,207 @@
+"""Takes API-call logs, accounts, subscription events and touchpoints into the stores: validated, or quarantined."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow.parquet as pq
+
+from features.engine import Engine, duckdb_engine
+from features.event_days import store_events
+from features.exceptions import InputError
+from features.manifest import ManifestStore, StoreWriter
+from features.progress import Progress, silent
+from features.quality import notes_about
+from features.quarantine import QUARANTINE, keep_refused
+from features.raw import events_store, quarantine_store, raw_store
+from features.records import store_records
+from features.schema import EVENTS, RAW_TABLES
+from features.secret import secret_key
+from features.settings import Settings
+from features.sources.files import SourceFiles, find_files, group_files
+from features.staging import Staged, stage
+from features.windows import require_utc
+
+__all__ = ["IngestReport", "TableReport", "ingest"]
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """What became of one raw table's rows: each row read is new, a duplicate, or in quarantine.
+
+    Attributes
+    ----------
+    rows_stored
+        Rows that were not in the store before.
+    duplicates
+        Rows that say what another row says already.
+    quarantined
+        Reason to number of rows; ``conflict`` counts the versions that lost, wherever they lay.
+    """
+
+    table: str
+    files: int
+    rows_read: int
+    rows_stored: int
+    duplicates: int
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def quarantined_total(self) -> int:
+        """Rows that were refused."""
+        return sum(self.quarantined.values())
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What one ingest did, with everything that has to be said about the data, once."""
+
+    tables: tuple[TableReport, ...]
+    notes: tuple[str, ...]
+    days_touched: tuple[date, ...]
+    events_total: int
+
+    def table(self, name: str) -> TableReport:
+        """The report of one raw table; of nothing read where it was not given."""
+        return next((one for one in self.tables if one.table == name), TableReport(name, 0, 0, 0, 0))
+
+
+def ingest(
+    settings: Settings,
+    *,
+    now: datetime,
+    events: Sequence[Path | str] = (),
+    accounts: Sequence[Path | str] = (),
+    subscriptions: Sequence[Path | str] = (),
+    touchpoints: Sequence[Path | str] = (),
+    backfill: bool = False,
+    complete_until: datetime | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Validate, quarantine and store; running it again with the same files changes nothing.
+
+    Paths are files, folders or globs of Parquet or CSV. Either everything is stored or nothing is. With
+    ``backfill``, events without ``ingested_at`` were learned of when they happened, otherwise at ``now``.
+    ``complete_until`` says up to when the tables given now hold everything.
+
+    Raises
+    ------
+    InputError
+        When nothing was given, or a file cannot be used; the stores are as they were.
+    SettingsError
+        When a mapping is wrong.
+    LockHeldError
+        When another process writes to one of the stores.
+    """
+    now = require_utc(now, what="now")
+    given = {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints}
+    groups = {name: group_files(find_files(paths)) for name, paths in given.items() if paths}
+    if not groups:
+        raise InputError(
+            "There is nothing to ingest. Give at least one of --events, --accounts, --subscriptions, --touchpoints."
+        )
+    if complete_until is not None and require_utc(complete_until, what="--complete-until") > now:
+        raise InputError(
+            f"--complete-until {complete_until.isoformat()} lies after {now.isoformat(timespec='seconds')}: "
+            "nobody knows that yet. Give an earlier moment."
+        )
+    key = secret_key(settings.home)
+    with ExitStack() as stack:
+        # Left in reverse: the events are published first, then what is said about them.
+        refused = stack.enter_context(quarantine_store(settings).writer())
+        raw = stack.enter_context(raw_store(settings).writer())
+        days = stack.enter_context(events_store(settings).writer())
+        engine = duckdb_engine(
+            threads=settings.threads, memory_limit=settings.memory_limit, spill=days.scratch / "spill"
+        )
+        stack.callback(engine.close)
+        work = _Work(engine, settings, groups, key, now, backfill, progress or silent)
+        return work.run(days, raw, refused, complete_until=complete_until)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One ingest under its locks."""
+
+    engine: Engine
+    settings: Settings
+    groups: Mapping[str, Sequence[SourceFiles]]
+    key: bytes
+    now: datetime
+    backfill: bool
+    progress: Progress
+
+    def run(
+        self, days: StoreWriter, raw: StoreWriter, refused: StoreWriter, *, complete_until: datetime | None
+    ) -> IngestReport:
+        staged = {
+            name: stage(
+                self.engine,
+                RAW_TABLES[name],
+                groups,
+                days.scratch,
+                self.settings,
+                key=self.key,
+                now=self.now,
+                backfill=self.backfill,
+                progress=self.progress,
+            )
+            for name, groups in self.groups.items()
+        }
+        reports: list[TableReport] = []
+        touched: tuple[date, ...] = ()
+        for name, table in staged.items():
+            if name == EVENTS.name:
+                stored = store_events(self.engine, table, events_store(self.settings), days, progress=self.progress)
+                touched = stored.days
+                reports.append(self._report(table, stored.new, stored.conflicts, refused))
+            else:
+                records = store_records(self.engine, table, raw_store(self.settings), raw)
+                reports.append(self._report(table, records.new, (records.conflicts,), refused))
+            _note(raw, self.engine, table, now=self.now, declared=complete_until)
+        notes = notes_about(self.engine, list(staged.values()), reports, raw, backfill=self.backfill)
+        total = sum(
+            pq.read_metadata(path).num_rows for path in _files(ManifestStore(events_store(self.settings).root), days)
+        )
+        return IngestReport(tuple(reports), tuple(notes), touched, total)
+
+    def _report(self, staged: Staged, new: int, conflicts: Sequence[Path], refused: StoreWriter) -> TableReport:
+        rows = staged.rows(self.engine)
+        bad = rows.filter(rows.reason.notnull()).select(QUARANTINE.names)
+        lost = self.engine.read_parquet(conflicts, schema=QUARANTINE).select(QUARANTINE.names)
+        by_reason = keep_refused(self.engine, refused, staged.table.name, bad.union(lost))
+        read = sum(pq.read_metadata(path).num_rows for path in staged.paths)
+        return TableReport(staged.table.name, staged.files, read, new, read - new - sum(by_reason.values()), by_reason)
+
+
+def _files(store: ManifestStore, writer: StoreWriter) -> list[Path]:
+    return [store.root / partition / file for partition, files in writer.partitions.items() for file in files]
+
+
+def _note(raw: StoreWriter, engine: Engine, staged: Staged, *, now: datetime, declared: datetime | None) -> None:
+    """Write down what later stages need to know of a table: the columns it has, and until when it is complete."""
+    good = staged.rows(engine).filter(lambda t: t.reason.isnull())
+    learned = "ingested_at" if staged.table is EVENTS else "known_at"
+    happened = {"events": "event_time", "accounts": "created_at"}.get(staged.table.name, "occurred_at")
+    # The clock of a load says nothing about how far the source had got; its last event does.
+    counts = {name: good[name].count() for name in staged.brought}
+    moment = good.by_clock.ifelse(good[happened], good[learned])
+    # A planned cancellation lies in the future; it is no sign that the source is complete until then.
+    latest = moment.max(where=moment <= ibis.literal(now, type=moment.type()))
+    found = good.agg(**{f"count_{name}": count for name, count in counts.items()}, latest=latest)
+    row: dict[str, Any] = engine.to_arrow(found).to_pylist()[0]
+    has = dict(raw.notes.get("has", {}))
+    brought = {*has.get(staged.table.name, ()), *(name for name in counts if row[f"count_{name}"])}
+    has[staged.table.name] = [name for name in staged.table.schema.names if name in brought]
+    until = dict(raw.notes.get("complete_until", {}))
+    if declared is not None:
+        until[staged.table.name] = declared.isoformat()
+    elif row["latest"] is not None:
+        before = until.get(staged.table.name)
+        moments = [row["latest"], *([datetime.fromisoformat(before)] if before else [])]
+        until[staged.table.name] = max(moments).isoformat()
+    raw.notes.update(has=has, complete_until=until)

@@ -1,0 +1,105 @@
+"""What has to be said about ingested data, each thing once."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from features.engine import Engine
+from features.exceptions import listed
+from features.manifest import StoreWriter
+from features.schema import ACCOUNTS, EVENTS, RawTable
+from features.sources.mapping import mappable_columns
+from features.staging import Staged
+
+__all__ = ["notes_about"]
+
+_OPTIONAL_EFFECT = {
+    "status": "error features",
+    "latency_ms": "latency features",
+    "token": "features of tokens",
+    "user_id": "features of users",
+    "endpoint": "breadth features",
+    "sdk": "SDK features",
+}
+
+
+class _Counted(Protocol):
+    @property
+    def table(self) -> str: ...
+    @property
+    def quarantined_total(self) -> int: ...
+
+
+def notes_about(
+    engine: Engine, staged: Sequence[Staged], reports: Sequence[_Counted], raw: StoreWriter, *, backfill: bool
+) -> list[str]:
+    """Sentences about defaults taken, columns missing or ignored, and ids that look like one account."""
+    notes: list[str] = []
+    for one in staged:
+        notes += _columns(one) + _defaults(engine, one, backfill=backfill)
+    notes += _look_alikes(engine, staged)
+    refused = [report for report in reports if report.quarantined_total]
+    if refused:
+        counts = ", ".join(f"{report.quarantined_total:,} of {report.table}" for report in refused)
+        notes.append(f"Rows in quarantine: {counts}. They lie under the home's quarantine folder with their reasons.")
+    if EVENTS.name in {one.table.name for one in staged} and "subscriptions" not in raw.partitions:
+        notes.append("There are no subscriptions: the target without them is churn_inactivity.")
+    return notes
+
+
+def _columns(staged: Staged) -> list[str]:
+    name = staged.table.name
+    notes = []
+    if staged.ignored:
+        count = len(staged.ignored)
+        notes.append(f"{name}: {count} column{'s' if count > 1 else ''} read by nothing: {listed(staged.ignored)}.")
+    absent = [column for column in _optional(staged.table) if column not in staged.brought]
+    effects = sorted({_OPTIONAL_EFFECT[column] for column in absent if column in _OPTIONAL_EFFECT})
+    if absent:
+        effect = f" Null without them: {', '.join(effects)}." if effects and staged.table is EVENTS else ""
+        notes.append(f"{name}: no column for {listed(absent, limit=20)}.{effect}")
+    return notes
+
+
+def _optional(table: RawTable) -> list[str]:
+    said_elsewhere = {"event_id", "ingested_at", "known_at"}
+    return [name for name in mappable_columns(table) if name not in table.required and name not in said_elsewhere]
+
+
+def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
+    table, brought = staged.table, staged.brought
+    notes = []
+    if table is EVENTS:
+        if "event_id" not in brought:
+            notes.append("events: no event_id; identical rows were taken for one event.")
+        if "ingested_at" not in brought:
+            source = "event_time (backfill)" if backfill else "the clock of this command; a first load needs --backfill"
+            notes.append(f"events: no ingested_at; it was taken from {source}.")
+    elif "known_at" not in brought:
+        source = "created_at" if table is ACCOUNTS else "occurred_at"
+        notes.append(f"{table.name}: no known_at; it was taken from {source}.")
+    if table is ACCOUNTS:
+        rows = staged.rows(engine)
+        late = engine.to_arrow(rows.agg(rows=rows.by_clock.sum())).to_pylist()[0]["rows"]
+        if late:
+            notes.append(
+                f"accounts: {late:,} rows have no known_at and no created_at; they count as known from now on."
+            )
+    return notes
+
+
+def _look_alikes(engine: Engine, staged: Sequence[Staged]) -> list[str]:
+    """Accounts that differ only in upper and lower case stay two accounts, and are named."""
+    tables = [one.rows(engine) for one in staged]
+    ids = [rows.filter(rows.reason.isnull()).select("account_id").distinct() for rows in tables]
+    accounts = ids[0]
+    for more in ids[1:]:
+        accounts = accounts.union(more)
+    accounts = accounts.distinct()
+    folded = accounts.group_by(folded=accounts.account_id.lower()).agg(
+        ids=accounts.account_id.collect(order_by=accounts.account_id), count=accounts.count()
+    )
+    alike = engine.to_arrow(folded.filter(folded["count"] > 1).order_by("folded")).to_pylist()
+    if not alike:
+        return []
+    pairs = listed([" / ".join(row["ids"]) for row in alike])
+    return [f"Account ids that differ only in case stay different accounts: {pairs}."]
