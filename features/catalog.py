@@ -64,9 +64,11 @@ class FeatureSpec:
     text
         The sentence a reason shows when this feature leads its family. It states the value and, where there
         is one, the comparison, and is true whichever way the feature pushed. Fields in braces are features of
-        the same row, or ``prior``; the formats are those of ``serving.reasons``.
+        the same row, or ``prior``; the formats are those of ``serving.words``.
     null_text
         What is said instead when a value the sentence needs is null.
+    past_text
+        The sentence when the feature's own value is negative: a date that has passed.
     prior_of
         For a count ratio ``(now + 1) / (prior + 1)``: the feature that is ``now``, so that ``{prior}`` can be said.
     """
@@ -84,6 +86,7 @@ class FeatureSpec:
     churn: Risk = Risk.DEPENDS
     upsell: Risk = Risk.DEPENDS
     prior_of: str | None = None
+    past_text: str | None = None
 
     def risk(self, target: str) -> Risk:
         """Risk direction for a target; every churn target shares one."""
@@ -128,7 +131,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule=_COUNT,
         meaning="requests in the last 7 days",
-        text="{calls_7d:count} calls in the last 7 days.",
+        text="{calls_7d:count call|calls} in the last 7 days.",
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
@@ -142,7 +145,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule=_COUNT,
         meaning="requests in the last 28 days",
-        text="{calls_28d:count} calls in the last 28 days.",
+        text="{calls_28d:count call|calls} in the last 28 days.",
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
@@ -156,7 +159,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule=_COUNT,
         meaning="requests in the last 91 days",
-        text="{calls_91d:count} calls in the last 91 days.",
+        text="{calls_91d:count call|calls} in the last 91 days.",
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
@@ -264,7 +267,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule="null when the source has no tokens; 0 over nothing",
         meaning="distinct API tokens used",
-        text="{active_tokens_28d:count} API tokens were in use in the last 28 days.",
+        text="{active_tokens_28d:count API token was|API tokens were} in use in the last 28 days.",
         null_text="The log carries no tokens.",
         churn=Risk.DOWN,
     ),
@@ -277,7 +280,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule="null when the source has no users; 0 over nothing",
         meaning="distinct users seen",
-        text="{active_users_28d:count} people used the product in the last 28 days.",
+        text="{active_users_28d:count person|people} used the product in the last 28 days.",
         null_text="The log carries no users.",
         churn=Risk.DOWN,
     ),
@@ -471,7 +474,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule=_COUNT,
         meaning="distinct method and endpoint with a success, last 7 days",
-        text="{endpoints_used_7d:count} endpoints in use in the last 7 days.",
+        text="{endpoints_used_7d:count endpoint|endpoints} in use in the last 7 days.",
         null_text=_NO_CALLS,
         churn=Risk.DOWN,
     ),
@@ -484,7 +487,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule=_COUNT,
         meaning="distinct method and endpoint with a success, last 28 days",
-        text="{endpoints_used_28d:count} endpoints in use in the last 28 days.",
+        text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days.",
         null_text=_NO_CALLS,
         churn=Risk.DOWN,
     ),
@@ -497,7 +500,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule="null when no endpoint is used",
         meaning="1 when only one or two endpoints are used",
-        text="{endpoints_used_28d:count} endpoints in use in the last 28 days.",
+        text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days.",
         null_text=_NO_CALLS,
         churn=Risk.UP,
     ),
@@ -522,7 +525,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule=_COUNT,
         meaning="endpoints used in the prior 28 days and not in the last 28",
-        text="{endpoints_dropped_28d:count} endpoints in use in the four weeks before were not used in the last 28 days.",
+        text="{endpoints_dropped_28d:count endpoint|endpoints} in use in the four weeks before, not in the last 28 days.",
         null_text=_NO_CALLS,
     ),
     FeatureSpec(
@@ -571,6 +574,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         null_rule="null without a term",
         meaning="days until the running term ends; negative when it has passed",
         text="The running term ends in {days_to_term_end:days}.",
+        past_text="The term ended {days_to_term_end:days} ago.",
         null_text="The subscription has no fixed term.",
     ),
     FeatureSpec(

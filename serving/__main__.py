@@ -1,0 +1,8 @@
+"""``python -m serving`` is ``bellwether``."""
+
+from serving.cli import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    main()

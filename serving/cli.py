@@ -1,0 +1,166 @@
+"""The command line: joins the commands of every room and turns errors into exit codes."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from features.exceptions import BellwetherError
+from features.settings import Settings, load_settings
+from features.start import start
+
+__all__ = ["commands", "main"]
+
+_FORMATS = click.Choice(["table", "json", "csv"])
+
+
+class _CommandLine(click.Group):
+    """The group that leaves with the exit codes of design section 9."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = "bellwether", **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Run the command line; always leaves by ``SystemExit``."""
+        extra["standalone_mode"] = False
+        try:
+            sys.exit(super().main(args=args, prog_name=prog_name, **extra) or 0)
+        except BellwetherError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("Interrupted. Run the same command again to go on.", err=True)
+            sys.exit(130)
+        except BrokenPipeError:
+            # The reader of a pipe went away, as `| head` does; nothing is left to say to it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+
+@click.group(cls=_CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of every store.  [default: var]")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings file.  [default: bellwether.toml]"
+)
+@click.version_option(package_name="bellwether", prog_name="bellwether")
+@click.pass_context
+def main(context: click.Context, home: Path | None, config: Path | None) -> None:
+    """Early warning for API companies: which accounts are about to leave, and why."""
+    start()
+    if isinstance(context.obj, Settings):
+        return
+    context.obj = load_settings(_config_file(config), home=home)
+    context.call_on_close(sys.stdout.flush)
+
+
+@click.command()
+@click.option("--as-of", metavar="D", help="Cutoff to score, YYYY-MM-DD.  [default: the newest built]")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write every row to FILE.csv or FILE.parquet.")
+@click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="Accounts to print.")
+@click.option("--sort", default="mrr_at_risk", show_default=True, type=click.Choice(["mrr_at_risk", "probability"]))
+@click.option("--format", "output", default="table", show_default=True, type=_FORMATS)
+@click.pass_obj
+def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sort: str, output: str) -> None:
+    """Score and explain every account, and append the run to the ledger."""
+    from features.console import emit, progress_bar
+    from features.windows import as_cutoff
+    from serving.batch import export, score_batch
+    from serving.tables import riskiest
+
+    with progress_bar() as progress:
+        run = score_batch(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+    for part in run.targets:
+        click.echo(part.in_words, err=True)
+    emit([row for part in run.targets for row in riskiest(part, limit=top, sort=sort)], output)
+    if out is not None:
+        export(run, out)
+        click.echo(f"Wrote {out}", err=True)
+
+
+@click.command()
+@click.argument("account")
+@click.option("--target", help="One target.  [default: every target with a champion]")
+@click.option("--as-of", metavar="D", help="Cutoff to explain, YYYY-MM-DD.  [default: the newest built]")
+@click.pass_obj
+def explain(settings: Settings, account: str, target: str | None, as_of: str | None) -> None:
+    """Show one account's score and reasons."""
+    from features.windows import as_cutoff
+    from serving.batch import score_account
+    from serving.tables import explanation
+
+    run = score_account(settings, account, target=target, as_of=as_cutoff(as_of) if as_of else None, now=_now())
+    for part in run.targets:
+        click.echo(explanation(part, account))
+
+
+@click.command()
+@click.option("--host", help="Address to bind; another than loopback needs keys.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to bind.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes.")
+@click.pass_obj
+def serve(settings: Settings, host: str | None, port: int | None, workers: int | None) -> None:
+    """Answer over HTTP until interrupted."""
+    from serving.launch import serve_forever
+
+    given = {"host": host, "port": port, "workers": workers}
+    changed = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    sys.exit(serve_forever(changed, config=_config_file(_given_config())))
+
+
+@click.command()
+@click.option("--accounts", default=1000, show_default=True, type=click.IntRange(1), help="Accounts to simulate.")
+@click.option("--days", default=300, show_default=True, type=click.IntRange(1), help="Days of history.")
+@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Seed of the simulation.")
+@click.option("--serve/--no-serve", "serve_after", default=True, show_default=True, help="Serve when done.")
+@click.pass_obj
+def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
+    """Simulate a company and run everything on it, from the log to the service."""
+    from features.console import progress_bar
+    from serving.demo import run_demo
+    from serving.launch import curl_line, serve_forever
+
+    with progress_bar() as progress:
+        report = run_demo(settings, accounts=accounts, days=days, seed=seed, now=_now(), progress=progress)
+    click.echo(report.text)
+    if serve_after:
+        click.echo(f"\nServing on http://{settings.host}:{settings.port} (Ctrl-C stops). Try, from another terminal:\n")
+        click.echo(f"  {curl_line(settings, report.riskiest_account)}\n")
+        sys.stdout.flush()
+        sys.exit(serve_forever(settings, config=_config_file(_given_config())))
+
+
+def _commands_of(module: str) -> list[click.Command]:
+    try:
+        found: list[click.Command] = importlib.import_module(module).commands
+    except ModuleNotFoundError:
+        return []
+    return found
+
+
+commands: list[click.Command] = [score, explain, serve, demo]
+for _command in (*_commands_of("features.cli"), *_commands_of("training.cli"), *commands):
+    main.add_command(_command)
+
+
+def _config_file(given: Path | None) -> Path | None:
+    """The settings file: the flag, then ``BELLWETHER_CONFIG``, then ``bellwether.toml`` if it is there."""
+    if given is not None:
+        return given
+    if named := os.environ.get("BELLWETHER_CONFIG"):
+        return Path(named)
+    default = Path("bellwether.toml")
+    return default if default.is_file() else None
+
+
+def _given_config() -> Path | None:
+    context = click.get_current_context().find_root()
+    return context.params.get("config")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

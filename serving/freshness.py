@@ -1,0 +1,95 @@
+"""Says whether a score can be given, and whether it can still be believed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from features.windows import known_before
+
+__all__ = ["Freshness", "Status", "age_hours", "judge"]
+
+
+class Status(StrEnum):
+    """What an answer about one account and target is."""
+
+    SCORED = "scored"
+    STALE = "stale"
+    NOT_APPLICABLE = "not_applicable"
+    INSUFFICIENT_DATA = "insufficient_data"
+    UNKNOWN_ACCOUNT = "unknown_account"
+
+
+_NOT_APPLICABLE = {
+    "cancelled": "cancelled: the subscription had ended by the time of these features.",
+    "expired": "expired: the term had ended and was not renewed by the time of these features.",
+    "too_new": "too_new: the account is too young to be judged.",
+    "no_subscription": "no_subscription: no subscription of this account is known.",
+}
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What is true of every account of one answer.
+
+    Attributes
+    ----------
+    measured_at
+        The service's clock; for a batch run its own as-of.
+    stale_after_hours
+        Features older than this are stale.
+    grace_hours
+        How long after a cutoff its data still arrives.
+    source_complete_until
+        The moment up to which the call log is known; None when nobody knows.
+    """
+
+    measured_at: datetime
+    stale_after_hours: float
+    grace_hours: float
+    source_complete_until: datetime | None
+
+    def late_source(self, as_of: datetime) -> str | None:
+        """What to say when the log itself ends too early: then silence is the pipeline's, not the customer's."""
+        until = self.source_complete_until
+        # A log may carry its newest event some hours before the cutoff; a day and a half of nothing at all is a fault.
+        if until is None or age_hours(until, known_before(as_of, grace_hours=0.0)) <= self.stale_after_hours:
+            return None
+        return f"source_late: the call log ends at {until:%Y-%m-%d %H:%M} UTC, so a silent account may not be silent."
+
+
+def age_hours(as_of: datetime, moment: datetime) -> float:
+    """Hours from ``as_of`` to ``moment``, never negative."""
+    return max((moment - as_of).total_seconds() / 3600, 0.0)
+
+
+def judge(
+    freshness: Freshness,
+    *,
+    is_known: bool,
+    is_mixed: bool,
+    applicable: str,
+    has_called: bool,
+    features_as_of: datetime | None,
+) -> tuple[Status, str | None]:
+    """Status of one account for one target, and the detail in words; the detail starts with a word for machines.
+
+    Parameters
+    ----------
+    applicable
+        ``ok``, or why the target does not apply (``training.targets.Status``).
+    has_called
+        Whether the account has ever made a call.
+    """
+    if not is_known or features_as_of is None:
+        return Status.UNKNOWN_ACCOUNT, "unknown_account: the feature store has no account of this id."
+    if applicable != "ok":
+        return Status.NOT_APPLICABLE, _NOT_APPLICABLE.get(applicable, f"{applicable}: the target does not apply.")
+    if not has_called:
+        return Status.INSUFFICIENT_DATA, "no_calls: this account has never made a call."
+    if is_mixed:
+        return Status.STALE, "mixed_cutoffs: the store is being filled; no score until every view is of one cutoff."
+    hours = age_hours(features_as_of, freshness.measured_at)
+    if hours > freshness.stale_after_hours:
+        return Status.STALE, f"old_features: the features are {hours:,.0f} hours old; the nightly run is late."
+    late = freshness.late_source(features_as_of)
+    return (Status.SCORED, None) if late is None else (Status.STALE, late)

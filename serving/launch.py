@@ -1,0 +1,94 @@
+"""Starts the service: what may be bound, and the process that answers."""
+
+import ipaddress
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from features.exceptions import SettingsError
+from features.settings import Settings
+
+__all__ = ["Launch", "curl_line", "launch", "serve_forever"]
+
+_ROOT = Path(__file__).resolve().parent.parent
+_DRAIN_SECONDS = 25
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A process to become: its command line and its environment."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+def launch(settings: Settings, *, config: Path | None, environment: Mapping[str, str]) -> Launch:
+    """How to start the service under these settings.
+
+    Raises
+    ------
+    SettingsError
+        When an address others can reach is to be bound without keys.
+    """
+    if not settings.api_keys and not _is_loopback(settings.host):
+        raise SettingsError(
+            f"Without keys the service binds loopback only, not {settings.host}. Set BELLWETHER_API_KEYS to the "
+            "SHA-256 of each key (`printf %s KEY | sha256sum`), or serve on 127.0.0.1."
+        )
+    host = "127.0.0.1" if settings.host == "localhost" else settings.host  # BentoML takes addresses only
+    arguments = (
+        *(sys.executable, "-m", "bentoml", "serve", "serving.service:Bellwether"),
+        *("--working-dir", str(_ROOT)),
+        *("--host", host, "--port", str(settings.port)),
+        *("--timeout-graceful-shutdown", str(_DRAIN_SECONDS)),
+    )
+    paths = [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+    handed_on = {
+        "BELLWETHER_HOME": str(settings.home),
+        "BELLWETHER_HOST": settings.host,
+        "BELLWETHER_PORT": str(settings.port),
+        "BELLWETHER_WORKERS": str(settings.workers),
+        "PYTHONPATH": os.pathsep.join(paths),
+        # One request, one thread: workers are how this service uses more processors.
+        "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", "1"),
+        # BentoML keeps metrics files here; its own default is a folder in the user's home.
+        "BENTOML_HOME": environment.get("BENTOML_HOME", str(settings.home / "bentoml")),
+    }
+    if config is not None:
+        handed_on["BELLWETHER_CONFIG"] = str(config.absolute())
+    return Launch(arguments, {**environment, **handed_on})
+
+
+def serve_forever(settings: Settings, *, config: Path | None) -> NoReturn:
+    """Become the service; Ctrl-C and SIGTERM reach it directly.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`launch`.
+    """
+    chosen = launch(settings, config=config, environment=os.environ)
+    (settings.home / "bentoml").mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(chosen.arguments[0], list(chosen.arguments), dict(chosen.environment))  # noqa: S606 - our own interpreter
+
+
+def curl_line(settings: Settings, account_id: str) -> str:
+    """A request that works once the service is up."""
+    body = json.dumps({"account_ids": [account_id], "reasons": 3})
+    url = f"http://{settings.host}:{settings.port}/v1/score"
+    return f"curl -s {url} -H 'content-type: application/json' -d '{body}'"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError as error:
+        raise SettingsError(f"The host {host!r} is not an address. Give one such as 127.0.0.1 or 0.0.0.0.") from error

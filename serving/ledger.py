@@ -1,0 +1,317 @@
+"""The score ledger: every run that was ever made, appended once, never changed."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from features.exceptions import DependencyError
+from features.settings import Settings
+from serving.runs import ScoredAccount, TargetRun
+
+__all__ = ["SORTS", "AccountRow", "Ledger", "RunHead", "open_ledger"]
+
+_VERSION = 1
+_CHUNK = 20_000
+
+_tables = sa.MetaData()
+_ledger_version = sa.Table("ledger_version", _tables, sa.Column("version", sa.Integer, primary_key=True))
+_runs = sa.Table(
+    "score_runs",
+    _tables,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("target", sa.String(64), nullable=False),
+    sa.Column("as_of", sa.String(32), nullable=False),  # ISO-8601 with offset: SQLite has no time with a zone
+    sa.Column("scored_at", sa.String(32), nullable=False),
+    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("version", sa.String(32), nullable=False),
+    sa.Column("bundle_sha256", sa.String(64), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("horizon_days", sa.Integer, nullable=False),
+    sa.Column("lead_days", sa.Integer, nullable=False),
+    sa.Column("accounts", sa.Integer, nullable=False),
+    sa.Index("score_runs_newest", "target", "as_of", "scored_at"),
+)
+_scores = sa.Table(
+    "scores",
+    _tables,
+    sa.Column("run_id", sa.String(32), sa.ForeignKey("score_runs.run_id"), primary_key=True),
+    sa.Column("account_id", sa.String(128), primary_key=True),
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("detail", sa.Text),
+    sa.Column("probability", sa.Float(53)),
+    sa.Column("band", sa.String(8)),
+    sa.Column("margin", sa.Float(53)),
+    sa.Column("base_margin", sa.Float(53)),
+    sa.Column("mrr", sa.Float(53)),
+    sa.Column("mrr_at_risk", sa.Float(53)),
+    sa.Column("name", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("segment", sa.Text),
+)
+_reasons = sa.Table(
+    "reasons",
+    _tables,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("account_id", sa.String(128), primary_key=True),
+    sa.Column("rank", sa.Integer, primary_key=True),
+    sa.Column("code", sa.String(64), nullable=False),
+    sa.Column("contribution", sa.Float(53), nullable=False),
+    sa.Column("direction", sa.String(8), nullable=False),
+    sa.Column("actionable", sa.Boolean, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("features", sa.Text, nullable=False),  # JSON: name, value, contribution of each
+)
+
+
+def _largest_first(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Rows without the number come last; none of the numbers is negative."""
+    return sa.func.coalesce(column, -1.0)
+
+
+SORTS: Mapping[str, sa.ColumnElement[Any]] = {
+    name: _largest_first(_scores.c[name]) for name in ("mrr_at_risk", "probability", "mrr")
+}
+"""What accounts may be sorted by, the largest first; ties by account id."""
+
+for _name, _sort in SORTS.items():
+    sa.Index(f"scores_{_name}", _scores.c.run_id, _sort.desc(), _scores.c.account_id)
+
+
+@dataclass(frozen=True)
+class RunHead:
+    """One run without its accounts."""
+
+    run_id: str
+    target: str
+    as_of: datetime
+    scored_at: datetime
+    model: str
+    version: str
+    horizon_days: int
+    lead_days: int
+    accounts: int
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """One account of a run, as a list shows it; ``sort_value`` is where the next page begins."""
+
+    account_id: str
+    probability: float
+    band: str
+    mrr: float | None
+    mrr_at_risk: float | None
+    name: str | None
+    owner: str | None
+    segment: str | None
+    status: str
+    reason: str | None
+    sort_value: float
+
+
+class Ledger:
+    """Append-only tables behind SQLAlchemy; made by :func:`open_ledger`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._is_made = False
+        self._lock = threading.Lock()
+
+    def append(self, run: TargetRun) -> bool:
+        """Write a run with its scores and reasons, all or nothing; False when the ledger already holds it.
+
+        Raises
+        ------
+        DependencyError
+            When the database is away.
+        """
+        with self._connection() as connection:
+            head = {
+                "run_id": run.run_id,
+                "target": run.target,
+                "as_of": run.as_of.isoformat(),
+                "scored_at": run.scored_at.isoformat(),
+                "model": run.model,
+                "version": run.version,
+                "bundle_sha256": run.bundle_sha256,
+                "fingerprint": run.fingerprint,
+                "horizon_days": run.horizon_days,
+                "lead_days": run.lead_days,
+                "accounts": len(run.accounts),
+            }
+            done = connection.execute(sqlite.insert(_runs).values(head).on_conflict_do_nothing())
+            if done.rowcount == 0:
+                return False
+            for chunk in _chunks(run.accounts):
+                connection.execute(sa.insert(_scores), [_score_row(run.run_id, account) for account in chunk])
+                if rows := [row for account in chunk for row in _reason_rows(run.run_id, account)]:
+                    connection.execute(sa.insert(_reasons), rows)
+        return True
+
+    def latest(self, target: str) -> RunHead | None:
+        """The run with the newest as-of, the last made among equals; None before the first."""
+        query = sa.select(_runs).where(_runs.c.target == target)
+        return self._head(query.order_by(_runs.c.as_of.desc(), _runs.c.scored_at.desc()).limit(1))
+
+    def run(self, run_id: str) -> RunHead | None:
+        """The run of this id, or None."""
+        return self._head(sa.select(_runs).where(_runs.c.run_id == run_id))
+
+    def page(
+        self,
+        run_id: str,
+        *,
+        sort: str,
+        limit: int,
+        after: tuple[float, str] | None = None,
+        band: str | None = None,
+        owner: str | None = None,
+        segment: str | None = None,
+    ) -> list[AccountRow]:
+        """Scored accounts of a run, the largest first; ``after`` is the last row's sort value and account id."""
+        key = SORTS[sort]
+        chosen = sa.and_(_scores.c.run_id == run_id, _scores.c.probability.is_not(None))
+        for column, wanted in ((_scores.c.band, band), (_scores.c.owner, owner), (_scores.c.segment, segment)):
+            if wanted is not None:
+                chosen = sa.and_(chosen, column == wanted)
+        if after is not None:
+            value, account = after
+            chosen = sa.and_(chosen, sa.or_(key < value, sa.and_(key == value, _scores.c.account_id > account)))
+        top_reason = (
+            sa.select(_reasons.c.text)
+            .where(_reasons.c.run_id == _scores.c.run_id, _reasons.c.account_id == _scores.c.account_id)
+            .order_by(_reasons.c.direction != "raises", _reasons.c.rank)  # why it is at risk, before why it is not
+            .limit(1)
+            .scalar_subquery()
+        )
+        names = ("account_id", "probability", "band", "mrr", "mrr_at_risk", "name", "owner", "segment", "status")
+        query = (
+            sa.select(*(_scores.c[name] for name in names), top_reason.label("reason"), key.label("sort_value"))
+            .where(chosen)
+            .order_by(key.desc(), _scores.c.account_id)
+            .limit(limit)
+        )
+        with self._connection() as connection:
+            return [AccountRow(**row) for row in connection.execute(query).mappings()]
+
+    def create(self) -> None:
+        """Make the tables where they are not there yet.
+
+        Raises
+        ------
+        DependencyError
+            When the database is away, or was written by a newer Bellwether.
+        """
+        with self._lock:
+            if self._is_made:
+                return
+            with _reported(self._engine), self._engine.begin() as connection:
+                _tables.create_all(connection)
+                found = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
+                if found is None:
+                    connection.execute(sqlite.insert(_ledger_version).values(version=_VERSION).on_conflict_do_nothing())
+                elif found != _VERSION:
+                    raise DependencyError(
+                        f"The ledger {self._engine.url.database} has schema version {found}, not {_VERSION}. "
+                        "Use the Bellwether that wrote it, or move the file away to begin another."
+                    )
+            self._is_made = True
+
+    def close(self) -> None:
+        """Free the connections."""
+        self._engine.dispose()
+
+    def _head(self, query: sa.Select[Any]) -> RunHead | None:
+        with self._connection() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        return RunHead(
+            run_id=row["run_id"],
+            target=row["target"],
+            as_of=datetime.fromisoformat(row["as_of"]).astimezone(UTC),
+            scored_at=datetime.fromisoformat(row["scored_at"]).astimezone(UTC),
+            model=row["model"],
+            version=row["version"],
+            horizon_days=row["horizon_days"],
+            lead_days=row["lead_days"],
+            accounts=row["accounts"],
+        )
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        self.create()
+        with _reported(self._engine), self._engine.begin() as connection:
+            yield connection
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger of this home; its tables are made on first use."""
+    path = settings.home / "ledger.db"
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
+
+    @sa.event.listens_for(engine, "connect")
+    def _journal(connection: Any, _record: object) -> None:
+        # Readers go on while a run is appended.
+        connection.execute("PRAGMA journal_mode=WAL").close()
+        connection.execute("PRAGMA synchronous=NORMAL").close()
+
+    return Ledger(engine)
+
+
+@contextmanager
+def _reported(engine: sa.Engine) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        raise DependencyError(
+            f"The ledger {engine.url.database} cannot be used: {getattr(error, 'orig', error)}. "
+            "Check that its folder is there and can be written, then run the same command again."
+        ) from error
+
+
+def _chunks(accounts: Any) -> Iterable[Any]:
+    return (accounts[start : start + _CHUNK] for start in range(0, len(accounts), _CHUNK))
+
+
+def _score_row(run_id: str, account: ScoredAccount) -> dict[str, object]:
+    return {
+        "run_id": run_id,
+        "account_id": account.account_id,
+        "status": str(account.status),
+        "detail": account.detail,
+        "probability": account.probability,
+        "band": account.band,
+        "margin": account.margin,
+        "base_margin": account.base_margin,
+        "mrr": account.mrr,
+        "mrr_at_risk": account.mrr_at_risk,
+        "name": account.name,
+        "owner": account.owner,
+        "segment": account.segment,
+    }
+
+
+_encode: Callable[[object], str] = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+def _reason_rows(run_id: str, account: ScoredAccount) -> Iterator[dict[str, object]]:
+    for rank, reason in enumerate(account.reasons, start=1):
+        yield {
+            "run_id": run_id,
+            "account_id": account.account_id,
+            "rank": rank,
+            "code": reason.code,
+            "contribution": reason.contribution,
+            "direction": reason.direction,
+            "actionable": reason.actionable,
+            "text": reason.text,
+            "features": _encode([share._asdict() for share in reason.features]),
+        }

@@ -1,0 +1,161 @@
+"""What every request passes first: known paths, keys, sizes, media types, and one shape for every error."""
+
+import hashlib
+import hmac
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import OUR_FAULT, HttpProblemError, problem
+
+__all__ = ["BODY_LIMIT_BYTES", "REQUEST_ID", "ROUTES", "Gatekeeper"]
+
+BODY_LIMIT_BYTES = 1024 * 1024
+REQUEST_ID = "bellwether.request_id"
+"""Key of the request's id in the ASGI scope."""
+
+ROUTES: Mapping[str, frozenset[str]] = {
+    "/v1/score": frozenset({"POST"}),
+    "/score": frozenset({"POST"}),
+    **dict.fromkeys(
+        ("/v1/accounts", "/v1/models", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics"),
+        frozenset({"GET", "HEAD"}),
+    ),
+    # BentoML's own client asks for these two.
+    **dict.fromkeys(("/schema.json", "/healthz"), frozenset({"GET", "HEAD"})),
+}
+"""Every path there is; BentoML's others (a page that loads a tracker, among them) do not exist."""
+
+_OPEN = frozenset({"/livez", "/readyz", "/healthz"})
+_REWRITTEN = {"/score": "/v1/score"}
+
+_log = logging.getLogger("bellwether.serving")
+
+
+class Gatekeeper:
+    """Pure ASGI, around the whole service, BentoML's own routes included.
+
+    Parameters
+    ----------
+    key_digests
+        SHA-256 (hex) of each key that may be sent as a bearer token; without any, everybody may ask.
+    """
+
+    def __init__(self, app: ASGIApp, *, key_digests: Sequence[str] = ()) -> None:
+        self._app = app
+        self._digests = tuple(digest.lower().encode() for digest in key_digests)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with a problem, or let the request through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex
+        answer = _Answer(send, request_id)
+        try:
+            self._check(scope)
+            inner = {**scope, REQUEST_ID: request_id}
+            if scope["path"] in _REWRITTEN:
+                inner |= {"path": _REWRITTEN[scope["path"]], "raw_path": _REWRITTEN[scope["path"]].encode()}
+            if scope["method"] == "POST":
+                receive = _replayed(await _body(receive), receive)
+            await self._app(inner, receive, answer)
+        except HttpProblemError as error:
+            allow = ", ".join(sorted(ROUTES[scope["path"]])) if error.status == HTTPStatus.METHOD_NOT_ALLOWED else None
+            response = problem(error.status, error.detail, request_id=request_id, errors=error.errors, allow=allow)
+            await response(scope, receive, answer)
+        except Exception:
+            _log.exception("Request %s failed.", request_id)
+            if answer.has_begun:
+                raise
+            response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, OUR_FAULT, request_id=request_id)
+            await response(scope, receive, answer)
+
+    def _check(self, scope: Scope) -> None:
+        path, headers = scope["path"], Headers(scope=scope)
+        if path not in ROUTES:
+            raise HttpProblemError(HTTPStatus.NOT_FOUND, "There is no such path. GET /docs lists those there are.")
+        if scope["method"] not in ROUTES[path]:
+            allowed = ", ".join(sorted(ROUTES[path]))
+            raise HttpProblemError(HTTPStatus.METHOD_NOT_ALLOWED, f"This path answers {allowed} only.")
+        if self._digests and path not in _OPEN:
+            self._check_key(headers.get("authorization"))
+        if scope["method"] == "POST":
+            _check_media(headers)
+
+    def _check_key(self, authorization: str | None) -> None:
+        kind, _, key = (authorization or "").partition(" ")
+        if kind.lower() != "bearer" or not key.strip():
+            raise HttpProblemError(HTTPStatus.UNAUTHORIZED, "Send a key: `Authorization: Bearer KEY`.")
+        sent = hashlib.sha256(key.strip().encode()).hexdigest().encode()
+        # Every digest is compared, each in constant time: the time says nothing about the key.
+        matches = [hmac.compare_digest(sent, digest) for digest in self._digests]
+        if not any(matches):
+            raise HttpProblemError(HTTPStatus.FORBIDDEN, "This key is not one of those that may ask.")
+
+
+class _Answer:
+    """Sends the response on, with the request's id among its headers."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            MutableHeaders(scope=message)["x-request-id"] = self._request_id
+        await self._send(message)
+
+
+def _check_media(headers: Headers) -> None:
+    media, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media.strip().lower() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+        raise HttpProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON: `Content-Type: application/json`.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise HttpProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, without an encoding.")
+    length = headers.get("content-length", "0")
+    if not length.isascii() or not length.isdigit():
+        raise HttpProblemError(HTTPStatus.BAD_REQUEST, "The header Content-Length is not a number.")
+    if int(length) > BODY_LIMIT_BYTES:
+        raise _too_large()
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body; stops reading at the limit, whatever the headers said."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HttpProblemError(HTTPStatus.BAD_REQUEST, "The request ended before its body did.")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > BODY_LIMIT_BYTES:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives the body first, then what the server has to say."""
+    pending = [body]
+
+    async def replay() -> Message:
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
+        return await receive()
+
+    return replay
+
+
+def _too_large() -> HttpProblemError:
+    return HttpProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {BODY_LIMIT_BYTES:,} bytes. Send fewer accounts."
+    )

@@ -1,0 +1,85 @@
+"""The BentoML service: a thin class around the API, and the only file that imports bentoml."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from features.exceptions import BellwetherError
+from features.settings import Settings, load_settings
+from features.start import start
+
+start()
+
+import bentoml  # noqa: E402 - telemetry is switched off before BentoML looks
+
+from features.store import open_store  # noqa: E402
+from serving.admission import Admission  # noqa: E402
+from serving.answers import Answerer  # noqa: E402
+from serving.api import make_api, score_body  # noqa: E402
+from serving.ledger import open_ledger  # noqa: E402
+from serving.live import LiveChampions  # noqa: E402
+from serving.middleware import Gatekeeper  # noqa: E402
+
+__all__ = ["Bellwether"]
+
+# BentoML's own deadline, far above ours, so that ours is the one that speaks.
+_TIMEOUT_SECONDS = 120
+
+
+def _settings() -> Settings:
+    """Settings of this process: ``BELLWETHER_CONFIG`` and ``BELLWETHER_*``, as ``bellwether serve`` hands them on."""
+    config = os.environ.get("BELLWETHER_CONFIG")
+    return load_settings(Path(config) if config else None)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+# BentoML reads workers, middleware and mounts from module-level objects.
+_SETTINGS = _settings()
+_CHAMPIONS = LiveChampions(_SETTINGS)
+_LEDGER = open_ledger(_SETTINGS)
+_ADMISSION = Admission(threads=_SETTINGS.threads)
+_ANSWERER = Answerer(_SETTINGS, open_store(_SETTINGS), _CHAMPIONS)
+_API = make_api(_SETTINGS, answerer=_ANSWERER, champions=_CHAMPIONS, ledger=_LEDGER, admission=_ADMISSION, clock=_now)
+
+
+@bentoml.service(name="bellwether", workers=_SETTINGS.workers, traffic={"timeout": _TIMEOUT_SECONDS})
+@bentoml.asgi_app(_API, path="/")
+class Bellwether:
+    """Scores accounts; all HTTP passes :class:`serving.middleware.Gatekeeper` first."""
+
+    def __init__(self) -> None:
+        _CHAMPIONS.start()
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def close(self) -> None:
+        """Stop the background refresh and free what is open."""
+        _CHAMPIONS.stop()
+        _ADMISSION.close()
+        _LEDGER.close()
+
+    def __is_ready__(self) -> bool:
+        """Whether there is a verified champion, and a feature store that answers."""
+        try:
+            return _ANSWERER.is_ready()
+        except BellwetherError:
+            return False
+
+    @bentoml.api(route="/score")  # type: ignore[untyped-decorator]
+    def score(self, account_ids: list[str], targets: list[str] | None = None, reasons: int = 5) -> dict[str, Any]:
+        """Score accounts, with reasons.
+
+        BentoML's clients learn the route from here; over HTTP the gatekeeper sends it to ``/v1/score``.
+        """
+        body = {"account_ids": account_ids, "targets": targets, "reasons": reasons}
+        answer: dict[str, Any] = json.loads(score_body(_ANSWERER, json.dumps(body).encode(), "local", _now()))
+        return answer
+
+
+Bellwether.add_asgi_middleware(  # type: ignore[attr-defined]
+    Gatekeeper, key_digests=[key.get_secret_value() for key in _SETTINGS.api_keys]
+)
