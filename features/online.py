@@ -37,18 +37,18 @@ class OnlineRows:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Whether any view has a row of the account; the never-null field decides, on every store."""
-        return ~np.isnan(self._days).all(axis=0)
+        return np.asarray(~np.isnan(self._days).all(axis=0))
 
     @property
     def mixed(self) -> NDArray[np.bool_]:
         """Whether a known account's views belong to different cutoffs, or one has no row."""
         days = self._days
-        return self.known & ~(days == days[0]).all(axis=0)
+        return np.asarray(self.known & ~(days == days[0]).all(axis=0))
 
     @property
     def oldest_days(self) -> NDArray[np.float64]:
         """The smallest cutoff day of each account's views: its features are as of then; NaN when unknown."""
-        return np.fmin.reduce(self._days, axis=0)
+        return np.asarray(np.fmin.reduce(self._days, axis=0))
 
     @property
     def _days(self) -> NDArray[np.float64]:

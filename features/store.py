@@ -4,7 +4,7 @@ import contextlib
 import io
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.data_format import ParquetFormat
 from feast.errors import FeastObjectNotFoundException
@@ -22,12 +21,15 @@ from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_l
 from feast.types import Float64, Int64, String
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group, features_of_service
+from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
 from features.embedded import accounts_stamped, protect_online, read_ahead_journal, refuse_lost_registry, snapshot
 from features.engine import Engine, duckdb_engine
-from features.exceptions import DependencyError, InputError, WorkFailedError, listed
-from features.manifest import Manifest, ManifestStore, exclusive_lock
+from features.exceptions import DependencyError, InputError, WorkFailedError
+from features.feature_files import JOIN_KEY, TIMESTAMP, accounts_built, file_schema, files_of_group
+from features.frame import checked_entities, feature_frame, refuse_incomplete
+from features.manifest import exclusive_lock
 from features.online import OnlineRows, decode, groups_of_service
+from features.progress import Progress, silent
 from features.settings import Settings
 from features.start import start
 from features.windows import as_cutoff
@@ -42,14 +44,11 @@ __all__ = [
 ]
 
 ENTITY = "account"
-JOIN_KEY = "account_id"
-TIMESTAMP = "event_timestamp"
 TIME_TO_LIVE = timedelta(hours=1)  # only the row stamped exactly with the cutoff joins
 _ACCOUNTS_PER_READ = 1000  # one SQL variable per account
 _ROW = "row_position"
 _APPLY = "Run `bellwether features apply`, then `bellwether features materialize`."
 _FEAST_TYPES = {"float": Float64, "int": Int64, "category": String}
-_ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
 
 
 # ---- what is declared to Feast -------------------------------------------------------------------
@@ -147,15 +146,14 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str,
+        entity_df: pd.DataFrame,
         registry: Any,
         project: str,
         full_feature_names: bool = False,  # noqa: FBT001, FBT002  # the signature is Feast's
         filter_by_created_timestamp: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
         """Join each view's row of the same account and cutoff to every entity row."""
-        times = pd.to_datetime(entity_df[TIMESTAMP], utc=True)  # type: ignore[index]
-        days = {moment.date() for moment in times.dt.floor("D").unique()}
+        days = {moment.date() for moment in pd.DatetimeIndex(entity_df[TIMESTAMP]).tz_convert("UTC").unique()}
         return get_historical_features_ibis(
             config=config,
             feature_views=feature_views,
@@ -203,41 +201,13 @@ def _reader(config: RepoConfig, wanted: Callable[[date], bool]) -> Callable[[Fil
 
 def _read(engine: Engine, wanted: Callable[[date], bool], source: FileSource, repo_path: str) -> Any:  # noqa: ARG001
     folder = Path(source.path)
-    store = ManifestStore(folder.parent)
-    manifest = store.manifest()
-    files = [
-        file
-        for day in _days_of_group(manifest, folder.name)
-        if wanted(day)
-        for file in store.files(_partition(folder.name, day), manifest=manifest)
-    ]
-    return engine.read_parquet(files, schema=_file_schema(folder.name))
+    return engine.read_parquet(
+        files_of_group(folder.parent, folder.name, wanted=wanted), schema=file_schema(folder.name)
+    )
 
 
 def _refuse_to_write(*_: Any, **__: Any) -> None:
     raise WorkFailedError("Feature files are written by `bellwether features build`, not through Feast.")
-
-
-def _file_schema(group: str) -> pa.Schema:
-    return pa.schema(
-        [
-            (JOIN_KEY, pa.string()),
-            (TIMESTAMP, pa.timestamp("us", tz="UTC")),
-            (cutoff_day_field(group), pa.int64()),
-            *((feature.name, _ARROW_TYPES[feature.kind]) for feature in features_of_group(group)),
-        ]
-    )
-
-
-def _partition(group: str, day: date) -> str:
-    return f"{group}/cutoff={day.isoformat()}"
-
-
-def _days_of_group(manifest: Manifest, group: str) -> list[date]:
-    prefix = f"{group}/cutoff="
-    return sorted(
-        date.fromisoformat(name.removeprefix(prefix)) for name in manifest.partitions if name.startswith(prefix)
-    )
 
 
 # ---- what everybody else uses --------------------------------------------------------------------
@@ -293,7 +263,7 @@ class Store:
             snapshot(self._registry)
         return [item.name for item in objects if not isinstance(item, Entity)]
 
-    def materialize(self, cutoff: datetime, *, progress: Callable[[str, int, int], None] | None = None) -> int:
+    def materialize(self, cutoff: datetime, *, progress: Progress = silent) -> int:
         """Copy the rows of one cutoff, all accounts and all views, to the online store.
 
         Never incremental: Feast's increments lose late rows. Running it again repairs a killed run.
@@ -313,7 +283,7 @@ class Store:
             As :meth:`apply`.
         """
         cutoff = as_cutoff(cutoff)
-        accounts = self._built_accounts(cutoff)
+        accounts = accounts_built(self._settings.home / "features", cutoff)
         with exclusive_lock(self._folder), self._lock:
             feast = self._opened()
             newest = max((online for online in self._online_cutoffs(feast) if online), default=cutoff)
@@ -335,8 +305,7 @@ class Store:
                         f"View {group} has {written} accounts of {cutoff.date()} online and {accounts} offline. "
                         "Run `bellwether features materialize` again; if it stays so, build the cutoff again first."
                     )
-                if progress is not None:
-                    progress("materialize", done, len(GROUPS))
+                progress("materialize", done, len(GROUPS))
         return accounts
 
     def historical(self, entities: pd.DataFrame, *, service: str = "churn_v1") -> pd.DataFrame:
@@ -365,10 +334,10 @@ class Store:
         DependencyError
             When Feast's registry is away.
         """
-        groups, asked = groups_of_service(service), _entities(entities)
-        if asked.empty:
-            table = pa.table({**{group: pa.array([], pa.int64()) for group in map(cutoff_day_field, groups)}})
-            return _frame(asked, table, service)
+        groups, asked = groups_of_service(service), checked_entities(entities)
+        if asked.empty:  # Feast looks for the smallest time
+            nothing = pa.schema([field for group in groups for field in list(file_schema(group))[2:]])
+            return feature_frame(asked, nothing.empty_table(), service)
         with self._lock, _reported(self._folder):
             feast = self._opened()
             job = feast.get_historical_features(
@@ -382,8 +351,8 @@ class Store:
                 "at a cutoff. Run `bellwether features build` for these cutoffs again."
             )
         table = table.sort_by(_ROW)
-        _refuse_incomplete(asked, table, groups)
-        return _frame(asked, table, service)
+        refuse_incomplete(asked, table, groups)
+        return feature_frame(asked, table, service)
 
     def online(self, account_ids: Sequence[str], *, service: str = "churn_v1") -> OnlineRows:
         """Newest features of accounts, from the online store.
@@ -465,31 +434,6 @@ class Store:
         views = [feast.registry.get_feature_view(group, feast.project) for group in GROUPS]
         return [view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC) for view in views]
 
-    def _built_accounts(self, cutoff: datetime) -> int:
-        store = ManifestStore(self._settings.home / "features")
-        manifest = store.manifest()
-        built = set.intersection(*(set(_days_of_group(manifest, group)) for group in GROUPS))
-        if cutoff.date() not in built:
-            there = listed(sorted(built, reverse=True)) or "none"
-            raise InputError(
-                f"The cutoff {cutoff.date()} is not built in every group. Built, newest first: {there}. "
-                f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}`."
-            )
-        rows = {
-            group: sum(
-                pq.read_metadata(file).num_rows
-                for file in store.files(_partition(group, cutoff.date()), manifest=manifest)
-            )
-            for group in GROUPS
-        }
-        if len(set(rows.values())) > 1:
-            counts = ", ".join(f"{group} {count}" for group, count in rows.items())
-            raise WorkFailedError(
-                f"The groups of {cutoff.date()} differ in their accounts: {counts}. "
-                f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` again."
-            )
-        return next(iter(rows.values()))
-
 
 @contextlib.contextmanager
 def _reported(folder: Path) -> Iterator[None]:
@@ -506,57 +450,3 @@ def _reported(folder: Path) -> Iterator[None]:
             f"The feature store in {folder} is damaged: {error}. Restore {folder} from a backup, "
             "or remove it and apply and materialize again."
         ) from error
-    except ValueError as error:
-        if "cannot serve features" not in str(error):
-            raise
-        raise DependencyError(f"The feature store in {folder} holds no features yet. {_APPLY}") from error
-
-
-def _entities(entities: pd.DataFrame) -> pd.DataFrame:
-    missing = [name for name in (JOIN_KEY, TIMESTAMP) if name not in entities.columns]
-    if missing:
-        raise InputError(f"The rows to read features for have no column {listed(missing)}. Add it.")
-    accounts, times = entities[JOIN_KEY], entities[TIMESTAMP]
-    wrong = [account for account in accounts if not (isinstance(account, str) and account)]
-    if wrong:
-        raise InputError(f"{len(wrong)} account ids are no text: {listed(map(repr, wrong))}. Mend them.")
-    if not isinstance(times.dtype, pd.DatetimeTZDtype):
-        raise InputError(f"The column {TIMESTAMP} holds {times.dtype}, not times with a zone. Make them UTC.")
-    times = times.dt.tz_convert("UTC").dt.as_unit("us")
-    uneven = times[times.isna() | (times != times.dt.floor("D"))]
-    if len(uneven):
-        raise InputError(f"{len(uneven)} times are no cutoff: {listed(uneven)}. A cutoff is a UTC midnight.")
-    return pd.DataFrame({JOIN_KEY: accounts.to_numpy(dtype=object), TIMESTAMP: times.to_numpy()}).astype(
-        {TIMESTAMP: "datetime64[us, UTC]"}
-    )
-
-
-def _refuse_incomplete(asked: pd.DataFrame, table: pa.Table, groups: Iterable[str]) -> None:
-    """Compare each view's cutoff day with the row's: a view without the row gives null, without an error."""
-    expected = (asked[TIMESTAMP] - pd.Timestamp(0, tz="UTC")).dt.days.to_numpy(dtype=np.float64)
-    wrong = {group: _numbers(table[cutoff_day_field(group)]) != expected for group in groups}
-    rows = np.flatnonzero(np.any(list(wrong.values()), axis=0))
-    if not len(rows):
-        return
-    bad = asked.iloc[rows]
-    names = listed(f"{account} at {time.date()}" for account, time in zip(bad[JOIN_KEY], bad[TIMESTAMP], strict=True))
-    views = ", ".join(group for group, at in wrong.items() if at.any())
-    first, last = bad[TIMESTAMP].min().date(), bad[TIMESTAMP].max().date()
-    raise WorkFailedError(
-        f"{len(rows)} of {len(asked)} rows have no features of their cutoff in {views}: {names}. "
-        f"Run `bellwether features build --from {first} --to {last}`, then this again."
-    )
-
-
-def _frame(asked: pd.DataFrame, table: pa.Table, service: str) -> pd.DataFrame:
-    columns: dict[str, Any] = {JOIN_KEY: asked[JOIN_KEY], TIMESTAMP: asked[TIMESTAMP]}
-    for feature in features_of_service(service):
-        column = table[feature.name] if table.num_rows else pa.chunked_array([], _ARROW_TYPES[feature.kind])
-        columns[feature.name] = (
-            column.to_numpy(zero_copy_only=False).astype(object) if feature.kind == "category" else _numbers(column)
-        )
-    return pd.DataFrame(columns)
-
-
-def _numbers(column: pa.ChunkedArray) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,0 +1,80 @@
+"""Where the feature files of a group and cutoff lie, what columns they have, and which cutoffs are whole."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.catalog import GROUPS, cutoff_day_field, features_of_group
+from features.exceptions import InputError, WorkFailedError, listed
+from features.manifest import Manifest, ManifestStore
+
+__all__ = ["ARROW_TYPES", "JOIN_KEY", "TIMESTAMP", "accounts_built", "file_schema", "files_of_group"]
+
+JOIN_KEY = "account_id"
+TIMESTAMP = "event_timestamp"
+ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
+
+
+def file_schema(group: str) -> pa.Schema:
+    """Columns of a group's files: one row per account, stamped with the cutoff."""
+    return pa.schema(
+        [
+            (JOIN_KEY, pa.string()),
+            (TIMESTAMP, pa.timestamp("us", tz="UTC")),
+            (cutoff_day_field(group), pa.int64()),
+            *((feature.name, ARROW_TYPES[feature.kind]) for feature in features_of_group(group)),
+        ]
+    )
+
+
+def files_of_group(root: Path, group: str, *, wanted: Callable[[date], bool]) -> list[Path]:
+    """The files the manifest lists for a group's cutoffs that are ``wanted``; a folder may hold others."""
+    store = ManifestStore(root)
+    manifest = store.manifest()
+    return [
+        file
+        for day in _cutoffs(manifest, group)
+        if wanted(day)
+        for file in store.files(_partition(group, day), manifest=manifest)
+    ]
+
+
+def accounts_built(root: Path, cutoff: datetime) -> int:
+    """Accounts that have features at a cutoff, the same in every group.
+
+    Raises
+    ------
+    InputError
+        When a group has no files of the cutoff.
+    WorkFailedError
+        When the groups differ in their number of accounts.
+    """
+    day = cutoff.date()
+    manifest = ManifestStore(root).manifest()
+    whole = set.intersection(*(set(_cutoffs(manifest, group)) for group in GROUPS))
+    build = f"`bellwether features build --from {day} --to {day}`"
+    if day not in whole:
+        there = listed(sorted(whole, reverse=True)) or "none"
+        raise InputError(f"The cutoff {day} is not built in every group. Built, newest first: {there}. Run {build}.")
+    rows = {
+        group: sum(pq.read_metadata(file).num_rows for file in files_of_group(root, group, wanted=day.__eq__))
+        for group in GROUPS
+    }
+    if len(set(rows.values())) > 1:
+        counts = ", ".join(f"{group} {count}" for group, count in rows.items())
+        raise WorkFailedError(f"The groups of {day} differ in their accounts: {counts}. Run {build} again.")
+    return int(rows[GROUPS[0]])
+
+
+def _partition(group: str, day: date) -> str:
+    return f"{group}/cutoff={day.isoformat()}"
+
+
+def _cutoffs(manifest: Manifest, group: str) -> list[date]:
+    prefix = _partition(group, date.min).removesuffix(date.min.isoformat())
+    return sorted(
+        date.fromisoformat(name.removeprefix(prefix)) for name in manifest.partitions if name.startswith(prefix)
+    )
