@@ -1,0 +1,17 @@
+"""``python -m features``: the commands of this room."""
+
+import sys
+
+import click
+
+from features.cli import main
+from features.exceptions import BellwetherError
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    try:
+        main(prog_name="python -m features")
+    except BellwetherError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)

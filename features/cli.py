@@ -1,0 +1,282 @@
+"""Commands of the features room: from files to feature rows in the store."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from features.console import FORMATS, emit, emit_notes, progress_bar
+from features.exceptions import InputError
+from features.settings import Settings
+
+__all__ = ["commands", "features", "ingest", "init", "main", "settings", "simulate"]
+
+_FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether init
+  bellwether init --from logs/2026-06-01.parquet
+"""
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Guess a mapping from this file's columns.",
+)
+@click.option(
+    "--write",
+    "target",
+    type=click.Path(path_type=Path),
+    default=Path("bellwether.toml"),
+    show_default=True,
+    help="Settings file to write; one that is there is left alone.",
+)
+@click.pass_obj
+def init(settings: Settings, source: Path | None, target: Path) -> None:
+    """Make the home: stores, secret key, and a commented settings file."""
+    from features.home import initialise, write_configuration
+
+    for line in (*initialise(settings), *write_configuration(target, source=source)):
+        click.echo(line)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether simulate --out company
+  bellwether simulate --out company --accounts 200 --days 120 --end 2026-06-29
+"""
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder to write.")
+@click.option("--accounts", default=1000, show_default=True, type=click.IntRange(1), help="Accounts to simulate.")
+@click.option("--days", default=300, show_default=True, type=click.IntRange(1), help="Days of history.")
+@click.option(
+    "--calls-per-day", default=10.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Per account."
+)
+@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Same seed and end, same bytes.")
+@click.option("--end", metavar="D", help="First day that is not simulated.  [default: the newest buildable midnight]")
+@_FORMAT
+@click.pass_obj
+def simulate(
+    settings: Settings,
+    out: Path,
+    accounts: int,
+    days: int,
+    calls_per_day: float,
+    seed: int,
+    end: str | None,
+    output: str,
+) -> None:
+    """Write the raw tables of a company whose truth is known."""
+    from features.simulator import simulate as run
+    from features.windows import as_cutoff, newest_cutoff
+
+    until = as_cutoff(end) if end else newest_cutoff(_now(), grace_hours=settings.grace_hours)
+    with progress_bar() as progress:
+        report = run(
+            out, accounts=accounts, days=days, calls_per_day=calls_per_day, seed=seed, end=until, progress=progress
+        )
+    names = ("accounts", "events", "late", "duplicates", "conflicts", "synthetic", "churned", "returned", "upgrades")
+    emit([{"what": name, "count": getattr(report, name)} for name in names], output)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether ingest --events 'logs/*.parquet' --accounts accounts.csv --backfill
+  bellwether ingest --events logs/2026-06-29.csv.gz
+  bellwether ingest --subscriptions crm.csv --complete-until 2026-06-29
+"""
+)
+@click.option("--events", multiple=True, metavar="P", help="File, folder or quoted glob of API calls; may be repeated.")
+@click.option("--accounts", multiple=True, metavar="P", help="Accounts, likewise.")
+@click.option("--subscriptions", multiple=True, metavar="P", help="Subscription events, likewise.")
+@click.option("--touchpoints", multiple=True, metavar="P", help="Tickets, surveys, logins, likewise.")
+@click.option("--backfill", is_flag=True, help="First load: events without ingested_at were known when they happened.")
+@click.option("--complete-until", metavar="D", help="The tables given now hold everything before this moment.")
+@_FORMAT
+@click.pass_obj
+def ingest(
+    settings: Settings,
+    events: tuple[str, ...],
+    accounts: tuple[str, ...],
+    subscriptions: tuple[str, ...],
+    touchpoints: tuple[str, ...],
+    backfill: bool,  # noqa: FBT001 - click hands flags over by name
+    complete_until: str | None,
+    output: str,
+) -> None:
+    """Validate files, store what is good, quarantine the rest with a reason."""
+    from features.ingest import ingest as run
+
+    with progress_bar() as progress:
+        report = run(
+            settings,
+            now=_now(),
+            events=events,
+            accounts=accounts,
+            subscriptions=subscriptions,
+            touchpoints=touchpoints,
+            backfill=backfill,
+            complete_until=_moment(complete_until) if complete_until else None,
+            progress=progress,
+        )
+    emit(
+        [
+            {
+                "table": one.table,
+                "files": one.files,
+                "rows_read": one.rows_read,
+                "new": one.rows_stored,
+                "duplicates": one.duplicates,
+                "quarantined": one.quarantined_total,
+                "reasons": ", ".join(f"{reason} {rows}" for reason, rows in one.quarantined.items()),
+            }
+            for one in report.tables
+        ],
+        output,
+    )
+    emit_notes(report.notes)
+
+
+@click.group()
+def features() -> None:
+    """Build feature rows and bring them into the store."""
+
+
+@features.command(
+    epilog="""\b
+Examples:
+  bellwether features build
+  bellwether features build --from 2026-01-05 --to 2026-06-29 --every 7d
+"""
+)
+@click.option("--from", "first", metavar="D", help="First cutoff.  [default: four weeks after the first event]")
+@click.option("--to", "last", metavar="D", help="Last cutoff.  [default: the newest that can be built]")
+@click.option("--every", default="7d", show_default=True, metavar="Nd", help="Step; whole weeks fall on Mondays.")
+@_FORMAT
+@click.pass_obj
+def build(settings: Settings, first: str | None, last: str | None, every: str, output: str) -> None:
+    """Count new events into rollups, then build a feature row per account and cutoff."""
+    from features.build import build as run
+    from features.cutoffs import build_cutoffs
+    from features.rollup import roll_up
+
+    now = _now()
+    cutoffs = build_cutoffs(settings, now=now, first=first, last=last, every_days=_days(every))
+    with progress_bar() as progress:
+        counted = roll_up(settings, progress=progress)
+        run(settings, cutoffs, now=now, progress=progress)
+    emit(
+        [
+            {"what": "event days counted", "count": counted.days_counted},
+            {"what": "cutoffs built", "count": len(cutoffs)},
+            {"what": "first cutoff", "count": f"{cutoffs[0]:%Y-%m-%d}"},
+            {"what": "last cutoff", "count": f"{cutoffs[-1]:%Y-%m-%d}"},
+        ],
+        output,
+    )
+
+
+@features.command()
+@click.pass_obj
+def apply(settings: Settings) -> None:
+    """Register the views and services of the catalogue in Feast."""
+    from features.store import open_store
+
+    for name in open_store(settings).apply():
+        click.echo(name)
+
+
+@features.command()
+@click.option("--as-of", metavar="D", help="Cutoff to bring online.  [default: the newest built]")
+@click.pass_obj
+def materialize(settings: Settings, as_of: str | None) -> None:
+    """Copy one cutoff's features into the online store."""
+    from features.build import built_cutoffs
+    from features.store import open_store
+    from features.windows import as_cutoff
+
+    built = built_cutoffs(settings)
+    if not built:
+        raise InputError("No features are built yet. Run `bellwether features build` first.")
+    cutoff = as_cutoff(as_of) if as_of else built[-1]
+    with progress_bar() as progress:
+        accounts = open_store(settings).materialize(cutoff, progress=progress)
+    click.echo(f"{accounts:,} accounts online as of {cutoff:%Y-%m-%d}.")
+
+
+@features.command()
+@click.option("--group", help="One group of features only.")
+@_FORMAT
+def describe(group: str | None, output: str) -> None:
+    """Say what every feature means."""
+    from features.catalog import CATALOG, GROUPS
+
+    if group is not None and group not in GROUPS:
+        raise InputError(f"There is no group {group!r}. The groups are {', '.join(GROUPS)}.")
+    chosen = [spec for spec in CATALOG if group in (None, spec.group)]
+    names = ("name", "group", "family", "unit", "kind", "meaning", "null_rule")
+    emit([{name: getattr(spec, name) for name in names} | {"churn_risk": spec.churn.value} for spec in chosen], output)
+
+
+@click.command()
+@_FORMAT
+@click.pass_obj
+def settings(settings: Settings, output: str) -> None:  # the command and its object share a word
+    """Show every setting: value, default, unit, meaning; keys are masked."""
+    from features.home import settings_rows
+
+    rows = settings_rows(settings)
+    # A port is a number, and 3,000 is not how one writes it.
+    emit([{name: str(cell) for name, cell in row.items()} for row in rows] if output == "table" else rows, output)
+
+
+commands: list[click.Command] = [init, simulate, ingest, features, settings]
+
+
+@click.group()
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of every store.  [default: var]")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
+@click.pass_context
+def main(context: click.Context, home: Path | None, config: Path | None) -> None:
+    """The features room alone; `bellwether` has every command."""
+    from features.settings import load_settings
+    from features.start import start
+
+    start()
+    if not isinstance(context.obj, Settings):
+        context.obj = load_settings(config, home=home)
+
+
+for _command in commands:
+    main.add_command(_command)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _days(text: str) -> int:
+    match = re.fullmatch(r"([1-9]\d{0,3})d", text)
+    if match is None:
+        raise InputError(f"--every {text} is not a number of days. Write it as 7d.")
+    return int(match[1])
+
+
+def _moment(text: str) -> datetime:
+    """A moment with an offset, or a date: its midnight in UTC."""
+    from features.windows import as_cutoff, require_utc
+
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return as_cutoff(text)
+    try:
+        return require_utc(datetime.fromisoformat(text), what="--complete-until")
+    except ValueError as error:
+        raise InputError(f"{text!r} is not a time. Write it as YYYY-MM-DD or 2026-06-29T12:00:00+00:00.") from error
