@@ -165,9 +165,10 @@ class Engine:
         columns = ibis.Schema.from_pyarrow(schema)
         listed = ", ".join(_text(path) for path in paths)
         names = ", ".join(_name(column) for column in columns)
-        # A table and a view cannot share a name, so the empty case is a view over nothing.
-        nothing = ", ".join(f"CAST(NULL AS {_SQL_TYPES[dtype.__class__]}) AS {_name(column)}" for column, dtype in columns.items())
-        query = f"SELECT {names} FROM read_parquet([{listed}], hive_partitioning=false)" if paths else f"SELECT {nothing} WHERE false"  # noqa: S608
+        # A table and a view cannot share a name, so no files are a view over nothing.
+        nothing = ", ".join(f"CAST(NULL AS {_SQL_TYPES[type(kind)]}) AS {_name(key)}" for key, kind in columns.items())
+        source = f"read_parquet([{listed}], hive_partitioning=false)" if paths else f"(SELECT {nothing}) WHERE false"  # noqa: S608
+        query = f"SELECT {names} FROM {source}"  # noqa: S608
         with _failures():
             self.connection.raw_sql(f"CREATE OR REPLACE TEMP VIEW {_name(name)} AS {query}").fetchall()
         return ibis.table(columns, name=name)
@@ -175,7 +176,10 @@ class Engine:
     def name_rows(self, name: str, rows: pa.Table) -> ir.Table:
         """Let ``name`` stand for these few rows from now on."""
         with _failures():
-            self.connection.create_table(name, ibis.memtable(rows), temp=True, overwrite=True)
+            connection = self.connection.con
+            connection.register("handed_over", rows)
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {_name(name)} AS SELECT * FROM handed_over").fetchall()  # noqa: S608
+            connection.unregister("handed_over")
         return ibis.table(ibis.Schema.from_pyarrow(rows.schema), name=name)
 
     def prepare(self, table: ir.Table) -> Prepared:
@@ -199,6 +203,10 @@ class Engine:
         with _failures():
             copied = f"COPY ({prepared.sql}) TO {_text(path)} (FORMAT parquet, COMPRESSION zstd)"
             return int(self.connection.raw_sql(copied).fetchall()[0][0])
+
+    def count(self, table: ir.Table) -> int:
+        """Number of rows."""
+        return int(self.to_arrow(table.count()).as_py())
 
     def beside(self) -> "Engine":
         """A second engine on the same memory for another thread, with names of its own."""
@@ -230,7 +238,11 @@ def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None)
     return Engine(ibis.duckdb.connect(**options))
 
 
-_MICROSECONDS = {"TIMESTAMPTZ_NS": "TIMESTAMPTZ", "TIMESTAMP_NS": "TIMESTAMP", "TIMESTAMP WITH TIME ZONE_NS": "TIMESTAMPTZ"}
+_MICROSECONDS = {
+    "TIMESTAMPTZ_NS": "TIMESTAMPTZ",
+    "TIMESTAMP_NS": "TIMESTAMP",
+    "TIMESTAMP WITH TIME ZONE_NS": "TIMESTAMPTZ",
+}
 
 _SQL_TYPES = {
     dt.String: "VARCHAR",

@@ -14,6 +14,7 @@ __all__ = [
     "DAY",
     "as_cutoff",
     "cutoff_day",
+    "cutoff_days",
     "cutoff_of_day",
     "cutoffs_between",
     "days_later",
@@ -151,6 +152,11 @@ def event_day(event_time: ir.TimestampValue) -> ir.DateValue:
 def is_known(known_at: ir.TimestampValue, cutoff: ir.TimestampValue, *, grace_hours: float) -> ir.BooleanValue:
     """Whether what we learned at ``known_at`` had arrived for the cutoff: ``known_at < c + grace``."""
     return known_at < cutoff + ibis.interval(seconds=round(grace_hours * 3600))
+
+
+def cutoff_days(cutoff: ir.TimestampValue) -> ir.IntegerValue:
+    """:func:`cutoff_day` of a column of cutoffs."""
+    return _day_number(microseconds_since_epoch(cutoff))
 
 
 def observation_days(cutoffs: ir.Table, *, window_days: int) -> ir.Table:

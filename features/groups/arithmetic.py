@@ -1,0 +1,46 @@
+"""The few formulas all feature groups share: windows over rollups, and division that knows about nothing."""
+
+import ibis
+import ibis.expr.types as ir
+
+from features.windows import observation_days, starts_before_window
+
+__all__ = ["KEYS", "beside", "count_ratio", "has_history", "known_rows", "ratio"]
+
+KEYS = ("account_id", "cutoff")
+"""The grain of every feature table."""
+
+
+def beside(population: ir.Table, *tables: ir.Table) -> ir.Table:
+    """The population with the columns of tables of its grain beside it, null where a table has no row."""
+    for table in tables:
+        joined = population.left_join(table, list(KEYS))
+        population = joined.drop(*(f"{key}_right" for key in KEYS))
+    return population
+
+
+def ratio(numerator: ir.NumericValue, denominator: ir.NumericValue) -> ir.FloatingValue:
+    """Divide; null where the denominator is 0 or null, on every engine."""
+    return numerator.cast("float64") / denominator.cast("float64").nullif(0.0)
+
+
+def count_ratio(now: ir.IntegerValue, prior: ir.IntegerValue, *, enough_history: ir.BooleanValue) -> ir.FloatingValue:
+    """``(now + 1) / (prior + 1)``; null when both are 0 or the history does not reach over both windows."""
+    return ibis.ifelse(enough_history & (now + prior > 0), ratio(now + 1, prior + 1), None)
+
+
+def has_history(population: ir.Table, *, window_days: int) -> ir.BooleanValue:
+    """Whether both the account and the log were there for the whole window."""
+    return starts_before_window(
+        population.known_since, population.cutoff, window_days=window_days
+    ) & starts_before_window(population.log_start, population.cutoff, window_days=window_days)
+
+
+def known_rows(rollup: ir.Table, cutoffs: ir.Table, *, window_days: int) -> ir.Table:
+    """Rollup rows of ``[c - W, c)`` as known at ``c``, once per cutoff that sees them, with ``age_days``.
+
+    ``age_days`` 1 is the day that ends at the cutoff, so a shorter window is ``age_days <= days``.
+    """
+    days = observation_days(cutoffs, window_days=window_days)
+    joined = rollup.join(days, "event_day")
+    return joined.filter(joined.visible_from <= joined.cutoff_date).drop("cutoff_date")

@@ -1,0 +1,272 @@
+"""Daily rollups: each event day counted once, so that no feature ever reads the history of events again."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.engine import Engine, duckdb_engine
+from features.histogram import bucket_of
+from features.manifest import Manifest, ManifestStore, digest
+from features.schema import EVENTS, UTC_MICROSECONDS
+from features.settings import Settings
+from features.windows import event_day, visible_from
+
+if TYPE_CHECKING:
+    from features.progress import Progress
+
+__all__ = [
+    "ROLLUPS",
+    "RollupReport",
+    "RollupTable",
+    "countable_events",
+    "roll_up",
+    "rollup_expressions",
+    "rollup_store",
+]
+
+_VERSION = 1  # raise it when a rollup's meaning changes: every day is then counted again
+_CHUNK_BYTES = 4_000_000  # of event files: about 100,000 events
+
+
+@dataclass(frozen=True)
+class RollupTable:
+    """One rollup: a row per key, sorted by it."""
+
+    own_keys: Mapping[str, pa.DataType]
+    measures: Mapping[str, pa.DataType]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that identify a row."""
+        return "account_id", "event_day", "visible_from", *self.own_keys
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Keys, then measures."""
+        shared = {"account_id": pa.string(), "event_day": pa.date32(), "visible_from": pa.date32()}
+        return pa.schema(list({**shared, **self.own_keys, **self.measures}.items()))
+
+
+def _counts(*names: str) -> dict[str, pa.DataType]:
+    return dict.fromkeys(names, pa.int64())
+
+
+_OUTCOMES = ("ok", "err_auth", "err_throttled", "err_client", "err_server", "no_status")
+
+ROLLUPS: Mapping[str, RollupTable] = {
+    "usage": RollupTable(
+        {},
+        {
+            **_counts("calls", *_OUTCOMES, "latency_calls", "slow_calls", "token_calls", "user_calls"),
+            **dict.fromkeys(("min_event_time", "max_event_time", "max_success_time"), UTC_MICROSECONDS),
+            "max_latency_ms": pa.float64(),
+        },
+    ),
+    "endpoint": RollupTable({"method": pa.string(), "endpoint": pa.string()}, _counts("calls", *_OUTCOMES)),
+    "latency": RollupTable({"bucket": pa.int32()}, _counts("calls")),
+    "token": RollupTable({"token": pa.string()}, _counts("calls")),
+    "user": RollupTable({"user_id": pa.string()}, _counts("calls")),
+}
+"""What the logical files of a day hold, by name."""
+
+_READ = ("account_id", "event_time", "ingested_at", "endpoint", "method", "status", "latency_ms", "token", "user_id")
+_EVENT_COLUMNS = pa.schema([EVENTS.schema.field(name) for name in (*_READ, "synthetic")])
+
+
+@dataclass(frozen=True)
+class RollupReport:
+    """What one run did: event days, and rows written by rollup."""
+
+    days_counted: int
+    days_unchanged: int
+    days_removed: int
+    rows: Mapping[str, int]
+
+
+def rollup_store(settings: Settings) -> ManifestStore:
+    """The store of the rollups: partitions ``day=YYYY-MM-DD``, one logical file per rollup."""
+    return ManifestStore(settings.home / "rollups")
+
+
+def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> RollupReport:
+    """Count the event days that changed since the last run, and forget those that are gone.
+
+    Raises
+    ------
+    LockHeldError
+        When another process is rolling up.
+    """
+    events = ManifestStore(settings.home / "events")
+    manifest = events.manifest()
+    wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
+    rows = dict.fromkeys(ROLLUPS, 0)
+    with rollup_store(settings).writer() as writer:
+        gone = sorted(set(writer.partitions) - set(wanted))
+        for day in gone:
+            writer.remove(day)
+        changed = [day for day, made_from in wanted.items() if writer.made_from.get(day) != made_from]
+        jobs = {day: events.files(day, "events", manifest=manifest) for day in changed}
+        for done, (day, counted) in enumerate(_count_days(settings, jobs, writer.scratch), start=1):
+            staged = {name: writer.scratch / f"{day}.{name}" for name in ROLLUPS}
+            writer.replace(day, staged, made_from=wanted[day])
+            rows = {name: rows[name] + counted[name] for name in ROLLUPS}
+            if progress is not None:
+                progress("roll up", done, len(changed))
+        writer.notes = {
+            "events": digest({day: manifest.fingerprint(day) for day in wanted}),
+            "first_day": min(wanted, default="").removeprefix("day=") or None,
+        }
+    return RollupReport(len(changed), len(wanted) - len(changed), len(gone), rows)
+
+
+def countable_events(events: ir.Table, settings: Settings) -> ir.Table:
+    """Customer traffic, one row per event, with its day, its first cutoff and its outcome as columns.
+
+    A null status is a call and successful; null endpoints and methods become the empty string.
+    """
+    customer = events.filter(~events.synthetic.fill_null(False))
+    status = customer.status
+    is_auth = status.isin([401, 403])
+    return customer.select(
+        "account_id",
+        "event_time",
+        "token",
+        "user_id",
+        event_day=event_day(customer.event_time),
+        visible_from=visible_from(customer.event_time, customer.ingested_at, grace_hours=settings.grace_hours),
+        method=customer.method.fill_null(""),
+        endpoint=customer.endpoint.fill_null(""),
+        latency_ms=customer.latency_ms,
+        bucket=ibis.ifelse(customer.latency_ms.notnull(), bucket_of(customer.latency_ms), None),
+        ok=status.isnull() | (status < 400),
+        err_auth=is_auth,
+        err_throttled=status == 429,
+        err_client=status.between(400, 499) & ~is_auth & (status != 429),
+        err_server=status >= 500,
+        no_status=status.isnull(),
+    )
+
+
+def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str, ir.Table]:
+    """The rollups of :func:`countable_events`, by name, as :data:`ROLLUPS` declares; sorted by event day first.
+
+    Null latencies, tokens and users have no row in their rollup.
+    """
+    outcomes = {"calls": countable.count(), **{name: countable[name].sum() for name in _OUTCOMES}}
+    usage = {
+        **outcomes,
+        "latency_calls": countable.latency_ms.count(),
+        "slow_calls": (countable.latency_ms >= slow_call_ms).sum(),
+        "token_calls": countable.token.count(),
+        "user_calls": countable.user_id.count(),
+        "min_event_time": countable.event_time.min(),
+        "max_event_time": countable.event_time.max(),
+        "max_success_time": countable.event_time.max(where=countable.ok),
+        "max_latency_ms": countable.latency_ms.max(),
+    }
+    return {
+        "usage": _grouped(countable, ROLLUPS["usage"], usage),
+        "endpoint": _grouped(countable, ROLLUPS["endpoint"], outcomes),
+        **{
+            name: _grouped(countable.filter(countable[key].notnull()), ROLLUPS[name], {})
+            for name, key in (("latency", "bucket"), ("token", "token"), ("user", "user_id"))
+        },
+    }
+
+
+def _grouped(countable: ir.Table, rollup: RollupTable, measures: Mapping[str, ir.Scalar]) -> ir.Table:
+    counted = countable.group_by(rollup.keys).agg(**(measures or {"calls": countable.count()}))
+    types = ibis.Schema.from_pyarrow(rollup.schema)
+    columns = {}
+    for name in rollup.schema.names:
+        # A sum over nothing but nulls is null; a count of them is 0.
+        is_count = name in rollup.measures and types[name].is_integer()
+        columns[name] = (counted[name].fill_null(0) if is_count else counted[name]).cast(types[name])
+    return counted.select(**columns).order_by("event_day", *(key for key in rollup.keys if key != "event_day"))
+
+
+def _made_from(events: Manifest, day: str, settings: Settings) -> str:
+    return digest([_VERSION, settings.grace_hours, settings.slow_call_ms, events.fingerprint(day)])
+
+
+def _chunks(jobs: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, Sequence[Path]]]:
+    """Days together up to a size: a query costs milliseconds whatever it reads, and a big day fits memory alone."""
+    chunk: dict[str, Sequence[Path]] = {}
+    size = 0
+    for day, files in jobs.items():
+        size += sum(file.stat().st_size for file in files)
+        if chunk and size > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = {}, sum(file.stat().st_size for file in files)
+        chunk[day] = files
+    if chunk:
+        yield chunk
+
+
+def _count_days(
+    settings: Settings, jobs: Mapping[str, Sequence[Path]], scratch: Path
+) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """Write the rollups of each day as ``<day>.<rollup>`` into ``scratch``; days come as they are done."""
+    if not jobs:
+        return
+    chunks = list(_chunks(jobs))
+    first = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=scratch / "spill")
+    engines = [first, *(first.beside() for _ in range(min(settings.threads, len(chunks)) - 1))]
+    try:
+        events = first.name_parquet("events", [], schema=_EVENT_COLUMNS)
+        countable = first.prepare(countable_events(events, settings))
+        named = first.name_prepared("countable", countable)
+        prepared = {
+            name: first.prepare(table)
+            for name, table in rollup_expressions(named, slow_call_ms=settings.slow_call_ms).items()
+        }
+        idle: SimpleQueue[Engine] = SimpleQueue()
+        for engine in engines:
+            idle.put(engine)
+
+        def count(chunk: Mapping[str, Sequence[Path]]) -> Mapping[str, Mapping[str, int]]:
+            engine = idle.get()
+            try:
+                files = [file for day_files in chunk.values() for file in day_files]
+                engine.name_parquet("events", files, schema=_EVENT_COLUMNS)
+                engine.name_prepared("countable", countable)
+                rows = {
+                    name: _write_days(engine.run_prepared(rollup), name, chunk, scratch)
+                    for name, rollup in prepared.items()
+                }
+                return {day: {name: rows[name][day] for name in rows} for day in chunk}
+            finally:
+                idle.put(engine)
+
+        with ThreadPoolExecutor(max_workers=len(engines)) as pool:
+            try:
+                for future in as_completed([pool.submit(count, chunk) for chunk in chunks]):
+                    yield from future.result().items()
+            finally:
+                pool.shutdown(cancel_futures=True)
+    finally:
+        for engine in reversed(engines):
+            engine.close()
+
+
+def _write_days(rows: pa.Table, name: str, days: Iterable[str], scratch: Path) -> dict[str, int]:
+    """One file per day from rows sorted by event day; returns rows per day."""
+    lengths = {
+        f"day={entry['values'].isoformat()}": entry["counts"] for entry in rows["event_day"].value_counts().to_pylist()
+    }
+    start = 0
+    written = {}
+    for day in sorted(days):
+        written[day] = lengths.get(day, 0)
+        part = rows.slice(start, written[day])
+        start += written[day]
+        pq.write_table(part, scratch / f"{day}.{name}", compression="zstd")
+    return written

@@ -1,0 +1,146 @@
+"""The engine at work on one cutoff after the other: every expression compiled once, only the files change."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from features.catalog import GROUPS, cutoff_day_field, features_of_group
+from features.engine import Engine, duckdb_engine
+from features.groups.breadth import breadth_features
+from features.groups.commercial import commercial_features
+from features.groups.errors import error_features
+from features.groups.inputs import Rollups
+from features.groups.latency import latency_features
+from features.groups.usage import usage_features
+from features.manifest import Manifest
+from features.population import population_of
+from features.raw import raw_store
+from features.rollup import ROLLUPS, rollup_store
+from features.schema import ACCOUNTS, SUBSCRIPTIONS, UTC_MICROSECONDS
+from features.settings import Settings
+from features.windows import cutoff_days, window_start
+
+__all__ = ["Workbench", "group_expressions", "population"]
+
+_TOGETHER = 32  # cutoffs whose population is found in one pass over the history
+_LONGEST_WINDOW_DAYS = max(feature.window_days or 0 for group in GROUPS for feature in features_of_group(group))
+_TYPES = {"float": "float64", "int": "int64", "category": "string"}
+_CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
+
+
+def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Table:
+    """Accounts known at each cutoff of a table with the column ``cutoff``; see ``features.population``."""
+    history = engine.name_parquet(
+        "history", _usage_files(settings, rollup_store(settings).manifest()), schema=ROLLUPS["usage"].schema
+    )
+    raw = raw_store(settings)
+    accounts = engine.name_parquet("accounts", raw.files("accounts", "accounts"), schema=ACCOUNTS.schema)
+    subscriptions = engine.name_parquet(
+        "subscriptions", raw.files("subscriptions", "subscriptions"), schema=SUBSCRIPTIONS.schema
+    )
+    return population_of(history, accounts, subscriptions, cutoffs, grace_hours=settings.grace_hours)
+
+
+def group_expressions(
+    rollups: Rollups, population: ir.Table, cutoffs: ir.Table, *, subscriptions: ir.Table, grace_hours: float
+) -> dict[str, ir.Table]:
+    """Every group as it is stored: key, stamp, cutoff day, then the catalogue's features in order and type."""
+    made = {
+        "usage": usage_features(rollups, population, cutoffs),
+        "errors": error_features(rollups, population, cutoffs),
+        "latency": latency_features(rollups, population, cutoffs),
+        "breadth": breadth_features(rollups, population, cutoffs),
+        "commercial": commercial_features(
+            rollups, population, cutoffs, subscriptions=subscriptions, grace_hours=grace_hours
+        ),
+    }
+    return {group: _as_catalogued(group, table) for group, table in made.items()}
+
+
+def _as_catalogued(group: str, table: ir.Table) -> ir.Table:
+    return table.select(
+        "account_id",
+        event_timestamp=table.cutoff,
+        **{cutoff_day_field(group): cutoff_days(table.cutoff)},
+        **{feature.name: table[feature.name].cast(_TYPES[feature.kind]) for feature in features_of_group(group)},
+    ).order_by("event_timestamp", "account_id")
+
+
+class Workbench:
+    """The engine with every expression compiled once; only what the names stand for changes from cutoff to cutoff."""
+
+    def __init__(self, settings: Settings, rollups: Manifest, *, spill: Path) -> None:
+        self._settings, self._manifest = settings, rollups
+        self._engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
+        engine = self._engine
+        self._store = rollup_store(settings)
+        together = engine.name_rows("cutoffs_together", _cutoff_rows([]))
+        self._population: Prepared = engine.prepare(population(engine, settings, together))
+        everybody = engine.name_prepared("population_together", self._population)
+        one = engine.name_rows("cutoffs", _cutoff_rows([]))
+        self._here: Prepared = engine.prepare(everybody.semi_join(one, "cutoff"))
+        self._population_here = engine.name_prepared("population", self._here)
+        tables = {name: engine.name_parquet(name, [], schema=table.schema) for name, table in ROLLUPS.items()}
+        expressions = group_expressions(
+            Rollups(**tables),
+            self._population_here,
+            one,
+            subscriptions=engine.name_parquet(
+                "subscriptions",
+                raw_store(settings).files("subscriptions", "subscriptions"),
+                schema=SUBSCRIPTIONS.schema,
+            ),
+            grace_hours=settings.grace_hours,
+        )
+        self._groups = {group: engine.prepare(table) for group, table in expressions.items()}
+        self._found: list[datetime] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.close()
+
+    def turn_to(self, cutoff: datetime, order: Sequence[datetime]) -> None:
+        """Let every name stand for what this cutoff sees; ``order`` is the order in which cutoffs will come."""
+        if cutoff not in self._found:
+            at = order.index(cutoff)
+            self._found = list(order[at : at + _TOGETHER])
+            files = _usage_files(self._settings, self._manifest, before=self._found[-1])
+            self._engine.name_parquet("history", files, schema=ROLLUPS["usage"].schema)
+            self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
+            self._engine.name_prepared("population_together", self._population)
+        self._engine.name_rows("cutoffs", _cutoff_rows([cutoff]))
+        self._engine.name_prepared("population", self._here)
+        days = _days(self._manifest, first=window_start(cutoff, _LONGEST_WINDOW_DAYS), before=cutoff)
+        for name, table in ROLLUPS.items():
+            files = [file for day in days for file in self._store.files(day, name, manifest=self._manifest)]
+            self._engine.name_parquet(name, files, schema=table.schema)
+
+    def population_rows(self) -> int:
+        """Accounts known at the cutoff turned to."""
+        return self._engine.count(self._population_here)
+
+    def write(self, group: str, path: Path) -> int:
+        """Write one group at the cutoff turned to; returns the number of rows."""
+        return self._engine.write_prepared(self._groups[group], path)
+
+
+def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
+    return pa.table({"cutoff": list(cutoffs)}, schema=_CUTOFFS)
+
+
+def _days(rollups: Manifest, *, before: datetime | None = None, first: datetime | None = None) -> list[str]:
+    """Partitions of the event days in ``[first, before)``."""
+    low = "" if first is None else f"day={first.date().isoformat()}"
+    high = "day=~" if before is None else f"day={before.date().isoformat()}"
+    return sorted(day for day in rollups.partitions if low <= day < high)
+
+
+def _usage_files(settings: Settings, rollups: Manifest, *, before: datetime | None = None) -> list[Path]:
+    store = rollup_store(settings)
+    return [file for day in _days(rollups, before=before) for file in store.files(day, "usage", manifest=rollups)]
