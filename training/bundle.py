@@ -247,7 +247,7 @@ def check_apart(folder: Path, *, sha256: str) -> None:
         raise BundleError(f"The bundle in {folder} does not load: {last.removeprefix('training.bundle.BundleError: ')}")
 
 
-def matrix(bundle: Bundle, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.float64]:
+def matrix(bundle: Bundle, columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     """Rows by model columns, from feature columns.
 
     Raises
@@ -258,7 +258,7 @@ def matrix(bundle: Bundle, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[
     return design_matrix(bundle.columns, columns)
 
 
-def design_matrix(layout: Sequence[Column], columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.float64]:
+def design_matrix(layout: Sequence[Column], columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     """Rows by model columns: numbers as they are, nulls as nan, categories as indicators.
 
     Raises

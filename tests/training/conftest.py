@@ -1,0 +1,84 @@
+"""A company small enough to train on in seconds, whose risk is known."""
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.catalog import features_of_service
+from features.settings import Settings, load_settings
+from features.windows import days_later, utc
+from training.dataset import Dataset, assemble
+from training.labels import label
+from training.targets import target
+
+FIRST = utc(2025, 1, 6)  # a Monday
+WEEKS = 36
+
+
+def subscriptions(*rows: tuple) -> pd.DataFrame:
+    """Subscription events from (account, occurred, kind[, known[, term_end]]); known when they occurred."""
+    full = [(*row, *(None,) * (5 - len(row))) for row in rows]
+    frame = pd.DataFrame(full, columns=["account_id", "occurred_at", "kind", "known_at", "term_end"])
+    frame["known_at"] = frame["known_at"].fillna(frame["occurred_at"])
+    for name in ("occurred_at", "known_at", "term_end"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    return frame.assign(plan="basic", mrr=10.0, quota_calls_per_month=None, source_order=range(len(frame)))
+
+
+def company(
+    settings: Settings, *, accounts: int = 300, seed: int = 1, hazard: float = -5.0, weeks: int = WEEKS
+) -> tuple[Dataset, pd.DataFrame]:
+    """A dataset in which health moves week by week, and the true risk of each of its rows."""
+    generator = np.random.default_rng(seed)
+    health = np.zeros((accounts, weeks + 9))
+    health[:, 0] = generator.normal(size=accounts)
+    for week in range(1, weeks + 9):
+        health[:, week] = 0.96 * health[:, week - 1] + 0.28 * generator.normal(size=accounts)
+    chance = 1 / (1 + np.exp(-(hazard - 1.4 * health)))
+    names = [f"a{number:03d}" for number in range(accounts)]
+    rows = [(name, days_later(FIRST, -200), "start") for name in names]
+    for number, name in enumerate(names):
+        weeks_left = np.flatnonzero(generator.random(weeks + 9) < chance[number])
+        if len(weeks_left):
+            rows.append((name, days_later(FIRST, 7 * int(weeks_left[0]) + generator.uniform(0.1, 6.9)), "cancel"))
+    cutoffs: list[datetime] = [days_later(FIRST, 7 * week) for week in range(weeks)]
+    chosen = target("churn", settings)
+    labels = label(
+        chosen, subscriptions(*rows), cutoffs, complete_until=days_later(FIRST, 7 * (weeks + 9)), settings=settings
+    )
+    week = ((labels.frame["cutoff"] - FIRST).dt.days // 7).to_numpy(dtype=int)
+    number = labels.frame["account_id"].str[1:].astype(int).to_numpy()
+    now = health[number, week]
+    joined = pd.DataFrame(
+        {feature.name: generator.normal(size=len(now)) for feature in features_of_service(chosen.service)}
+    )
+    joined["calls_28d"] = np.round(np.exp(4 + 0.8 * now + 0.3 * generator.normal(size=len(now))))
+    joined["calls_7d"] = np.round(joined["calls_28d"] / 4)
+    joined["calls_28d_vs_prior_28d"] = np.exp(0.3 * now + 0.2 * generator.normal(size=len(now)))
+    joined["days_since_last_call"] = np.where(generator.random(len(now)) < 0.1, np.nan, np.exp(-0.7 * now))
+    joined["plan"] = np.where(number % 7 == 0, None, np.where(number % 3 == 0, "pro: big", "basic"))
+    joined["narrow_use_28d"] = 1.0
+    joined["active_tokens_28d"] = np.nan
+    truth = labels.frame[["account_id", "cutoff"]].assign(churn_risk=1 - (1 - chance[number, week]) ** (30 / 7))
+    return assemble(chosen, labels, joined), truth
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a home nothing was written to."""
+    return load_settings(home=tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def small_company(plain: Settings) -> tuple[Dataset, pd.DataFrame]:
+    """Three hundred accounts, known truth."""
+    return company(plain)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a home of its own."""
+    return load_settings(home=tmp_path / "home")

@@ -1,0 +1,31 @@
+"""``python -m training``: the commands of this room alone; ``bellwether`` has all."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from features.exceptions import BellwetherError
+from features.settings import load_settings
+from features.start import start
+from training.cli import commands
+
+__all__: list[str] = []
+
+
+@click.group(commands={str(command.name): command for command in commands})
+@click.option("--home", type=click.Path(path_type=Path), help="Folder of every store.  [default: var]")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
+@click.pass_context
+def training(context: click.Context, home: Path | None, config: Path | None) -> None:
+    """Learn from features: labels, models, evaluation, registry."""
+    start()
+    context.obj = load_settings(config, home=home)
+
+
+if __name__ == "__main__":
+    try:
+        training()
+    except BellwetherError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)

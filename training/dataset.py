@@ -1,0 +1,141 @@
+"""The dataset: labelled rows with the features that were known at their cutoff, from Feast's point-in-time join."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from features.catalog import FeatureSpec, features_of_service
+from features.engine import duckdb_engine
+from features.exceptions import WorkFailedError
+from features.raw import complete_until, read_raw
+from features.settings import Settings
+from features.windows import days_later
+from training.labels import Labels, label
+from training.targets import Target
+
+__all__ = ["Dataset", "assemble", "fingerprint", "load", "subscriptions_frame"]
+
+_KEYS = ("account_id", "cutoff", "label", "event_time", "in_lead")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One row per account of the population and closed cutoff, ordered by cutoff and account.
+
+    Attributes
+    ----------
+    frame
+        ``account_id``, ``cutoff``, ``label``, ``event_time``, ``in_lead``, then the features in service order.
+    left_out
+        Reason to the number of (account, cutoff) pairs outside the population.
+    fingerprint
+        SHA-256 of the frame's content.
+    """
+
+    target: Target
+    frame: pd.DataFrame
+    features: tuple[FeatureSpec, ...]
+    open_cutoffs: tuple[datetime, ...]
+    left_out: Mapping[str, int]
+    fingerprint: str
+
+    @property
+    def cutoffs(self) -> list[datetime]:
+        """Closed cutoffs, ascending."""
+        return [moment.to_pydatetime() for moment in sorted(self.frame["cutoff"].unique())]
+
+    def rows(self, cutoffs: Sequence[datetime], *, with_lead: bool = False) -> pd.DataFrame:
+        """Rows of these cutoffs; those whose event fell in the lead only if asked for."""
+        chosen = self.frame["cutoff"].isin(list(cutoffs))
+        if not with_lead:
+            chosen &= ~self.frame["in_lead"]
+        return self.frame[chosen]
+
+
+def load(settings: Settings, chosen: Target) -> Dataset:
+    """Label every closed Monday that was built, and join its features as known then.
+
+    Raises
+    ------
+    WorkFailedError
+        When there is nothing to learn from, or the build is incomplete.
+    """
+    from features.build import built_cutoffs
+    from features.store import open_store
+
+    subscriptions = subscriptions_frame(settings)
+    mondays = [cutoff for cutoff in built_cutoffs(settings) if cutoff.weekday() == 0]
+    if not mondays:
+        raise WorkFailedError(
+            "No weekly cutoff is built, so there is nothing to train on. Run `bellwether features build` first."
+        )
+    complete = complete_until(settings, "subscriptions")
+    labels = label(chosen, subscriptions, mondays, complete_until=complete, settings=settings)
+    if labels.frame.empty:
+        raise WorkFailedError(_nothing_closed(chosen, mondays, labels, complete))
+    entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
+    joined = open_store(settings).historical(entities, service=chosen.service)
+    return assemble(chosen, labels, joined)
+
+
+def assemble(chosen: Target, labels: Labels, joined: pd.DataFrame) -> Dataset:
+    """Put labels and their features side by side; ``joined`` has the labels' rows in their order."""
+    features = features_of_service(chosen.service)
+    names = [feature.name for feature in features]
+    values = joined[names].reset_index(drop=True)
+    # Numbers as doubles and categories as text, whatever the join made of columns without a value.
+    typed = {
+        feature.name: values[feature.name].astype(object).where(values[feature.name].notna(), None)
+        if feature.kind == "category"
+        else pd.to_numeric(values[feature.name]).astype("float64")
+        for feature in features
+    }
+    frame = pd.concat([labels.frame[list(_KEYS)].reset_index(drop=True), pd.DataFrame(typed)], axis=1)
+    frame = frame.sort_values(["cutoff", "account_id"], kind="stable", ignore_index=True)
+    return Dataset(chosen, frame, features, labels.open_cutoffs, labels.left_out, fingerprint(frame))
+
+
+def fingerprint(frame: pd.DataFrame) -> str:
+    """SHA-256 of a frame's column names and values, row by row in the frame's order."""
+    content = hashlib.sha256()
+    for name in frame.columns:
+        column = frame[name]
+        content.update(f"\n{name}\n".encode())
+        if column.dtype == object:
+            content.update("\n".join("\0" if value is None else str(value) for value in column).encode())
+        elif isinstance(column.dtype, pd.DatetimeTZDtype):
+            content.update(column.astype("datetime64[us, UTC]").astype("int64").to_numpy().tobytes())
+        else:
+            content.update(np.ascontiguousarray(column.to_numpy(dtype=np.float64)).tobytes())
+    return content.hexdigest()
+
+
+def subscriptions_frame(settings: Settings) -> pd.DataFrame:
+    """Every subscription event, with times to the microsecond in UTC."""
+    engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit)
+    try:
+        frame: pd.DataFrame = engine.to_arrow(read_raw(engine, settings, "subscriptions")).to_pandas()
+    finally:
+        engine.close()
+    for name in ("occurred_at", "known_at", "term_end"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    return frame
+
+
+def _nothing_closed(chosen: Target, mondays: Sequence[datetime], labels: Labels, complete: datetime | None) -> str:
+    if len(labels.open_cutoffs) < len(mondays):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in labels.left_out.items() if count)
+        return (
+            f"Nobody is in the population of {chosen.name} at any of {len(mondays) - len(labels.open_cutoffs)} closed "
+            f"cutoffs (left out: {reasons or 'none known'}). Check the subscription events."
+        )
+    days, oldest = chosen.closing_days, mondays[0]
+    return (
+        f"All {len(mondays)} built weekly cutoffs are open: a label is final {days} days after its cutoff, so the "
+        f"oldest, {oldest:%Y-%m-%d}, closes on {days_later(oldest, days):%Y-%m-%d}, and subscriptions are complete "
+        f"until {complete:%Y-%m-%d}. Load a longer history, or say `ingest --complete-until D` if they reach further."
+    )

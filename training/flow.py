@@ -1,0 +1,292 @@
+"""Train one target from start to end: dataset, judgement, refit on everything, bundle, registry."""
+
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.exceptions import InputError
+from features.progress import Progress, silent
+from features.settings import Settings
+from features.windows import require_utc
+from training import bundle as bundles
+from training import registry
+from training.bundle import Bundle, Comparison, Golden, Verdict
+from training.dataset import Dataset, load
+from training.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
+from training.model import RECIPE, Fitted, OutOfFold, rows_per_leaf
+from training.report import write_report
+from training.targets import target
+
+__all__ = ["TrainReport", "make_bundle", "train", "train_dataset"]
+
+_GOLDEN_ROWS = 24
+_STATISTIC_QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a training run found and registered.
+
+    Attributes
+    ----------
+    metrics, intervals, comparisons, verdict
+        Of the judged model, on the test cutoffs.
+    counts
+        Rows, accounts, cutoffs and distinct events by part, and what was left out.
+    truth
+        ROC-AUC of the true risk and the model's share of it, when a truth file was given.
+    """
+
+    target: str
+    name: str
+    version: str
+    sha256: str
+    fingerprint: str
+    rounds: int
+    rows_per_leaf: int
+    calibration: str
+    spans: Mapping[str, tuple[str, str]]
+    counts: Mapping[str, int]
+    left_out: Mapping[str, str]
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    comparisons: tuple[Comparison, ...]
+    verdict: Verdict
+    truth: Mapping[str, float]
+    ui_command: str
+
+
+def train(
+    settings: Settings, target_name: str, *, now: datetime, truth: Path | None = None, progress: Progress | None = None
+) -> TrainReport:
+    """Train, judge and register a model of the target; it becomes the challenger.
+
+    ``truth`` is the simulator's Parquet file of true risks, for the ceiling of what can be known.
+
+    Raises
+    ------
+    InputError
+        When there is no such target, or the truth file cannot be read.
+    WorkFailedError
+        When there is too little to learn from; nothing is registered.
+    LockHeldError
+        When another process is registering.
+    """
+    progress = progress or silent
+    chosen = target(target_name, settings)
+    risks = None if truth is None else _read_truth(truth)
+    progress("Join labels and features", 0, 1)
+    dataset = load(settings, chosen)
+    progress("Join labels and features", 1, 1)
+    return train_dataset(dataset, settings, now=now, truth=risks, progress=progress)
+
+
+def train_dataset(
+    dataset: Dataset,
+    settings: Settings,
+    *,
+    now: datetime,
+    truth: pd.DataFrame | None = None,
+    progress: Progress = silent,
+) -> TrainReport:
+    """Train, judge and register on a dataset that is at hand.
+
+    Raises
+    ------
+    WorkFailedError
+        When there is too little to learn from; nothing is registered.
+    """
+    name = dataset.target.name
+    judged = fit_and_judge(dataset, settings, champion=_champion(settings, name), truth=truth, progress=progress)
+    everything = dataset.rows(dataset.cutoffs)
+    final, found = fit_recipe(
+        everything, dataset, settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
+    )
+    bundle = make_bundle(dataset, judged, final, found, settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, pictures = Path(scratch) / "bundle", Path(scratch) / "report"
+        sha256 = bundles.write(bundle, folder)
+        progress("Draw the report", 0, 1)
+        write_report(pictures, dataset, judged, final, bundle, settings)
+        progress("Draw the report", 1, 1)
+        matrix = final.encoding.matrix(everything.head(5))
+        progress("Register", 0, 1)
+        registered = registry.register(
+            settings,
+            registry.TrainingRun(
+                target=name,
+                bundle=bundle,
+                bundle_folder=folder,
+                sha256=sha256,
+                pictures=pictures,
+                example=pd.DataFrame(matrix, columns=[column.name for column in bundle.columns]),
+                parameters=_parameters(dataset, judged, final, settings, now=now),
+                requirements=[f"{package}=={version(package)}" for package in ("lightgbm", "numpy", "mlflow")],
+            ),
+        )
+        progress("Register", 1, 1)
+    return TrainReport(
+        target=name,
+        name=dataset.target.registered_name,
+        version=registered,
+        sha256=sha256,
+        fingerprint=dataset.fingerprint,
+        rounds=final.rounds,
+        rows_per_leaf=rows_per_leaf(len(everything), RECIPE),
+        calibration=final.calibration.method,
+        spans=bundle.spans,
+        counts=_counts(dataset, judged),
+        left_out=final.encoding.left_out,
+        metrics=judged.metrics,
+        intervals=judged.intervals,
+        comparisons=judged.comparisons,
+        verdict=judged.verdict,
+        truth=judged.truth,
+        ui_command=registry.ui_command(settings),
+    )
+
+
+def make_bundle(dataset: Dataset, judged: Judgement, final: Fitted, found: OutOfFold, settings: Settings) -> Bundle:
+    """Everything serving needs: the model refitted on all closed cutoffs, with the metrics of the one that was judged.
+
+    Bands are the probabilities at which the out-of-fold scores leave ``capacity_share`` and then ``medium_share`` of
+    the rows above.
+    """
+    rows = dataset.rows(dataset.cutoffs)
+    probability = final.calibration.probability(found.margin)
+    high, medium = np.quantile(
+        probability, [1.0 - settings.capacity_share, 1.0 - settings.capacity_share - settings.medium_share]
+    )
+    features = final.encoding.features
+    return Bundle(
+        target=dataset.target.name,
+        title=dataset.target.title,
+        service=dataset.target.service,
+        horizon_days=dataset.target.horizon_days,
+        lead_days=dataset.target.lead_days,
+        features=tuple(feature.name for feature in features),
+        kinds={feature.name: feature.kind for feature in features},
+        vocabularies=final.encoding.vocabularies,
+        columns=final.encoding.columns,
+        left_out=final.encoding.left_out,
+        bands={"high": float(high), "medium": float(medium)},
+        calibration=final.calibration,
+        statistics={feature.name: _statistics(rows[feature.name], feature.kind) for feature in features},
+        golden=_golden(rows, final),
+        spans={
+            "fitting": _span(list(judged.split.fitting)),
+            "test": _span(list(judged.split.test)),
+            "registered": _span(dataset.cutoffs),
+        },
+        metrics={**judged.metrics, **judged.truth},
+        comparisons=judged.comparisons,
+        verdict=judged.verdict,
+        recipe=dict(RECIPE),
+        rounds=final.rounds,
+        fingerprint=dataset.fingerprint,
+        versions={
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("lightgbm", "numpy", "pandas", "scikit-learn")},
+        },
+        commit=_commit(),
+        model_text=final.booster.model_to_string(),
+    )
+
+
+def _champion(settings: Settings, target_name: str) -> tuple[str, Bundle] | None:
+    if registry.champion_version(settings, target_name) is None:
+        return None
+    current = registry.champion(settings, target_name)
+    return current.version, bundles.read(current.bundle_folder, sha256=current.sha256)
+
+
+def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:
+    """Rows spread evenly over the order of their margins, so that every part of the model is touched."""
+    margin = final.margin(rows)
+    order = np.argsort(margin, kind="stable")
+    places = order[np.linspace(0, len(rows) - 1, _GOLDEN_ROWS).round().astype(int)]
+    values = {
+        feature.name: tuple(None if pd.isna(value) else value for value in rows[feature.name].iloc[places].tolist())
+        for feature in final.encoding.features
+    }
+    return Golden(values, tuple(float(value) for value in margin[places]))
+
+
+def _statistics(values: "pd.Series[Any]", kind: str) -> dict[str, float]:
+    """What a feature looked like over all closed cutoffs, for later comparison."""
+    found = {"null_share": float(values.isna().mean())}
+    if kind == "category":
+        return found | {f"share {value}": float(share) for value, share in values.value_counts(normalize=True).items()}
+    found |= {"mean": float(values.mean()), "deviation": float(values.std(ddof=0))}
+    return found | {f"quantile {q}": float(value) for q, value in values.quantile(list(_STATISTIC_QUANTILES)).items()}
+
+
+def _counts(dataset: Dataset, judged: Judgement) -> dict[str, int]:
+    counts: dict[str, int] = {"open cutoffs": len(dataset.open_cutoffs), "purged cutoffs": len(judged.split.purged)}
+    for name, cutoffs in (("fitting", judged.split.fitting), ("test", judged.split.test), ("closed", dataset.cutoffs)):
+        rows = dataset.rows(cutoffs)
+        counts |= {
+            f"{name} cutoffs": len(cutoffs),
+            f"{name} rows": len(rows),
+            f"{name} accounts": int(rows["account_id"].nunique()),
+            f"{name} events": distinct_events(rows),
+        }
+    in_lead = int(dataset.frame["in_lead"].sum())
+    counts |= {"folds": judged.fold_count, "rows left out: event in the lead": in_lead}
+    return counts | {f"rows left out: {reason}": count for reason, count in dataset.left_out.items()}
+
+
+def _parameters(
+    dataset: Dataset, judged: Judgement, final: Fitted, settings: Settings, *, now: datetime
+) -> dict[str, object]:
+    return {
+        **RECIPE,
+        "rounds": final.rounds,
+        "judged_rounds": judged.model.rounds,
+        "calibration": final.calibration.method,
+        "horizon_days": dataset.target.horizon_days,
+        "lead_days": dataset.target.lead_days,
+        "settlement_days": dataset.target.settlement_days,
+        "seed": settings.seed,
+        "service": dataset.target.service,
+        "dataset_fingerprint": dataset.fingerprint,
+        "trained_at": require_utc(now, what="now").isoformat(timespec="seconds"),
+        **{name.replace(":", ""): count for name, count in _counts(dataset, judged).items()},
+    }
+
+
+def _read_truth(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path, columns=["account_id", "cutoff", "churn_risk"])
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        raise InputError(
+            f"{path} cannot be read as the simulator's truth: {error}. Give the truth.parquet that "
+            "`bellwether simulate` wrote, or leave --truth out."
+        ) from error
+
+
+def _span(cutoffs: list[datetime]) -> tuple[str, str]:
+    return cutoffs[0].date().isoformat(), cutoffs[-1].date().isoformat()
+
+
+def _commit() -> str | None:
+    """Commit of the checkout this code runs from, if it is one."""
+    try:
+        found = subprocess.run(  # noqa: S603 - fixed words
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()

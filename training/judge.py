@@ -1,0 +1,242 @@
+"""Fit on the past and judge once on what came after, beside every rival."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.exceptions import WorkFailedError
+from features.progress import Progress, silent
+from features.settings import Settings
+from training.baselines import CALLS_FELL, LOGISTIC, best_rule, calls_fell_by_half, logistic
+from training.bundle import Bundle, Comparison, Verdict
+from training.dataset import Dataset
+from training.evaluate import (
+    Judged,
+    account_weights,
+    calibration_slope,
+    compare,
+    interval,
+    metrics,
+    predicted_over_observed,
+    roc_auc,
+)
+from training.gate import verdict
+from training.model import RECIPE, Fitted, OutOfFold, encode, fit, out_of_fold
+from training.splits import Split, folds, split
+
+__all__ = ["Judgement", "distinct_events", "fit_and_judge", "fit_recipe"]
+
+_REPETITIONS = 400
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one judgement found.
+
+    Attributes
+    ----------
+    model
+        Fitted on the fitting cutoffs alone.
+    test, probability, scores
+        The judged rows, the model's probability of each, and each rival's score.
+    metrics
+        Headline figures, without rows whose event fell in the lead.
+    intervals
+        Metric to its account-bootstrap 95 % interval.
+    truth
+        ROC-AUC of the true risk on the same rows, and the model's share of it; empty without a truth file.
+    """
+
+    split: Split
+    fold_count: int
+    model: Fitted
+    test: pd.DataFrame
+    probability: Floats
+    scores: Mapping[str, Floats]
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    comparisons: tuple[Comparison, ...]
+    verdict: Verdict
+    truth: Mapping[str, float]
+
+
+def fit_and_judge(
+    dataset: Dataset,
+    settings: Settings,
+    *,
+    champion: tuple[str, Bundle] | None = None,
+    truth: pd.DataFrame | None = None,
+    progress: Progress = silent,
+) -> Judgement:
+    """Fit the recipe on the fitting cutoffs and judge it on the test cutoffs.
+
+    ``champion`` is the version and bundle to beat: its recipe is fitted on the same cutoffs. ``truth`` has
+    ``account_id``, ``cutoff`` and ``churn_risk``.
+
+    Raises
+    ------
+    WorkFailedError
+        When the history is too short, holds one account, or nobody leaves in the fitting span.
+    """
+    parts = split(dataset.cutoffs, test_share=settings.test_share, gap_days=dataset.target.closing_days)
+    fitted_rows, test = dataset.rows(parts.fitting), dataset.rows(parts.test).reset_index(drop=True)
+    _refuse_empty(dataset, parts, fitted_rows, test)
+    model, _ = fit_recipe(fitted_rows, dataset, settings, RECIPE, progress=progress, stage="Fit the judged model")
+    rule = best_rule(fitted_rows, model.encoding.features)
+    regression = logistic(fitted_rows, model.encoding)
+    scores = {
+        rule.title: rule.score(test),
+        CALLS_FELL: calls_fell_by_half(test),
+        LOGISTIC: regression(test),
+    }
+    probabilistic = [LOGISTIC]
+    if champion is not None:
+        rival = f"champion, version {champion[0]}"
+        scores[rival] = _champion(champion[1], fitted_rows, dataset, settings, model).probability(test)
+        probabilistic.append(rival)
+    probability = model.probability(test)
+    accounts, numbers = np.unique(test["account_id"].to_numpy(dtype=str), return_inverse=True)
+    rows = Judged(test["label"].to_numpy(dtype=np.float64), numbers.astype(np.int64), len(accounts))
+    weights = account_weights(len(accounts), repetitions=_REPETITIONS, seed=settings.seed)
+    progress("Judge", 0, 2)
+    found = metrics(rows, probability, capacity_share=settings.capacity_share)
+    found |= _recall(dataset.rows(parts.test, with_lead=True), model, settings.capacity_share)
+    intervals = {
+        "calibration_slope": interval(rows, weights, probability, calibration_slope),
+        "predicted_over_observed": interval(rows, weights, probability, predicted_over_observed),
+        "roc_auc": interval(rows, weights, probability, roc_auc),
+    }
+    progress("Judge", 1, 2)
+    comparisons = tuple(compare(rows, weights, model=probability, rivals=scores, probabilities=probabilistic))
+    progress("Judge", 2, 2)
+    said = verdict(found, intervals, comparisons, champion=champion[0] if champion else None)
+    return Judgement(
+        split=parts,
+        fold_count=len(folds(parts.fitting, gap_days=dataset.target.closing_days)),
+        model=model,
+        test=test,
+        probability=probability,
+        scores=scores,
+        metrics=found,
+        intervals=intervals,
+        comparisons=comparisons,
+        verdict=said,
+        truth={} if truth is None else _against_truth(test, probability, truth),
+    )
+
+
+def fit_recipe(
+    rows: pd.DataFrame,
+    dataset: Dataset,
+    settings: Settings,
+    parameters: Mapping[str, float],
+    *,
+    progress: Progress = silent,
+    stage: str,
+) -> tuple[Fitted, OutOfFold]:
+    """The whole recipe on these rows: folds, rounds, calibration, and the refit on all of them.
+
+    Raises
+    ------
+    WorkFailedError
+        When the rows are too few, or span too short a time, for one fold.
+    """
+    cutoffs = [moment.to_pydatetime() for moment in sorted(rows["cutoff"].unique())]
+    found = out_of_fold(
+        rows,
+        folds(cutoffs, gap_days=dataset.target.closing_days),
+        dataset.features,
+        target=dataset.target.name,
+        parameters=parameters,
+        seed=settings.seed,
+        threads=settings.threads,
+        progress=progress,
+        stage=stage,
+    )
+    encoding = encode(rows, dataset.features)
+    booster = fit(
+        rows,
+        encoding,
+        target=dataset.target.name,
+        rounds=found.rounds,
+        parameters=parameters,
+        seed=settings.seed,
+        threads=settings.threads,
+    )
+    return Fitted(booster, encoding, found.calibration, found.rounds), found
+
+
+def distinct_events(rows: pd.DataFrame) -> int:
+    """Positives as people count them: distinct (account, event), however many rows look at each."""
+    positive = rows[rows["label"] == 1]
+    return len(positive[["account_id", "event_time"]].drop_duplicates())
+
+
+def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, settings: Settings, model: Fitted) -> Fitted:
+    """The champion's recipe fitted on the same cutoffs; the same recipe gives the same model."""
+    if champion.service != dataset.target.service:
+        raise WorkFailedError(
+            f"The champion reads {champion.service} and this model {dataset.target.service}: they cannot be compared "
+            "on the same rows. Build the features of both services."
+        )
+    if dict(champion.recipe) == dict(RECIPE):
+        return model
+    return fit_recipe(fitted, dataset, settings, champion.recipe, stage="Fit the champion's recipe")[0]
+
+
+def _recall(rows: pd.DataFrame, model: Fitted, share: float) -> dict[str, float]:
+    """Share of distinct events caught among the highest scores: without and with events in the lead."""
+    probability = model.probability(rows)
+    recalls = {}
+    for name, used in (
+        ("recall_at_capacity", ~rows["in_lead"].to_numpy(dtype=bool)),
+        ("recall_at_capacity_with_lead", np.ones(len(rows), dtype=bool)),
+    ):
+        called = probability >= np.quantile(probability[used], 1.0 - share)
+        events = rows[["account_id", "event_time"]].assign(called=called)[used & rows["event_time"].notna()]
+        caught = events.groupby(["account_id", "event_time"])["called"].max()
+        recalls[name] = float(caught.mean()) if len(caught) else float("nan")
+    return recalls
+
+
+def _against_truth(test: pd.DataFrame, probability: Floats, truth: pd.DataFrame) -> dict[str, float]:
+    """What nature knew at the cutoff ranks the same rows; nobody can rank better but by luck."""
+    moments = truth.assign(cutoff=pd.to_datetime(truth["cutoff"], utc=True).astype("datetime64[us, UTC]"))
+    risk = test[["account_id", "cutoff"]].merge(
+        moments[["account_id", "cutoff", "churn_risk"]], how="left", on=["account_id", "cutoff"], validate="m:1"
+    )["churn_risk"]
+    missing = int(risk.isna().sum())
+    if missing:
+        raise WorkFailedError(
+            f"The truth file lacks {missing} of {len(test)} test rows. Give the one the events were simulated with."
+        )
+    label = test["label"].to_numpy(dtype=np.float64)
+    best = roc_auc(label, risk.to_numpy(dtype=np.float64))
+    return {"true_risk_roc_auc": best, "share_of_true_risk_roc_auc": roc_auc(label, probability) / best}
+
+
+def _refuse_empty(dataset: Dataset, parts: Split, fitted: pd.DataFrame, test: pd.DataFrame) -> None:
+    accounts, events = fitted["account_id"].nunique(), distinct_events(fitted)
+    span = f"from {parts.fitting[0]:%Y-%m-%d} to {parts.fitting[-1]:%Y-%m-%d}"
+    if accounts < 2:
+        raise WorkFailedError(
+            f"The {len(fitted)} fitting rows {span} are of {accounts} account(s); ranking takes at least two. "
+            "Load more accounts."
+        )
+    if not events or events == len(fitted):
+        lead = int(dataset.rows(parts.fitting, with_lead=True)["in_lead"].sum())
+        raise WorkFailedError(
+            f"{'No account' if not events else 'Every account'} of {accounts} left in the label windows of "
+            f"{len(parts.fitting)} fitting cutoffs {span} ({lead} rows with an event inside the lead are left out). "
+            "Load a longer history, or more accounts."
+        )
+    if test.empty:
+        raise WorkFailedError(
+            f"The test cutoffs {parts.test[0]:%Y-%m-%d} to {parts.test[-1]:%Y-%m-%d} hold no account of the "
+            "population. Load a longer history."
+        )

@@ -1,0 +1,69 @@
+"""Training and promotion in words, for a terminal."""
+
+from collections.abc import Iterator
+
+from training.flow import TrainReport
+from training.registry import PromoteReport
+
+__all__ = ["promote_lines", "train_lines"]
+
+
+def train_lines(report: TrainReport) -> Iterator[str]:
+    """A short report of one training run, line by line."""
+    counts, found = report.counts, report.metrics
+    yield f"{report.name} version {report.version} is registered as the challenger."
+    for name in ("fitting", "test"):
+        first, last = report.spans[name]
+        yield (
+            f"  {name:<8} {first} to {last}: {counts[f'{name} cutoffs']} cutoffs, {counts[f'{name} rows']:,} rows, "
+            f"{counts[f'{name} accounts']:,} accounts, {counts[f'{name} events']:,} events"
+        )
+    gone = [
+        (name.removeprefix("rows left out: "), n) for name, n in counts.items() if name.startswith("rows left") and n
+    ]
+    if gone:
+        yield f"  left out {', '.join(f'{count:,} rows {name}' for name, count in gone)}"
+    yield (
+        f"  model    {report.rounds} rounds from {counts['folds']} folds, at least {report.rows_per_leaf} rows a leaf, "
+        f"calibration {report.calibration}"
+    )
+    if report.left_out:
+        yield f"  features not used: {', '.join(report.left_out)}"
+    yield ""
+    yield f"  {'on the test cutoffs':<52}{'ROC-AUC':>9}{'PR-AUC':>9}   difference in ROC-AUC"
+    yield f"  {'model':<52}{found['roc_auc']:>9.3f}{found['pr_auc']:>9.3f}"
+    by_rival = {(row.rival, row.metric): row for row in report.comparisons}
+    for rival in dict.fromkeys(row.rival for row in report.comparisons):
+        ranking, precision = by_rival[rival, "roc_auc"], by_rival[rival, "pr_auc"]
+        yield (
+            f"  {rival:<52}{ranking.other:>9.3f}{precision.other:>9.3f}   "
+            f"{ranking.difference:+.3f} [{ranking.low:+.3f}, {ranking.high:+.3f}]"
+        )
+    if report.truth:
+        share = report.truth["share_of_true_risk_roc_auc"]
+        ceiling = report.truth["true_risk_roc_auc"]
+        yield f"  {'true risk':<52}{ceiling:>9.3f}{'':>9}   the model reaches {share:.1%} of it"
+    yield ""
+    yield (
+        f"  base rate {found['base_rate']:.2%}   calibration error {found['ece']:.3f}   "
+        f"slope {found['calibration_slope']:.2f}   predicted / observed {found['predicted_over_observed']:.2f}   "
+        f"Brier skill {found['brier_skill']:.3f}"
+    )
+    yield (
+        f"  at capacity: precision {found['precision_at_capacity']:.1%}, lift {found['lift_at_capacity']:.1f}, "
+        f"recall {found['recall_at_capacity']:.1%} "
+        f"({found['recall_at_capacity_with_lead']:.1%} with events in the lead)"
+    )
+    yield ""
+    yield "Verdict: " + ("refused by the gate." if report.verdict.refusals else "may be promoted.")
+    for line in (*report.verdict.refusals, *report.verdict.remarks):
+        yield f"  {line}"
+    yield f"Look at it: {report.ui_command}"
+
+
+def promote_lines(report: PromoteReport) -> Iterator[str]:
+    """What a promotion did, line by line."""
+    before = "nobody" if report.previous is None else f"version {report.previous}"
+    yield f"{report.name} version {report.version} is the champion; before it, {before}."
+    for line in report.remarks:
+        yield f"  {line}"
