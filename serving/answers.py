@@ -128,13 +128,10 @@ class Answerer:
             "lead_days": bundle.lead_days,
             "model": {"name": scorer.name, "version": scorer.version},
         }
-        answers = [
-            {"status": str(status), **({"detail": detail} if detail else {}), "reasons": [], **fixed}
-            for status, detail in judged
-        ]
+        answers = [{"status": str(status), **({"detail": detail} if detail else {})} for status, detail in judged]
         for row, place in enumerate(places):
             answers[place] |= _numbers(scores, row) | {"reasons": [_reason(reason) for reason in spoken[row]]}
-        return answers
+        return [{"reasons": [], **answer, **fixed} for answer in answers]
 
     def _read_applicability(self, target: str, cutoff: datetime, _version: int) -> Mapping[str, str]:
         return applicability(self._settings, target, cutoff)

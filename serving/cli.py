@@ -1,6 +1,5 @@
 """The command line: joins the commands of every room and turns errors into exit codes."""
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -10,13 +9,14 @@ from typing import Any, NoReturn
 
 import click
 
+from features import cli as features_cli
+from features.console import FORMATS, emit, progress_bar
 from features.exceptions import BellwetherError
 from features.settings import Settings, load_settings
 from features.start import start
+from training import cli as training_cli
 
 __all__ = ["commands", "main"]
-
-_FORMATS = click.Choice(["table", "json", "csv"])
 
 
 class _CommandLine(click.Group):
@@ -44,9 +44,7 @@ class _CommandLine(click.Group):
 
 @click.group(cls=_CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of every store.  [default: var]")
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="Settings file.  [default: bellwether.toml]"
-)
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file.  [default: bellwether.toml]")
 @click.version_option(package_name="bellwether", prog_name="bellwether")
 @click.pass_context
 def main(context: click.Context, home: Path | None, config: Path | None) -> None:
@@ -63,11 +61,10 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
 @click.option("--out", type=click.Path(path_type=Path), help="Also write every row to FILE.csv or FILE.parquet.")
 @click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="Accounts to print.")
 @click.option("--sort", default="mrr_at_risk", show_default=True, type=click.Choice(["mrr_at_risk", "probability"]))
-@click.option("--format", "output", default="table", show_default=True, type=_FORMATS)
+@click.option("--format", "output", default="table", show_default=True, type=FORMATS)
 @click.pass_obj
 def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sort: str, output: str) -> None:
     """Score and explain every account, and append the run to the ledger."""
-    from features.console import emit, progress_bar
     from features.windows import as_cutoff
     from serving.batch import export, score_batch
     from serving.tables import riskiest
@@ -120,7 +117,6 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
 @click.pass_obj
 def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
     """Simulate a company and run everything on it, from the log to the service."""
-    from features.console import progress_bar
     from serving.demo import run_demo
     from serving.launch import curl_line, serve_forever
 
@@ -134,16 +130,8 @@ def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: b
         sys.exit(serve_forever(settings, config=_config_file(_given_config())))
 
 
-def _commands_of(module: str) -> list[click.Command]:
-    try:
-        found: list[click.Command] = importlib.import_module(module).commands
-    except ModuleNotFoundError:
-        return []
-    return found
-
-
 commands: list[click.Command] = [score, explain, serve, demo]
-for _command in (*_commands_of("features.cli"), *_commands_of("training.cli"), *commands):
+for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
 
 

@@ -19,7 +19,7 @@ h3{font-size:13px;text-transform:uppercase;letter-spacing:.06em;color:var(--soft
 p{margin:8px 0;max-width:76ch}.lead{color:var(--soft);font-size:18px}a{color:var(--accent)}
 code,pre{font:13.5px/1.5 ui-monospace,Menlo,Consolas,monospace}
 pre{background:var(--wash);border:1px solid var(--line);border-radius:6px;padding:12px 14px;overflow-x:auto;
-margin:6px 0;max-height:420px}
+margin:6px 0;max-height:680px}
 section{border:1px solid var(--line);border-radius:8px;margin:22px 0;padding:18px 22px}
 .route{display:flex;gap:12px;align-items:baseline;flex-wrap:wrap}.route code{font-size:17px;font-weight:600}
 .verb{font:700 12px/1 ui-monospace,monospace;padding:5px 8px;border-radius:4px;border:1px solid currentColor;
@@ -28,7 +28,7 @@ color:var(--accent)}.post{color:var(--post)}.two{display:grid;grid-template-colu
 table{border-collapse:collapse;width:100%;font-size:14.5px}th,td{text-align:left;padding:6px 10px 6px 0;
 vertical-align:top;
 border-bottom:1px solid var(--line)}th{color:var(--soft);font-weight:600}td:first-child{white-space:nowrap}
-nav{display:flex;flex-wrap:wrap;gap:6px 18px;margin:18px 0}
+.name{text-transform:none;letter-spacing:0;font-size:15px}nav{display:flex;flex-wrap:wrap;gap:6px 18px;margin:18px 0}
 """
 
 
@@ -77,7 +77,7 @@ def _section(operation: Operation, document: Mapping[str, Any], address: str) ->
     if not isinstance(operation.returns, str) and operation.path.startswith("/v1"):
         for name in _reached(operation.returns.__name__, document):
             about = document["components"]["schemas"][name].get("description", "")
-            parts.append(f"<h3>{escape(name)}</h3><p>{_prose(about)}</p>{_table(_fields(name, document))}")
+            parts.append(f"<h3 class='name'>{escape(name)}</h3><p>{_prose(about)}</p>{_table(_fields(name, document))}")
     if operation.problems:
         codes = ", ".join(
             f"<code>{status}</code> {escape(described['responses'][str(status)]['description'])}"

@@ -27,12 +27,12 @@ def riskiest(run: TargetRun, *, limit: int, sort: str = "mrr_at_risk") -> list[d
     return [
         {
             "account_id": account.account_id,
+            "target": run.target,
             "mrr": account.mrr,
             "probability": account.probability,
             "band": account.band,
             "mrr_at_risk": account.mrr_at_risk,
             "top_reason": account.top_reason,
-            "target": run.target,
         }
         for account in sorted(scored, key=key)[:limit]
     ]

@@ -1,0 +1,248 @@
+"""A home of forty accounts with a real feature store, a real registered champion and known odd accounts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.catalog import CATALOG, GROUPS, FeatureSpec, cutoff_day_field, features_of_group
+from features.manifest import ManifestStore
+from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
+from features.settings import Settings, load_settings
+from features.windows import cutoff_day, utc
+from training.bundle import Bundle, Calibration, Column, Golden, Verdict, design_matrix, load_booster, write
+from training.registry import Champion
+
+CUTOFF = utc(2026, 6, 29)
+NOW = utc(2026, 6, 29, 12)
+PLANS = ("free", "pro", "team")
+USUAL = tuple(f"acct_{number:03}" for number in range(36))
+ODD = ("cancelled", "never_called", "too_new", "unsubscribed")
+EVERYBODY = (*USUAL, *ODD)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home at rest, with the model that is champion there."""
+
+    settings: Settings
+    bundle: Bundle
+    sha256: str
+
+
+def _value(feature: FeatureSpec, dice: random.Random) -> Any:
+    if dice.random() < 0.1 and "null" in feature.null_rule and not feature.null_rule.startswith("never"):
+        return None
+    scale = {"share": 1.0, "ratio": 2.0, "log calls per week": 0.3, "ms": 2000.0, "times": 4.0}
+    match feature.kind:
+        case "category":
+            return dice.choice(PLANS)
+        case "int":
+            return int(dice.expovariate(1 / (300 if feature.unit == "calls" else 8)))
+        case _:
+            return dice.random() * scale.get(feature.unit, 60.0)
+
+
+def random_rows(rows: int, *, seed: int) -> dict[str, Any]:
+    """Feature columns as the store gives them: float64 with nan, objects with None."""
+    dice = random.Random(seed)
+    columns = {feature.name: [_value(feature, dice) for _ in range(rows)] for feature in CATALOG}
+    return {
+        feature.name: np.array(columns[feature.name], dtype=object if feature.kind == "category" else np.float64)
+        for feature in CATALOG
+    }
+
+
+def make_bundle(*, seed: int = 1, rows: int = 600) -> Bundle:
+    """A small real model: silence and falling calls raise the risk."""
+    import lightgbm as lgb
+
+    columns = random_rows(rows, seed=seed)
+    numeric = [feature for feature in CATALOG if feature.kind != "category"]
+    layout = (
+        *(Column(feature.name, feature.name) for feature in numeric),
+        *(Column(f"plan__{plan}", "plan", plan) for plan in PLANS),
+        Column("plan__other", "plan", "(other)"),
+    )
+    matrix = design_matrix(layout, columns)
+    silence, trend = np.nan_to_num(columns["days_since_last_call"]), np.nan_to_num(columns["calls_28d_vs_prior_28d"])
+    dice = np.random.default_rng(seed)
+    label = (silence / 20 - trend + (columns["plan"] == "free") + dice.normal(0, 0.5, rows) > 1.2).astype(float)
+    booster = lgb.train(
+        {
+            "objective": "binary",
+            "num_leaves": 8,
+            "verbosity": -1,
+            "seed": seed,
+            "num_threads": 1,
+            "deterministic": True,
+        },
+        lgb.Dataset(matrix, label, feature_name=[column.name for column in layout]),
+        num_boost_round=40,
+    )
+    golden = {name: values[:4] for name, values in columns.items()}
+    margins = booster.predict(design_matrix(layout, golden), raw_score=True)
+    return Bundle(
+        target="churn",
+        title="cancellation or expiry of the subscription",
+        service="churn_v1",
+        horizon_days=30,
+        lead_days=7,
+        features=tuple(feature.name for feature in CATALOG),
+        kinds={feature.name: feature.kind for feature in CATALOG},
+        vocabularies={"plan": PLANS},
+        columns=layout,
+        left_out={},
+        bands={"high": 0.8, "medium": 0.4},
+        calibration=Calibration("platt", 0.9, -0.1),
+        statistics={},
+        golden=Golden(
+            {name: tuple(_plain(value) for value in values) for name, values in golden.items()},
+            tuple(float(value) for value in margins),
+        ),
+        spans={"fitting": ("2026-01-05", "2026-03-30")},
+        metrics={"roc_auc": 0.8},
+        comparisons=(),
+        verdict=Verdict((), ("Made for tests.",)),
+        recipe={"num_leaves": 8.0},
+        rounds=40,
+        fingerprint=f"{seed:064x}",
+        versions={"python": "3.11"},
+        commit=None,
+        model_text=booster.model_to_string(),
+    )
+
+
+def _plain(value: Any) -> Any:
+    return None if value is None or value != value else value
+
+
+def write_raw(settings: Settings, table: RawTable, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Make ``rows`` the whole of one record table; columns that are not given are null."""
+    filled = [{name: row.get(name) for name in table.schema.names} for row in rows]
+    with ManifestStore(settings.home / "raw").writer() as writer:
+        staged = writer.scratch / table.name
+        pq.write_table(pa.Table.from_pylist(filled, schema=table.schema), staged)
+        writer.replace(table.name, {table.name: staged})
+
+
+def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Sequence[str]) -> None:
+    """Feature files of one cutoff."""
+    types = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
+    with ManifestStore(settings.home / "features").writer() as writer:
+        for group in GROUPS:
+            table: dict[str, Any] = {
+                "account_id": pa.array(accounts, pa.string()),
+                "event_timestamp": pa.array([CUTOFF] * len(accounts), pa.timestamp("us", tz="UTC")),
+                cutoff_day_field(group): pa.array([cutoff_day(CUTOFF)] * len(accounts), pa.int64()),
+            }
+            for feature in features_of_group(group):
+                values = [_plain(value) for value in columns[feature.name].tolist()]
+                table[feature.name] = pa.array(values, pa.float64() if feature.kind == "int" else types[feature.kind])
+                if feature.kind == "int":
+                    table[feature.name] = table[feature.name].cast(pa.int64())
+            staged = writer.scratch / group
+            pq.write_table(pa.table(table), staged)
+            writer.replace(f"{group}/cutoff={CUTOFF:%Y-%m-%d}", {group: staged}, made_from="test")
+
+
+def write_records(settings: Settings) -> None:
+    """Accounts and subscriptions: everybody subscribed, but the odd ones."""
+    began, lately = utc(2025, 6, 1), utc(2026, 6, 20)
+    rows = [
+        {"account_id": account, "occurred_at": began, "known_at": began, "kind": "start", "plan": "pro", "mrr": 90.0}
+        for account in (*USUAL, "cancelled", "never_called")
+    ]
+    rows.append({**rows[0], "account_id": "too_new", "occurred_at": lately, "known_at": lately})
+    rows.append({**rows[0], "account_id": "cancelled", "occurred_at": lately, "known_at": lately, "kind": "cancel"})
+    write_raw(settings, SUBSCRIPTIONS, [{**row, "source_order": place} for place, row in enumerate(rows)])
+    people = [
+        {
+            "account_id": account,
+            "name": f"The {account} company",
+            "owner": ("sam", "kim")[place % 2],
+            "segment": ("small", "large")[place % 3 == 0],
+            "created_at": began,
+            "known_at": began,
+        }
+        for place, account in enumerate(USUAL)
+    ]
+    write_raw(settings, ACCOUNTS, people)
+
+
+def world_columns() -> dict[str, Any]:
+    """Features of everybody; one account has never called."""
+    columns = random_rows(len(EVERYBODY), seed=5)
+    columns["days_since_last_call"] = np.nan_to_num(columns["days_since_last_call"], nan=3.0)
+    columns["days_since_last_call"][EVERYBODY.index("never_called")] = np.nan
+    columns["mrr"] = np.nan_to_num(columns["mrr"], nan=50.0)
+    return columns
+
+
+def promote_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> str:
+    """Register a bundle and make it the champion, by the real registry; its SHA-256."""
+    from training.registry import TrainingRun, promote, register
+
+    folder = scratch / f"bundle-{bundle.fingerprint[-4:]}"
+    sha256 = write(bundle, folder)
+    pictures = scratch / "pictures"
+    pictures.mkdir(exist_ok=True)
+    (pictures / "card.md").write_text("A model for tests.\n")
+    example = pd.DataFrame([[0.5] * len(bundle.columns)] * 2, columns=[column.name for column in bundle.columns])
+    run = TrainingRun("churn", bundle, folder, sha256, pictures, example, {"rounds": bundle.rounds}, ("lightgbm",))
+    version = register(settings, run)
+    promote(settings, "churn", version=version)
+    return sha256
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    """A small real model."""
+    return make_bundle()
+
+
+@pytest.fixture(scope="session")
+def rows() -> Callable[..., dict[str, Any]]:
+    """Maker of random feature columns."""
+    return random_rows
+
+
+@pytest.fixture
+def champion_of(tmp_path: Path) -> Callable[[Bundle], Champion]:
+    """A bundle on disk as the registry would hand it out."""
+
+    def made(bundle: Bundle, version: str = "1") -> Champion:
+        folder = tmp_path / f"bundle-{version}"
+        return Champion("bellwether-churn", version, folder, write(bundle, folder))
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Place:
+    """The home, materialized and with a champion; nothing scored. Do not write to it."""
+    from features.store import open_store
+
+    scratch = tmp_path_factory.mktemp("place")
+    settings = load_settings(home=scratch / "home", stale_after_hours=1e6)
+    write_features(settings, world_columns(), EVERYBODY)
+    write_records(settings)
+    store = open_store(settings)
+    store.apply()
+    store.materialize(CUTOFF)
+    load_booster(bundle)
+    return Place(settings, bundle, promote_bundle(settings, bundle, scratch))
+
+
+def other_bundle(bundle: Bundle) -> Bundle:
+    """Another model of the same recipe, which the gate lets pass."""
+    return replace(make_bundle(seed=2), bands=bundle.bands)
