@@ -6,7 +6,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
 from features.embedded import accounts_stamped, protect_online, read_ahead_journal, refuse_lost_registry, snapshot
-from features.engine import Engine, duckdb_engine
+from features.engine import duckdb_engine
 from features.exceptions import DependencyError, InputError, WorkFailedError
 from features.feature_files import JOIN_KEY, TIMESTAMP, accounts_built, file_schema, files_of_group
 from features.frame import checked_entities, feature_frame, refuse_incomplete
@@ -68,6 +67,7 @@ def repo_config(settings: Settings) -> RepoConfig:
         },
         offline_store={
             "type": f"{ManifestOfflineStore.__module__}.{ManifestOfflineStore.__name__}",
+            "feature_files": str(settings.home / "features"),
             "threads": settings.threads,
             "memory_limit": settings.memory_limit,
         },
@@ -127,9 +127,14 @@ def _names(group: str) -> tuple[str, ...]:
 
 
 class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc]
-    """Settings of :class:`ManifestOfflineStore`; Feast finds it by its name."""
+    """Settings of :class:`ManifestOfflineStore`; Feast finds it by its name.
+
+    ``feature_files`` is where the files lie now: the registry remembers the folder of the day of ``apply``, which
+    is wrong in a home that was moved or restored.
+    """
 
     type: str = "features.store.ManifestOfflineStore"
+    feature_files: str
     threads: int = 2
     memory_limit: str = "3GB"
 
@@ -195,15 +200,15 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
 
 
 def _reader(config: RepoConfig, wanted: Callable[[date], bool]) -> Callable[[FileSource, str], Any]:
-    engine = duckdb_engine(threads=config.offline_store.threads, memory_limit=config.offline_store.memory_limit)
-    return partial(_read, engine, wanted)
+    here = config.offline_store
+    engine = duckdb_engine(threads=here.threads, memory_limit=here.memory_limit)
 
+    def read(source: FileSource, repo_path: str) -> Any:  # noqa: ARG001
+        group = Path(source.path).name
+        files = files_of_group(Path(here.feature_files), group, wanted=wanted)
+        return engine.read_parquet(files, schema=file_schema(group))
 
-def _read(engine: Engine, wanted: Callable[[date], bool], source: FileSource, repo_path: str) -> Any:  # noqa: ARG001
-    folder = Path(source.path)
-    return engine.read_parquet(
-        files_of_group(folder.parent, folder.name, wanted=wanted), schema=file_schema(folder.name)
-    )
+    return read
 
 
 def _refuse_to_write(*_: Any, **__: Any) -> None:

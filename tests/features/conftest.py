@@ -50,7 +50,7 @@ def write_feature_files(
                 writer.replace(f"{group}/cutoff={date}", {group: staged}, made_from="test")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_features() -> Callable[..., None]:
     """The writer above, for tests that need files of their own."""
     return write_feature_files
