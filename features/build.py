@@ -69,27 +69,27 @@ def build(
     rows: dict[datetime, int] = {}
     with feature_store(settings).writer() as writer:
         sources = {cutoff: _source_fingerprint(settings, rollups, records, cutoff) for cutoff in wanted}
-        missing = {
-            cutoff: [
-                group
-                for group in chosen
-                if writer.made_from.get(_partition(group, cutoff)) != _made_from(group, sources[cutoff])
-            ]
+        stale = [
+            cutoff
             for cutoff in wanted
-        }
-        stale = [cutoff for cutoff in wanted if missing[cutoff]]
+            if any(
+                writer.made_from.get(_partition(group, cutoff)) != _made_from(group, sources[cutoff])
+                for group in chosen
+            )
+        ]
         if stale:
             with Workbench(settings, rollups, spill=writer.scratch / "spill") as workbench:
-                for cutoff in stale:
-                    workbench.turn_to(cutoff, stale)
-                    rows[cutoff] = workbench.population_rows()
-                    for group in missing[cutoff]:
-                        staged = writer.scratch / f"{group}-{cutoff_day(cutoff)}"
-                        _expect(workbench.write(group, staged), rows[cutoff], group, cutoff)
-                        made_from = _made_from(group, sources[cutoff])
-                        writer.replace(_partition(group, cutoff), {group: staged}, made_from=made_from)
+                for batch in workbench.batches(stale):
+                    workbench.turn_to(batch, stale)
+                    rows |= workbench.accounts()
+                    for group in chosen:
+                        paths = {cutoff: writer.scratch / f"{group}-{cutoff_day(cutoff)}" for cutoff in batch}
+                        for cutoff, written in workbench.write(group, paths).items():
+                            _expect(written, rows[cutoff], group, cutoff)
+                            made_from = _made_from(group, sources[cutoff])
+                            writer.replace(_partition(group, cutoff), {group: paths[cutoff]}, made_from=made_from)
                     report("build features", len(rows), len(stale))
-    return BuildReport(tuple(stale), tuple(cutoff for cutoff in wanted if not missing[cutoff]), rows)
+    return BuildReport(tuple(stale), tuple(cutoff for cutoff in wanted if cutoff not in rows), rows)
 
 
 def built_cutoffs(settings: Settings) -> list[datetime]:

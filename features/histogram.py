@@ -27,7 +27,7 @@ def bucket_of(latency_ms: ir.NumericValue) -> ir.IntegerValue:
 def bucket_value(bucket: ir.IntegerValue) -> ir.FloatingValue:
     """The latency a bucket stands for, in ms: the geometric middle of its edges, and 0 for bucket 0."""
     middle = ((bucket.cast("float64") - 0.5) * _LOG_GROWTH).exp() * _SMALLEST_MS
-    return ibis.ifelse(bucket > 0, middle, 0.0)
+    return ibis.ifelse(bucket == 0, 0.0, middle)  # a null bucket stays null
 
 
 def nearest_rank(total: ir.IntegerValue, percent: int) -> ir.IntegerValue:

@@ -1,8 +1,9 @@
 """Daily rollups: each event day counted once, so that no feature ever reads the history of events again."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.engine import Engine, duckdb_engine
 from features.histogram import bucket_of
 from features.manifest import Manifest, ManifestStore, digest
+from features.parts import write_parts
 from features.schema import EVENTS, UTC_MICROSECONDS
 from features.settings import Settings
 from features.windows import event_day, visible_from
@@ -238,11 +239,11 @@ def _count_days(
                 files = [file for day_files in chunk.values() for file in day_files]
                 engine.name_parquet("events", files, schema=_EVENT_COLUMNS)
                 engine.name_prepared("countable", countable)
-                rows = {
-                    name: _write_days(engine.run_prepared(rollup), name, chunk, scratch)
-                    for name, rollup in prepared.items()
-                }
-                return {day: {name: rows[name][day] for name in rows} for day in chunk}
+                rows = {}
+                for name, rollup in prepared.items():
+                    paths = {_date(day): scratch / f"{day}.{name}" for day in chunk}
+                    rows[name] = write_parts(engine.run_prepared(rollup), "event_day", paths)
+                return {day: {name: rows[name][_date(day)] for name in rows} for day in chunk}
             finally:
                 idle.put(engine)
 
@@ -257,16 +258,5 @@ def _count_days(
             engine.close()
 
 
-def _write_days(rows: pa.Table, name: str, days: Iterable[str], scratch: Path) -> dict[str, int]:
-    """One file per day from rows sorted by event day; returns rows per day."""
-    lengths = {
-        f"day={entry['values'].isoformat()}": entry["counts"] for entry in rows["event_day"].value_counts().to_pylist()
-    }
-    start = 0
-    written = {}
-    for day in sorted(days):
-        written[day] = lengths.get(day, 0)
-        part = rows.slice(start, written[day])
-        start += written[day]
-        pq.write_table(part, scratch / f"{day}.{name}", compression="zstd")
-    return written
+def _date(partition: str) -> date:
+    return date.fromisoformat(partition.removeprefix("day="))

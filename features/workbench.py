@@ -1,6 +1,6 @@
 """The engine at work on one cutoff after the other: every expression compiled once, only the files change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -8,15 +8,16 @@ from typing import Self
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.catalog import GROUPS, cutoff_day_field, features_of_group
-from features.engine import Engine, duckdb_engine
+from features.catalog import cutoff_day_field, features_of_group
+from features.engine import Engine, Prepared, duckdb_engine
 from features.groups.breadth import breadth_features
 from features.groups.commercial import commercial_features
 from features.groups.errors import error_features
-from features.groups.inputs import Rollups
+from features.groups.inputs import REACH_DAYS, Rollups
 from features.groups.latency import latency_features
 from features.groups.usage import usage_features
 from features.manifest import Manifest
+from features.parts import write_parts
 from features.population import population_of
 from features.raw import raw_store
 from features.rollup import ROLLUPS, rollup_store
@@ -27,7 +28,7 @@ from features.windows import cutoff_days, window_start
 __all__ = ["Workbench", "group_expressions", "population"]
 
 _TOGETHER = 32  # cutoffs whose population is found in one pass over the history
-_LONGEST_WINDOW_DAYS = max(feature.window_days or 0 for group in GROUPS for feature in features_of_group(group))
+_BATCH_BYTES = 100_000_000  # of rollup files in reach, counted once per cutoff
 _TYPES = {"float": "float64", "int": "int64", "category": "string"}
 _CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
 
@@ -98,6 +99,7 @@ class Workbench:
         )
         self._groups = {group: engine.prepare(table) for group, table in expressions.items()}
         self._found: list[datetime] = []
+        self._batch: list[datetime] = []
 
     def __enter__(self) -> Self:
         return self
@@ -105,29 +107,54 @@ class Workbench:
     def __exit__(self, *_: object) -> None:
         self._engine.close()
 
-    def turn_to(self, cutoff: datetime, order: Sequence[datetime]) -> None:
-        """Let every name stand for what this cutoff sees; ``order`` is the order in which cutoffs will come."""
-        if cutoff not in self._found:
-            at = order.index(cutoff)
-            self._found = list(order[at : at + _TOGETHER])
+    def batches(self, cutoffs: Sequence[datetime]) -> Iterator[list[datetime]]:
+        """Cutoffs together as far as the rollups in their reach stay within a size: less planning, bounded memory."""
+        batch: list[datetime] = []
+        size = 0
+        for cutoff in cutoffs:
+            reach = sum(file.stat().st_size for name in ROLLUPS for file in self._files(name, [cutoff]))
+            if batch and size + reach > _BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+            batch.append(cutoff)
+            size += reach
+        if batch:
+            yield batch
+
+    def turn_to(self, batch: Sequence[datetime], order: Sequence[datetime]) -> None:
+        """Let every name stand for what these cutoffs see; ``order`` is the order in which cutoffs will come."""
+        if not set(batch) <= set(self._found):
+            at = order.index(batch[0])
+            self._found = list(order[at : at + max(_TOGETHER, len(batch))])
             files = _usage_files(self._settings, self._manifest, before=self._found[-1])
             self._engine.name_parquet("history", files, schema=ROLLUPS["usage"].schema)
             self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
             self._engine.name_prepared("population_together", self._population)
-        self._engine.name_rows("cutoffs", _cutoff_rows([cutoff]))
+        self._batch = list(batch)
+        self._engine.name_rows("cutoffs", _cutoff_rows(batch))
         self._engine.name_prepared("population", self._here)
-        days = _days(self._manifest, first=window_start(cutoff, _LONGEST_WINDOW_DAYS), before=cutoff)
         for name, table in ROLLUPS.items():
-            files = [file for day in days for file in self._store.files(day, name, manifest=self._manifest)]
-            self._engine.name_parquet(name, files, schema=table.schema)
+            self._engine.name_parquet(name, self._files(name, batch), schema=table.schema)
 
-    def population_rows(self) -> int:
-        """Accounts known at the cutoff turned to."""
-        return self._engine.count(self._population_here)
+    def accounts(self) -> dict[datetime, int]:
+        """Accounts known at each cutoff turned to."""
+        counted = self._population_here.group_by("cutoff").agg(accounts=lambda table: table.count())
+        found = {row["cutoff"]: row["accounts"] for row in self._engine.to_arrow(counted).to_pylist()}
+        return {cutoff: found.get(cutoff, 0) for cutoff in self._batch}
 
-    def write(self, group: str, path: Path) -> int:
-        """Write one group at the cutoff turned to; returns the number of rows."""
-        return self._engine.write_prepared(self._groups[group], path)
+    def write(self, group: str, paths: Mapping[datetime, Path]) -> dict[datetime, int]:
+        """Write one group, a file per cutoff turned to; returns the rows of each."""
+        rows = self._engine.run_prepared(self._groups[group])
+        return write_parts(rows, "event_timestamp", paths)
+
+    def _files(self, name: str, batch: Sequence[datetime]) -> list[Path]:
+        """Files of one rollup that some window of these cutoffs reaches."""
+        reached = {
+            day
+            for cutoff in batch
+            for day in _days(self._manifest, first=window_start(cutoff, REACH_DAYS[name]), before=cutoff)
+        }
+        return [file for day in sorted(reached) for file in self._store.files(day, name, manifest=self._manifest)]
 
 
 def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
