@@ -20,6 +20,7 @@ __all__ = ["RECIPE", "Encoding", "Fitted", "OutOfFold", "encode", "fit", "out_of
 
 _MOST_VALUES = 12
 _MOST_ROUNDS = 400
+_ROWS_WORTH_THREADS = 100_000  # below, threads wait for each other longer than they work, above all on a busy machine
 _ROWS_PER_LEAF = 100
 
 Floats = npt.NDArray[np.float64]
@@ -231,7 +232,7 @@ def _parameters(
         "deterministic": True,
         "force_row_wise": True,
         "seed": seed,
-        "num_threads": threads,
+        "num_threads": threads if rows >= _ROWS_WORTH_THREADS else 1,
         "verbosity": -1,
     }
 

@@ -236,7 +236,7 @@ def _passed(mlflow: Any, settings: Settings, candidate: Any, current: Any) -> tu
     who = f"{candidate.name} version {candidate.version}"
     missing = [tag for tag in (_SHA, _FINGERPRINT, _VERIFIED) if not candidate.tags.get(tag)]
     try:
-        has_signature = mlflow.models.Model.load(_source(mlflow, settings, candidate)).signature is not None
+        has_signature = _has_signature(mlflow, settings, candidate)
         local = _local(mlflow, settings, candidate)
         bundles.check_apart(local.bundle_folder, sha256=local.sha256)
         bundle = bundles.read(local.bundle_folder, sha256=local.sha256)
@@ -296,8 +296,11 @@ def _run_artifacts(mlflow: Any, settings: Settings, version: Any) -> str:
     return str(_client(mlflow, settings).get_run(version.run_id).info.artifact_uri)
 
 
-def _source(mlflow: Any, settings: Settings, version: Any) -> str:
-    return str(_client(mlflow, settings).get_model_version_download_uri(version.name, version.version))
+def _has_signature(mlflow: Any, settings: Settings, version: Any) -> bool:
+    source = _client(mlflow, settings).get_model_version_download_uri(version.name, version.version)
+    # Model.load takes no file: address; the download of a local artifact gives its path.
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=source)
+    return mlflow.models.Model.load(folder).signature is not None
 
 
 def _experiment(client: Any, settings: Settings, name: str) -> str:

@@ -175,7 +175,7 @@ def _reliability(path: Path, label: Floats, judged: Judgement, words: str) -> No
             label="model, ten equal groups (95 % binomial)",
         )
         axes.set(xlabel="Mean predicted probability", ylabel="Observed share that churned")
-        axes.set(xlim=(0, edge), ylim=(0, edge))
+        axes.set(xlim=(0, edge), ylim=(0, 1.25 * edge))  # room for the legend
         _titled(figure, axes, "Reliability", words)
         axes.legend(frameon=False, loc="upper left")
         axes.text(
@@ -186,6 +186,7 @@ def _reliability(path: Path, label: Floats, judged: Judgement, words: str) -> No
             transform=axes.transAxes,
             ha="right",
             va="bottom",
+            bbox={"facecolor": "white", "edgecolor": "#cccccc", "boxstyle": "round,pad=0.4"},
         )
 
 
@@ -245,7 +246,7 @@ def _beeswarm(path: Path, judged: Judgement, seed: int) -> None:
         )
         figure = plt.gcf()
         axes = figure.axes[0]
-        axes.set_xlabel("Contribution to the margin (log-odds; right raises the risk)")
+        axes.set_xlabel("Contribution to the margin (log-odds; right raises the risk; grey: no value)")
         axes.set_title(f"What moves the scores: {len(test):,} test rows", loc="left", fontsize=13, pad=12)
         figure.savefig(path, dpi=130, bbox_inches="tight")
         plt.close(figure)

@@ -21,8 +21,8 @@ WEEKS = 36
 def subscriptions(*rows: tuple) -> pd.DataFrame:
     """Subscription events from (account, occurred, kind[, known[, term_end]]); known when they occurred."""
     full = [(*row, *(None,) * (5 - len(row))) for row in rows]
+    full = [(account, at, kind, known or at, ends) for account, at, kind, known, ends in full]
     frame = pd.DataFrame(full, columns=["account_id", "occurred_at", "kind", "known_at", "term_end"])
-    frame["known_at"] = frame["known_at"].fillna(frame["occurred_at"])
     for name in ("occurred_at", "known_at", "term_end"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     return frame.assign(plan="basic", mrr=10.0, quota_calls_per_month=None, source_order=range(len(frame)))
