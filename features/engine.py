@@ -195,7 +195,7 @@ class Engine:
     def run_prepared(self, prepared: Prepared) -> pa.Table:
         """Run a prepared expression and hand its rows out."""
         with _failures():
-            rows = self.connection.raw_sql(prepared.sql).to_arrow_table()
+            rows = self.connection.con.sql(prepared.sql).to_arrow_table()
         return rows.cast(prepared.schema.to_pyarrow())
 
     def write_prepared(self, prepared: Prepared, path: Path) -> int:

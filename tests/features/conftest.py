@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -12,9 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.build import build
 from features.catalog import GROUPS, FeatureSpec, cutoff_day_field, features_of_group
-from features.manifest import ManifestStore
-from features.windows import as_cutoff, cutoff_day
+from features.manifest import ManifestStore, StoreWriter
+from features.rollup import roll_up
+from features.schema import RAW_TABLES
+from features.settings import Settings
+from features.windows import DAY, as_cutoff, cutoff_day
 
 ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
 
@@ -54,3 +59,76 @@ def write_feature_files(
 def write_features() -> Callable[..., None]:
     """The writer above, for tests that need files of their own."""
     return write_feature_files
+
+
+class Log:
+    """A log you can write by hand: raw tables straight into the stores, features out by roll_up and build."""
+
+    def __init__(self, home: Path, **settings: Any) -> None:
+        self.settings = Settings(home=home, **settings)
+        self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in RAW_TABLES}
+
+    def add(self, table: str, *rows: Mapping[str, Any]) -> Log:
+        """Add rows to a raw table; an event is ingested when it happens and belongs to account a unless it says so."""
+        defaults: dict[str, Any] = {"account_id": "a"}
+        if table == "events":
+            defaults |= {"endpoint": "/v1/orders", "method": "GET", "status": 200, "synthetic": False}
+        for row in rows:
+            full = dict.fromkeys(RAW_TABLES[table].schema.names) | defaults | dict(row)
+            if table == "events":
+                full["ingested_at"] = full["ingested_at"] or full["event_time"]
+            if "occurred_at" in full:
+                full["known_at"] = full["known_at"] or full["occurred_at"]
+            self._rows[table].append(full)
+        return self
+
+    def store(self) -> None:
+        """Write every raw table into its store."""
+        days: dict[str, list[dict[str, Any]]] = {}
+        for row in self._rows["events"]:
+            days.setdefault(f"day={row['event_time'].date().isoformat()}", []).append(row)
+        with ManifestStore(self.settings.home / "events").writer() as writer:
+            for day in set(writer.partitions) - set(days):
+                writer.remove(day)
+            for day, rows in days.items():
+                self._stage(writer, day, "events", rows)
+        with ManifestStore(self.settings.home / "raw").writer() as writer:
+            for name in ("accounts", "subscriptions"):
+                if self._rows[name]:
+                    self._stage(writer, name, name, self._rows[name])
+
+    def _stage(self, writer: StoreWriter, partition: str, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        staged = writer.scratch / f"{partition}.{name}"
+        pq.write_table(pa.Table.from_pylist(list(rows), RAW_TABLES[name].schema), staged)
+        writer.replace(partition, {name: staged})
+
+    def table(self, *cutoffs: datetime) -> dict[tuple[str, datetime], dict[str, Any]]:
+        """Every feature by (account, cutoff), by the way everybody goes: store, roll up, build, read."""
+        self.store()
+        roll_up(self.settings)
+        build(self.settings, cutoffs, now=max(cutoffs) + 9 * DAY)
+        store = ManifestStore(self.settings.home / "features")
+        found: dict[tuple[str, datetime], dict[str, Any]] = {}
+        for cutoff in cutoffs:
+            for group in GROUPS:
+                for path in store.files(f"{group}/cutoff={cutoff.date()}", group):
+                    for row in pq.read_table(path, partitioning=None).to_pylist():
+                        found.setdefault((row["account_id"], row["event_timestamp"]), {}).update(row)
+        return found
+
+    def at(self, cutoff: datetime, account: str = "a") -> dict[str, Any]:
+        """The features of one account at one cutoff."""
+        return self.table(cutoff)[account, cutoff]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    """An empty log in a home of its own."""
+    return Log(tmp_path / "home")
+
+
+@pytest.fixture
+def new_log(tmp_path: Path) -> Callable[..., Log]:
+    """Makes empty logs, each in a home of its own, with settings."""
+    numbers = itertools.count()
+    return lambda **settings: Log(tmp_path / f"home-{next(numbers)}", **settings)
