@@ -1,6 +1,7 @@
 """Takes staged events into the event store, some days at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,6 +23,8 @@ __all__ = ["StoredEvents", "store_events"]
 _ROWS_PER_BATCH = 1_500_000
 _ROWS_PER_GROUP = 131_072
 _SORTED_BY = ("account_id", "event_time", "event_id")
+# A dictionary of a column whose values hardly repeat costs time and saves nothing.
+_REPEATING = [name for name in EVENTS.schema.names if name not in ("event_id", "event_time", "ingested_at", "latency_ms")]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,13 @@ class StoredEvents:
 
 
 def store_events(
-    engine: Engine, staged: Staged, store: ManifestStore, writer: StoreWriter, *, progress: Progress = silent
+    engine: Engine,
+    staged: Staged,
+    store: ManifestStore,
+    writer: StoreWriter,
+    *,
+    threads: int = 1,
+    progress: Progress = silent,
 ) -> StoredEvents:
     """Merge the good staged rows into their days.
 
@@ -52,12 +61,14 @@ def store_events(
         progress("storing events by day", done, len(incoming))
         paths = [path for day in days for path in existing[day]]
         merged = _merged(good, engine.read_parquet(paths, schema=EVENTS.schema), days)
-        cached = engine.cache(merged)
+        # Most ids come once: a hash finds the others, a few too many, before whole rows are compared.
+        marks = merged.group_by(mark=merged.event_id.hash()).agg(copies=merged.count())
+        repeated = engine.cache(marks.filter(marks.copies > 1).select("mark"))
         lost = writer.scratch / f"conflicts-{done:06d}.parquet"
-        kept, losers = _resolved(cached)
+        kept, losers = _resolved(merged, repeated)
         engine.write_parquet(losers, lost)
-        written = _write_days(engine, kept, writer)
-        engine.drop(cached)
+        written = _write_days(engine, kept, writer, threads=threads)
+        engine.drop(repeated)
         new += written - sum(stored_rows[day] for day in days)
         conflicts.append(lost)
         done += len(days)
@@ -93,16 +104,13 @@ def _merged(good: ir.Table, stored: ir.Table, days: Sequence[date]) -> ir.Table:
     return arriving.union(kept)
 
 
-def _resolved(rows: ir.Table) -> tuple[ir.Table, ir.Table]:
-    """Rows that stay, and versions that lost as quarantine rows."""
-    rows = rows.mutate(day=rows.event_time.date())
-    # Most ids come once: a hash finds the others, a few too many, before anything is compared.
-    hashed = rows.mutate(mark=rows.event_id.hash())
-    repeated = hashed.group_by("mark").agg(copies=hashed.count()).filter(lambda t: t.copies > 1)
-    once = hashed.anti_join(repeated, "mark")
+def _resolved(rows: ir.Table, repeated: ir.Table) -> tuple[ir.Table, ir.Table]:
+    """Rows that stay, and versions that lost as quarantine rows; ``repeated`` marks the ids that may come twice."""
+    marked = rows.mutate(day=rows.event_time.date(), mark=rows.event_id.hash())
+    once = marked.anti_join(repeated, "mark")
     content = [name for name in EVENTS.schema.names if name != "ingested_at"]
     versions = resolve_versions(
-        hashed.semi_join(repeated, "mark"), key=("day", "event_id"), content=[*content, "day"], first="ingested_at"
+        marked.semi_join(repeated, "mark"), key=("day", "event_id"), content=[*content, "day"], first="ingested_at"
     )
     columns = EVENTS.schema.names
     kept = once.select(*columns, "day").union(versions.filter(versions.place == 0).select(*columns, "day"))
@@ -116,22 +124,24 @@ def _resolved(rows: ir.Table) -> tuple[ir.Table, ir.Table]:
     )
 
 
-def _write_days(engine: Engine, kept: ir.Table, writer: StoreWriter) -> int:
+def _write_days(engine: Engine, kept: ir.Table, writer: StoreWriter, *, threads: int) -> int:
     """Write each day's rows, sorted, to a file of its own; return how many rows there are."""
     rows = 0
-    current: date | None = None
-    waiting: list[pa.Table] = []
-    for batch in engine.batches(kept.order_by("day", *_SORTED_BY), rows=_ROWS_PER_GROUP):
-        table = pa.Table.from_batches([batch])
-        rows += table.num_rows
-        for day, part in _by_day(table):
-            if current is not None and day != current:
-                _write_day(waiting, current, writer)
-                waiting = []
-            current = day
-            waiting.append(part)
-    if current is not None:
-        _write_day(waiting, current, writer)
+    waiting: dict[date, list[pa.Table]] = {}
+    written: dict[date, Future[Path]] = {}
+    with ThreadPoolExecutor(threads) as pool:
+        for batch in engine.batches(kept.order_by("day", *_SORTED_BY), rows=_ROWS_PER_GROUP):
+            table = pa.Table.from_batches([batch])
+            rows += table.num_rows
+            for day, part in _by_day(table):
+                # A new day begins: the one before it is whole.
+                for whole in [earlier for earlier in waiting if earlier != day]:
+                    written[whole] = pool.submit(_write_day, waiting.pop(whole), whole, writer.scratch)
+                waiting.setdefault(day, []).append(part)
+        for whole, parts in waiting.items():
+            written[whole] = pool.submit(_write_day, parts, whole, writer.scratch)
+    for day, path in written.items():
+        writer.replace(_partition(day), {"events": path.result()})
     return rows
 
 
@@ -145,8 +155,8 @@ def _by_day(table: pa.Table) -> Iterator[tuple[date, pa.Table]]:
         start = end
 
 
-def _write_day(parts: Sequence[pa.Table], day: date, writer: StoreWriter) -> None:
-    path = writer.scratch / f"{day.isoformat()}.parquet"
+def _write_day(parts: Sequence[pa.Table], day: date, scratch: Path) -> Path:
+    path = scratch / f"{day.isoformat()}.parquet"
     whole = pa.concat_tables(parts).select(EVENTS.schema.names).cast(EVENTS.schema).combine_chunks()
-    pq.write_table(whole, path, compression="zstd", row_group_size=_ROWS_PER_GROUP)
-    writer.replace(_partition(day), {"events": path})
+    pq.write_table(whole, path, compression="zstd", row_group_size=_ROWS_PER_GROUP, use_dictionary=_REPEATING)
+    return path

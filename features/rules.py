@@ -25,9 +25,16 @@ Problems = list[tuple[str, ir.BooleanValue]]
 
 
 def tidy_text(mapped: ir.Table, table: RawTable) -> ir.Table:
-    """The mapped rows with text columns stripped, and null where nothing is left; one row per row."""
-    texts = [name for name in mappable_columns(table) if table.schema.field(name).type == pa.string()]
-    tidy = {name: mapped[name].cast("string").strip().nullif("") for name in texts if name in mapped.columns}
+    """The mapped rows with empty text as null; one row per row.
+
+    Records, and the account of an event, are stripped of space; a log has too many texts to look at each for it.
+    """
+    tidy = {}
+    for name in mappable_columns(table):
+        if table.schema.field(name).type != pa.string() or name not in mapped.columns:
+            continue
+        text = mapped[name].cast("string")
+        tidy[name] = (text.strip() if table is not EVENTS or name == "account_id" else text).nullif("")
     if "method" in tidy:
         tidy["method"] = tidy["method"].upper()
     return mapped.mutate(tidy) if tidy else mapped
