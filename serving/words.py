@@ -190,7 +190,8 @@ def _prior(now: float, ratio: float) -> int | None:
     """The count before, from ``ratio = (now + 1) / (prior + 1)``."""
     if not _is_known(now) or not _is_known(ratio) or ratio <= 0:
         return None
-    return max(round((now + 1) / ratio) - 1, 0)
+    before = (now + 1) / ratio
+    return max(round(before) - 1, 0) if math.isfinite(before) else None
 
 
 def _is_known(value: object) -> bool:

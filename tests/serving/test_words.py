@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import doctest
+import math
+import re
+from dataclasses import replace
+from string import Formatter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.catalog import CATALOG, spec
+from serving import words
+from serving.words import FORMATS, sentences
+
+
+def test_the_examples_of_the_formats_hold() -> None:
+    assert doctest.testmod(words).failed == 0
+
+
+def say(name: str, **values: object) -> str:
+    return sentences(spec(name), {key: [value] for key, value in values.items()}, [0])[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "text"),
+    [
+        ("calls_7d", {"calls_7d": 1.0}, "1 call in the last 7 days."),
+        ("calls_28d", {"calls_28d": 5212.0}, "5,212 calls in the last 28 days."),
+        (
+            "calls_28d_vs_prior_28d",
+            {"calls_28d_vs_prior_28d": 5213 / 12411, "calls_28d": 5212.0},
+            "Calls fell 58 % against the four weeks before (12,410 to 5,212).",
+        ),
+        (
+            "calls_7d_vs_prior_7d",
+            {"calls_7d_vs_prior_7d": 0.5, "calls_7d": 0.0},
+            "Calls fell 100 % against the week before (1 to 0).",
+        ),
+        (
+            "calls_7d_vs_prior_7d",
+            {"calls_7d_vs_prior_7d": 6.0, "calls_7d": 5.0},
+            "Calls started from nothing against the week before (0 to 5).",
+        ),
+        ("active_tokens_28d", {"active_tokens_28d": 1.0}, "1 API token was in use in the last 28 days."),
+        ("days_to_term_end", {"days_to_term_end": 12.4}, "The running term ends in 12 days."),
+        ("days_to_term_end", {"days_to_term_end": -3.0}, "The term ended 3 days ago."),
+        ("days_to_term_end", {"days_to_term_end": math.nan}, "The subscription has no fixed term."),
+        ("plan", {"plan": "pro"}, "The account is on the plan pro."),
+        ("plan", {"plan": None}, "No subscription is known for this account."),
+        (
+            "calls_weekly_slope_91d",
+            {"calls_weekly_slope_91d": -0.12},
+            "Weekly calls fell by 11 % a week over the last 13 weeks.",
+        ),
+        (
+            "error_rate_7d_vs_prior_28d",
+            {"error_rate_7d_vs_prior_28d": 2.0},
+            "There is not enough history for this comparison.",
+        ),
+        ("mrr", {"mrr": math.inf}, "No subscription is known for this account."),
+    ],
+)
+def test_a_sentence_says_the_value(name: str, values: dict[str, object], text: str) -> None:
+    assert say(name, **values) == text
+
+
+def test_every_format_of_the_catalogue_is_known() -> None:
+    used = {
+        (form or "").split(" ")[0]
+        for feature in CATALOG
+        for text in (feature.text, feature.past_text or "")
+        for _, field, form, _ in Formatter().parse(text)
+        if field
+    }
+    assert used <= set(FORMATS)
+
+
+def test_every_field_of_a_sentence_is_a_feature_or_the_count_before() -> None:
+    names = {feature.name for feature in CATALOG} | {"prior"}
+    assert {field for feature in CATALOG for _, field, _, _ in Formatter().parse(feature.text) if field} <= names
+
+
+NUMBERS = st.one_of(
+    st.floats(min_value=0, max_value=1e12),
+    st.floats(min_value=-1e6, max_value=1e6),
+    st.sampled_from([0.0, 1.0, math.nan, math.inf, -math.inf, 5e-324, 0.5, 1e-9]),
+)
+
+
+@given(st.data())
+def test_no_value_makes_a_sentence_that_does_not_read(data: st.DataObject) -> None:
+    columns = {
+        feature.name: [data.draw(st.sampled_from(["pro", "team 2", None]) if feature.kind == "category" else NUMBERS)]
+        for feature in CATALOG
+    }
+    for feature in CATALOG:
+        (text,) = sentences(feature, columns, [0])
+        assert text.endswith(".")
+        assert not re.search(r"[{}]|\bnan\b|\bNone\b|\binf\b|e\+\d", text), text
+
+
+def test_a_sentence_about_many_rows_is_that_about_each() -> None:
+    columns = {"calls_7d": np.array([1.0, 2.0, 1.0]).tolist()}
+    assert sentences(spec("calls_7d"), columns, [2, 1]) == ["1 call in the last 7 days.", "2 calls in the last 7 days."]
+
+
+def test_a_sentence_without_fields_is_itself() -> None:
+    assert sentences(replace(spec("plan"), text="Always."), {"plan": ["x"]}, [0]) == ["Always."]
