@@ -1,0 +1,44 @@
+"""Margins become probabilities that come true as often as they say."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from training.calibrate import calibrate, logistic_line
+
+
+def draws(slope: float, intercept: float, rows: int = 4000):
+    generator = np.random.default_rng(3)
+    margin = generator.normal(size=rows)
+    label = (generator.random(rows) < 1 / (1 + np.exp(-(slope * margin + intercept)))).astype(float)
+    return margin, label
+
+
+def test_the_line_equals_scikit_learn():
+    margin, label = draws(1.7, -2.0)
+    weight = np.random.default_rng(4).integers(0, 4, len(margin)).astype(float)
+    other = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(margin[:, None], label, sample_weight=weight)
+    assert logistic_line(margin, label, weight=weight) == pytest.approx(
+        (other.coef_[0, 0], other.intercept_[0]), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(("accounts", "method"), [(50, "platt"), (49, "intercept"), (10, "intercept"), (9, "none")])
+def test_how_much_is_fitted_depends_on_positive_accounts(accounts, method):
+    assert calibrate(*draws(1.5, -1.0), positive_accounts=accounts).method == method
+
+
+def test_the_mean_probability_is_the_base_rate():
+    margin, label = draws(2.0, -3.0)
+    for accounts in (20, 200):
+        found = calibrate(margin, label, positive_accounts=accounts)
+        assert found.probability(margin).mean() == pytest.approx(label.mean(), abs=1e-6)
+
+
+def test_a_slope_that_turns_the_order_around_is_refused():
+    margin, label = draws(-1.0, -1.0)
+    assert calibrate(margin, label, positive_accounts=500).method == "intercept"
+
+
+def test_one_class_decides_nothing():
+    assert np.isnan(logistic_line(np.arange(5.0), np.zeros(5))).all()
