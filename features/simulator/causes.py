@@ -12,9 +12,9 @@ __all__ = ["CAUSES", "INCIDENT", "WELL", "Cause", "Condition", "advance", "incid
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ONSET_PER_DAY = 1 / 400
-INCIDENT_LAG_DAYS = 14.0
-PAIN_GAIN = 2.2  # one failing endpoint of several is felt by the whole integration
+ONSET_PER_DAY = 1 / 500
+INCIDENT_LAG_DAYS = 8.0
+TOLERATED_SHARE, PAIN_GAIN = 0.12, 6.0  # a failing endpoint hurts beyond this share of the calls, and then much
 WELL = 0
 INCIDENT = "slow_endpoints"
 
@@ -32,10 +32,10 @@ class Cause:
 
 
 CAUSES = (
-    Cause("fading_need", 0.36, 55.0, 30.0, 30.0, 6.0),
-    Cause("integration_trouble", 0.22, 35.0, 32.0, 20.0, 16.0),
-    Cause("narrowing_use", 0.20, 50.0, 30.0, 30.0, 8.0),
-    Cause("champion_left", 0.22, 18.0, 40.0, 30.0, 24.0),
+    Cause("fading_need", 0.36, 50.0, 60.0, 30.0, 5.0),
+    Cause("integration_trouble", 0.22, 30.0, 65.0, 25.0, 8.0),
+    Cause("narrowing_use", 0.20, 45.0, 60.0, 30.0, 6.0),
+    Cause("champion_left", 0.22, 16.0, 70.0, 30.0, 10.0),
 )
 
 
@@ -78,11 +78,11 @@ def well(accounts: int) -> Condition:
 def incidents(first_day: int, last_day: int, rng: np.random.Generator) -> Floats:
     """How badly each endpoint fails, 0 to 1, by day (rows, from ``first_day``) and endpoint.
 
-    Long incidents start about every 13 days and last 25 to 50; short ones of 1 to 4 days are noise.
+    A long incident of 35 to 60 days starts about every 26 days; short ones of 1 to 4 days are noise.
     """
     days = np.arange(first_day, last_day)
     level = np.zeros((len(days), len(ENDPOINTS)))
-    for every, shortest, longest in ((13, 25, 50), (16, 1, 4)):
+    for every, shortest, longest in ((26, 35, 60), (12, 1, 4)):
         for start in range(first_day - 60, last_day, every):
             begin = start + rng.integers(0, every)
             length = rng.integers(shortest, longest + 1)
@@ -94,13 +94,14 @@ def incidents(first_day: int, last_day: int, rng: np.random.Generator) -> Floats
 
 
 def incident_pain(company: Company, failing: Floats) -> Floats:
-    """Share of an account's usual calls that meet failing endpoints today, amplified, in [0, 1].
+    """How much of an account's usual calls meets failing endpoints today, beyond what it tolerates, in [0, 1].
 
     One value per account; ``failing`` is one row of :func:`incidents`.
     """
     slots = np.arange(company.endpoints.shape[1])[None, :]
     share = slot_share(slots, company.breadth[:, None])
-    pain: Floats = np.minimum(1.0, PAIN_GAIN * (share * failing[company.endpoints]).sum(axis=1))
+    hit = (share * failing[company.endpoints]).sum(axis=1)
+    pain: Floats = np.clip(PAIN_GAIN * (hit - TOLERATED_SHARE), 0.0, 1.0)
     return pain
 
 
@@ -113,7 +114,7 @@ def advance(now: Condition, pain: Floats, rng: np.random.Generator) -> None:
         count = int(begins.sum())
         weights = np.array([cause.weight for cause in CAUSES])
         now.cause[begins] = 1 + rng.choice(len(CAUSES), count, p=weights / weights.sum())
-        now.peak[begins] = rng.uniform(0.45, 1.0, count)
+        now.peak[begins] = rng.uniform(0.6, 1.0, count)
         now.pace[begins] = rng.lognormal(0.0, 0.2, count)
         now.is_recovering[begins] = False
     rise, hold, recovery, lag = _paces(now.cause)

@@ -26,6 +26,7 @@ Ints = NDArray[np.int64]
 NEVER = 1_000_000  # a day that does not come
 ENDPOINT_SLOTS = 12  # most endpoints one account uses
 SLOT_POWER = 1.6  # slot = floor(kept * u ** power): the first endpoints of an account are its busiest
+SIZE_SIGMA = 0.75  # of the natural logarithm of calls a day
 LONGEST_HISTORY = 900  # days before the log in which the first accounts signed up
 
 
@@ -58,23 +59,25 @@ PLANS = (
 )
 
 _RESOURCES = (
-    ("orders", 3.0, 90.0),
-    ("customers", 2.4, 70.0),
-    ("payments", 2.2, 160.0),
-    ("invoices", 1.6, 120.0),
-    ("products", 1.6, 55.0),
-    ("shipments", 1.2, 130.0),
-    ("webhooks", 1.0, 45.0),
+    ("orders", 1.3, 90.0),
+    ("customers", 1.2, 70.0),
+    ("payments", 1.2, 160.0),
+    ("invoices", 1.0, 120.0),
+    ("products", 1.0, 55.0),
+    ("shipments", 0.9, 130.0),
+    ("webhooks", 0.9, 45.0),
     ("reports", 0.8, 300.0),
 )
 
 ENDPOINTS = tuple(
-    endpoint
+    Endpoint(method, route.format(name=name), popularity, factor * latency)
     for name, popularity, latency in _RESOURCES
-    for endpoint in (
-        Endpoint("GET", f"/v1/{name}/{{id}}", popularity, latency),
-        Endpoint("POST", f"/v1/{name}", 0.7 * popularity, 1.6 * latency),
-        Endpoint("GET", f"/v1/{name}", 0.5 * popularity, 1.3 * latency),
+    for method, route, factor in (
+        ("GET", "/v1/{name}/{{id}}", 1.0),
+        ("POST", "/v1/{name}", 1.6),
+        ("GET", "/v1/{name}", 1.3),
+        ("PATCH", "/v1/{name}/{{id}}", 1.4),
+        ("DELETE", "/v1/{name}/{{id}}", 0.9),
     )
 )
 
@@ -146,9 +149,9 @@ def found(accounts: int, days: int, rng: np.random.Generator) -> Company:
     created_day = np.where(
         is_new, rng.integers(0, max(days - 1, 1), accounts), -rng.integers(30, LONGEST_HISTORY, accounts)
     )
-    size = rng.lognormal(-0.5 * 0.85**2, 0.85, accounts)
+    size = rng.lognormal(-0.5 * SIZE_SIGMA**2, SIZE_SIGMA, accounts)
     plan = _plan_for(size, rng)
-    users = np.clip(np.rint(6.0 * size**0.25 * rng.lognormal(0.0, 0.3, accounts)), 3, 30).astype(np.int64)
+    users = np.clip(np.rint(6.0 * size**0.25 * rng.lognormal(0.0, 0.2, accounts)), 4, 30).astype(np.int64)
     popularity = np.log([endpoint.popularity for endpoint in ENDPOINTS])
     favour = popularity + 0.8 * rng.gumbel(size=(accounts, len(ENDPOINTS)))
     segment = np.digitize(np.log(size) + rng.normal(0.0, 0.5, accounts), (0.0, 1.0))
@@ -156,7 +159,7 @@ def found(accounts: int, days: int, rng: np.random.Generator) -> Company:
         created_day=created_day,
         created_hour=rng.uniform(7, 19, accounts),
         size=size,
-        growth_per_year=np.clip(rng.normal(0.12, 0.3, accounts), -0.5, 1.2),
+        growth_per_year=np.clip(rng.normal(0.12, 0.22, accounts), -0.4, 1.0),
         segment=segment,
         region=rng.choice(len(REGIONS), accounts, p=(0.45, 0.35, 0.2)),
         owner=rng.integers(0, len(OWNERS), accounts),
@@ -164,7 +167,7 @@ def found(accounts: int, days: int, rng: np.random.Generator) -> Company:
         is_annual=(plan > 0) & (rng.random(accounts) < np.array((0.2, 0.35, 0.6))[segment]),
         price_factor=rng.lognormal(0.0, 0.2, accounts),
         endpoints=np.argsort(-favour, axis=1)[:, :ENDPOINT_SLOTS],
-        breadth=rng.integers(6, 11, accounts),
+        breadth=rng.integers(7, 11, accounts),
         users=users,
         weekend_factor=np.where(rng.random(accounts) < 0.6, 0.35, 0.85),
         error_factor=rng.lognormal(0.0, 0.25, accounts),

@@ -11,11 +11,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-HAZARD_WITHOUT_TRACE = 0.00013  # per day, of an account in full health on a plan of factor 1
-HAZARD_AT_FULL_BURDEN = 0.022
+HAZARD_WITHOUT_TRACE = 0.00011  # per day, of an account in full health on a plan of factor 1
+HAZARD_AT_FULL_BURDEN = 0.015
 BURDEN_POWER = 2.5
-MID_TERM_SHARE = 0.3  # an annual contract holds most of those who would leave
-TERM_END_DAYS = 120  # deciding on a renewal weighs as much as this many monthly days
+MID_TERM_SHARE = 0.5  # an annual contract holds most of those who would leave
+TERM_END_DAYS = 90  # deciding on a renewal weighs as much as this many monthly days
 
 UPGRADE_AT_REST = 0.00025
 UPGRADE_AT_QUOTA = 0.025

@@ -17,8 +17,8 @@ Ints = NDArray[np.int64]
 AFTERGLOW_DAYS = 14  # after leaving, a forgotten job or two still knocks
 AFTERGLOW_SHARE = 0.01
 ONBOARDING_DAYS = 8.0
-PAIN_ON_ACTIVITY = 0.5
-_ON_ACTIVITY = np.array((0.0, 1.9, 0.7, 0.8, 0.9))  # by cause, 0 is well: log share of calls lost at full severity
+PAIN_ON_ACTIVITY = 1.7
+_ON_ACTIVITY = np.array((0.0, 2.3, 1.7, 1.8, 1.8))  # by cause, 0 is well: log share of calls lost at full severity
 _NAMES = ("", *(cause.name for cause in CAUSES))
 
 
@@ -79,6 +79,6 @@ def traces(company: Company, lives: Lives, day: int, *, volume: Floats) -> Trace
         champion_gone=champion > 0.3,
         auth_error_rate=np.where(is_gone, 1.0, 0.004 * company.error_factor + 0.10 * trouble),
         client_error_rate=0.02 * company.error_factor + 0.18 * trouble + 0.10 * onboarding,
-        throttled_rate=0.25 * np.clip((lives.quota_used[row] - 0.85) / 0.5, 0.0, 1.0),
+        throttled_rate=0.12 * np.clip((lives.quota_used[row] - 0.85) / 0.5, 0.0, 1.0),
         is_gone=is_gone,
     )
