@@ -1,0 +1,96 @@
+"""Commercial features of records small enough to read."""
+
+from datetime import timedelta
+
+import pytest
+
+from features.windows import DAY, utc
+
+C = utc(2026, 6, 29)
+MICROSECOND = timedelta(microseconds=1)
+GRACE = timedelta(hours=6)
+
+
+def event(kind, occurred_at, plan="basic", mrr=100.0, source_order=0, **row):
+    return {
+        "kind": kind, "occurred_at": occurred_at, "plan": plan, "mrr": mrr, "source_order": source_order, **row
+    }  # fmt: skip
+
+
+def test_the_state_is_the_last_event_before_the_cutoff_known_in_time(log):
+    log.add(
+        "subscriptions",
+        event("start", C - 100 * DAY),
+        event("upgrade", C - MICROSECOND, "pro", 300.0, known_at=C + GRACE - MICROSECOND),
+        event("upgrade", C - MICROSECOND, "late", 999.0, known_at=C + GRACE),
+        event("downgrade", C, "future", 1.0, known_at=C),
+    )
+    row = log.at(C)
+    assert (row["plan"], row["mrr"]) == ("pro", 300.0)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_ties_go_to_the_later_known_then_to_the_later_in_the_file(log, order):
+    same = C - 10 * DAY
+    rows = [
+        event("renew", same, "known first", source_order=9),
+        event("upgrade", same, "earlier line", source_order=1, known_at=same + DAY),
+        event("upgrade", same, "later line", source_order=2, known_at=same + DAY),
+    ]
+    log.add("subscriptions", *[rows[index] for index in order])
+    assert log.at(C)["plan"] == "later line"
+
+
+def test_days_to_the_end_of_the_term_turn_negative(log):
+    log.add(
+        "subscriptions",
+        event("start", C - 30 * DAY, term_end=C + 36 * timedelta(hours=1)),
+        event("start", C - 30 * DAY, account_id="b", term_end=C - DAY),
+        event("start", C - 30 * DAY, account_id="c"),
+    )
+    assert [log.table(C)[account, C]["days_to_term_end"] for account in "abc"] == [1.5, -1.0, None]
+
+
+def test_tenure_runs_from_the_first_start_and_begins_anew_when_the_account_returns(log):
+    log.add("accounts", {"created_at": C - 400 * DAY, "known_at": C - 400 * DAY})
+    log.add(
+        "accounts", *[{"account_id": name, "created_at": C - 400 * DAY, "known_at": C - 400 * DAY} for name in "bc"]
+    )
+    log.add(
+        "subscriptions",
+        event("start", C - 300 * DAY),
+        event("start", C - 200 * DAY),
+        event("start", C - 300 * DAY, account_id="b"),
+        event("cancel", C - 100 * DAY, account_id="b"),
+        event("reactivate", C - 50 * DAY, account_id="b"),
+    )
+    table = log.table(C)
+    assert [table[account, C]["tenure_days"] for account in "abc"] == [300.0, 50.0, 400.0]
+
+
+def test_the_start_of_a_log_is_not_a_sign_up(log):
+    log.add("events", {"event_time": C - 60 * DAY})
+    row = log.at(C)
+    assert [row[name] for name in ("tenure_days", "plan", "mrr", "quota_used_share_28d")] == [None] * 4
+
+
+def test_the_quota_is_used_by_successful_calls_of_28_days(log):
+    log.add(
+        "subscriptions",
+        event("start", C - 60 * DAY, quota_calls_per_month=10),
+        event("start", C - 60 * DAY, account_id="unlimited"),
+        event("start", C - 60 * DAY, account_id="silent", quota_calls_per_month=10),
+        event("start", C - 60 * DAY, account_id="zero", quota_calls_per_month=0),
+    )
+    log.add(
+        "events",
+        {"event_time": C - 28 * DAY - MICROSECOND},
+        {"event_time": C - 28 * DAY},
+        {"event_time": C - DAY, "status": None},
+        {"event_time": C - DAY, "status": 429},
+        {"event_time": C - DAY, "ingested_at": C + GRACE},
+        {"event_time": C},
+    )
+    table = log.table(C)
+    assert table["a", C]["quota_used_share_28d"] == pytest.approx(2 / (10 * 28 / 30.4375))
+    assert [table[name, C]["quota_used_share_28d"] for name in ("unlimited", "silent", "zero")] == [None, 0.0, None]

@@ -1,0 +1,109 @@
+"""Whatever is added at or after the cutoff, or known after it, changes no feature at the cutoff."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from features.windows import DAY, utc
+
+C = utc(2026, 6, 29)
+MICROSECOND = timedelta(microseconds=1)
+KNOWN_TOO_LATE = C + timedelta(hours=6)
+
+
+def random_call(dice, moment, **row):
+    return {
+        "account_id": dice.choice("abc"),
+        "event_time": moment,
+        "endpoint": dice.choice(["/a", "/b", "/c", None]),
+        "method": dice.choice(["GET", "POST", None]),
+        "status": dice.choice([200, 200, 404, 401, 429, 500, None]),
+        "latency_ms": dice.choice([0.0, 12.0, 1500.0, None]),
+        "user_id": dice.choice(["u1", "u2", None]),
+        "token": dice.choice(["t1", None]),
+        **row,
+    }
+
+
+def some_history(log):
+    dice = random.Random(1)
+    log.add("events", *[random_call(dice, C - dice.uniform(0.001, 100) * DAY) for _ in range(300)])
+    log.add("accounts", *[{"account_id": name, "created_at": C - 99 * DAY, "known_at": C - 99 * DAY} for name in "abd"])
+    log.add(
+        "subscriptions",
+        {"kind": "start", "occurred_at": C - 90 * DAY, "plan": "basic", "mrr": 10.0, "quota_calls_per_month": 50},
+        {"account_id": "b", "kind": "start", "occurred_at": C - 9 * DAY, "plan": "pro", "mrr": 99.0},
+    )
+    return log
+
+
+def later_calls(log):
+    dice = random.Random(2)
+    log.add("events", *[random_call(dice, C + share * DAY, sdk="x") for share in (0, 0.1, 1, 30)])
+
+
+def calls_of_the_past_that_arrive_too_late(log):
+    dice = random.Random(3)
+    moments = [C - days * DAY for days in (0.000001, 3, 8, 20, 40, 90, 300)]
+    log.add("events", *[random_call(dice, moment, ingested_at=KNOWN_TOO_LATE) for moment in moments])
+
+
+def a_new_account_that_calls_later(log):
+    log.add("events", {"account_id": "new", "event_time": C, "user_id": "u", "token": "t"})
+    log.add("events", {"account_id": "late", "event_time": C - 50 * DAY, "ingested_at": KNOWN_TOO_LATE})
+
+
+def subscription_events_from_the_cutoff_on(log):
+    log.add("subscriptions", {"kind": "cancel", "occurred_at": C, "known_at": C - DAY, "plan": "x", "mrr": 1.0})
+
+
+def subscription_events_known_too_late(log):
+    for account in ("a", "b", "never seen"):
+        row = {"account_id": account, "kind": "upgrade", "occurred_at": C - 200 * DAY, "known_at": KNOWN_TOO_LATE}
+        log.add("subscriptions", {**row, "plan": "x", "mrr": 5.0}, {**row, "kind": "start", "plan": "y"})
+
+
+def account_rows_known_too_late(log):
+    for account in ("a", "c", "never seen"):
+        log.add("accounts", {"account_id": account, "created_at": C - 999 * DAY, "known_at": KNOWN_TOO_LATE})
+
+
+def accounts_created_from_the_cutoff_on(log):
+    log.add("accounts", {"account_id": "new", "created_at": C, "known_at": C})
+    log.add("accounts", {"account_id": "a", "created_at": C + DAY, "known_at": C - DAY})
+
+
+def synthetic_traffic(log):
+    dice = random.Random(4)
+    log.add("events", *[random_call(dice, C - days * DAY, synthetic=True, account_id="a") for days in (1, 5, 50)])
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        later_calls,
+        calls_of_the_past_that_arrive_too_late,
+        a_new_account_that_calls_later,
+        subscription_events_from_the_cutoff_on,
+        subscription_events_known_too_late,
+        account_rows_known_too_late,
+        accounts_created_from_the_cutoff_on,
+        synthetic_traffic,
+    ],
+    ids=lambda add: add.__name__,
+)
+@pytest.mark.slow
+def test_nothing_from_beyond_the_cutoff_changes_any_feature(new_log, add):
+    before = some_history(new_log()).table(C)
+    log = some_history(new_log())
+    add(log)
+    assert log.table(C) == before
+
+
+@pytest.mark.slow
+def test_the_first_user_and_status_of_the_log_change_nothing_before_they_are_known(new_log):
+    plain = {"event_time": C - DAY, "status": None}
+    before = new_log().add("events", plain).table(C)
+    log = new_log().add("events", plain, {"event_time": C, "status": 500, "user_id": "u", "token": "t"})
+    assert log.table(C) == before
