@@ -86,6 +86,7 @@ def fit_and_judge(
     parts = split(dataset.cutoffs, test_share=settings.test_share, gap_days=dataset.target.closing_days)
     fitted_rows, test = dataset.rows(parts.fitting), dataset.rows(parts.test).reset_index(drop=True)
     _refuse_empty(dataset, parts, fitted_rows, test)
+    risk = None if truth is None else _true_risk(test, truth)
     model, _ = fit_recipe(fitted_rows, dataset, settings, RECIPE, progress=progress, stage="Fit the judged model")
     rule = best_rule(fitted_rows, model.encoding.features)
     regression = logistic(fitted_rows, model.encoding)
@@ -126,7 +127,7 @@ def fit_and_judge(
         intervals=intervals,
         comparisons=comparisons,
         verdict=said,
-        truth={} if truth is None else _against_truth(test, probability, truth),
+        truth={} if risk is None else _against_truth(rows.label, probability, risk),
     )
 
 
@@ -204,8 +205,8 @@ def _recall(rows: pd.DataFrame, model: Fitted, share: float) -> dict[str, float]
     return recalls
 
 
-def _against_truth(test: pd.DataFrame, probability: Floats, truth: pd.DataFrame) -> dict[str, float]:
-    """What nature knew at the cutoff ranks the same rows; nobody can rank better but by luck."""
+def _true_risk(test: pd.DataFrame, truth: pd.DataFrame) -> Floats:
+    """What nature knew at the cutoff of each row."""
     moments = truth.assign(cutoff=pd.to_datetime(truth["cutoff"], utc=True).astype("datetime64[us, UTC]"))
     risk = test[["account_id", "cutoff"]].merge(
         moments[["account_id", "cutoff", "churn_risk"]], how="left", on=["account_id", "cutoff"], validate="m:1"
@@ -215,8 +216,12 @@ def _against_truth(test: pd.DataFrame, probability: Floats, truth: pd.DataFrame)
         raise WorkFailedError(
             f"The truth file lacks {missing} of {len(test)} test rows. Give the one the events were simulated with."
         )
-    label = test["label"].to_numpy(dtype=np.float64)
-    best = roc_auc(label, risk.to_numpy(dtype=np.float64))
+    return risk.to_numpy(dtype=np.float64)
+
+
+def _against_truth(label: Floats, probability: Floats, risk: Floats) -> dict[str, float]:
+    """The true risk ranks the same rows; nobody can rank better but by luck."""
+    best = roc_auc(label, risk)
     return {"true_risk_roc_auc": best, "share_of_true_risk_roc_auc": roc_auc(label, probability) / best}
 
 

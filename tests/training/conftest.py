@@ -10,8 +10,12 @@ import pytest
 from features.catalog import features_of_service
 from features.settings import Settings, load_settings
 from features.windows import days_later, utc
+from training.bundle import Bundle
 from training.dataset import Dataset, assemble
+from training.flow import make_bundle
+from training.judge import Judgement, fit_and_judge, fit_recipe
 from training.labels import label
+from training.model import RECIPE
 from training.targets import target
 
 FIRST = utc(2025, 1, 6)  # a Monday
@@ -76,6 +80,21 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def small_company(plain: Settings) -> tuple[Dataset, pd.DataFrame]:
     """Three hundred accounts, known truth."""
     return company(plain)
+
+
+@pytest.fixture(scope="session")
+def judged(small_company: tuple[Dataset, pd.DataFrame], plain: Settings) -> Judgement:
+    """The small company's model, judged."""
+    dataset, truth = small_company
+    return fit_and_judge(dataset, plain, truth=truth)
+
+
+@pytest.fixture(scope="session")
+def bundle(small_company: tuple[Dataset, pd.DataFrame], plain: Settings, judged: Judgement) -> Bundle:
+    """The small company's bundle."""
+    dataset, _ = small_company
+    final, found = fit_recipe(dataset.rows(dataset.cutoffs), dataset, plain, RECIPE, stage="all")
+    return make_bundle(dataset, judged, final, found, plain)
 
 
 @pytest.fixture

@@ -1,0 +1,159 @@
+"""From a dataset to a champion: everything in MLflow, nothing elsewhere, and the gate in between."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from features.exceptions import DependencyError, GateRefusedError, InputError, WorkFailedError
+from features.settings import Settings, load_settings
+from features.windows import utc
+from training import bundle as bundles
+from training import registry
+from training.bundle import BundleError, Verdict
+from training.flow import TrainReport, train, train_dataset
+from training.text import promote_lines, train_lines
+
+from .conftest import company
+
+pytestmark = pytest.mark.slow
+NOW = utc(2026, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def registered(small_company, tmp_path_factory) -> tuple[Settings, TrainReport]:
+    """A home with version 1 as challenger and no champion; copy it before writing."""
+    dataset, truth = small_company
+    settings = load_settings(home=tmp_path_factory.mktemp("flow") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("cwd"))
+        report = train_dataset(dataset, settings, now=NOW, truth=truth)
+        assert list(Path.cwd().iterdir()) == []  # no mlruns, no mlflow.db
+    return settings, report
+
+
+@pytest.fixture
+def home(registered, request) -> Settings:
+    """The registered home; promotions of one test are taken back for the next."""
+    settings, _ = registered
+    client = client_of(settings)
+    yield settings
+    if "champion" in client.get_registered_model("bellwether-churn").aliases:
+        client.delete_registered_model_alias("bellwether-churn", "champion")
+    for version in client.search_model_versions("name='bellwether-churn'"):
+        if version.tags.get("was_champion"):
+            client.delete_model_version_tag(version.name, version.version, "was_champion")
+    shutil.rmtree(settings.home / "bundles", ignore_errors=True)
+
+
+def client_of(settings: Settings) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(registry.tracking_address(settings), registry.tracking_address(settings))
+
+
+def test_a_run_holds_figures_pictures_card_bundle_and_a_signed_model(registered):
+    settings, report = registered
+    client = client_of(settings)
+    version = client.get_model_version_by_alias("bellwether-churn", "challenger")
+    run = client.get_run(version.run_id)
+    assert run.data.metrics["roc_auc"] == pytest.approx(report.metrics["roc_auc"])
+    assert run.data.params["num_leaves"] == "8"
+    artifacts = {artifact.path for artifact in client.list_artifacts(version.run_id)}
+    assert artifacts >= {"bundle", "plots", "model_card.md"}
+    plots = {Path(artifact.path).name for artifact in client.list_artifacts(version.run_id, "plots")}
+    assert plots == {"precision_recall.png", "reliability.png", "lift.png", "contributions.png"}
+    folder = mlflow.artifacts.download_artifacts(client.get_model_version_download_uri(version.name, version.version))
+    signature = mlflow.models.Model.load(folder).signature
+    assert {column.type for column in signature.inputs} == {mlflow.types.DataType.double}
+    assert str(settings.home) in run.info.artifact_uri
+
+
+def test_the_report_reads_as_sentences(registered):
+    _, report = registered
+    text = "\n".join(train_lines(report))
+    for part in ("registered as the challenger", "logistic regression", "true risk", "Verdict: ", "mlflow ui"):
+        assert part in text
+
+
+def test_promotion_copies_and_verifies_the_bundle(home):
+    with pytest.raises(DependencyError, match="has no champion.*bellwether promote"):
+        registry.champion(home, "churn")
+    report = registry.promote(home, "churn")
+    assert (report.version, report.previous) == ("1", None)
+    assert "version 1 is the champion; before it, nobody." in "\n".join(promote_lines(report))
+    found = registry.champion(home, "churn")
+    assert found.bundle_folder == home.home / "bundles" / found.sha256
+    assert registry.champions(home) == {"churn": found}
+    changed = found.bundle_folder / "model.txt"
+    changed.write_text(changed.read_text().replace("0.", "1.", 1))
+    with pytest.raises(BundleError, match=r"model\.txt is not the file"):
+        registry.champion(home, "churn")
+
+
+def test_compare_and_set(home):
+    with pytest.raises(GateRefusedError, match="champion of bellwether-churn is nobody, not version 3"):
+        registry.promote(home, "churn", expect_current="3")
+    assert registry.promote(home, "churn", expect_current="none").version == "1"
+    assert registry.promote(home, "churn", version="1", expect_current="1").previous == "1"
+
+
+@pytest.mark.parametrize("tag", ["bundle_sha256", "dataset_fingerprint", "verification"])
+def test_a_version_without_its_proof_is_refused(home, tag):
+    client = client_of(home)
+    value = client.get_model_version("bellwether-churn", "1").tags[tag]
+    client.delete_model_version_tag("bellwether-churn", "1", tag)
+    try:
+        with pytest.raises(GateRefusedError, match=f"lacks {tag}" if tag != "bundle_sha256" else "carries no bundle"):
+            registry.promote(home, "churn")
+    finally:
+        client.set_model_version_tag("bellwether-churn", "1", tag, value)
+
+
+def test_a_version_that_is_not_there_is_named(home):
+    with pytest.raises(InputError, match="has no version 9"):
+        registry.promote(home, "churn", version="9")
+
+
+def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundle, tmp_path):
+    registry.promote(home, "churn")
+    worse = dataclasses.replace(bundle, verdict=Verdict(("It is worse than the champion.",), (), "1"))
+    sha256 = bundles.write(worse, tmp_path / "bundle")
+    (tmp_path / "pictures").mkdir()
+    matrix = bundles.matrix(bundle, bundle.golden.features)
+    import pandas as pd
+
+    version = registry.register(
+        home,
+        registry.TrainingRun(
+            target="churn",
+            bundle=worse,
+            bundle_folder=tmp_path / "bundle",
+            sha256=sha256,
+            pictures=tmp_path / "pictures",
+            example=pd.DataFrame(matrix, columns=[column.name for column in bundle.columns]),
+            parameters={},
+            requirements=["lightgbm"],
+        ),
+    )
+    with pytest.raises(GateRefusedError, match="is refused. It is worse than the champion"):
+        registry.promote(home, "churn")
+    assert registry.champion(home, "churn").version == "1"
+    assert "champion before" in registry.promote(home, "churn", version="1").remarks[0]
+    client_of(home).set_registered_model_alias("bellwether-churn", "challenger", "1")
+    assert version == "2"
+
+
+def test_nothing_is_registered_when_nobody_left(settings):
+    dataset, _ = company(settings, accounts=30, hazard=-50.0)
+    with pytest.raises(WorkFailedError, match="No account of 30 left"):
+        train_dataset(dataset, settings, now=NOW)
+    assert registry.champion_version(settings, "churn") is None
+    assert not (settings.home / "mlflow").exists()
+
+
+def test_an_empty_home_says_what_to_do(settings):
+    with pytest.raises(WorkFailedError, match="No weekly cutoff is built.*features build"):
+        train(settings, "churn", now=NOW)
+    with pytest.raises(DependencyError, match="No model is registered yet"):
+        registry.promote(settings, "churn")

@@ -1,0 +1,73 @@
+"""Fitted on the past, judged once on what came after, beside every rival."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from features.catalog import spec
+from features.exceptions import WorkFailedError
+from training.baselines import best_rule
+from training.judge import distinct_events, fit_and_judge
+
+from .conftest import company
+
+
+@pytest.mark.slow
+def test_the_model_ranks_almost_as_well_as_the_truth(judged):
+    assert judged.truth["share_of_true_risk_roc_auc"] > 0.93
+
+
+@pytest.mark.slow
+def test_every_rival_is_compared_in_ranking_and_precision(judged):
+    assert {row.metric for row in judged.comparisons} == {"roc_auc", "pr_auc", "log_loss"}
+    assert len({row.rival for row in judged.comparisons}) == 3
+    assert all(row.low <= row.difference <= row.high for row in judged.comparisons)
+
+
+@pytest.mark.slow
+def test_the_test_cutoffs_teach_nothing(small_company, plain, judged):
+    dataset, _ = small_company
+    is_test = dataset.frame["cutoff"] >= judged.split.test[0]
+    turned = dataset.frame.assign(label=dataset.frame["label"].where(~is_test, 1 - dataset.frame["label"]))
+    other = fit_and_judge(dataclasses.replace(dataset, frame=turned), plain)
+    assert other.model.booster.model_to_string() == judged.model.booster.model_to_string()
+    assert other.model.calibration == judged.model.calibration
+
+
+def test_the_best_rule_is_found_whichever_way_it_points():
+    frame = pd.DataFrame({"label": [1, 1, 0, 0], "calls_7d": [1.0, 2, 3, 4], "mrr": [2.0, 3, 1, 4]})
+    rule = best_rule(frame, [spec("mrr"), spec("calls_7d")])
+    assert rule.title == "calls_7d alone (lowest first)"
+
+
+def test_events_are_counted_once(small_company):
+    dataset, _ = small_company
+    assert 0 < distinct_events(dataset.frame) < dataset.frame["label"].sum()
+
+
+@pytest.mark.slow
+def test_the_same_recipe_as_the_champion_differs_by_nothing(small_company, plain, bundle):
+    dataset, _ = small_company
+    again = fit_and_judge(dataset, plain, champion=("4", bundle))
+    rows = [row for row in again.comparisons if row.rival == "champion, version 4"]
+    assert {(row.difference, row.low, row.high) for row in rows} == {(0.0, 0.0, 0.0)}
+    assert again.verdict.champion == "4"
+
+
+def test_nobody_who_left_nothing_to_learn(plain):
+    dataset, _ = company(plain, accounts=30, hazard=-50.0)
+    with pytest.raises(WorkFailedError, match=r"No account of 30 left in the label windows of 18 fitting cutoffs"):
+        fit_and_judge(dataset, plain)
+
+
+def test_one_account_cannot_be_ranked(plain):
+    dataset, _ = company(plain, accounts=1, hazard=-50.0)
+    with pytest.raises(WorkFailedError, match=r"18 fitting rows .* are of 1 account\(s\); ranking takes at least two"):
+        fit_and_judge(dataset, plain)
+
+
+def test_a_truth_of_another_company_is_refused(small_company, plain):
+    dataset, truth = small_company
+    with pytest.raises(WorkFailedError, match=r"truth file lacks .* of .* test rows"):
+        fit_and_judge(dataset, plain, truth=truth.head(5))
