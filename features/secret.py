@@ -32,7 +32,8 @@ def secret_key(home: Path) -> bytes:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(_BYTES) + "\n")
     except FileExistsError:
-        pass
+        if not path.exists():  # the home itself is a file
+            raise InputError(f"{home} is not a folder. Choose another with --home.") from None
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}. Choose another folder with --home or mend its permissions."

@@ -177,12 +177,11 @@ def _refuse_naive(engine: Engine, staged: Staged) -> None:
     by_file = rows.group_by("source_file").agg(rows=rows.count(), naive=(rows.reason == NAIVE_TIME).sum())
     naive = engine.to_arrow(by_file.filter(by_file.rows == by_file.naive).order_by("source_file")).to_pydict()
     if naive["source_file"]:
-        times = [field.name for field in staged.table.schema if pa.types.is_timestamp(field.type)]
-        times = [name for name in times if name in staged.brought]
+        times = [name for name in staged.brought if pa.types.is_timestamp(staged.table.schema.field(name).type)]
         place = f"[sources.{staged.table.name}.columns.{times[0]}]"
         names = [Path(name).name for name in naive["source_file"]]
         raise InputError(
-            f"No time in {listed(names)} has a time zone ({listed(times)}). Say which zone they are in: "
+            f"No row of {listed(names)} says in which time zone its times are. Say it for all of them: "
             f'time_zone = "UTC" (or "Europe/Berlin") under {place}, or write an offset behind each time. '
             "Nothing was stored."
         )

@@ -1,0 +1,34 @@
+import pytest
+
+from features.exceptions import (
+    BellwetherError,
+    DependencyError,
+    GateRefusedError,
+    InputError,
+    LockHeldError,
+    SettingsError,
+    WorkFailedError,
+    listed,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (BellwetherError, 1),
+        (WorkFailedError, 1),
+        (InputError, 2),
+        (SettingsError, 2),
+        (DependencyError, 3),
+        (GateRefusedError, 4),
+        (LockHeldError, 5),
+    ],
+)
+def test_every_kind_has_its_exit_code(error, exit_code):
+    assert issubclass(error, BellwetherError)
+    assert error.exit_code == exit_code
+
+
+def test_at_most_five_items_are_named():
+    assert listed("abcde") == "a, b, c, d, e"
+    assert listed("abcdefg") == "a, b, c, d, e and 2 more"

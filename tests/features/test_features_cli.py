@@ -1,0 +1,94 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from features.cli import main
+from features.console import emit
+from features.exceptions import InputError
+from features.settings import load_settings
+
+HEAVY = ("bentoml", "duckdb", "feast", "ibis", "lightgbm", "matplotlib", "mlflow", "numpy", "pandas", "pyarrow", "shap")
+
+
+@pytest.fixture
+def run(tmp_path):
+    settings = load_settings(home=tmp_path / "home", threads=1)
+
+    def invoke(*arguments, code=0):
+        result = CliRunner().invoke(main, arguments, obj=settings, catch_exceptions=code == 0)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code
+        return result
+
+    return invoke
+
+
+def test_the_commands_are_there_before_any_heavy_library_is():
+    script = f"import sys, features.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["init", "simulate", "ingest", "features", "settings"])
+def test_every_command_has_help(run, command):
+    assert "Usage" in run(command, "--help").output
+
+
+def test_init_makes_a_home_and_can_be_run_again(run, tmp_path):
+    first = run("init", "--write", str(tmp_path / "b.toml"))
+    assert "put it into your backup" in first.output
+    assert "(kept)" in run("init", "--write", str(tmp_path / "b.toml")).output
+    assert (tmp_path / "home" / "secret.key").exists()
+
+
+def test_ingest_prints_data_on_stdout_and_talk_on_stderr(run, tmp_path):
+    path = tmp_path / "e.csv"
+    path.write_text("account_id,event_time\nacme,2026-01-01T00:00:00Z\nacme,never\n")
+    result = run("ingest", "--events", str(path), "--backfill", "--format", "json")
+    assert json.loads(result.stdout) == [
+        {
+            "table": "events",
+            "files": 1,
+            "rows_read": 2,
+            "new": 1,
+            "duplicates": 0,
+            "quarantined": 1,
+            "reasons": "event_time_unreadable 1",
+        }
+    ]
+    assert "taken from event_time (backfill)" in result.stderr
+
+
+def test_errors_of_arguments_say_how_to_write_them(run):
+    with pytest.raises(InputError, match="There is nothing to ingest"):
+        run("ingest", code=2)
+    with pytest.raises(InputError, match=r"'soon' is not a time. Write it as YYYY-MM-DD"):
+        run("ingest", "--complete-until", "soon", code=2)
+    with pytest.raises(InputError, match=r"--every week is not a number of days. Write it as 7d"):
+        run("features", "build", "--every", "week", code=2)
+    with pytest.raises(InputError, match=r"There is no group 'colour'. The groups are usage"):
+        run("features", "describe", "--group", "colour", code=2)
+
+
+def test_settings_are_printed_as_json(run):
+    rows = json.loads(run("settings", "--format", "json").stdout)
+    assert {"name": "port", "value": 3000, "default": 3000, "unit": "port", "meaning": "port of the service"} in rows
+
+
+def test_describe_names_the_features(run):
+    assert "calls_28d" in run("features", "describe", "--group", "usage", "--format", "csv").stdout
+
+
+def test_a_table_sets_numbers_to_the_right(capsys):
+    emit([{"account": "acme", "calls": 12345}, {"account": "b", "calls": None}])
+    assert capsys.readouterr().out.splitlines() == [
+        "account   calls",
+        "───────  ──────",
+        "acme     12,345",
+        "b",
+    ]

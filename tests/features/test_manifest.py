@@ -1,0 +1,116 @@
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.exceptions import InputError, LockHeldError, WorkFailedError
+from features.manifest import ManifestStore, exclusive_lock
+
+
+def write(store, partition, values, name="rows"):
+    with store.writer() as writer:
+        path = writer.scratch / "staged.parquet"
+        pq.write_table(pa.table({"a": values}), path)
+        writer.replace(partition, {name: path}, made_from="seed")
+
+
+def test_readers_see_what_was_published(tmp_path):
+    store = ManifestStore(tmp_path)
+    write(store, "day=2026-01-01", [1, 2])
+    (path,) = store.files("day=2026-01-01", "rows")
+    assert pq.read_table(path, partitioning=None)["a"].to_pylist() == [1, 2]
+    assert store.manifest().made_from == {"day=2026-01-01": "seed"}
+    assert store.files("day=2026-01-02") == []
+
+
+def test_equal_content_is_the_same_manifest(tmp_path):
+    store = ManifestStore(tmp_path)
+    write(store, "p", [1])
+    before = (tmp_path / "_manifest.json").read_bytes()
+    write(store, "p", [1])
+    assert (tmp_path / "_manifest.json").read_bytes() == before
+
+
+def test_an_error_leaves_the_store_as_it_was(tmp_path):
+    store = ManifestStore(tmp_path)
+    write(store, "p", [1])
+    before = store.manifest()
+    with pytest.raises(FileNotFoundError), store.writer() as writer:  # noqa: PT012 - the block is what is tested
+        path = writer.scratch / "staged.parquet"
+        pq.write_table(pa.table({"a": [2]}), path)
+        writer.replace("p", {"rows": path})
+        writer.replace("q", {"rows": path})
+    assert store.manifest() == before
+    assert store.files("p")[0].exists()
+
+
+def test_replaced_files_stay_for_readers_until_the_next_writer(tmp_path):
+    store = ManifestStore(tmp_path)
+    write(store, "p", [1])
+    (old,) = store.files("p")
+    write(store, "p", [2])
+    assert old.exists()
+    with store.writer():
+        pass
+    assert not old.exists()
+
+
+def test_a_removed_partition_is_gone(tmp_path):
+    store = ManifestStore(tmp_path)
+    write(store, "p", [1])
+    with store.writer() as writer:
+        writer.remove("p")
+    assert store.manifest().partitions == {}
+
+
+def test_a_second_writer_is_told_to_wait(tmp_path):
+    told = pytest.raises(LockHeldError, match="Another process is writing to")
+    with exclusive_lock(tmp_path), told, ManifestStore(tmp_path).writer():
+        pass
+
+
+def test_a_killed_writer_leaves_the_old_state_and_is_swept(tmp_path):
+    store = ManifestStore(tmp_path)
+    write(store, "p", [1])
+    script = textwrap.dedent(
+        f"""
+        import os, signal
+        from pathlib import Path
+        import pyarrow as pa, pyarrow.parquet as pq
+        from features.manifest import ManifestStore
+        with ManifestStore(Path({str(tmp_path)!r})).writer() as writer:
+            path = writer.scratch / "staged.parquet"
+            pq.write_table(pa.table({{"a": [2]}}), path)
+            writer.replace("p", {{"rows": path}})
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path.cwd())
+    assert ended.returncode == -signal.SIGKILL
+    (kept,) = store.files("p")
+    assert pq.read_table(kept)["a"].to_pylist() == [1]
+    write(store, "p", [3])
+    assert not list(tmp_path.glob(".scratch-*"))
+    with store.writer():
+        pass
+    assert len(list((tmp_path / "p").iterdir())) == 1
+
+
+def test_a_damaged_manifest_is_named(tmp_path):
+    (tmp_path / "_manifest.json").write_text("{")
+    with pytest.raises(WorkFailedError, match=r"_manifest\.json cannot be read"):
+        ManifestStore(tmp_path).manifest()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match="cannot be written: Not a directory"),
+        ManifestStore(tmp_path / "file" / "s").writer(),
+    ):
+        pass

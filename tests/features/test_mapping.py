@@ -1,0 +1,71 @@
+import pytest
+
+from features.exceptions import InputError, SettingsError
+from features.schema import EVENTS
+from features.settings import SourceSettings
+from features.sources.guess import guessed_mapping
+from features.sources.mapping import check_mapping, map_columns
+
+
+def mapping(**columns):
+    return SourceSettings.model_validate({"columns": columns})
+
+
+def test_columns_are_renamed_made_constant_or_computed():
+    source = mapping(
+        account_id={"from": "customer"},
+        event_time={"from": "at", "unit": "s"},
+        sdk={"constant": "it's"},
+        synthetic={"constant": False},
+        endpoint={"expression": "lower(url)"},
+    )
+    made = map_columns(EVENTS, source, ["customer", "at", "url", "status", "colour"], title="a.csv")
+    assert {name: column.expression for name, column in made.columns.items()} == {
+        "account_id": '"customer"',
+        "event_time": '"at"',
+        "endpoint": "lower(url)",
+        "status": '"status"',
+        "sdk": "'it''s'",
+        "synthetic": "FALSE",
+    }
+    assert made.columns["event_time"].unit == "s"
+    assert made.ignored == ("colour",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"statuss": {"from": "a"}}, r"names statuss, which the table events does not have. It has event_id"),
+        ({"status": {"from": "a", "constant": 1}}, r"columns.status\] gives from and constant. Give exactly one"),
+        ({"status": {}}, r"columns.status\] says nothing. Give one of from, constant, expression"),
+        ({"latency_ms": {"from": "a", "unit": "h"}}, r"has the unit 'h'. Use one of s, ms, us, ns"),
+        ({"event_time": {"from": "a", "time_zone": "Mars/Base"}}, r"the time zone 'Mars/Base', which does not exist"),
+    ],
+)
+def test_a_wrong_mapping_names_its_place(columns, text):
+    with pytest.raises(SettingsError, match=text):
+        check_mapping(EVENTS, mapping(**columns))
+
+
+def test_a_mapping_to_a_column_that_is_not_there_says_what_there_is():
+    with pytest.raises(
+        SettingsError, match=r"columns.status\] reads 'code', which a.csv does not have. It has account_id, t"
+    ):
+        map_columns(EVENTS, mapping(status={"from": "code"}), ["account_id", "t"], title="a.csv")
+
+
+def test_missing_required_columns_are_named_with_a_way_out():
+    with pytest.raises(
+        InputError, match=r"1 of 2 required columns are missing from a.csv: event_time. .*event_time = \{ from"
+    ):
+        map_columns(EVENTS, SourceSettings(), ["account_id", "t"], title="a.csv")
+
+
+def test_a_first_mapping_is_guessed(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("customer_id,ts,path,status_code,duration_s,colour\nacme,1750000000,/a,200,0.2,red\n")
+    text = guessed_mapping(path)
+    assert 'account_id = { from = "customer_id" }' in text
+    assert 'event_time = { from = "ts", unit = "s" }' in text
+    assert 'status = { from = "status_code" }' in text
+    assert "# not read: " in text

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from features.exceptions import SettingsError
+from features.home import configuration_text, settings_rows, write_configuration
+from features.settings import Settings, load_settings
+
+
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "bellwether.toml"
+    path.write_text("port = 1\nworkers = 1\nseed = 1\n")
+    monkeypatch.setenv("BELLWETHER_WORKERS", "2")
+    monkeypatch.setenv("BELLWETHER_SEED", "2")
+    settings = load_settings(path, seed=3, threads=None)
+    assert (settings.port, settings.workers, settings.seed, settings.threads) == (1, 2, 3, 2)
+
+
+def test_settings_are_frozen_and_the_home_is_absolute():
+    settings = load_settings(home=Path("var"))
+    assert settings.home.is_absolute()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("port = 0", r"1 setting\(s\) cannot be used: port: .*greater than or equal to 1"),
+        ("colour = 1", r"colour: Extra inputs are not permitted"),
+        ("port = ", r"cannot be read as TOML"),
+        ("[sources.events.columns.status]\nform = 'x'", r"sources.events.columns.status.form: Extra inputs"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(tmp_path, text, message):
+    path = tmp_path / "bellwether.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        load_settings(path)
+
+
+def test_a_missing_file_says_how_to_write_one(tmp_path):
+    with pytest.raises(SettingsError, match=r"There is no configuration file .* Run `bellwether init`"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_every_setting_says_its_unit_and_meaning():
+    assert all(row["unit"] and row["meaning"] for row in settings_rows(load_settings()))
+
+
+def test_keys_are_masked():
+    settings = load_settings(api_keys="aa, bb")
+    assert next(row["value"] for row in settings_rows(settings) if row["name"] == "api_keys") == "********, ********"
+
+
+def test_the_written_file_holds_every_setting_and_loads_with_its_defaults(tmp_path):
+    path = tmp_path / "bellwether.toml"
+    write_configuration(path)
+    assert load_settings(path) == load_settings()
+    uncommented = configuration_text().split("# How your files")[0].replace("\n# ", "\n")
+    lines = [line for line in uncommented.splitlines() if " = " in line]
+    path.write_text("\n".join(lines))
+    assert {line.split(" = ")[0] for line in lines} == set(Settings.model_fields) - {"sources"}
+    assert load_settings(path) == load_settings()
+
+
+def test_a_settings_file_that_is_there_is_left_alone(tmp_path):
+    path = tmp_path / "bellwether.toml"
+    path.write_text("port = 5\n")
+    assert "left alone" in write_configuration(path)[0]
+    assert path.read_text() == "port = 5\n"
