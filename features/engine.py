@@ -97,7 +97,7 @@ class Engine:
         return Scan(relation, self._columns(f"read_parquet([{listed}], hive_partitioning=false)"))
 
     def scan_csv(self, path: Path, columns: Sequence[str], *, delimiter: str) -> Scan:
-        """One CSV file with a header, every column as text; its rows know file and position (from 1, without header)."""
+        """One CSV file with a header, all columns text; its rows know file and position (from 1, header left out)."""
         types = ", ".join(f"{_text(column)}: 'VARCHAR'" for column in columns)
         relation = (
             f"(SELECT *, {_text(path)} AS source_file, row_number() OVER () AS source_row "  # noqa: S608
@@ -107,7 +107,7 @@ class Engine:
         return Scan(relation, tuple(columns))
 
     def select(self, scan: Scan, expressions: Mapping[str, str]) -> ir.Table:
-        """The scanned rows with columns made by the engine's own SQL expressions, beside ``source_file`` and ``source_row``.
+        """The scanned rows with columns made by SQL expressions, beside ``source_file`` and ``source_row``.
 
         Raises
         ------

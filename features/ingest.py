@@ -156,7 +156,14 @@ class _Work:
         touched: tuple[date, ...] = ()
         for name, table in staged.items():
             if name == EVENTS.name:
-                stored = store_events(self.engine, table, events_store(self.settings), days, threads=self.settings.threads, progress=self.progress)
+                stored = store_events(
+                    self.engine,
+                    table,
+                    events_store(self.settings),
+                    days,
+                    threads=self.settings.threads,
+                    progress=self.progress,
+                )
                 touched = stored.days
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
