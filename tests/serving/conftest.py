@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from features.manifest import ManifestStore
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 from features.settings import Settings, load_settings
 from features.windows import cutoff_day, utc
-from training.bundle import Bundle, Calibration, Column, Golden, Verdict, design_matrix, load_booster, write
+from training.bundle import Bundle, Calibration, Column, Golden, Verdict, design_matrix, write
 from training.registry import Champion
 
 CUTOFF = utc(2026, 6, 29)
@@ -32,11 +33,16 @@ EVERYBODY = (*USUAL, *ODD)
 
 @dataclass(frozen=True)
 class Place:
-    """A home at rest, with the model that is champion there."""
+    """A home at rest, with a champion and a challenger."""
 
     settings: Settings
-    bundle: Bundle
-    sha256: str
+    champion_sha256: str
+    challenger_sha256: str
+
+    def copy_to(self, home: Path) -> Place:
+        """The same in another folder."""
+        shutil.copytree(self.settings.home, home)
+        return replace(self, settings=self.settings.model_copy(update={"home": home}))
 
 
 def _value(feature: FeatureSpec, dice: random.Random) -> Any:
@@ -188,9 +194,9 @@ def world_columns() -> dict[str, Any]:
     return columns
 
 
-def promote_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> str:
-    """Register a bundle and make it the champion, by the real registry; its SHA-256."""
-    from training.registry import TrainingRun, promote, register
+def register_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> tuple[str, str]:
+    """Register a bundle by the real registry; its SHA-256 and version."""
+    from training.registry import TrainingRun, register
 
     folder = scratch / f"bundle-{bundle.fingerprint[-4:]}"
     sha256 = write(bundle, folder)
@@ -199,9 +205,7 @@ def promote_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> str:
     (pictures / "card.md").write_text("A model for tests.\n")
     example = pd.DataFrame([[0.5] * len(bundle.columns)] * 2, columns=[column.name for column in bundle.columns])
     run = TrainingRun("churn", bundle, folder, sha256, pictures, example, {"rounds": bundle.rounds}, ("lightgbm",))
-    version = register(settings, run)
-    promote(settings, "churn", version=version)
-    return sha256
+    return sha256, register(settings, run)
 
 
 @pytest.fixture(scope="session")
@@ -229,8 +233,9 @@ def champion_of(tmp_path: Path) -> Callable[[Bundle], Champion]:
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Place:
-    """The home, materialized and with a champion; nothing scored. Do not write to it."""
+    """The home, materialized, version 1 champion, version 2 registered; nothing scored. Do not write to it."""
     from features.store import open_store
+    from training.registry import promote
 
     scratch = tmp_path_factory.mktemp("place")
     settings = load_settings(home=scratch / "home", stale_after_hours=1e6)
@@ -239,10 +244,13 @@ def place(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Place:
     store = open_store(settings)
     store.apply()
     store.materialize(CUTOFF)
-    load_booster(bundle)
-    return Place(settings, bundle, promote_bundle(settings, bundle, scratch))
+    first, version = register_bundle(settings, bundle, scratch)
+    promote(settings, "churn", version=version)
+    second, _ = register_bundle(settings, make_bundle(seed=2), scratch)
+    return Place(settings, first, second)
 
 
-def other_bundle(bundle: Bundle) -> Bundle:
-    """Another model of the same recipe, which the gate lets pass."""
-    return replace(make_bundle(seed=2), bands=bundle.bands)
+@pytest.fixture
+def copied(place: Place, tmp_path: Path) -> Place:
+    """The same home, for a test that writes."""
+    return place.copy_to(tmp_path / "home")

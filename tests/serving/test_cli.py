@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from features.exceptions import (
+    BellwetherError,
+    DependencyError,
+    GateRefusedError,
+    InputError,
+    LockHeldError,
+    SettingsError,
+)
+from features.settings import load_settings
+from serving.cli import main
+from serving.launch import curl_line, launch
+
+HEAVY = [
+    "feast",
+    "mlflow",
+    "bentoml",
+    "lightgbm",
+    "shap",
+    "sklearn",
+    "pandas",
+    "numpy",
+    "ibis",
+    "pyarrow",
+    "matplotlib",
+    "duckdb",
+    "sqlalchemy",
+    "starlette",
+]
+
+
+def run(*arguments: str, command: click.Command | None = None) -> int:
+    group = main
+    if command is not None:
+        group = type(main)(name="bellwether", commands={"it": command})
+        arguments = ("it",)
+    with pytest.raises(SystemExit) as left:
+        group.main(list(arguments))
+    return int(left.value.code or 0)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["demo", "--help"], ["train", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys, serving.cli as cli\n"
+        "try: cli.main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BellwetherError, 1),
+        (InputError, 2),
+        (SettingsError, 2),
+        (DependencyError, 3),
+        (GateRefusedError, 4),
+        (LockHeldError, 5),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(
+    error: type[BellwetherError], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command()
+    def it() -> None:
+        raise error("What is wrong. What to do.")
+
+    assert run(command=it) == code
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "Error: What is wrong. What to do.\n")
+
+
+def test_an_interrupt_leaves_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def it() -> None:
+        raise KeyboardInterrupt
+
+    assert run(command=it) == 130
+    assert "Run the same command again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["score", "--top", "0"],
+        ["serve", "--port", "70000"],
+        ["explain"],
+        ["--config", "no.toml", "settings"],
+    ],
+)
+def test_bad_usage_leaves_with_2(arguments: list[str]) -> None:
+    assert run(*arguments) == 2
+
+
+def test_another_address_than_loopback_needs_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--home", str(tmp_path), "serve", "--host", "0.0.0.0") == 2
+    assert "Without keys the service binds loopback only, not 0.0.0.0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
+def test_loopback_needs_no_keys(tmp_path: Path, host: str) -> None:
+    launch(load_settings(home=tmp_path, host=host), config=None, environment={})
+
+
+def test_with_keys_any_address_may_be_bound(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, host="0.0.0.0", api_keys="a" * 64)
+    assert "0.0.0.0" in launch(settings, config=None, environment={}).arguments
+
+
+def test_a_name_is_no_address(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'example' is not an address"):
+        launch(load_settings(home=tmp_path, host="example"), config=None, environment={})
+
+
+def test_the_service_gets_what_the_command_was_given(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, port=4000, workers=3)
+    chosen = launch(settings, config=tmp_path / "b.toml", environment={"PATH": "/bin", "PYTHONPATH": "/x"})
+    assert chosen.environment["BELLWETHER_HOME"] == str(tmp_path)
+    assert chosen.environment["BELLWETHER_CONFIG"] == str(tmp_path / "b.toml")
+    assert chosen.environment["BELLWETHER_WORKERS"] == "3"
+    assert chosen.environment["PATH"] == "/bin"
+    assert chosen.environment["PYTHONPATH"].endswith(":/x")
+    assert chosen.arguments[-2:] == ("--timeout-graceful-shutdown", "25")
+
+
+def test_the_curl_line_names_the_account(tmp_path: Path) -> None:
+    assert '"account_ids": ["acct_1"]' in curl_line(load_settings(home=tmp_path, port=4000), "acct_1")
+
+
+def test_scoring_before_anything_is_built_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--home", str(tmp_path), "score") == 2
+    assert "Run `bellwether features build` first" in capsys.readouterr().err
+
+
+def test_a_demo_does_not_touch_a_home_with_other_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "events").mkdir()
+    (tmp_path / "events" / "_manifest.json").write_text("{}")
+    assert run("--home", str(tmp_path), "demo", "--no-serve") == 2
+    assert "holds events that are not a demonstration's" in capsys.readouterr().err

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from serving.admission import Admission
+from serving.middleware import BODY_LIMIT_BYTES, REQUEST_ID, ROUTES, Gatekeeper
+from serving.openapi import OPERATIONS
+from serving.problems import HttpProblemError
+
+KEY = "a-long-secret"
+DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
+JSON = {"content-type": "application/json"}
+
+
+class Client:
+    """Asks an ASGI application, without a server."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def request(self, method: str, path: str, **given: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as opened:
+                return await opened.request(method, path, **given)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **given: Any) -> httpx.Response:
+        return self.request("GET", path, **given)
+
+    def post(self, path: str, **given: Any) -> httpx.Response:
+        return self.request("POST", path, **given)
+
+
+async def echo(request: Request) -> JSONResponse:
+    """Stands for the service: says what reached it."""
+    body = await request.body()
+    return JSONResponse({"path": request.url.path, "size": len(body), "id": request.scope[REQUEST_ID]})
+
+
+def client(**options: Any) -> Client:
+    inner = Starlette(
+        routes=[
+            Route("/v1/score", echo, methods=["POST"]),
+            Route("/livez", echo),
+            Route("/docs.json", echo),
+            Route("/", echo),
+            Route("/v1/models", echo),
+        ]
+    )
+    return Client(Gatekeeper(inner, **options))
+
+
+def is_problem(answer: Any, status: int) -> bool:
+    body = answer.json()
+    return (
+        answer.status_code == status == body["status"]
+        and answer.headers["content-type"] == "application/problem+json"
+        and set(body) == {"type", "title", "status", "detail", "request_id", "errors"}
+        and answer.headers["x-request-id"] == body["request_id"]
+    )
+
+
+def test_bentomls_route_becomes_ours() -> None:
+    answer = client().post("/score", content=b"{}", headers=JSON).json()
+    assert (answer["path"], answer["size"]) == ("/v1/score", 2)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs.json", "/static_content/x.js", "/v1", "/v1/score/", "/v1/accounts/x"])
+def test_a_path_that_is_not_ours_does_not_exist(path: str) -> None:
+    assert is_problem(client().get(path), 404)
+
+
+@pytest.mark.parametrize(("method", "path", "allow"), [("GET", "/v1/score", "POST"), ("DELETE", "/livez", "GET, HEAD")])
+def test_a_method_that_is_not_ours_names_those_that_are(method: str, path: str, allow: str) -> None:
+    answer = client().request(method, path)
+    assert is_problem(answer, 405)
+    assert answer.headers["allow"] == allow
+
+
+def test_the_paths_are_those_of_the_openapi_document_and_two_for_bentomls_client() -> None:
+    assert set(ROUTES) == {operation.path for operation in OPERATIONS} | {"/schema.json", "/healthz"}
+
+
+@pytest.mark.parametrize(
+    "media",
+    ["", "text/plain", "application/vnd.bentoml+pickle", "application/json; charset=latin-1", "multipart/form-data"],
+)
+def test_only_json_comes_in(media: str) -> None:
+    assert is_problem(client().post("/v1/score", content=b"{}", headers={"content-type": media}), 415)
+
+
+def test_an_encoded_body_is_refused() -> None:
+    assert is_problem(client().post("/v1/score", content=b"{}", headers={**JSON, "content-encoding": "gzip"}), 415)
+
+
+@pytest.mark.parametrize(("size", "status"), [(BODY_LIMIT_BYTES, 200), (BODY_LIMIT_BYTES + 1, 413)])
+def test_the_size_is_checked_by_the_header(size: int, status: int) -> None:
+    assert client().post("/v1/score", content=b" " * size, headers=JSON).status_code == status
+
+
+def test_the_size_is_checked_while_it_streams() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield b" " * 65536
+
+    assert is_problem(client().post("/v1/score", content=chunks(), headers=JSON), 413)
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer ", "Basic abc", KEY])
+def test_without_a_key_the_answer_is_401(sent: str) -> None:
+    answer = client(key_digests=[DIGEST]).get("/v1/models", headers={"authorization": sent})
+    assert is_problem(answer, 401)
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_with_an_unknown_key_the_answer_is_403_and_does_not_repeat_it() -> None:
+    answer = client(key_digests=[DIGEST]).get("/v1/models", headers={"authorization": "Bearer no-such-key"})
+    assert is_problem(answer, 403)
+    assert "no-such-key" not in answer.text
+
+
+def test_with_a_key_everything_answers_and_health_does_without() -> None:
+    keyed = client(key_digests=["0" * 64, DIGEST.upper()])
+    assert keyed.get("/v1/models", headers={"authorization": f"Bearer {KEY}"}).status_code == 200
+    assert keyed.get("/livez").status_code == 200
+
+
+def test_our_bug_is_a_500_that_tells_nothing() -> None:
+    inner = Gatekeeper(_raises)
+    answer = Client(inner).get("/metrics")
+    assert is_problem(answer, 500)
+    assert "secret" not in answer.text
+
+
+async def _raises(scope: Any, receive: Any, send: Any) -> None:
+    raise RuntimeError("/secret/path")
+
+
+def test_more_work_than_places_is_429_and_a_place_is_free_again_when_work_ends() -> None:
+    async def scene() -> tuple[int, list[int]]:
+        admission = Admission(threads=1, places=1, deadline_seconds=30)
+        loop = asyncio.get_running_loop()
+        may_end, begun = asyncio.Event(), asyncio.Event()
+
+        def work() -> int:
+            loop.call_soon_threadsafe(begun.set)
+            asyncio.run_coroutine_threadsafe(may_end.wait(), loop).result()
+            return 7
+
+        first = asyncio.create_task(admission.run(work))
+        await begun.wait()
+        with pytest.raises(HttpProblemError) as refused:
+            await admission.run(lambda: 0)
+        may_end.set()
+        results = [await first, await admission.run(lambda: 8)]
+        admission.close()
+        return refused.value.status, results
+
+    assert asyncio.run(scene()) == (429, [7, 8])
+
+
+def test_work_past_its_deadline_is_504_and_keeps_its_place_until_it_ends() -> None:
+    async def scene() -> list[int]:
+        admission = Admission(threads=1, places=1, deadline_seconds=0)
+        loop = asyncio.get_running_loop()
+        may_end = asyncio.Event()
+        ended = asyncio.Event()
+
+        def work() -> None:
+            asyncio.run_coroutine_threadsafe(may_end.wait(), loop).result()
+            loop.call_soon_threadsafe(ended.set)
+
+        statuses = []
+        for _ in range(2):
+            with pytest.raises(HttpProblemError) as refused:
+                await admission.run(work)
+            statuses.append(refused.value.status)
+        may_end.set()
+        await ended.wait()
+        admission.close()
+        return statuses
+
+    assert asyncio.run(scene()) == [504, 429]
+
+
+def test_the_document_and_the_page_say_the_same_routes_and_load_nothing() -> None:
+    from serving.docs_page import docs_page
+    from serving.openapi import openapi
+
+    document = openapi()
+    page = docs_page(document, address="http://127.0.0.1:3000")
+    assert set(document["paths"]) == {operation.path for operation in OPERATIONS}
+    for operation in OPERATIONS:
+        assert operation.path in page
+    assert "<script" not in page
+    assert " src=" not in page
+    assert "url(" not in page
+    referred = set(json.dumps(document).split('"#/components/schemas/')[1:])
+    assert {text.split('"')[0] for text in referred} <= set(document["components"]["schemas"])
+
+
+def test_the_examples_of_the_document_fit_its_schemas() -> None:
+    from serving.schemas import AccountList, ScoreRequest, ScoreResponse
+
+    for operation in OPERATIONS:
+        if operation.request_example is not None:
+            ScoreRequest.model_validate_json(json.dumps(operation.request_example))
+        if operation.returns is ScoreResponse and operation.response_example is not None:
+            ScoreResponse.model_validate_json(json.dumps(operation.response_example))
+        if operation.returns is AccountList:
+            AccountList.model_validate_json(json.dumps(operation.response_example))
