@@ -1,5 +1,7 @@
 """Every feature again, straight from raw rows by plain SQL that knows no rollup, on random data and several cutoffs."""
 
+# ruff: noqa: E501  (the SQL reads by column, one line each)
+
 import math
 import random
 from datetime import timedelta
@@ -87,7 +89,7 @@ SELECT f.account_id,
   CASE WHEN n7 + p7 > 0 AND since <= $c - INTERVAL 14 DAY AND log_day <= $c - INTERVAL 14 DAY THEN (n7 + 1) / (p7 + 1) END AS calls_7d_vs_prior_7d,
   CASE WHEN n28 + p28 > 0 AND since <= $c - INTERVAL 56 DAY AND log_day <= $c - INTERVAL 56 DAY THEN (n28 + 1) / (p28 + 1) END AS calls_28d_vs_prior_28d,
   CASE WHEN since <= $c - INTERVAL 91 DAY AND log_day <= $c - INTERVAL 91 DAY THEN slope END AS calls_weekly_slope_91d,
-  CASE WHEN best > 0 THEN 1 - n7 / best END AS calls_drop_from_peak_91d,
+  CASE WHEN best > 0 AND log_day <= $c - INTERVAL 91 DAY THEN 1 - n7 / best END AS calls_drop_from_peak_91d,
   date_diff('microsecond', last_call, $c) / 86400e6 AS days_since_last_call,
   CASE WHEN gaps >= 2 THEN date_diff('microsecond', last_call, $c) / 86400e6 / gap END AS silence_vs_own_rhythm,
   coalesce(tok28, 0) AS active_tokens_28d, coalesce(u28, 0) AS active_users_28d,

@@ -1,0 +1,112 @@
+"""Feature tables: who is in them, when they may be built, and that history comes out the same however it went in."""
+
+from datetime import timedelta
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from features.build import build, built_cutoffs, feature_store
+from features.catalog import GROUPS, features_of_group
+from features.exceptions import InputError
+from features.rollup import roll_up
+from features.windows import DAY, utc
+
+C = utc(2026, 6, 29)
+GRACE = timedelta(hours=6)
+KINDS = {"float": "double", "int": "int64", "category": "string"}
+
+
+def test_an_account_is_there_from_its_row_its_first_subscription_event_or_its_first_call(log):
+    before = C - timedelta(microseconds=1)
+    log.add("accounts", {"account_id": "row", "created_at": before, "known_at": before})
+    log.add("subscriptions", {"account_id": "subscription", "kind": "cancel", "occurred_at": before})
+    log.add("events", {"account_id": "call", "event_time": before}, {"account_id": "later", "event_time": C})
+    assert {account for account, _ in log.table(C)} == {"row", "subscription", "call"}
+
+
+def test_an_account_stays_after_its_cancellation(log):
+    log.add("subscriptions", {"kind": "start", "occurred_at": C - 90 * DAY, "plan": "pro"})
+    log.add("subscriptions", {"kind": "cancel", "occurred_at": C - 60 * DAY, "plan": "pro"})
+    assert ("a", C) in log.table(C)
+
+
+def test_files_are_as_the_store_expects_them(log):
+    log.add("events", *[{"account_id": name, "event_time": C - DAY} for name in "cab"]).table(C)
+    for group in GROUPS:
+        (path,) = feature_store(log.settings).files(f"{group}/cutoff=2026-06-29", group)
+        table = pq.read_table(path, partitioning=None)
+        features = features_of_group(group)
+        assert table.column_names[:3] == ["account_id", "event_timestamp", f"{group}_cutoff_day"]
+        assert table.column_names[3:] == [feature.name for feature in features]
+        assert [str(kind) for kind in table.schema.types[3:]] == [KINDS[feature.kind] for feature in features]
+        assert str(table.schema.field("event_timestamp").type) == "timestamp[us, tz=UTC]"
+        assert table["account_id"].to_pylist() == ["a", "b", "c"]
+        assert set(table[f"{group}_cutoff_day"].to_pylist()) == {20633}
+
+
+def test_a_cutoff_whose_late_data_may_still_arrive_is_refused(log):
+    with pytest.raises(InputError, match=r"1 of 2 cutoffs cannot be built yet: 2026-06-29.* until 6 hours after"):
+        build(log.settings, [C - DAY, C], now=C + GRACE - timedelta(seconds=1))
+
+
+def test_an_unknown_group_is_refused(log):
+    with pytest.raises(InputError, match=r"no feature group weather. The groups are usage, errors"):
+        build(log.settings, [C], now=C + DAY, groups=["weather"])
+
+
+def test_a_cutoff_counts_as_built_when_every_group_is_there(log):
+    log.add("events", {"event_time": C - DAY}).store()
+    roll_up(log.settings)
+    build(log.settings, [C], now=C + DAY, groups=["usage", "errors"])
+    assert built_cutoffs(log.settings) == []
+    build(log.settings, [C - 7 * DAY, C], now=C + DAY)
+    assert built_cutoffs(log.settings) == [C - 7 * DAY, C]
+
+
+def test_what_is_already_built_is_left_alone(log):
+    log.add("events", {"event_time": C - 9 * DAY}).store()
+    roll_up(log.settings)
+    build(log.settings, [C - 7 * DAY], now=C + DAY)
+    log.add("events", {"event_time": C - DAY}).store()
+    roll_up(log.settings)
+    report = build(log.settings, [C - 7 * DAY, C], now=C + DAY)
+    assert (report.built, report.unchanged) == ((C,), (C - 7 * DAY,))
+
+
+@pytest.mark.slow
+def test_a_day_and_late_events_added_later_give_what_a_first_load_gives(new_log):
+    early = [{"event_time": C - days * DAY, "status": 500, "user_id": f"u{days % 3}"} for days in range(1, 60, 4)]
+    late = [{"event_time": C - days * DAY, "ingested_at": C + DAY / 2, "latency_ms": 5.0} for days in (2, 30)]
+    new_day = [{"event_time": C + DAY / 3}]
+    grown = new_log().add("events", *early)
+    first = grown.table(C)
+    grown.add("events", *late, *new_day)
+    fresh = new_log().add("events", *early, *late, *new_day)
+    assert grown.table(C, C + DAY) == fresh.table(C, C + DAY)
+    assert fresh.table(C)["a", C] == first["a", C]
+    files = [feature_store(log.settings).manifest().partitions for log in (grown, fresh)]
+    assert files[0] == files[1]
+
+
+moments = st.integers(min_value=0, max_value=40).map(lambda half_days: C - half_days * DAY / 2)
+calls = st.fixed_dictionaries(
+    {
+        "account_id": st.sampled_from("ab"),
+        "event_time": moments,
+        "status": st.sampled_from([200, 404, 500, None]),
+        "latency_ms": st.sampled_from([0.0, 7.0, None]),
+        "user_id": st.sampled_from(["u", "v", None]),
+        "endpoint": st.sampled_from(["/a", "/b"]),
+    }
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(calls, min_size=1, max_size=12), dice=st.randoms(use_true_random=False))
+def test_the_order_of_events_changes_nothing(new_log, rows, dice):
+    shuffled = list(rows)
+    dice.shuffle(shuffled)
+    assert new_log().add("events", *shuffled).table(C) == new_log().add("events", *rows).table(C)

@@ -1,0 +1,74 @@
+"""Days are counted once, and again only when they change."""
+
+from datetime import timedelta
+
+import pyarrow.parquet as pq
+
+from features.rollup import ROLLUPS, roll_up, rollup_store
+from features.windows import DAY, utc
+
+D = utc(2026, 6, 1)
+HOUR = timedelta(hours=1)
+
+
+def rows(log, name, day="day=2026-06-01"):
+    (path,) = rollup_store(log.settings).files(day, name)
+    return pq.read_table(path, partitioning=None).to_pylist()
+
+
+def test_a_day_is_counted_by_first_cutoff_that_sees_it(log):
+    log.add(
+        "events",
+        {"event_time": D, "status": 200},
+        {"event_time": D + HOUR, "status": 429, "ingested_at": D + 30 * HOUR - timedelta(microseconds=1)},
+        {"event_time": D + HOUR, "status": None, "ingested_at": D + 30 * HOUR},
+        {"event_time": D + HOUR, "synthetic": True},
+    ).store()
+    roll_up(log.settings)
+    counted = [(str(row["visible_from"]), row["calls"], row["ok"], row["err_throttled"]) for row in rows(log, "usage")]
+    assert counted == [("2026-06-02", 2, 1, 1), ("2026-06-03", 1, 1, 0)]
+
+
+def test_nulls_have_a_row_under_the_empty_route_and_none_elsewhere(log):
+    log.add("events", {"event_time": D, "endpoint": None, "method": None}).store()
+    roll_up(log.settings)
+    assert [(row["method"], row["endpoint"], row["calls"]) for row in rows(log, "endpoint")] == [("", "", 1)]
+    assert [rows(log, name) for name in ("latency", "token", "user")] == [[], [], []]
+
+
+def test_files_have_the_declared_columns(log):
+    log.add("events", {"event_time": D, "latency_ms": 3.0, "token": "t", "user_id": "u"}).store()
+    roll_up(log.settings)
+    for name, table in ROLLUPS.items():
+        (path,) = rollup_store(log.settings).files("day=2026-06-01", name)
+        assert pq.read_schema(path).equals(table.schema), name
+
+
+def test_only_changed_days_are_read_again_and_gone_days_are_dropped(log):
+    log.add("events", *[{"event_time": D + days * DAY} for days in range(3)]).store()
+    assert roll_up(log.settings).days_counted == 3
+    assert roll_up(log.settings).days_counted == 0
+    log.add("events", {"event_time": D + DAY, "ingested_at": D + 9 * DAY}).store()
+    report = roll_up(log.settings)
+    assert (report.days_counted, report.days_unchanged, report.days_removed) == (1, 2, 0)
+    log._rows["events"] = log._rows["events"][1:]
+    log.store()
+    assert roll_up(log.settings).days_removed == 1
+    assert sorted(rollup_store(log.settings).manifest().partitions) == ["day=2026-06-02", "day=2026-06-03"]
+
+
+def test_another_grace_counts_every_day_again(log):
+    log.add("events", *[{"event_time": D + days * DAY} for days in range(2)]).store()
+    roll_up(log.settings)
+    assert roll_up(log.settings.model_copy(update={"grace_hours": 3.0})).days_counted == 2
+
+
+def test_no_events_give_no_days(log):
+    assert roll_up(log.settings).days_counted == 0
+
+
+def test_progress_ends_at_all_days(log):
+    told = []
+    log.add("events", *[{"event_time": D + days * DAY} for days in range(3)]).store()
+    roll_up(log.settings, progress=lambda *step: told.append(step))
+    assert told[-1] == ("roll up", 3, 3)
