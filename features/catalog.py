@@ -226,10 +226,10 @@ CATALOG: tuple[FeatureSpec, ...] = (
         window_days=91,
         unit="share",
         kind="float",
-        null_rule="null without calls in the 13 weeks",
+        null_rule="null without calls in the 13 weeks, or when the log is younger than 13 weeks",
         meaning="1 - last week / best of the last 13 weeks",
         text="The last week had {calls_drop_from_peak_91d:percent} fewer calls than the best of the last 13 weeks.",
-        null_text=_NO_CALLS,
+        null_text="There are no 13 weeks of calls to compare with.",
         churn=Risk.CERTAIN_UP,
     ),
     FeatureSpec(

@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 
 from features.groups.arithmetic import KEYS, beside, count_ratio, has_history, known_rows, ratio
 from features.groups.inputs import Rollups
-from features.windows import days_between
+from features.windows import days_between, starts_before_window
 
 __all__ = ["usage_features"]
 
@@ -45,7 +45,12 @@ def usage_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) ->
             calls_28d, _sum(weeks[4:8]), enough_history=has_history(joined, window_days=56)
         ),
         calls_weekly_slope_91d=ibis.ifelse(has_history(joined, window_days=91), weekly_slope(weeks), None),
-        calls_drop_from_peak_91d=1 - ratio(calls_7d, ibis.greatest(*weeks)),
+        # A log that does not reach over the 13 weeks hides the peak: every drop would look smaller than it is.
+        calls_drop_from_peak_91d=ibis.ifelse(
+            starts_before_window(joined.log_start, joined.cutoff, window_days=91),
+            1 - ratio(calls_7d, ibis.greatest(*weeks)),
+            None,
+        ),
         days_since_last_call=silent_days,
         silence_vs_own_rhythm=ratio(silent_days, joined.median_gap_days),
         active_tokens_28d=ibis.ifelse(joined.log_has_token, joined.tokens_28d.fill_null(0), None),

@@ -98,6 +98,11 @@ def test_the_drop_from_the_peak(log):
     assert log.at(C)["calls_drop_from_peak_91d"] == 0.75
 
 
+def test_no_peak_in_a_log_younger_than_13_weeks(log):
+    log.add("events", *[call(C - 90 * DAY)] * 4, call(C - DAY))
+    assert log.at(C)["calls_drop_from_peak_91d"] is None
+
+
 def test_no_peak_without_calls(log):
     log.add("events", call(C - 91 * DAY - MICROSECOND))
     assert log.at(C)["calls_drop_from_peak_91d"] is None
