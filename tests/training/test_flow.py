@@ -77,7 +77,7 @@ def test_the_report_reads_as_sentences(registered):
 
 
 def test_promotion_copies_and_verifies_the_bundle(home):
-    with pytest.raises(DependencyError, match="has no champion.*bellwether promote"):
+    with pytest.raises(DependencyError, match=r"has no champion.*bellwether promote"):
         registry.champion(home, "churn")
     report = registry.promote(home, "churn")
     assert (report.version, report.previous) == ("1", None)
@@ -136,7 +136,7 @@ def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundl
             requirements=["lightgbm"],
         ),
     )
-    with pytest.raises(GateRefusedError, match="is refused. It is worse than the champion"):
+    with pytest.raises(GateRefusedError, match=r"is refused\. It is worse than the champion"):
         registry.promote(home, "churn")
     assert registry.champion(home, "churn").version == "1"
     assert "champion before" in registry.promote(home, "churn", version="1").remarks[0]
@@ -153,7 +153,7 @@ def test_nothing_is_registered_when_nobody_left(settings):
 
 
 def test_an_empty_home_says_what_to_do(settings):
-    with pytest.raises(WorkFailedError, match="No weekly cutoff is built.*features build"):
+    with pytest.raises(WorkFailedError, match=r"No weekly cutoff is built.*features build"):
         train(settings, "churn", now=NOW)
     with pytest.raises(DependencyError, match="No model is registered yet"):
         registry.promote(settings, "churn")
