@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class FeatureShare(NamedTuple):
-    """One feature's part of a reason; a named tuple, because a batch makes millions."""
+    """One feature's part of a reason."""
 
     name: str
     value: float | int | str | None
@@ -28,7 +28,8 @@ class FeatureShare(NamedTuple):
 class Reason(NamedTuple):
     """Why a score is higher or lower than that of an average account.
 
-    ``contribution`` is in log-odds, and exactly the sum of its features' contributions.
+    ``contribution`` is in log-odds, and exactly the sum of ``parts``: those of the features ``names``, which have
+    these ``values``. A named tuple of plain columns, because a batch makes half a million.
     """
 
     code: str
@@ -37,7 +38,15 @@ class Reason(NamedTuple):
     direction: Literal["raises", "lowers"]
     actionable: bool
     text: str
-    features: tuple[FeatureShare, ...]
+    names: tuple[str, ...]
+    values: tuple[float | int | str | None, ...]
+    parts: tuple[float, ...]
+
+    @property
+    def features(self) -> tuple[FeatureShare, ...]:
+        """The features that contribute, the largest first."""
+        shares = [FeatureShare(*share) for share in zip(self.names, self.values, self.parts, strict=True) if share[2]]
+        return tuple(sorted(shares, key=lambda share: -abs(share.contribution)))
 
 
 def reasons_for(
@@ -97,20 +106,17 @@ def _family_reasons(
         texts[chosen] = sentences(spec(names[index]), columns, [row_list[i] for i in chosen])
     whole = [spec(name).kind == "int" for name in names]
     values = [_values(columns.get(name), row_list, whole=is_whole) for name, is_whole in zip(names, whole, strict=True)]
-    about = FAMILIES[family]
-    order = np.argsort(-np.abs(parts), axis=1, kind="stable").tolist()
+    about, own = FAMILIES[family], tuple(names)
+    directions: dict[bool, tuple[str, Literal["raises", "lowers"]]] = {
+        True: (about.raises, "raises"),
+        False: (about.lowers, "lowers"),
+    }
     return [
         Reason(
-            code=about.raises if total > 0 else about.lowers,
-            family=family,
-            contribution=total,
-            direction="raises" if total > 0 else "lowers",
-            actionable=about.actionable,
-            text=text,
-            features=tuple(FeatureShare(names[i], values[i][row], part[i]) for i in ranked if part[i] != 0),
+            directions[total > 0][0], family, total, directions[total > 0][1], about.actionable, text, own, value, part
         )
-        for row, (total, text, part, ranked) in enumerate(
-            zip(sums.tolist(), texts.tolist(), parts.tolist(), order, strict=True)
+        for total, text, value, part in zip(
+            sums.tolist(), texts.tolist(), zip(*values, strict=True), zip(*parts.T.tolist(), strict=True), strict=True
         )
     ]
 

@@ -145,11 +145,13 @@ def test_the_curl_line_names_the_account(tmp_path: Path) -> None:
     assert '"account_ids": ["acct_1"]' in curl_line(load_settings(home=tmp_path, port=4000), "acct_1")
 
 
+@pytest.mark.slow
 def test_scoring_before_anything_is_built_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--home", str(tmp_path), "score") == 2
     assert "Run `bellwether features build` first" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_demo_does_not_touch_a_home_with_other_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "events").mkdir()
     (tmp_path / "events" / "_manifest.json").write_text("{}")

@@ -14,7 +14,7 @@ from features.settings import load_settings
 from features.windows import DAY, utc
 from serving.freshness import Status
 from serving.ledger import SORTS, Ledger, open_ledger
-from serving.reasons import FeatureShare, Reason
+from serving.reasons import Reason
 from serving.runs import ScoredAccount, TargetRun, run_id
 
 AS_OF = utc(2026, 6, 29)
@@ -28,8 +28,8 @@ def account(name: str, probability: float | None, mrr: float | None, *reasons: R
 
 def reason(text: str, contribution: float) -> Reason:
     direction = "raises" if contribution > 0 else "lowers"
-    share = FeatureShare("calls_7d", 3, contribution)
-    return Reason("usage_low", "usage_level", contribution, direction, True, text, (share,))
+    names, values, parts = ("calls_7d",), (3,), (contribution,)
+    return Reason("usage_low", "usage_level", contribution, direction, True, text, names, values, parts)
 
 
 def run(*accounts: ScoredAccount, day: int = 0, version: str = "1") -> TargetRun:

@@ -138,6 +138,8 @@ def test_base_and_all_reasons_reach_the_margin(server: Running) -> None:
             assert parts == pytest.approx(reason.contribution, abs=1e-9)
 
 
+# BentoML's own imports use deprecated names of pathspec and pydantic.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_bentomls_client_and_route_give_the_same_bodies(server: Running) -> None:
     import bentoml
 
