@@ -1,7 +1,7 @@
 """Fit on the past and judge once on what came after, beside every rival."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from features.progress import Progress, silent
 from features.settings import Settings
 from training.baselines import CALLS_FELL, LOGISTIC, best_rule, calls_fell_by_half, logistic
 from training.bundle import Bundle, Comparison, Verdict
+from training.calibrate import anchor
 from training.dataset import Dataset
 from training.evaluate import (
     Judged,
@@ -169,7 +170,9 @@ def fit_recipe(
         seed=settings.seed,
         threads=settings.threads,
     )
-    return Fitted(booster, encoding, found.calibration, found.rounds), found
+    fitted = Fitted(booster, encoding, found.calibration, found.rounds)
+    calibration = anchor(found.calibration, fitted.margin(rows), rows["label"].to_numpy(dtype=np.float64))
+    return replace(fitted, calibration=calibration), found
 
 
 def distinct_events(rows: pd.DataFrame) -> int:
