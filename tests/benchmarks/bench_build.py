@@ -4,6 +4,8 @@ Run ``python tests/benchmarks/bench_build.py --events 2000000``; the process-wid
 script runs in a process of its own.
 """
 
+# ruff: noqa: E501  (the SQL reads by column, one line each)
+
 import argparse
 import json
 import math
