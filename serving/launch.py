@@ -26,8 +26,8 @@ class Launch:
     environment: Mapping[str, str]
 
 
-def launch(settings: Settings, *, config: Path | None, environment: Mapping[str, str]) -> Launch:
-    """How to start the service under these settings.
+def launch(settings: Settings, *, config: Path | None, environment: Mapping[str, str], code: Path = _ROOT) -> Launch:
+    """How to start the service under these settings; ``code`` is the folder that holds the three rooms.
 
     Raises
     ------
@@ -42,11 +42,11 @@ def launch(settings: Settings, *, config: Path | None, environment: Mapping[str,
     host = "127.0.0.1" if settings.host == "localhost" else settings.host  # BentoML takes addresses only
     arguments = (
         *(sys.executable, "-m", "bentoml", "serve", "serving.service:Bellwether"),
-        *("--working-dir", str(_ROOT)),
+        *("--working-dir", str(code)),
         *("--host", host, "--port", str(settings.port)),
         *("--timeout-graceful-shutdown", str(_DRAIN_SECONDS)),
     )
-    paths = [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+    paths = [str(code), *filter(None, [environment.get("PYTHONPATH")])]
     handed_on = {
         "BELLWETHER_HOME": str(settings.home),
         "BELLWETHER_HOST": settings.host,
