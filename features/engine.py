@@ -167,7 +167,7 @@ class Engine:
         names = ", ".join(_name(column) for column in columns)
         # A table and a view cannot share a name, so no files are a view over nothing.
         nothing = ", ".join(f"CAST(NULL AS {_SQL_TYPES[type(kind)]}) AS {_name(key)}" for key, kind in columns.items())
-        source = f"read_parquet([{listed}], hive_partitioning=false)" if paths else f"(SELECT {nothing}) WHERE false"  # noqa: S608
+        source = f"read_parquet([{listed}], hive_partitioning=false)" if paths else f"(SELECT {nothing}) WHERE false"
         query = f"SELECT {names} FROM {source}"  # noqa: S608
         with _failures():
             self.connection.raw_sql(f"CREATE OR REPLACE TEMP VIEW {_name(name)} AS {query}").fetchall()

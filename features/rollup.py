@@ -28,6 +28,7 @@ __all__ = [
     "RollupReport",
     "RollupTable",
     "countable_events",
+    "read_rollup",
     "roll_up",
     "rollup_expressions",
     "rollup_store",
@@ -126,6 +127,14 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
             "first_day": min(wanted, default="").removeprefix("day=") or None,
         }
     return RollupReport(len(changed), len(wanted) - len(changed), len(gone), rows)
+
+
+def read_rollup(engine: Engine, settings: Settings, name: str) -> ir.Table:
+    """One rollup over all event days, whatever cutoff may see them; empty where nothing was rolled up."""
+    store = rollup_store(settings)
+    manifest = store.manifest()
+    paths = [path for day in sorted(manifest.partitions) for path in store.files(day, name, manifest=manifest)]
+    return engine.read_parquet(paths, schema=ROLLUPS[name].schema)
 
 
 def countable_events(events: ir.Table, settings: Settings) -> ir.Table:

@@ -1,0 +1,1 @@
+"""What happened, for people who look: pure Ibis over the daily rollups, for notebooks."""

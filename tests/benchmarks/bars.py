@@ -1,0 +1,105 @@
+"""The simulator's bars: ranking against the true risk, and calibration, on worlds of several seeds."""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from features.start import start
+
+BARS = {
+    "share_of_true_risk_roc_auc": (0.95, None),
+    "ece": (None, 0.02),
+    "calibration_slope": (0.8, 1.25),
+    "predicted_over_observed": (0.85, 1.15),
+    "brier_skill": (0.0, None),
+}
+"""Figure to its lowest and highest allowed value."""
+
+
+def is_held(name: str, value: float) -> bool:
+    low, high = BARS[name]
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def judged(home: Path, *, seed: int, accounts: int, days: int, calls_per_day: float) -> dict[str, Any]:
+    """Simulate a company, take its log the whole way, and judge the model as `bellwether train` does."""
+    import pandas as pd
+
+    from features.build import build
+    from features.ingest import ingest
+    from features.rollup import roll_up
+    from features.settings import load_settings
+    from features.simulator import simulate
+    from features.store import open_store
+    from features.windows import DAY, cutoffs_between, utc
+    from training.dataset import load
+    from training.judge import fit_and_judge
+    from training.targets import target
+
+    end = utc(2026, 6, 29)
+    files = home / "files"
+    simulate(files, accounts=accounts, days=days, calls_per_day=calls_per_day, seed=seed, end=end)
+    settings = load_settings(home=home / "home")
+    now = end + timedelta(hours=12)
+    tables = {name: [files / f"{name}.parquet"] for name in ("accounts", "subscriptions", "touchpoints")}
+    ingest(settings, now=now, events=[files / "events"], **tables, complete_until=end)
+    roll_up(settings)
+    build(settings, list(cutoffs_between(end - (days - 28) * DAY, end)), now=now)
+    open_store(settings).apply()
+    judgement = fit_and_judge(
+        load(settings, target("churn", settings)), settings, truth=pd.read_parquet(files / "truth.parquet")
+    )
+    return {
+        **judgement.metrics,
+        **judgement.truth,
+        "test_events": len(judgement.test.query("label == 1")[["account_id", "event_time"]].drop_duplicates()),
+        "rounds": judgement.model.rounds,
+        "calibration": judgement.model.calibration.method,
+        "verdict": [*judgement.verdict.refusals, *judgement.verdict.remarks],
+    }
+
+
+def rows(*, seeds: list[int], accounts: int, days: int, calls_per_day: float) -> Iterator[dict[str, Any]]:
+    for seed in seeds:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            found = judged(Path(folder), seed=seed, accounts=accounts, days=days, calls_per_day=calls_per_day)
+        held = {name: is_held(name, found[name]) for name in BARS}
+        yield {"seed": seed, **found, "seconds": time.perf_counter() - began, "bars": held, "held": all(held.values())}
+
+
+@click.command()
+@click.option("--seed", "seeds", type=int, multiple=True, default=(1, 2, 3), show_default=True)
+@click.option("--accounts", type=int, default=6000, show_default=True)
+@click.option("--days", type=int, default=300, show_default=True)
+@click.option("--calls-per-day", type=float, default=5.0, show_default=True)
+@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the rows there as well.")
+def main(seeds: tuple[int, ...], accounts: int, days: int, calls_per_day: float, output: Path | None) -> None:
+    """Judge the model on simulated companies and compare with the bars."""
+    found = []
+    for row in rows(seeds=list(seeds), accounts=accounts, days=days, calls_per_day=calls_per_day):
+        found.append(row)
+        bars = "  ".join(f"{name} {row[name]:.3f}{'' if row['bars'][name] else ' (missed)'}" for name in BARS)
+        click.echo(
+            f"seed {row['seed']}: ROC-AUC {row['roc_auc']:.3f} of {row['true_risk_roc_auc']:.3f}  {bars}  "
+            f"[{row['test_events']} departures, {row['seconds']:.0f} s]"
+        )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    click.echo(f"peak memory {peak:.2f} GiB")
+    if output:
+        output.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    if not all(row["held"] for row in found):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    start()
+    main()
