@@ -23,6 +23,8 @@ __all__ = [
     "duckdb_engine",
     "epoch_microseconds",
     "microseconds_since_epoch",
+    "named",
+    "prepare",
 ]
 
 
@@ -48,23 +50,27 @@ class Scan:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A compiled expression; made by :meth:`Engine.prepare`."""
+    """A compiled expression over named tables; made by :func:`prepare`."""
 
     sql: str
     schema: ibis.Schema
 
+    def named(self, name: str) -> ir.Table:
+        """The table that ``name`` stands for after :meth:`Engine.name_prepared`, for further expressions."""
+        return ibis.table(self.schema, name=name)
 
-@ibis.udf.scalar.builtin(name="timezone")
-def at_zone(zone: str, moment: dt.Timestamp(scale=6)) -> dt.Timestamp(timezone="UTC", scale=6):  # type: ignore[valid-type,empty-body]
+
+@ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
+def at_zone(zone: str, moment: dt.Timestamp(scale=6)) -> dt.Timestamp(timezone="UTC", scale=6):  # type: ignore[valid-type]
     """The moment at which clocks of ``zone`` showed the naive time ``moment``."""
 
 
-@ibis.udf.scalar.builtin(name="make_timestamp")
-def epoch_microseconds(microseconds: int) -> dt.Timestamp(scale=6):  # type: ignore[valid-type,empty-body]
+@ibis.udf.scalar.builtin(name="make_timestamp")  # type: ignore[untyped-decorator]
+def epoch_microseconds(microseconds: int) -> dt.Timestamp(scale=6):  # type: ignore[valid-type]
     """The naive UTC time that many microseconds after 1970-01-01."""
 
 
-@ibis.udf.scalar.builtin(name="epoch_us")
+@ibis.udf.scalar.builtin(name="epoch_us")  # type: ignore[untyped-decorator]
 def microseconds_since_epoch(moment: dt.Timestamp(timezone="UTC", scale=6)) -> int:  # type: ignore[valid-type,empty-body]
     """Microseconds from 1970-01-01 to a moment; fifty times as fast as the engine's calendar."""
 
@@ -152,7 +158,7 @@ class Engine:
         """Run the expression and hand its rows out in order, at most ``rows`` at a time."""
         with _failures():
             self.connection._run_pre_execute_hooks(table)  # noqa: SLF001 - compile alone leaves in-memory tables out
-            # Ibis 12's own to_pyarrow_batches calls a method that duckdb 2 no longer has.
+            # Ibis 12's own to_pyarrow_batches calls a method that duckdb 2 no longer has; execute() loses the order.
             yield from self.connection.con.sql(self.connection.compile(table)).to_arrow_reader(rows)
 
     def cache(self, table: ir.Table) -> ir.Table:
@@ -182,27 +188,18 @@ class Engine:
             connection.unregister("handed_over")
         return ibis.table(ibis.Schema.from_pyarrow(rows.schema), name=name)
 
-    def prepare(self, table: ir.Table) -> Prepared:
-        """Compile an expression over named tables once, to run it many times while the names change meaning."""
-        return Prepared(self.connection.compile(table), table.schema())
-
     def name_prepared(self, name: str, prepared: Prepared) -> ir.Table:
         """Run a prepared expression and let ``name`` stand for its rows from now on."""
         with _failures():
             self.connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_name(name)} AS {prepared.sql}").fetchall()
-        return ibis.table(prepared.schema, name=name)
+        return prepared.named(name)
 
     def run_prepared(self, prepared: Prepared) -> pa.Table:
-        """Run a prepared expression and hand its rows out."""
+        """Run a prepared expression and hand its rows out, in its own order."""
         with _failures():
+            # Not execute(): its Arrow rows are a second scan over the result, which keeps no order (duckdb 2).
             rows = self.connection.con.sql(prepared.sql).to_arrow_table()
         return rows.cast(prepared.schema.to_pyarrow())
-
-    def write_prepared(self, prepared: Prepared, path: Path) -> int:
-        """Run a prepared expression into one file, in its own order; returns the number of rows."""
-        with _failures():
-            copied = f"COPY ({prepared.sql}) TO {_text(path)} (FORMAT parquet, COMPRESSION zstd)"
-            return int(self.connection.raw_sql(copied).fetchall()[0][0])
 
     def count(self, table: ir.Table) -> int:
         """Number of rows."""
@@ -225,6 +222,16 @@ class Engine:
     def _columns(self, relation: str) -> tuple[str, ...]:
         with _failures():
             return tuple(row[0] for row in self.connection.raw_sql(f"DESCRIBE SELECT * FROM {relation}").fetchall())  # noqa: S608
+
+
+def named(name: str, schema: pa.Schema) -> ir.Table:
+    """The table that ``name`` will stand for once an engine names files or rows so: what expressions are made of."""
+    return ibis.table(ibis.Schema.from_pyarrow(schema), name=name)
+
+
+def prepare(table: ir.Table) -> Prepared:
+    """Compile an expression over named tables, to run it many times, in any engine, while the names change meaning."""
+    return Prepared(str(ibis.to_sql(table, dialect="duckdb", pretty=False)), table.schema())
 
 
 def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None) -> Engine:

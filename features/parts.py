@@ -16,10 +16,11 @@ __all__ = ["write_parts"]
 Part = TypeVar("Part", bound=date)  # an event day, or a cutoff
 
 
-def write_parts(rows: pa.Table, column: str, paths: Mapping[Part, Path]) -> dict[Part, int]:
-    """Write one Parquet file per value of ``column``, by which ``rows`` are sorted; an empty file for an absent value.
+def write_parts(rows: pa.Table, order: tuple[str, str], paths: Mapping[Part, Path]) -> dict[Part, int]:
+    """Write one Parquet file per value of the first column of ``order``; an empty file for an absent value.
 
-    The same rows give the same bytes, so a file named by its content keeps its name.
+    ``rows`` are sorted by both columns of ``order``. The same rows give the same bytes, so a file named by its
+    content keeps its name.
 
     Returns
     -------
@@ -29,18 +30,25 @@ def write_parts(rows: pa.Table, column: str, paths: Mapping[Part, Path]) -> dict
     Raises
     ------
     WorkFailedError
-        When the rows are not sorted by ``column``.
+        When the rows are not sorted.
     """
+    column, within = order
     counts = {entry["values"]: entry["counts"] for entry in rows[column].value_counts().to_pylist()}
     written: dict[Part, int] = {}
     start = 0
     for value in sorted(paths):
         written[value] = counts.get(value, 0)
         part = rows.slice(start, written[value]).combine_chunks()
-        if part.num_rows and pc.unique(part[column]).to_pylist() != [value]:
+        if part.num_rows and not (pc.unique(part[column]).to_pylist() == [value] and _is_ascending(part[within])):
             raise WorkFailedError(
-                f"The engine did not sort its rows by {column}: {value} is mixed. Nothing was published; run it again."
+                f"The engine did not sort its rows by {column} and {within}: {value} is mixed. "
+                "Nothing was published; run it again."
             )
         pq.write_table(part, paths[value], compression="zstd")
         start += written[value]
     return written
+
+
+def _is_ascending(column: pa.ChunkedArray) -> bool:
+    rising = pc.greater_equal(column.slice(1), column.slice(0, len(column) - 1))
+    return pc.all(rising).as_py() is not False  # null over a single row

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.engine import Engine, duckdb_engine
+from features.engine import Engine, Prepared, duckdb_engine, named, prepare
 from features.histogram import bucket_of
 from features.manifest import Manifest, ManifestStore, digest
 from features.parts import write_parts
@@ -137,7 +138,7 @@ def read_rollup(engine: Engine, settings: Settings, name: str) -> ir.Table:
     return engine.read_parquet(paths, schema=ROLLUPS[name].schema)
 
 
-def countable_events(events: ir.Table, settings: Settings) -> ir.Table:
+def countable_events(events: ir.Table, *, grace_hours: float) -> ir.Table:
     """Customer traffic, one row per event, with its day, its first cutoff and its outcome as columns.
 
     A null status is a call and successful; null endpoints and methods become the empty string.
@@ -151,7 +152,7 @@ def countable_events(events: ir.Table, settings: Settings) -> ir.Table:
         "token",
         "user_id",
         event_day=event_day(customer.event_time),
-        visible_from=visible_from(customer.event_time, customer.ingested_at, grace_hours=settings.grace_hours),
+        visible_from=visible_from(customer.event_time, customer.ingested_at, grace_hours=grace_hours),
         method=customer.method.fill_null(""),
         endpoint=customer.endpoint.fill_null(""),
         latency_ms=customer.latency_ms,
@@ -203,6 +204,14 @@ def _grouped(countable: ir.Table, rollup: RollupTable, measures: Mapping[str, ir
     return counted.select(**columns).order_by("event_day", *(key for key in rollup.keys if key != "event_day"))
 
 
+@lru_cache(maxsize=8)
+def _plan(grace_hours: float, slow_call_ms: float) -> tuple[Prepared, Mapping[str, Prepared]]:
+    """Compiled once a process: the rows to count of ``events``, and from these as ``countable`` the rollups."""
+    countable = prepare(countable_events(named("events", _EVENT_COLUMNS), grace_hours=grace_hours))
+    rollups = rollup_expressions(countable.named("countable"), slow_call_ms=slow_call_ms)
+    return countable, {name: prepare(table) for name, table in rollups.items()}
+
+
 def _made_from(events: Manifest, day: str, settings: Settings) -> str:
     return digest([_VERSION, settings.grace_hours, settings.slow_call_ms, events.fingerprint(day)])
 
@@ -228,16 +237,10 @@ def _count_days(
     if not jobs:
         return
     chunks = list(_chunks(jobs))
+    countable, prepared = _plan(settings.grace_hours, settings.slow_call_ms)
     first = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=scratch / "spill")
     engines = [first, *(first.beside() for _ in range(min(settings.threads, len(chunks)) - 1))]
     try:
-        events = first.name_parquet("events", [], schema=_EVENT_COLUMNS)
-        countable = first.prepare(countable_events(events, settings))
-        named = first.name_prepared("countable", countable)
-        prepared = {
-            name: first.prepare(table)
-            for name, table in rollup_expressions(named, slow_call_ms=settings.slow_call_ms).items()
-        }
         idle: SimpleQueue[Engine] = SimpleQueue()
         for engine in engines:
             idle.put(engine)
@@ -251,7 +254,7 @@ def _count_days(
                 rows = {}
                 for name, rollup in prepared.items():
                     paths = {_date(day): scratch / f"{day}.{name}" for day in chunk}
-                    rows[name] = write_parts(engine.run_prepared(rollup), "event_day", paths)
+                    rows[name] = write_parts(engine.run_prepared(rollup), ("event_day", "account_id"), paths)
                 return {day: {name: rows[name][_date(day)] for name in rows} for day in chunk}
             finally:
                 idle.put(engine)

@@ -1,4 +1,4 @@
-"""The engine at work on one cutoff after the other: every expression compiled once, only the files change."""
+"""The engine at work on one cutoff after the other: the expressions stay, only what their names stand for changes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -8,29 +8,22 @@ from typing import Self
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.catalog import cutoff_day_field, features_of_group
-from features.engine import Engine, Prepared, duckdb_engine
-from features.groups.breadth import breadth_features
-from features.groups.commercial import commercial_features
-from features.groups.errors import error_features
-from features.groups.inputs import REACH_DAYS, Rollups
-from features.groups.latency import latency_features
-from features.groups.usage import usage_features
+from features.engine import Engine, duckdb_engine
+from features.groups.inputs import REACH_DAYS
 from features.manifest import Manifest
 from features.parts import write_parts
+from features.plan import CUTOFFS, plan
 from features.population import population_of
 from features.raw import raw_store
 from features.rollup import ROLLUPS, rollup_store
-from features.schema import ACCOUNTS, SUBSCRIPTIONS, UTC_MICROSECONDS
+from features.schema import ACCOUNTS, SUBSCRIPTIONS
 from features.settings import Settings
-from features.windows import cutoff_days, window_start
+from features.windows import window_start
 
-__all__ = ["Workbench", "group_expressions", "population"]
+__all__ = ["Workbench", "population"]
 
 _TOGETHER = 32  # cutoffs whose population is found in one pass over the history
 _BATCH_BYTES = 100_000_000  # of rollup files in reach, counted once per cutoff
-_TYPES = {"float": "float64", "int": "int64", "category": "string"}
-_CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
 
 
 def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Table:
@@ -46,58 +39,17 @@ def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Tabl
     return population_of(history, accounts, subscriptions, cutoffs, grace_hours=settings.grace_hours)
 
 
-def group_expressions(
-    rollups: Rollups, population: ir.Table, cutoffs: ir.Table, *, subscriptions: ir.Table, grace_hours: float
-) -> dict[str, ir.Table]:
-    """Every group as it is stored: key, stamp, cutoff day, then the catalogue's features in order and type."""
-    made = {
-        "usage": usage_features(rollups, population, cutoffs),
-        "errors": error_features(rollups, population, cutoffs),
-        "latency": latency_features(rollups, population, cutoffs),
-        "breadth": breadth_features(rollups, population, cutoffs),
-        "commercial": commercial_features(
-            rollups, population, cutoffs, subscriptions=subscriptions, grace_hours=grace_hours
-        ),
-    }
-    return {group: _as_catalogued(group, table) for group, table in made.items()}
-
-
-def _as_catalogued(group: str, table: ir.Table) -> ir.Table:
-    return table.select(
-        "account_id",
-        event_timestamp=table.cutoff,
-        **{cutoff_day_field(group): cutoff_days(table.cutoff)},
-        **{feature.name: table[feature.name].cast(_TYPES[feature.kind]) for feature in features_of_group(group)},
-    ).order_by("event_timestamp", "account_id")
-
-
 class Workbench:
-    """The engine with every expression compiled once; only what the names stand for changes from cutoff to cutoff."""
+    """An engine in which the names of the plan's tables stand for what some cutoffs see."""
 
     def __init__(self, settings: Settings, rollups: Manifest, *, spill: Path) -> None:
         self._settings, self._manifest = settings, rollups
-        self._engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
-        engine = self._engine
         self._store = rollup_store(settings)
-        together = engine.name_rows("cutoffs_together", _cutoff_rows([]))
-        self._population: Prepared = engine.prepare(population(engine, settings, together))
-        everybody = engine.name_prepared("population_together", self._population)
-        one = engine.name_rows("cutoffs", _cutoff_rows([]))
-        self._here: Prepared = engine.prepare(everybody.semi_join(one, "cutoff"))
-        self._population_here = engine.name_prepared("population", self._here)
-        tables = {name: engine.name_parquet(name, [], schema=table.schema) for name, table in ROLLUPS.items()}
-        expressions = group_expressions(
-            Rollups(**tables),
-            self._population_here,
-            one,
-            subscriptions=engine.name_parquet(
-                "subscriptions",
-                raw_store(settings).files("subscriptions", "subscriptions"),
-                schema=SUBSCRIPTIONS.schema,
-            ),
-            grace_hours=settings.grace_hours,
-        )
-        self._groups = {group: engine.prepare(table) for group, table in expressions.items()}
+        self._plan = plan(settings.grace_hours)
+        self._engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
+        raw = raw_store(settings)
+        for table in (ACCOUNTS, SUBSCRIPTIONS):
+            self._engine.name_parquet(table.name, raw.files(table.name, table.name), schema=table.schema)
         self._found: list[datetime] = []
         self._batch: list[datetime] = []
 
@@ -129,23 +81,23 @@ class Workbench:
             files = _usage_files(self._settings, self._manifest, before=self._found[-1])
             self._engine.name_parquet("history", files, schema=ROLLUPS["usage"].schema)
             self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
-            self._engine.name_prepared("population_together", self._population)
+            self._engine.name_prepared("population_together", self._plan.everybody)
         self._batch = list(batch)
         self._engine.name_rows("cutoffs", _cutoff_rows(batch))
-        self._engine.name_prepared("population", self._here)
+        self._engine.name_prepared("population", self._plan.here)
         for name, table in ROLLUPS.items():
             self._engine.name_parquet(name, self._files(name, batch), schema=table.schema)
 
     def accounts(self) -> dict[datetime, int]:
         """Accounts known at each cutoff turned to."""
-        counted = self._population_here.group_by("cutoff").agg(accounts=lambda table: table.count())
-        found = {row["cutoff"]: row["accounts"] for row in self._engine.to_arrow(counted).to_pylist()}
+        counted = self._engine.run_prepared(self._plan.accounts)
+        found = {row["cutoff"]: row["accounts"] for row in counted.to_pylist()}
         return {cutoff: found.get(cutoff, 0) for cutoff in self._batch}
 
     def write(self, group: str, paths: Mapping[datetime, Path]) -> dict[datetime, int]:
         """Write one group, a file per cutoff turned to; returns the rows of each."""
-        rows = self._engine.run_prepared(self._groups[group])
-        return write_parts(rows, "event_timestamp", paths)
+        rows = self._engine.run_prepared(self._plan.groups[group])
+        return write_parts(rows, ("event_timestamp", "account_id"), paths)
 
     def _files(self, name: str, batch: Sequence[datetime]) -> list[Path]:
         """Files of one rollup that some window of these cutoffs reaches."""
@@ -158,7 +110,7 @@ class Workbench:
 
 
 def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
-    return pa.table({"cutoff": list(cutoffs)}, schema=_CUTOFFS)
+    return pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS)
 
 
 def _days(rollups: Manifest, *, before: datetime | None = None, first: datetime | None = None) -> list[str]:

@@ -1,0 +1,106 @@
+"""What building runs, compiled once a process: the population at some cutoffs, and every group of features."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from features.catalog import cutoff_day_field, features_of_group
+from features.engine import Prepared, named, prepare
+from features.groups.breadth import breadth_features
+from features.groups.commercial import commercial_features
+from features.groups.errors import error_features
+from features.groups.inputs import Rollups
+from features.groups.latency import latency_features
+from features.groups.usage import usage_features
+from features.population import population_of
+from features.rollup import ROLLUPS
+from features.schema import ACCOUNTS, SUBSCRIPTIONS, UTC_MICROSECONDS
+from features.windows import cutoff_days
+
+__all__ = ["CUTOFFS", "Plan", "group_expressions", "plan"]
+
+CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
+"""The columns of a table of cutoffs."""
+
+_TYPES = {"float": "float64", "int": "int64", "category": "string"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Prepared expressions over tables of these names.
+
+    Attributes
+    ----------
+    everybody
+        The population at ``cutoffs_together``, from ``history`` (the usage rollup), ``accounts`` and
+        ``subscriptions``; its rows are to be named ``population_together``.
+    here
+        The rows of ``population_together`` at ``cutoffs``; to be named ``population``.
+    accounts
+        ``cutoff`` and ``accounts``: how many of ``population``.
+    groups
+        Every group as it is stored, from ``population``, ``cutoffs``, ``subscriptions`` and the rollups by name.
+    """
+
+    everybody: Prepared
+    here: Prepared
+    accounts: Prepared
+    groups: Mapping[str, Prepared]
+
+
+@lru_cache(maxsize=8)
+def plan(grace_hours: float) -> Plan:
+    """The expressions of ``build``; a second of compiling, so a process does it once for each ``grace_hours``."""
+    subscriptions = named("subscriptions", SUBSCRIPTIONS.schema)
+    everybody = prepare(
+        population_of(
+            named("history", ROLLUPS["usage"].schema),
+            named("accounts", ACCOUNTS.schema),
+            subscriptions,
+            named("cutoffs_together", CUTOFFS),
+            grace_hours=grace_hours,
+        )
+    )
+    cutoffs = named("cutoffs", CUTOFFS)
+    population = everybody.named("population")
+    groups = group_expressions(
+        Rollups(**{name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}),
+        population,
+        cutoffs,
+        subscriptions=subscriptions,
+        grace_hours=grace_hours,
+    )
+    return Plan(
+        everybody,
+        prepare(everybody.named("population_together").semi_join(cutoffs, "cutoff")),
+        prepare(population.group_by("cutoff").agg(accounts=population.count())),
+        {group: prepare(table) for group, table in groups.items()},
+    )
+
+
+def group_expressions(
+    rollups: Rollups, population: ir.Table, cutoffs: ir.Table, *, subscriptions: ir.Table, grace_hours: float
+) -> dict[str, ir.Table]:
+    """Every group as it is stored: key, stamp, cutoff day, then the catalogue's features in order and type."""
+    made = {
+        "usage": usage_features(rollups, population, cutoffs),
+        "errors": error_features(rollups, population, cutoffs),
+        "latency": latency_features(rollups, population, cutoffs),
+        "breadth": breadth_features(rollups, population, cutoffs),
+        "commercial": commercial_features(
+            rollups, population, cutoffs, subscriptions=subscriptions, grace_hours=grace_hours
+        ),
+    }
+    return {group: _as_catalogued(group, table) for group, table in made.items()}
+
+
+def _as_catalogued(group: str, table: ir.Table) -> ir.Table:
+    return table.select(
+        "account_id",
+        event_timestamp=table.cutoff,
+        **{cutoff_day_field(group): cutoff_days(table.cutoff)},
+        **{feature.name: table[feature.name].cast(_TYPES[feature.kind]) for feature in features_of_group(group)},
+    ).order_by("event_timestamp", "account_id")
