@@ -201,6 +201,22 @@ class Engine:
             rows = self.connection.con.sql(prepared.sql).to_arrow_table()
         return rows.cast(prepared.schema.to_pyarrow())
 
+    def keep(self, name: str, *, schema: pa.Schema) -> ir.Table:
+        """Make a table of the engine's own, still empty; what does not fit into memory is spilled to disk."""
+        columns = ibis.Schema.from_pyarrow(schema)
+        typed = ", ".join(f"{_name(key)} {_SQL_TYPES[type(kind)]}" for key, kind in columns.items())
+        with _failures():
+            self.connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_name(name)} ({typed})").fetchall()
+        return ibis.table(columns, name=name)
+
+    def add(self, kept: ir.Table, rows: ir.Table) -> int:
+        """Run the expression into a table made by :meth:`keep`, column by name; returns how many rows came in."""
+        with _failures():
+            self.connection._run_pre_execute_hooks(rows)  # noqa: SLF001 - compile alone leaves in-memory tables out
+            query = self.connection.compile(rows.select(kept.columns))
+            added = self.connection.raw_sql(f"INSERT INTO {_name(kept.get_name())} {query}").fetchall()
+        return int(added[0][0])
+
     def count(self, table: ir.Table) -> int:
         """Number of rows."""
         return int(self.to_arrow(table.count()).as_py())

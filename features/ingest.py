@@ -177,12 +177,12 @@ class _Work:
         return IngestReport(tuple(reports), tuple(notes), touched, total)
 
     def _report(self, staged: Staged, new: int, conflicts: Sequence[Path], refused: StoreWriter) -> TableReport:
-        rows = staged.rows(self.engine)
+        rows = staged.rows
         bad = rows.filter(rows.reason.notnull()).select(QUARANTINE.names)
         lost = self.engine.read_parquet(conflicts, schema=QUARANTINE).select(QUARANTINE.names)
         by_reason = keep_refused(self.engine, refused, staged.table.name, bad.union(lost))
-        read = sum(pq.read_metadata(path).num_rows for path in staged.paths)
-        return TableReport(staged.table.name, staged.files, read, new, read - new - sum(by_reason.values()), by_reason)
+        repeated = staged.rows_read - new - sum(by_reason.values())
+        return TableReport(staged.table.name, staged.files, staged.rows_read, new, repeated, by_reason)
 
 
 def _files(store: ManifestStore, writer: StoreWriter) -> list[Path]:
@@ -191,7 +191,7 @@ def _files(store: ManifestStore, writer: StoreWriter) -> list[Path]:
 
 def _note(raw: StoreWriter, engine: Engine, staged: Staged, *, now: datetime, declared: datetime | None) -> None:
     """Write down what later stages need to know of a table: the columns it has, and until when it is complete."""
-    good = staged.rows(engine).filter(lambda t: t.reason.isnull())
+    good = staged.rows.filter(lambda t: t.reason.isnull())
     learned = "ingested_at" if staged.table is EVENTS else "known_at"
     happened = {"events": "event_time", "accounts": "created_at"}.get(staged.table.name, "occurred_at")
     # The clock of a load says nothing about how far the source had got; its last event does.

@@ -78,7 +78,7 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
         source = "created_at" if table is ACCOUNTS else "occurred_at"
         notes.append(f"{table.name}: no known_at; it was taken from {source}.")
     if table is ACCOUNTS:
-        rows = staged.rows(engine)
+        rows = staged.rows
         late = engine.to_arrow(rows.agg(rows=rows.by_clock.sum())).to_pylist()[0]["rows"]
         if late:
             notes.append(
@@ -89,7 +89,7 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
 
 def _look_alikes(engine: Engine, staged: Sequence[Staged]) -> list[str]:
     """Accounts that differ only in upper and lower case stay two accounts, and are named."""
-    tables = [one.rows(engine) for one in staged]
+    tables = [one.rows for one in staged]
     ids = [rows.filter(rows.reason.isnull()).select("account_id").distinct() for rows in tables]
     accounts = ids[0]
     for more in ids[1:]:

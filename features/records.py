@@ -35,7 +35,7 @@ def store_records(engine: Engine, staged: Staged, store: ManifestStore, writer: 
     paths = store.files(table.name, table.name)
     stored = engine.read_parquet(paths, schema=table.schema)
     before = sum(pq.read_metadata(path).num_rows for path in paths)
-    arriving = staged.rows(engine).filter(lambda t: t.reason.isnull())
+    arriving = staged.rows.filter(lambda t: t.reason.isnull())
     if table is SUBSCRIPTIONS:
         arriving = arriving.mutate(source_order=arriving.source_row)
     if table is ACCOUNTS:

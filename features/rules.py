@@ -7,7 +7,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.engine import at_zone, epoch_microseconds
+from features.engine import at_zone, epoch_microseconds, microseconds_since_epoch
 from features.exceptions import InputError
 from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable, SubscriptionKind
 from features.sources.mapping import UNITS_PER_SECOND, MappedColumn, mappable_columns
@@ -91,11 +91,10 @@ def _table_problems(table: RawTable, values: Mapping[str, ir.Value], *, now: dat
     latest = _moment(now + CLOCK_TOLERANCE)
     problems: Problems = [("account_id_invalid", ~values["account_id"].re_search(f"^{ACCOUNT_ID_PATTERN}$"))]
     if table is EVENTS:
-        arrived = ibis.least(values["ingested_at"], _moment(now)) + ibis.interval(
-            seconds=int(CLOCK_TOLERANCE.total_seconds())
-        )
+        happened, arrived = (microseconds_since_epoch(values[name]) for name in ("event_time", "ingested_at"))
+        tolerance = int(CLOCK_TOLERANCE.total_seconds() * UNITS_PER_SECOND["us"])
         problems += [
-            ("event_time_in_future", values["event_time"] > arrived),
+            ("event_time_in_future", (values["event_time"] > latest) | (happened - arrived > tolerance)),
             ("status_out_of_range", ~values["status"].between(100, 599)),
             ("latency_ms_negative", values["latency_ms"] < 0),
         ]
@@ -128,6 +127,14 @@ def _read(
     if pa.types.is_boolean(canonical):
         flag = given.try_cast("boolean")
         return flag, [(f"{name}_unreadable", given.notnull() & flag.isnull())]
+    return _read_number(given, name, canonical, column)
+
+
+def _read_number(given: ir.Value, name: str, canonical: pa.DataType, column: MappedColumn) -> tuple[ir.Value, Problems]:
+    if pa.types.is_integer(canonical) and given.type().is_signed_integer():
+        limit = int(_LARGEST[str(canonical)])
+        fits = given.between(-limit, limit)
+        return fits.ifelse(given, None).cast(str(canonical)), [(f"{name}_unreadable", ~fits)]
     plain = given.nullif("") if given.type().is_string() else given
     number = plain.cast("int64").cast("float64") if given.type().is_boolean() else plain.try_cast("float64")
     unreadable = plain.notnull() & (number.isnull() | number.isnan() | number.isinf())

@@ -1,4 +1,4 @@
-"""Reads source files once: mapped, pseudonymised, checked, and laid down for the stores to take in."""
+"""Reads source files once: mapped, pseudonymised, checked, and held ready for the stores to take in."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -29,12 +29,15 @@ _DISTINCT_ROWS = 100_000
 
 @dataclass(frozen=True)
 class Staged:
-    """Checked rows of one raw table, one Parquet file per group of source files.
+    """Checked rows of one raw table.
 
     Attributes
     ----------
-    paths
-        Files with the canonical columns, ``source_file``, ``source_row``, ``by_clock``, ``reason``, ``given``.
+    rows
+        One row per row of the files, good or refused, with the canonical columns, ``source_file``, ``source_row``,
+        ``by_clock``, ``reason``, ``given``.
+    rows_read
+        How many rows the files have.
     brought
         Canonical columns that at least one file brings.
     ignored
@@ -42,18 +45,14 @@ class Staged:
     """
 
     table: RawTable
-    paths: tuple[Path, ...]
+    rows: ir.Table
+    rows_read: int
     files: int
     brought: tuple[str, ...]
     ignored: tuple[str, ...]
 
-    def rows(self, engine: Engine) -> ir.Table:
-        """Every row, good or refused; one row per row of the files."""
-        return engine.read_parquet(self.paths, schema=staged_schema(self.table))
 
-
-def staged_schema(table: RawTable) -> pa.Schema:
-    """Columns of a staged file."""
+def _staged_schema(table: RawTable) -> pa.Schema:
     extra = [("source_file", pa.string()), ("source_row", pa.int64()), ("by_clock", pa.bool_())]
     columns = [table.schema.field(name) for name in mappable_columns(table)]
     return pa.schema([*columns, *(pa.field(*pair) for pair in extra), ("reason", pa.string()), ("given", pa.string())])
@@ -82,7 +81,8 @@ def stage(
     """
     source = settings.sources.get(table.name, SourceSettings())
     check_mapping(table, source)
-    paths, mapped_files = [], []
+    rows_read, mapped_files = 0, []
+    staged_rows = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
     for number, files in enumerate(groups):
         progress(f"reading {table.name}", number, len(groups))
         scan = _opened(engine, files)
@@ -91,19 +91,17 @@ def stage(
         given = tidy_text(
             engine.select(scan, {name: column.expression for name, column in mapped.columns.items()}), table
         )
-        path = scratch / f"{table.name}-{number:06d}.parquet"
         try:
             with engine.in_order() if files.delimiter else nullcontext():
                 hidden = _pseudonymised(engine, given, table, source, scratch / f"{table.name}-{number:06d}", key=key)
                 rows = check_rows(hidden, table, mapped.columns, now=now, backfill=backfill, title=files.title)
                 rows = _identified(rows) if table is EVENTS else rows
-                engine.write_parquet(rows.select(staged_schema(table).names), path, compression="snappy")
+                rows_read += engine.add(staged_rows, rows)
         except EngineError as error:
             raise _unreadable(files, error) from error
-        paths.append(path)
         mapped_files.append(mapped)
     progress(f"reading {table.name}", len(groups), len(groups))
-    staged = _summary(table, paths, groups, mapped_files)
+    staged = _summary(table, staged_rows, rows_read, groups, mapped_files)
     _refuse_naive(engine, staged)
     return staged
 
@@ -116,13 +114,14 @@ def _opened(engine: Engine, files: SourceFiles) -> Scan:
 
 
 def _summary(
-    table: RawTable, paths: Sequence[Path], groups: Sequence[SourceFiles], mapped: Sequence[MappedFile]
+    table: RawTable, rows: ir.Table, rows_read: int, groups: Sequence[SourceFiles], mapped: Sequence[MappedFile]
 ) -> Staged:
     brought = {name for file in mapped for name in file.columns}
     ignored = sorted({name for file in mapped for name in file.ignored})
     return Staged(
         table,
-        tuple(paths),
+        rows,
+        rows_read,
         sum(len(files.paths) for files in groups),
         tuple(name for name in mappable_columns(table) if name in brought),
         tuple(ignored),
@@ -133,18 +132,20 @@ def _pseudonymised(
     engine: Engine, given: ir.Table, table: RawTable, source: SourceSettings, scratch: Path, *, key: bytes
 ) -> ir.Table:
     """The rows with secrets replaced by keyed hashes and paths by templates, worked out once per distinct value."""
+    # Values are looked up in the rows as they came: behind a join each look-up would run the joins before it.
+    came = given
     for name in table.secret:
-        if name in given.columns:
-            hashes = _looked_up(engine, given, name, scratch, {"hidden": lambda value: pseudonym(key, value)})
+        if name in came.columns:
+            hashes = _looked_up(engine, came, name, scratch, {"hidden": lambda value: pseudonym(key, value)})
             given = given.left_join(hashes, given[name] == hashes.value).drop(name, "value").rename({name: "hidden"})
-    if table is EVENTS and "endpoint" in given.columns:
+    if table is EVENTS and "endpoint" in came.columns:
         template = Templates(source.path_patterns)
 
         def path_key(path: str) -> str:
             # Two paths of one template are two events; a path may name a person, so it is not kept.
             return path if template(path) == path else pseudonym(key, path)
 
-        routes = _looked_up(engine, given, "endpoint", scratch, {"hidden": template, "path_key": path_key})
+        routes = _looked_up(engine, came, "endpoint", scratch, {"hidden": template, "path_key": path_key})
         given = given.left_join(routes, given.endpoint == routes.value).drop("endpoint", "value")
         given = given.rename(endpoint="hidden")
     return given
@@ -173,7 +174,7 @@ def _identified(rows: ir.Table) -> ir.Table:
 
 
 def _refuse_naive(engine: Engine, staged: Staged) -> None:
-    rows = staged.rows(engine)
+    rows = staged.rows
     by_file = rows.group_by("source_file").agg(rows=rows.count(), naive=(rows.reason == NAIVE_TIME).sum())
     naive = engine.to_arrow(by_file.filter(by_file.rows == by_file.naive).order_by("source_file")).to_pydict()
     if naive["source_file"]:
