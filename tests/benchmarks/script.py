@@ -1,0 +1,103 @@
+"""One hand-written DuckDB script from event files to feature values: what rollup and build are measured against."""
+
+from pathlib import Path
+
+import duckdb
+
+from features.manifest import ManifestStore
+from features.windows import DAY
+from tests.benchmarks.traffic import cutoffs
+
+SCRIPT = """
+WITH ev AS MATERIALIZED (
+  SELECT account_id, (epoch_us(event_time) // 86400000000)::INT AS day, event_time, method, endpoint, status, latency_ms,
+    token, user_id, {c} - (epoch_us(event_time) // 86400000000)::INT AS age
+  FROM read_parquet({files}, hive_partitioning = false)
+  WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR),
+history AS (
+  SELECT account_id, min(event_time) AS first_call, max(event_time) AS last_call FROM read_parquet({history}, hive_partitioning = false)
+  WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR GROUP BY 1),
+population AS (SELECT *, min(first_call) OVER ()::DATE AS log_start FROM history),
+daily AS MATERIALIZED (SELECT account_id, age, count(*) AS n, count(status) AS a, count(*) FILTER (status >= 400) AS f,
+    count(*) FILTER (status >= 500) AS s, count(*) FILTER (status IN (401, 403)) AS au, count(*) FILTER (status = 429) AS th,
+    count(latency_ms) AS lat, count(*) FILTER (latency_ms >= 1000) AS slow FROM ev GROUP BY 1, 2),
+sums AS (SELECT account_id, {weeks},
+    count(*) FILTER (age <= 28) AS active28, sum(a) FILTER (age <= 7) AS a7, sum(a) FILTER (age <= 28) AS a28,
+    sum(a) FILTER (age BETWEEN 8 AND 35) AS ap, sum(f) FILTER (age <= 7) AS f7, sum(f) FILTER (age <= 28) AS f28,
+    sum(f) FILTER (age BETWEEN 8 AND 35) AS fp, sum(s) FILTER (age <= 28) AS s28, sum(au) FILTER (age <= 28) AS au28,
+    sum(th) FILTER (age <= 28) AS th28, count(*) FILTER (age <= 28 AND n >= 5 AND f > 0 AND f * 10 >= a) AS bad,
+    sum(slow) FILTER (age <= 28) AS slow28, sum(lat) FILTER (age <= 28) AS lat28
+  FROM daily GROUP BY 1),
+gaps AS (SELECT account_id, median(gap) AS gap FROM (
+    SELECT account_id, age - lag(age) OVER (PARTITION BY account_id ORDER BY age) AS gap FROM daily)
+  GROUP BY 1 HAVING count(gap) >= 2),
+tokens AS (SELECT account_id, count(DISTINCT token) AS n FROM ev WHERE age <= 28 GROUP BY 1),
+users AS (SELECT account_id, count(*) AS n, count(*) FILTER (low <= 7) AS u7, count(*) FILTER (prior) AS up7, max(n) / sum(n) AS top
+  FROM (SELECT account_id, user_id, count(*) AS n, min(age) AS low, bool_or(age BETWEEN 8 AND 14) AS prior
+    FROM ev WHERE age <= 28 AND user_id IS NOT NULL GROUP BY 1, 2) GROUP BY 1),
+routes AS (SELECT account_id, count(*) FILTER (ok7 > 0) AS e7, count(*) FILTER (ok28 > 0) AS e28,
+    count(*) FILTER (okp > 0 AND ok28 = 0) AS dropped, max(n) / nullif(sum(n), 0) AS top,
+    coalesce(sum(n) FILTER (method IN ('POST', 'PUT', 'PATCH', 'DELETE')), 0) / nullif(sum(n), 0) AS writes
+  FROM (SELECT account_id, method, endpoint, count(*) FILTER (age <= 28) AS n,
+      count(*) FILTER (age <= 7 AND (status IS NULL OR status < 400)) AS ok7,
+      count(*) FILTER (age <= 28 AND (status IS NULL OR status < 400)) AS ok28,
+      count(*) FILTER (age > 28 AND (status IS NULL OR status < 400)) AS okp
+    FROM ev WHERE age <= 56 GROUP BY 1, 2, 3) GROUP BY 1),
+latency AS (SELECT account_id, quantile_disc(latency_ms, 0.5) FILTER (age <= 28) AS q50,
+    quantile_disc(latency_ms, 0.95) FILTER (age <= 7) AS q957, quantile_disc(latency_ms, 0.95) FILTER (age <= 28) AS q95,
+    quantile_disc(latency_ms, 0.95) FILTER (age > 7) AS q95p FROM ev WHERE age <= 35 AND latency_ms IS NOT NULL GROUP BY 1)
+SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS calls_91d, coalesce(active28, 0) AS active_days_28d,
+  CASE WHEN {w0} + {w1} > 0 AND {old14} THEN ({w0} + 1) / ({w1} + 1) END AS calls_7d_vs_prior_7d,
+  CASE WHEN {n28} + {p28} > 0 AND {old56} THEN ({n28} + 1) / ({p28} + 1) END AS calls_28d_vs_prior_28d,
+  CASE WHEN {old91} THEN ({slope}) / 182 END AS calls_weekly_slope_91d,
+  CASE WHEN log_start <= $c - INTERVAL 91 DAY THEN 1 - {w0} / nullif(greatest({all_weeks}), 0) END AS calls_drop_from_peak_91d,
+  (epoch_us($c) - epoch_us(last_call)) / 86400e6 AS days_since_last_call,
+  (epoch_us($c) - epoch_us(last_call)) / 86400e6 / gap AS silence_vs_own_rhythm,
+  coalesce(tokens.n, 0) AS active_tokens_28d, coalesce(users.n, 0) AS active_users_28d,
+  CASE WHEN u7 + up7 > 0 AND {old14} THEN (u7 + 1) / (up7 + 1) END AS active_users_7d_vs_prior_7d, users.top AS top_user_share_28d,
+  f7 / nullif(a7, 0) AS error_rate_7d, f28 / nullif(a28, 0) AS error_rate_28d, s28 / nullif(a28, 0) AS server_error_rate_28d,
+  au28 / nullif(a28, 0) AS auth_error_rate_28d, th28 / nullif(a28, 0) AS throttled_rate_28d,
+  CASE WHEN a7 > 0 AND ap > 0 THEN ((f7 + 0.5::DOUBLE) / (a7 + 1)) / ((fp + 0.5::DOUBLE) / (ap + 1)) END AS error_rate_7d_vs_prior_28d,
+  coalesce(bad, 0) AS error_days_28d, q50 AS latency_p50_ms_28d, q957 AS latency_p95_ms_7d, q95 AS latency_p95_ms_28d,
+  q957 / q95p AS latency_p95_7d_vs_prior_28d, slow28 / nullif(lat28, 0) AS slow_call_share_28d,
+  coalesce(e7, 0) AS endpoints_used_7d, coalesce(e28, 0) AS endpoints_used_28d,
+  CASE WHEN e28 > 0 THEN (e28 <= 2)::INT END AS narrow_use_28d, routes.top AS top_endpoint_share_28d,
+  coalesce(dropped, 0) AS endpoints_dropped_28d, writes AS write_share_28d, NULL::VARCHAR AS plan, NULL::DOUBLE AS mrr,
+  NULL::DOUBLE AS days_to_term_end, NULL::DOUBLE AS tenure_days, NULL::DOUBLE AS quota_used_share_28d
+FROM population LEFT JOIN sums USING (account_id) LEFT JOIN gaps USING (account_id) LEFT JOIN tokens USING (account_id)
+LEFT JOIN users USING (account_id) LEFT JOIN routes USING (account_id) LEFT JOIN latency USING (account_id) ORDER BY account_id"""
+
+
+def hand_written(home: Path, out: Path) -> None:
+    """The script: straight from event files to one feature file per cutoff."""
+    store = ManifestStore(home / "events")
+    manifest = store.manifest()
+    weeks = [f"coalesce(w{week}, 0)" for week in range(13)]
+    with duckdb.connect() as engine:
+        engine.execute(
+            "SET enable_progress_bar = false; SET threads = 2; SET memory_limit = '3GB'; SET TimeZone = 'UTC'; SET preserve_insertion_order = false"
+        )
+        for cutoff in cutoffs():
+            first = f"day={(cutoff - 91 * DAY).date()}"
+            days = sorted(day for day in manifest.partitions if day < f"day={cutoff.date()}")
+            files = {day: str(store.files(day, manifest=manifest)[0]) for day in days}
+            query = SCRIPT.format(
+                c=int(cutoff.timestamp()) // 86400,
+                files=[file for day, file in files.items() if day >= first],
+                history=list(files.values()),
+                weeks=", ".join(f"sum(n) FILTER ((age - 1) // 7 = {week}) AS w{week}" for week in range(13)),
+                w0=weeks[0],
+                w1=weeks[1],
+                n28="(" + " + ".join(weeks[:4]) + ")",
+                p28="(" + " + ".join(weeks[4:8]) + ")",
+                n91="(" + " + ".join(weeks) + ")",
+                all_weeks=", ".join(weeks),
+                slope=" + ".join(f"({6 - week}) * ln(1 + {calls})" for week, calls in enumerate(weeks)),
+                **{
+                    f"old{days}": f"(first_call <= $c - INTERVAL {days} DAY AND log_start <= $c - INTERVAL {days} DAY)"
+                    for days in (14, 56, 91)
+                },
+            )
+            target = out / f"{cutoff.date()}.parquet"
+            text = query.replace("$c", f"TIMESTAMPTZ '{cutoff.isoformat()}'")
+            engine.execute(f"COPY ({text}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)").fetchall()
