@@ -108,10 +108,10 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
         When another process is rolling up.
     """
     events = ManifestStore(settings.home / "events")
-    manifest = events.manifest()
-    wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
     rows = dict.fromkeys(ROLLUPS, 0)
     with rollup_store(settings).writer() as writer:
+        manifest = events.manifest()
+        wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
         gone = sorted(set(writer.partitions) - set(wanted))
         for day in gone:
             writer.remove(day)
@@ -123,10 +123,6 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
             rows = {name: rows[name] + counted[name] for name in ROLLUPS}
             if progress is not None:
                 progress("roll up", done, len(changed))
-        writer.notes = {
-            "events": digest({day: manifest.fingerprint(day) for day in wanted}),
-            "first_day": min(wanted, default="").removeprefix("day=") or None,
-        }
     return RollupReport(len(changed), len(wanted) - len(changed), len(gone), rows)
 
 

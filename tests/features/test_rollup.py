@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pyarrow.parquet as pq
+import pytest
 
 from features.rollup import ROLLUPS, roll_up, rollup_store
 from features.windows import DAY, utc
@@ -57,10 +58,11 @@ def test_only_changed_days_are_read_again_and_gone_days_are_dropped(log):
     assert sorted(rollup_store(log.settings).manifest().partitions) == ["day=2026-06-02", "day=2026-06-03"]
 
 
-def test_another_grace_counts_every_day_again(log):
+@pytest.mark.parametrize("changed", [{"grace_hours": 3.0}, {"slow_call_ms": 50.0}])
+def test_another_setting_counts_every_day_again(log, changed):
     log.add("events", *[{"event_time": D + days * DAY} for days in range(2)]).store()
     roll_up(log.settings)
-    assert roll_up(log.settings.model_copy(update={"grace_hours": 3.0})).days_counted == 2
+    assert roll_up(log.settings.model_copy(update=changed)).days_counted == 2
 
 
 def test_no_events_give_no_days(log):
