@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from features.catalog import GROUPS, features_of_group
+from features.built import built_cutoffs, feature_partition, feature_store, made_from
+from features.catalog import GROUPS
 from features.exceptions import InputError, WorkFailedError, listed
-from features.manifest import Manifest, ManifestStore, digest
+from features.manifest import Manifest, digest
 from features.progress import Progress, silent
 from features.raw import raw_store
 from features.rollup import rollup_store
@@ -15,8 +16,6 @@ from features.windows import as_cutoff, cutoff_day, is_buildable
 from features.workbench import Workbench, population
 
 __all__ = ["BuildReport", "build", "built_cutoffs", "feature_store", "population"]
-
-_VERSION = 1  # raise it when a feature's meaning changes: every cutoff is then built again
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,6 @@ class BuildReport:
     built: tuple[datetime, ...]
     unchanged: tuple[datetime, ...]
     rows: Mapping[datetime, int]
-
-
-def feature_store(settings: Settings) -> ManifestStore:
-    """The store of the features: partitions ``<group>/cutoff=YYYY-MM-DD``, one logical file ``<group>`` in each."""
-    return ManifestStore(settings.home / "features")
 
 
 def build(
@@ -65,15 +59,15 @@ def build(
     wanted = _checked(settings, cutoffs, now=now)
     chosen = _checked_groups(groups)
     report = progress or silent
-    rollups, records = rollup_store(settings).manifest(), raw_store(settings).manifest()
     rows: dict[datetime, int] = {}
     with feature_store(settings).writer() as writer:
-        sources = {cutoff: _source_fingerprint(settings, rollups, records, cutoff) for cutoff in wanted}
+        rollups, records = rollup_store(settings).manifest(), raw_store(settings).manifest()
+        sources = {cutoff: _source_fingerprint(rollups, records, cutoff) for cutoff in wanted}
         stale = [
             cutoff
             for cutoff in wanted
             if any(
-                writer.made_from.get(_partition(group, cutoff)) != _made_from(group, sources[cutoff])
+                writer.made_from.get(feature_partition(group, cutoff)) != made_from(settings, group, sources[cutoff])
                 for group in chosen
             )
         ]
@@ -86,29 +80,13 @@ def build(
                         paths = {cutoff: writer.scratch / f"{group}-{cutoff_day(cutoff)}" for cutoff in batch}
                         for cutoff, written in workbench.write(group, paths).items():
                             _expect(written, rows[cutoff], group, cutoff)
-                            made_from = _made_from(group, sources[cutoff])
-                            writer.replace(_partition(group, cutoff), {group: paths[cutoff]}, made_from=made_from)
+                            writer.replace(
+                                feature_partition(group, cutoff),
+                                {group: paths[cutoff]},
+                                made_from=made_from(settings, group, sources[cutoff]),
+                            )
                     report("build features", len(rows), len(stale))
     return BuildReport(tuple(stale), tuple(cutoff for cutoff in wanted if cutoff not in rows), rows)
-
-
-def built_cutoffs(settings: Settings) -> list[datetime]:
-    """Cutoffs whose every group is there and made from the same sources, ascending."""
-    manifest = feature_store(settings).manifest()
-    days: dict[str, set[str]] = {}
-    for partition in manifest.partitions:
-        group, _, day = partition.partition("/cutoff=")
-        days.setdefault(day, set()).add(group)
-    complete = []
-    for day, groups in days.items():
-        sources = {manifest.made_from.get(f"{group}/cutoff={day}", "").partition(":")[0] for group in GROUPS}
-        if groups >= set(GROUPS) and len(sources) == 1:
-            complete.append(as_cutoff(day))
-    return sorted(complete)
-
-
-def _partition(group: str, cutoff: datetime) -> str:
-    return f"{group}/cutoff={cutoff.date().isoformat()}"
 
 
 def _checked(settings: Settings, cutoffs: Sequence[datetime], *, now: datetime) -> list[datetime]:
@@ -130,16 +108,12 @@ def _checked_groups(groups: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(group for group in GROUPS if groups is None or group in groups)
 
 
-def _source_fingerprint(settings: Settings, rollups: Manifest, records: Manifest, cutoff: datetime) -> str:
-    """Everything the rows of a cutoff can depend on besides the definitions."""
+def _source_fingerprint(rollups: Manifest, records: Manifest, cutoff: datetime) -> str:
+    """What the rows of a cutoff were counted from: rollups of the days before it, and records."""
     end = f"day={cutoff.date().isoformat()}"
     days = {day: rollups.fingerprint(day) for day in rollups.partitions if day < end}
     tables = [records.fingerprint(name) for name in ("accounts", "subscriptions")]
-    return digest([settings.grace_hours, days, tables])
-
-
-def _made_from(group: str, source: str) -> str:
-    return f"{source}:{digest([_VERSION, [(feature.name, feature.kind) for feature in features_of_group(group)]])}"
+    return digest([days, tables])
 
 
 def _expect(rows: int, accounts: int, group: str, cutoff: datetime) -> None:

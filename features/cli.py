@@ -199,13 +199,14 @@ def apply(settings: Settings) -> None:
 @click.pass_obj
 def materialize(settings: Settings, as_of: str | None) -> None:
     """Copy one cutoff's features into the online store."""
-    from features.build import built_cutoffs
+    from features.built import built_cutoffs, left_out
     from features.store import open_store
     from features.windows import as_cutoff
 
-    built = built_cutoffs(settings)
+    built, notes = built_cutoffs(settings), left_out(settings)
     if not built:
-        raise InputError("No features are built yet. Run `bellwether features build` first.")
+        raise InputError(" ".join(["No features are built.", *(notes or ["Run `bellwether features build` first."])]))
+    emit_notes(notes)
     cutoff = as_cutoff(as_of) if as_of else built[-1]
     with progress_bar() as progress:
         accounts = open_store(settings).materialize(cutoff, progress=progress)

@@ -20,6 +20,7 @@ from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_l
 from feast.types import Float64, Int64, String
 from sqlalchemy.exc import SQLAlchemyError
 
+from features.built import outdated_cutoffs
 from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
 from features.embedded import accounts_stamped, protect_online, read_ahead_journal, refuse_lost_registry, snapshot
 from features.engine import duckdb_engine
@@ -288,6 +289,11 @@ class Store:
             As :meth:`apply`.
         """
         cutoff = as_cutoff(cutoff)
+        if cutoff in outdated_cutoffs(self._settings):
+            raise InputError(
+                f"The cutoff {cutoff.date()} was built under other settings or definitions. "
+                f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` first."
+            )
         accounts = accounts_built(self._settings.home / "features", cutoff)
         with exclusive_lock(self._folder), self._lock:
             feast = self._opened()

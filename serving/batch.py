@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.build import built_cutoffs
+from features.built import built_cutoffs, left_out
 from features.catalog import GROUPS, features_of_service
 from features.exceptions import DependencyError, InputError, listed
 from features.manifest import ManifestStore, digest
@@ -206,14 +206,15 @@ def _scorers(settings: Settings, target: str | None) -> list[Scorer]:
 def _cutoff(settings: Settings, as_of: datetime | None) -> datetime:
     built = built_cutoffs(settings)
     if not built:
-        raise InputError("No cutoff is built yet. Run `bellwether features build` first.")
+        first = left_out(settings) or ["Run `bellwether features build` first."]
+        raise InputError(" ".join(["No cutoff is built yet.", *first]))
     if as_of is None:
         return built[-1]
     if as_of not in built:
         raise InputError(
             f"The cutoff {as_of.date()} is not built. Built, newest first: "
             f"{listed(cutoff.date() for cutoff in reversed(built))}. "
-            f"Run `bellwether features build --from {as_of.date()} --to {as_of.date()} --every 1d` for it."
+            f"Run `bellwether features build --from {as_of.date()} --to {as_of.date()}` for it."
         )
     return as_of
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from features import cli as features_cli
-from features.console import FORMATS, emit, progress_bar
+from features.console import FORMATS, emit, emit_notes, progress_bar
 from features.exceptions import BellwetherError
 from features.settings import Settings, load_settings
 from features.start import start
@@ -65,12 +65,14 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
 @click.pass_obj
 def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sort: str, output: str) -> None:
     """Score and explain every account, and append the run to the ledger."""
+    from features.built import left_out
     from features.windows import as_cutoff
     from serving.batch import export, score_batch
     from serving.tables import riskiest
 
     with progress_bar() as progress:
         run = score_batch(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+    emit_notes(left_out(settings))
     for part in run.targets:
         click.echo(part.in_words, err=True)
     emit([row for part in run.targets for row in riskiest(part, limit=top, sort=sort)], output)

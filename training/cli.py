@@ -23,12 +23,14 @@ _TARGET = click.option("--target", "target_name", default="churn", show_default=
 @click.pass_obj
 def train(settings: Settings, target_name: str, truth: Path | None) -> None:
     """Train a model, judge it beside simple rules, and register it as the challenger."""
-    from features.console import progress_bar
+    from features.built import left_out
+    from features.console import emit_notes, progress_bar
     from training.flow import train as run
     from training.text import train_lines
 
     with progress_bar() as progress:
         report = run(settings, target_name, now=datetime.now(UTC), truth=truth, progress=progress)
+    emit_notes(left_out(settings))
     for line in train_lines(report):
         click.echo(line)
 

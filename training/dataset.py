@@ -64,14 +64,19 @@ def load(settings: Settings, chosen: Target) -> Dataset:
     WorkFailedError
         When there is nothing to learn from, or the build is incomplete.
     """
-    from features.build import built_cutoffs
+    from features.built import built_cutoffs, left_out
     from features.store import open_store
 
     subscriptions = subscriptions_frame(settings)
     mondays = [cutoff for cutoff in built_cutoffs(settings) if cutoff.weekday() == 0]
     if not mondays:
         raise WorkFailedError(
-            "No weekly cutoff is built, so there is nothing to train on. Run `bellwether features build` first."
+            " ".join(
+                [
+                    "No weekly cutoff is built, so there is nothing to train on.",
+                    *(left_out(settings) or ["Run `bellwether features build` first."]),
+                ]
+            )
         )
     complete = complete_until(settings, "subscriptions")
     labels = label(chosen, subscriptions, mondays, complete_until=complete, settings=settings)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.build import build
+from features.built import made_from
 from features.catalog import GROUPS, FeatureSpec, cutoff_day_field, features_of_group
 from features.manifest import ManifestStore, StoreWriter
 from features.rollup import roll_up
@@ -52,7 +53,8 @@ def write_feature_files(
             for group in groups:
                 staged = writer.scratch / f"{group}-{date}.parquet"
                 pq.write_table(_rows(group, as_cutoff(date), accounts, seed), staged)
-                writer.replace(f"{group}/cutoff={date}", {group: staged}, made_from="test")
+                stamp = made_from(Settings(home=home), group, "test")
+                writer.replace(f"{group}/cutoff={date}", {group: staged}, made_from=stamp)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from features.build import build, built_cutoffs, feature_store
 from features.catalog import GROUPS, features_of_group
 from features.exceptions import InputError
+from features.manifest import ManifestStore
 from features.rollup import roll_up
 from features.windows import DAY, utc
 
@@ -73,6 +74,40 @@ def test_what_is_already_built_is_left_alone(log):
     roll_up(log.settings)
     report = build(log.settings, [C - 7 * DAY, C], now=C + DAY)
     assert (report.built, report.unchanged) == ((C,), (C - 7 * DAY,))
+
+
+@pytest.mark.parametrize("table", ["accounts", "subscriptions"])
+def test_a_new_record_builds_again(log, table):
+    moment = C - 90 * DAY
+    log.add("events", {"event_time": C - DAY}).store()
+    roll_up(log.settings)
+    build(log.settings, [C], now=C + DAY)
+    row = {"accounts": {"created_at": moment, "known_at": moment}, "subscriptions": {"occurred_at": moment}}[table]
+    log.add(table, row | ({"kind": "start", "plan": "pro"} if table == "subscriptions" else {})).store()
+    assert build(log.settings, [C], now=C + DAY).built == (C,)
+
+
+@pytest.mark.parametrize("changed", [{"grace_hours": 3.0}, {"slow_call_ms": 50.0}])
+def test_another_setting_builds_again_though_the_rollups_are_the_same(log, changed):
+    log.add("subscriptions", {"kind": "start", "occurred_at": C - 90 * DAY, "plan": "pro"}).store()
+    build(log.settings, [C], now=C + DAY)
+    assert build(log.settings, [C], now=C + DAY).unchanged == (C,)
+    assert build(log.settings.model_copy(update=changed), [C], now=C + DAY).built == (C,)
+
+
+def test_sources_are_read_after_the_lock_is_taken(log, monkeypatch):
+    log.add("events", {"event_time": C - DAY}).store()
+    roll_up(log.settings)
+    writer = ManifestStore.writer
+
+    def overtaken(self):
+        monkeypatch.setattr(ManifestStore, "writer", writer)
+        log.add("events", {"event_time": C - DAY, "account_id": "late"}).store()
+        roll_up(log.settings)
+        return writer(self)
+
+    monkeypatch.setattr(ManifestStore, "writer", overtaken)
+    assert build(log.settings, [C], now=C + DAY).rows == {C: 2}
 
 
 @pytest.mark.slow

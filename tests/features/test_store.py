@@ -267,6 +267,12 @@ def test_a_cutoff_that_is_not_built_is_refused(own: Settings) -> None:
         opened(own).materialize(utc(2026, 6, 14))
 
 
+def test_a_cutoff_built_under_other_settings_is_refused(own: Settings) -> None:
+    other = own.model_copy(update={"slow_call_ms": 50.0})
+    with pytest.raises(InputError, match=r"2026-06-29 was built under other settings.*--from 2026-06-29 --to 2026"):
+        opened(other).materialize(THIRD)
+
+
 def test_a_cutoff_older_than_the_one_online_is_refused(own: Settings) -> None:
     with pytest.raises(InputError, match="already holds 2026-06-22, newer than 2026-06-15"):
         opened(own).materialize(FIRST)

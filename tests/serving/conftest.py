@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.built import made_from
 from features.catalog import CATALOG, GROUPS, FeatureSpec, cutoff_day_field, features_of_group
 from features.manifest import ManifestStore
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
@@ -158,7 +159,8 @@ def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Seq
                     table[feature.name] = table[feature.name].cast(pa.int64())
             staged = writer.scratch / group
             pq.write_table(pa.table(table), staged)
-            writer.replace(f"{group}/cutoff={CUTOFF:%Y-%m-%d}", {group: staged}, made_from="test")
+            stamp = made_from(settings, group, "test")
+            writer.replace(f"{group}/cutoff={CUTOFF:%Y-%m-%d}", {group: staged}, made_from=stamp)
 
 
 def write_records(settings: Settings) -> None:
