@@ -1,7 +1,10 @@
 """Which cutoffs to build when nobody names them."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 
+from features.built import outdated_cutoffs
 from features.exceptions import InputError
 from features.raw import events_store
 from features.settings import Settings
@@ -10,30 +13,47 @@ from features.windows import DAY, as_cutoff, cutoffs_between, newest_cutoff
 __all__ = ["build_cutoffs"]
 
 _FIRST_WINDOW_DAYS = 28
+_MOST = 1000  # unasked: nineteen years of weeks, which is one event of 1970 rather than a log
 
 
 def build_cutoffs(
     settings: Settings, *, now: datetime, first: str | None = None, last: str | None = None, every_days: int = 7
 ) -> list[datetime]:
-    """Cutoffs from ``first`` to ``last``, and always the newest: from the first whole four weeks of events to now.
+    """Cutoffs from ``first`` to ``last``: by default from the first whole four weeks of events to now.
+
+    Without ``last`` the newest cutoff is one of them, and without both also those whose rows mean something else
+    by now. The same day twice is that day, whatever its weekday.
 
     Raises
     ------
     InputError
-        When there are no events, or no cutoff lies in between.
+        When there are no events, no cutoff lies in between, or nobody named a first day and there are too many.
     """
-    days = sorted(events_store(settings).manifest().partitions)
+    days = sorted(as_cutoff(day.removeprefix("day=")) for day in events_store(settings).manifest().partitions)
     if not days:
         raise InputError("There are no events. Run `bellwether ingest --events …` first.")
-    begin = as_cutoff(first) if first else as_cutoff(days[0].removeprefix("day=")) + _FIRST_WINDOW_DAYS * DAY
+    begin = as_cutoff(first) if first else days[0] + _FIRST_WINDOW_DAYS * DAY
     newest = newest_cutoff(now, grace_hours=settings.grace_hours)
     end = as_cutoff(last) if last else newest
-    cutoffs = list(cutoffs_between(begin, end, every_days=every_days))
-    if last is None and (not cutoffs or cutoffs[-1] < newest) and begin <= newest:
-        cutoffs.append(newest)  # what is scored tonight, whatever the weekday
+    if first and begin == end:
+        return [begin]
+    cutoffs = set(cutoffs_between(begin, end, every_days=every_days))
+    if last is None and begin <= newest:
+        cutoffs.add(newest)  # what is scored tonight, whatever the weekday
     if not cutoffs:
         raise InputError(
             f"No cutoff lies between {begin:%Y-%m-%d} and {end:%Y-%m-%d}. "
             "Give an earlier --from or a later --to, or ingest more days."
         )
-    return cutoffs
+    if first is None and len(cutoffs) > _MOST:
+        raise InputError(
+            f"The log seems to start on {days[0]:%Y-%m-%d}, which would make {len(cutoffs):,} cutoffs. Give the first "
+            f"with --from; the days after the longest gap in the log begin on {_after_longest_gap(days):%Y-%m-%d}."
+        )
+    if first is None and last is None:
+        cutoffs.update(cutoff for cutoff in outdated_cutoffs(settings) if cutoff <= newest)
+    return sorted(cutoffs)
+
+
+def _after_longest_gap(days: Sequence[datetime]) -> datetime:
+    return max(pairwise([days[0], *days]), key=lambda pair: pair[1] - pair[0])[1]
