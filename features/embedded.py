@@ -8,7 +8,14 @@ from pathlib import Path
 
 from features.exceptions import DependencyError
 
-__all__ = ["accounts_stamped", "protect_online", "read_ahead_journal", "refuse_lost_registry", "snapshot"]
+__all__ = [
+    "accounts_stamped",
+    "forget_others",
+    "protect_online",
+    "read_ahead_journal",
+    "refuse_lost_registry",
+    "snapshot",
+]
 
 _SNAPSHOT = "registry.snapshot.db"
 
@@ -43,6 +50,15 @@ def accounts_stamped(database: Path, table: str, *, field: str, cutoff: datetime
         query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND event_ts = ?'  # noqa: S608
         (count,) = connection.execute(query, (field, int(cutoff.timestamp()))).fetchall()[0]
     return int(count)
+
+
+def forget_others(database: Path, table: str, keys: Iterable[bytes]) -> None:
+    """Delete the rows of an online table whose entity key is not among ``keys``: accounts that are no longer known."""
+    with _connected(database) as connection:
+        connection.execute("CREATE TEMP TABLE kept (entity_key BLOB PRIMARY KEY) WITHOUT ROWID")
+        connection.executemany("INSERT OR IGNORE INTO kept VALUES (?)", ((key,) for key in keys))
+        query = f'DELETE FROM "{table}" WHERE entity_key NOT IN (SELECT entity_key FROM kept)'  # noqa: S608
+        connection.execute(query)
 
 
 def refuse_lost_registry(registry: Path, online: Path) -> None:

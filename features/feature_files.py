@@ -42,8 +42,8 @@ def files_of_group(root: Path, group: str, *, wanted: Callable[[date], bool]) ->
     ]
 
 
-def accounts_built(root: Path, cutoff: datetime) -> int:
-    """Accounts that have features at a cutoff, the same in every group.
+def accounts_built(root: Path, cutoff: datetime) -> list[str]:
+    """Ids of the accounts that have features at a cutoff, the same in every group.
 
     Raises
     ------
@@ -66,7 +66,10 @@ def accounts_built(root: Path, cutoff: datetime) -> int:
     if len(set(rows.values())) > 1:
         counts = ", ".join(f"{group} {count}" for group, count in rows.items())
         raise WorkFailedError(f"The groups of {day} differ in their accounts: {counts}. Run {build} again.")
-    return int(rows[GROUPS[0]])
+    accounts: list[str] = []
+    for file in files_of_group(root, GROUPS[0], wanted=day.__eq__):
+        accounts += pq.read_table(file, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY].to_pylist()
+    return accounts
 
 
 def _partition(group: str, day: date) -> str:

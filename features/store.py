@@ -15,14 +15,24 @@ import pyarrow as pa
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.data_format import ParquetFormat
 from feast.errors import FeastObjectNotFoundException
+from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_latest_from_table_or_query_ibis
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Float64, Int64, String
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.built import outdated_cutoffs
 from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
-from features.embedded import accounts_stamped, protect_online, read_ahead_journal, refuse_lost_registry, snapshot
+from features.embedded import (
+    accounts_stamped,
+    forget_others,
+    protect_online,
+    read_ahead_journal,
+    refuse_lost_registry,
+    snapshot,
+)
 from features.engine import duckdb_engine
 from features.exceptions import DependencyError, InputError, WorkFailedError
 from features.feature_files import JOIN_KEY, TIMESTAMP, accounts_built, file_schema, files_of_group
@@ -46,6 +56,7 @@ __all__ = [
 ENTITY = "account"
 TIME_TO_LIVE = timedelta(hours=1)  # only the row stamped exactly with the cutoff joins
 _ACCOUNTS_PER_READ = 1000  # one SQL variable per account
+_KEY_VERSION = 3
 _ROW = "row_position"
 _APPLY = "Run `bellwether features apply`, then `bellwether features materialize`."
 _FEAST_TYPES = {"float": Float64, "int": Int64, "category": String}
@@ -75,7 +86,7 @@ def repo_config(settings: Settings) -> RepoConfig:
         online_store={"type": "sqlite", "path": str(folder / "online.db")},
         materialization={"pull_latest_features": True, "online_write_batch_size": 5000},
         data_quality_monitoring={"auto_baseline": False},
-        entity_key_serialization_version=3,
+        entity_key_serialization_version=_KEY_VERSION,
         repo_path=folder,
     )
 
@@ -270,7 +281,7 @@ class Store:
         return [item.name for item in objects if not isinstance(item, Entity)]
 
     def materialize(self, cutoff: datetime, *, progress: Progress = silent) -> int:
-        """Copy the rows of one cutoff, all accounts and all views, to the online store.
+        """Copy the rows of one cutoff, all accounts and all views, to the online store; forget all other accounts.
 
         Never incremental: Feast's increments lose late rows. Running it again repairs a killed run.
 
@@ -304,20 +315,23 @@ class Store:
                     f"Materialize {newest.date()} or a later cutoff."
                 )
             self._guard()
+            keys = _entity_keys(accounts)
             for done, group in enumerate(GROUPS, start=1):
                 # Feast reports on stdout, which belongs to data.
                 with _reported(self._folder), contextlib.redirect_stdout(io.StringIO()):
                     feast.materialize(start_date=cutoff, end_date=cutoff, feature_views=[group])
+                # An account can leave: with another grace, what made it known may come too late.
+                forget_others(self._online, self._table(group), keys)
                 written = accounts_stamped(
                     self._online, self._table(group), field=cutoff_day_field(group), cutoff=cutoff
                 )
-                if written != accounts:
+                if written != len(accounts):
                     raise WorkFailedError(
-                        f"View {group} has {written} accounts of {cutoff.date()} online and {accounts} offline. "
+                        f"View {group} has {written} accounts of {cutoff.date()} online and {len(accounts)} offline. "
                         "Run `bellwether features materialize` again; if it stays so, build the cutoff again first."
                     )
                 progress("materialize", done, len(GROUPS))
-        return accounts
+        return len(accounts)
 
     def historical(self, entities: pd.DataFrame, *, service: str = "churn_v1") -> pd.DataFrame:
         """Features of accounts as of cutoffs, by Feast's point-in-time join.
@@ -444,6 +458,17 @@ class Store:
     def _online_cutoffs(self, feast: FeatureStore) -> list[datetime | None]:
         views = [feast.registry.get_feature_view(group, feast.project) for group in GROUPS]
         return [view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC) for view in views]
+
+
+def _entity_keys(accounts: Sequence[str]) -> list[bytes]:
+    """The accounts' keys in the online store."""
+    return [
+        serialize_entity_key(
+            EntityKey(join_keys=[JOIN_KEY], entity_values=[Value(string_val=account)]),
+            entity_key_serialization_version=_KEY_VERSION,
+        )
+        for account in accounts
+    ]
 
 
 @contextlib.contextmanager

@@ -260,6 +260,15 @@ def test_a_corrected_row_of_the_same_cutoff_replaces_the_old(
     assert all(same(online.values[feature.name][0], stored[feature.name]) for feature in CATALOG)
 
 
+def test_an_account_that_left_is_forgotten_online(own: Settings, write_features: Callable[..., None]) -> None:
+    store = opened(own)
+    write_features(own.home, {"2026-06-22": ["a", "b", "c"], "2026-06-29": ["a", "c"]})
+    assert store.materialize(SECOND) == 3
+    assert store.online(["a", "d"]).known.tolist() == [True, False]
+    assert store.materialize(THIRD) == 2
+    assert store.online(["a", "b", "c"]).known.tolist() == [True, False, True]
+
+
 def test_a_cutoff_that_is_not_built_is_refused(own: Settings) -> None:
     with pytest.raises(
         InputError, match=r"2026-06-14 is not built .*newest first: 2026-06-29, 2026-06-22.*--from 2026-06-14"
