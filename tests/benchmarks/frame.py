@@ -16,7 +16,7 @@ from features.feature_files import ARROW_TYPES, file_schema
 from features.manifest import ManifestStore
 from features.settings import Settings
 from features.windows import cutoff_day
-from tests.benchmarks.measure import alternating, middle
+from tests.benchmarks.measure import alternating, cpu_ratio, middle
 from tests.benchmarks.row import Row
 from tests.benchmarks.traffic import cutoffs
 
@@ -43,7 +43,7 @@ def rows() -> Iterator[Row]:
         ratio, ours, theirs = alternating(lambda: store.historical(entities, service=SERVICE), bare, rounds=ROUNDS)
     yield Row(
         f"training frame, {ENTITIES:,} rows x {len(SERVICES[SERVICE])} features",
-        f"{ratio:.2f} of Feast's own call ({middle(ours):.1f} s to {middle(theirs):.1f} s)",
+        f"{ratio:.2f} of Feast's own call ({middle(ours):.1f} s to {middle(theirs):.1f} s; CPU {cpu_ratio(ours, theirs):.2f})",
         "<= 1.2",
         ratio <= 1.2,
         {"ours": [asdict(cost) for cost in ours], "feast": [asdict(cost) for cost in theirs]},

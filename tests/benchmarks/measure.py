@@ -45,3 +45,8 @@ def alternating(
 def middle(costs: list[Cost]) -> float:
     """Median wall seconds."""
     return statistics.median(cost.seconds for cost in costs)
+
+
+def cpu_ratio(first: list[Cost], second: list[Cost]) -> float:
+    """Median of the paired ratios of processor seconds: what a busy machine disturbs least."""
+    return statistics.median(a.cpu_seconds / b.cpu_seconds for a, b in zip(first, second, strict=True))
