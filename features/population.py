@@ -21,8 +21,8 @@ def population_of(
     Table
         ``account_id``, ``cutoff``; ``created_at``; ``first_call``, ``last_call``; ``known_since``, the earliest of
         creation, first subscription event and first call; ``log_start``, the first event day of anybody;
-        ``log_has_status``, ``log_has_token``, ``log_has_user``: whether any call of anybody carried one. All as
-        known at the cutoff, so a row built again later is the same row.
+        ``log_has_status``, ``log_has_endpoint``, ``log_has_token``, ``log_has_user``: whether any call of anybody
+        carried one. All as known at the cutoff, so a row built again later is the same row.
     """
     calls = _first_and_last_calls(usage, cutoffs)
     created = _creation(accounts, cutoffs, grace_hours=grace_hours)
@@ -46,6 +46,7 @@ def population_of(
         known_since=ibis.least(joined.created_at, joined.first_subscription_event, joined.first_call),
         log_start=event_day(joined.first_call.min().over(fleet)).cast("timestamp('UTC', 6)"),
         log_has_status=(joined.status_calls.max().over(fleet) > 0).fill_null(False),
+        log_has_endpoint=(joined.endpoint_calls.max().over(fleet) > 0).fill_null(False),
         log_has_token=(joined.token_calls.max().over(fleet) > 0).fill_null(False),
         log_has_user=(joined.user_calls.max().over(fleet) > 0).fill_null(False),
     )
@@ -64,6 +65,7 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         first_call=seen.min_event_time.min(),
         last_call=seen.max_event_time.max(),
         status_calls=(seen.calls - seen.no_status).sum().cast("int64"),
+        endpoint_calls=seen.endpoint_calls.sum().cast("int64"),
         token_calls=seen.token_calls.sum().cast("int64"),
         user_calls=seen.user_calls.sum().cast("int64"),
     )
@@ -76,6 +78,7 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         first_call=filled.first_call.min().over(so_far),
         last_call=filled.last_call.max().over(so_far),
         status_calls=filled.status_calls.sum().over(so_far),
+        endpoint_calls=filled.endpoint_calls.sum().over(so_far),
         token_calls=filled.token_calls.sum().over(so_far),
         user_calls=filled.user_calls.sum().over(so_far),
     )

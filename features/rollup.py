@@ -35,7 +35,7 @@ __all__ = [
     "rollup_store",
 ]
 
-_VERSION = 1  # raise it when a rollup's meaning changes: every day is then counted again
+_VERSION = 2  # raise it when a rollup's meaning changes: every day is then counted again
 _CHUNK_BYTES = 4_000_000  # of event files: about 100,000 events
 
 
@@ -68,7 +68,8 @@ ROLLUPS: Mapping[str, RollupTable] = {
     "usage": RollupTable(
         {},
         {
-            **_counts("calls", *_OUTCOMES, "latency_calls", "slow_calls", "token_calls", "user_calls"),
+            **_counts("calls", *_OUTCOMES, "latency_calls", "slow_calls"),
+            **_counts("endpoint_calls", "token_calls", "user_calls"),
             **dict.fromkeys(("min_event_time", "max_event_time", "max_success_time"), UTC_MICROSECONDS),
             "max_latency_ms": pa.float64(),
         },
@@ -172,6 +173,7 @@ def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str,
         **outcomes,
         "latency_calls": countable.latency_ms.count(),
         "slow_calls": (countable.latency_ms >= slow_call_ms).sum(),
+        "endpoint_calls": (countable.endpoint != "").sum(),
         "token_calls": countable.token.count(),
         "user_calls": countable.user_id.count(),
         "min_event_time": countable.event_time.min(),

@@ -14,15 +14,17 @@ _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 def breadth_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
     """The breadth group: one row per row of ``population``. An endpoint is a method and a route, once it succeeds."""
     used = endpoint_use(rollups.endpoint, cutoffs)
-    joined = beside(population.select(*KEYS), used)
-    used_28d = joined.endpoints_used_28d.fill_null(0)
+    joined = beside(population.select(*KEYS, "log_has_endpoint"), used)
+    counts = {
+        name: ibis.ifelse(joined.log_has_endpoint, joined[name].fill_null(0), None)
+        for name in ("endpoints_used_7d", "endpoints_used_28d", "endpoints_dropped_28d")
+    }
+    used_28d = counts["endpoints_used_28d"]
     return joined.select(
         *KEYS,
-        endpoints_used_7d=joined.endpoints_used_7d.fill_null(0),
-        endpoints_used_28d=used_28d,
+        **counts,
         narrow_use_28d=ibis.ifelse(used_28d > 0, (used_28d <= 2).cast("int64"), None),
         top_endpoint_share_28d=joined.top_endpoint_share_28d,
-        endpoints_dropped_28d=joined.endpoints_dropped_28d.fill_null(0),
         write_share_28d=joined.write_share_28d,
     )
 

@@ -85,3 +85,16 @@ def test_shares_over_no_calls_are_null_and_counts_0(log):
     row = log.at(C)
     assert (row["top_endpoint_share_28d"], row["write_share_28d"]) == (None, None)
     assert (row["endpoints_used_7d"], row["endpoints_used_28d"], row["endpoints_dropped_28d"]) == (0, 0, 0)
+
+
+def test_a_log_without_endpoints_has_no_counts_of_them(log):
+    log.add("events", *[call(C - days * DAY, None) for days in (1, 30)])
+    row = log.at(C)
+    counts = ("endpoints_used_7d", "endpoints_used_28d", "endpoints_dropped_28d", "narrow_use_28d")
+    assert [row[name] for name in counts] == [None] * 4
+
+
+def test_whether_a_log_has_endpoints_is_asked_as_known_at_the_cutoff(log):
+    log.add("events", call(C - DAY, None), call(C - DAY, "/a", ingested_at=C + GRACE, account_id="b"))
+    assert log.at(C)["endpoints_used_28d"] is None
+    assert log.at(C + DAY)["endpoints_used_28d"] == 0
