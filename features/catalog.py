@@ -114,6 +114,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 _COUNT = "never null; 0 over nothing"
+_ENDPOINTS = "null when the source has no endpoints; 0 over nothing"
 _SHARE = "null without calls in the window"
 _RATIO = "null when both windows are empty, or the account or the log is younger than both"
 _STATUS = "null without calls that carry a status, or when the source has none"
@@ -293,7 +294,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="float",
         null_rule="null when the source has no users, both windows are empty, or the account or the log is younger than both",
         meaning="distinct users of the last 7 days against the 7 days before",
-        text="The number of people using the product {active_users_7d_vs_prior_7d:change} against the week before.",
+        text="Compared with the week before, {active_users_7d_vs_prior_7d:fewer_more people} used the product in the last 7 days.",
         null_text=_YOUNG,
         churn=Risk.DOWN,
     ),
@@ -383,7 +384,7 @@ CATALOG: tuple[FeatureSpec, ...] = (
         kind="float",
         null_rule="null when either window has no call with a status",
         meaning="smoothed failure rate of the last 7 days against the 28 days before",
-        text="{error_rate_7d:percent} of calls failed in the last 7 days, {error_rate_7d_vs_prior_28d:times} the rate of the four weeks before.",
+        text="{error_rate_7d:percent} of calls failed in the last 7 days, {error_rate_28d:percent} in the last 28.",
         null_text=_YOUNG,
         churn=Risk.UP,
     ),
@@ -472,10 +473,10 @@ CATALOG: tuple[FeatureSpec, ...] = (
         window_days=7,
         unit="endpoints",
         kind="int",
-        null_rule=_COUNT,
+        null_rule=_ENDPOINTS,
         meaning="distinct method and endpoint with a success, last 7 days",
         text="{endpoints_used_7d:count endpoint|endpoints} in use in the last 7 days.",
-        null_text=_NO_CALLS,
+        null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -485,10 +486,10 @@ CATALOG: tuple[FeatureSpec, ...] = (
         window_days=28,
         unit="endpoints",
         kind="int",
-        null_rule=_COUNT,
+        null_rule=_ENDPOINTS,
         meaning="distinct method and endpoint with a success, last 28 days",
         text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days.",
-        null_text=_NO_CALLS,
+        null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -523,10 +524,10 @@ CATALOG: tuple[FeatureSpec, ...] = (
         window_days=56,
         unit="endpoints",
         kind="int",
-        null_rule=_COUNT,
+        null_rule=_ENDPOINTS,
         meaning="endpoints used in the prior 28 days and not in the last 28",
         text="{endpoints_dropped_28d:count endpoint|endpoints} in use in the four weeks before, not in the last 28 days.",
-        null_text=_NO_CALLS,
+        null_text="The log carries no endpoints.",
     ),
     FeatureSpec(
         name="write_share_28d",

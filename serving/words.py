@@ -58,6 +58,15 @@ def change(value: float) -> str:
     return f"{'fell' if value < 1 else 'rose'} {percent(abs(value - 1))}"
 
 
+def fewer_more(value: float, nouns: str) -> str:
+    """Only the direction of a ratio of counts ``(now + 1) / (prior + 1)``, whose size would not be true.
+
+    >>> fewer_more(2 / 3, "people"), fewer_more(1.5, "people"), fewer_more(1, "people")
+    ('fewer people', 'more people', 'as many people')
+    """
+    return f"{'as many' if value == 1 else 'fewer' if value < 1 else 'more'} {nouns}"
+
+
 def growth(value: float) -> str:
     """A slope of the logarithm per week.
 
@@ -117,6 +126,7 @@ FORMATS: Mapping[str, Callable[..., str]] = {
     "count": count,
     "percent": percent,
     "change": change,
+    "fewer_more": fewer_more,
     "growth": growth,
     "ms": milliseconds,
     "days": days,

@@ -60,6 +60,21 @@ def say(name: str, **values: object) -> str:
             {"error_rate_7d_vs_prior_28d": 2.0},
             "There is not enough history for this comparison.",
         ),
+        (
+            "error_rate_7d_vs_prior_28d",
+            {"error_rate_7d_vs_prior_28d": 7.9, "error_rate_7d": 0.25, "error_rate_28d": 0.05},
+            "25 % of calls failed in the last 7 days, 5 % in the last 28.",
+        ),
+        (
+            "active_users_7d_vs_prior_7d",
+            {"active_users_7d_vs_prior_7d": 2 / 3},
+            "Compared with the week before, fewer people used the product in the last 7 days.",
+        ),
+        (
+            "active_users_7d_vs_prior_7d",
+            {"active_users_7d_vs_prior_7d": 1.0},
+            "Compared with the week before, as many people used the product in the last 7 days.",
+        ),
         ("mrr", {"mrr": math.inf}, "No subscription is known for this account."),
     ],
 )
