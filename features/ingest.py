@@ -143,7 +143,6 @@ class _Work:
                 self.engine,
                 RAW_TABLES[name],
                 groups,
-                days.scratch,
                 self.settings,
                 key=self.key,
                 now=self.now,

@@ -92,7 +92,7 @@ class StoreWriter:
         self.made_from = dict(manifest.made_from)
         self.notes = dict(manifest.notes)
         self.scratch = root / f".scratch-{uuid.uuid4().hex}"
-        self.scratch.mkdir(parents=True)
+        self.scratch.mkdir(mode=0o700, parents=True)  # what is half done is for nobody else to read
 
     def replace(self, partition: str, staged: Mapping[str, Path], *, made_from: str | None = None) -> None:
         """Make ``staged`` (logical name to a file in :attr:`scratch`) the whole content of a partition.

@@ -1,6 +1,6 @@
 """Reads source files once: mapped, pseudonymised, checked, and held ready for the stores to take in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +62,6 @@ def stage(
     engine: Engine,
     table: RawTable,
     groups: Sequence[SourceFiles],
-    scratch: Path,
     settings: Settings,
     *,
     key: bytes,
@@ -93,7 +92,7 @@ def stage(
         )
         try:
             with engine.in_order() if files.delimiter else nullcontext():
-                hidden = _pseudonymised(engine, given, table, source, scratch / f"{table.name}-{number:06d}", key=key)
+                hidden = _pseudonymised(engine, given, table, source, key=key)
                 rows = check_rows(hidden, table, mapped.columns, now=now, backfill=backfill, title=files.title)
                 rows = _identified(rows) if table is EVENTS else rows
                 rows_read += engine.add(staged_rows, rows)
@@ -128,15 +127,13 @@ def _summary(
     )
 
 
-def _pseudonymised(
-    engine: Engine, given: ir.Table, table: RawTable, source: SourceSettings, scratch: Path, *, key: bytes
-) -> ir.Table:
+def _pseudonymised(engine: Engine, given: ir.Table, table: RawTable, source: SourceSettings, *, key: bytes) -> ir.Table:
     """The rows with secrets replaced by keyed hashes and paths by templates, worked out once per distinct value."""
     # Values are looked up in the rows as they came: behind a join each look-up would run the joins before it.
     came = given
     for name in table.secret:
         if name in came.columns:
-            hashes = _looked_up(engine, came, name, scratch, {"hidden": lambda value: pseudonym(key, value)})
+            hashes = _looked_up(engine, came, name, {"hidden": lambda value: pseudonym(key, value)})
             given = given.left_join(hashes, given[name] == hashes.value).drop(name, "value").rename({name: "hidden"})
     if table is EVENTS and "endpoint" in came.columns:
         template = Templates(source.path_patterns)
@@ -145,23 +142,23 @@ def _pseudonymised(
             # Two paths of one template are two events; a path may name a person, so it is not kept.
             return path if template(path) == path else pseudonym(key, path)
 
-        routes = _looked_up(engine, came, "endpoint", scratch, {"hidden": template, "path_key": path_key})
+        routes = _looked_up(engine, came, "endpoint", {"hidden": template, "path_key": path_key})
         given = given.left_join(routes, given.endpoint == routes.value).drop("endpoint", "value")
         given = given.rename(endpoint="hidden")
     return given
 
 
-def _looked_up(engine: Engine, given: ir.Table, name: str, scratch: Path, made: dict) -> ir.Table:  # type: ignore[type-arg]
-    """Distinct values of a column beside what is made of them; one row per distinct value."""
-    path = scratch.with_name(f"{scratch.name}-{name}.parquet")
+def _looked_up(engine: Engine, given: ir.Table, name: str, made: Mapping[str, Callable[[str], str]]) -> ir.Table:
+    """Distinct values of a column beside what is made of them; one row per distinct value.
+
+    Plain values stay in memory: what a killed ingest leaves on disk must not name anyone.
+    """
     schema = pa.schema([("value", pa.string()), *((column, pa.string()) for column in made)])
     distinct = given.select(value=given[name]).filter(lambda t: t.value.notnull()).distinct()
-    with pq.ParquetWriter(path, schema) as writer:
-        for batch in engine.batches(distinct, rows=_DISTINCT_ROWS):
-            values = batch.column("value").to_pylist()
-            columns = [values, *([make(value) for value in values] for make in made.values())]
-            writer.write_table(pa.table([pa.array(column, pa.string()) for column in columns], schema=schema))
-    return engine.read_parquet([path], schema=schema)
+    values = [value for batch in engine.batches(distinct, rows=_DISTINCT_ROWS) for value in batch[0].to_pylist()]
+    columns = [values, *([make(value) for value in values] for make in made.values())]
+    rows = pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
+    return engine.name_rows(f"distinct_{name}", rows)
 
 
 def _identified(rows: ir.Table) -> ir.Table:

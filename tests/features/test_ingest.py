@@ -125,6 +125,17 @@ def test_secrets_are_hashed_in_quarantine_too(tmp_path, settings):
     assert all(b"key-1" not in content for content in disk(settings).values())
 
 
+def test_an_ingest_that_dies_leaves_no_plain_secret(tmp_path, settings, monkeypatch):
+    def dies(engine, *_, **__):
+        assert [path for path, content in disk(settings).items() if b"key-1" in content or b"/u/ada" in content] == []
+        assert {path.stat().st_mode & 0o777 for path in settings.home.glob("*/.scratch-*")} == {0o700}
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr("features.ingest.store_events", dies)
+    with pytest.raises(RuntimeError, match="killed"):
+        ingest(settings, now=NOW, events=[csv(tmp_path / "e.csv", ",acme,2026-01-01T10:00:00Z,,/u/ada@x.org,,,,key-1")])
+
+
 def test_the_secret_key_is_for_its_owner_alone(settings):
     assert len(secret_key(settings.home)) == 32
     assert (settings.home / "secret.key").stat().st_mode & 0o777 == 0o600
