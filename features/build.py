@@ -6,6 +6,7 @@ from datetime import datetime
 
 from features.built import built_cutoffs, feature_partition, feature_store, made_from
 from features.catalog import GROUPS
+from features.damage import damage_named, is_there
 from features.exceptions import InputError, WorkFailedError, listed
 from features.manifest import Manifest, digest
 from features.progress import Progress, silent
@@ -16,6 +17,8 @@ from features.windows import as_cutoff, cutoff_day, is_buildable
 from features.workbench import Workbench, population
 
 __all__ = ["BuildReport", "build", "built_cutoffs", "feature_store", "population"]
+
+_REMEDY = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def build(
     InputError
         When a cutoff is no UTC midnight or its late data may still arrive, or a group does not exist.
     WorkFailedError
-        When a group does not have exactly one row per account.
+        When a group does not have exactly one row per account, or a rollup file is damaged or missing.
     LockHeldError
         When another process is building.
     """
@@ -60,7 +63,9 @@ def build(
     chosen = _checked_groups(groups)
     report = progress or silent
     rows: dict[datetime, int] = {}
-    with feature_store(settings).writer() as writer:
+    store = feature_store(settings)
+    with store.writer() as writer, damage_named(rollup_store(settings), remedy=_REMEDY):
+        there = store.manifest()
         rollups, records = rollup_store(settings).manifest(), raw_store(settings).manifest()
         sources = {cutoff: _source_fingerprint(rollups, records, cutoff) for cutoff in wanted}
         stale = [
@@ -68,6 +73,7 @@ def build(
             for cutoff in wanted
             if any(
                 writer.made_from.get(feature_partition(group, cutoff)) != made_from(settings, group, sources[cutoff])
+                or not is_there(store, feature_partition(group, cutoff), manifest=there)
                 for group in chosen
             )
         ]

@@ -1,5 +1,6 @@
 """The engine that runs Ibis expressions: the only file that names one."""
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +22,12 @@ __all__ = [
     "Scan",
     "at_zone",
     "duckdb_engine",
+    "engine_failures",
     "epoch_microseconds",
     "microseconds_since_epoch",
     "named",
     "prepare",
+    "spill_folder",
 ]
 
 
@@ -122,7 +125,7 @@ class Engine:
         """
         made = ", ".join(f"({expression}\n) AS {_name(name)}" for name, expression in expressions.items())
         query = f"SELECT source_file, source_row, {made} FROM {scan.relation}"  # noqa: S608
-        with _failures():
+        with engine_failures():
             described = self.connection.raw_sql(f"DESCRIBE {query}").fetchall()
             # Ibis knows no nanosecond times with a zone, and the stores hold microseconds.
             kept = ", ".join(
@@ -146,24 +149,24 @@ class Engine:
 
     def write_parquet(self, table: ir.Table, path: Path, **options: Any) -> None:
         """Write a table to one file, in the table's own order."""
-        with _failures():
+        with engine_failures():
             self.connection.to_parquet(table, str(path), **{"compression": "zstd", **options})
 
     def to_arrow(self, table: ir.Table) -> pa.Table:
         """Run the expression."""
-        with _failures():
+        with engine_failures():
             return self.connection.to_pyarrow(table)
 
     def batches(self, table: ir.Table, *, rows: int) -> Iterator[pa.RecordBatch]:
         """Run the expression and hand its rows out in order, at most ``rows`` at a time."""
-        with _failures():
+        with engine_failures():
             self.connection._run_pre_execute_hooks(table)  # noqa: SLF001 - compile alone leaves in-memory tables out
             # Ibis 12's own to_pyarrow_batches calls a method that duckdb 2 no longer has; execute() loses the order.
             yield from self.connection.con.sql(self.connection.compile(table)).to_arrow_reader(rows)
 
     def cache(self, table: ir.Table) -> ir.Table:
         """Run the expression once and keep its rows in the engine."""
-        with _failures():
+        with engine_failures():
             return self.connection.create_table(ibis.util.gen_name("cached"), table, temp=True)
 
     def name_parquet(self, name: str, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
@@ -175,13 +178,13 @@ class Engine:
         nothing = ", ".join(f"CAST(NULL AS {_SQL_TYPES[type(kind)]}) AS {_name(key)}" for key, kind in columns.items())
         source = f"read_parquet([{listed}], hive_partitioning=false)" if paths else f"(SELECT {nothing}) WHERE false"
         query = f"SELECT {names} FROM {source}"  # noqa: S608
-        with _failures():
+        with engine_failures():
             self.connection.raw_sql(f"CREATE OR REPLACE TEMP VIEW {_name(name)} AS {query}").fetchall()
         return ibis.table(columns, name=name)
 
     def name_rows(self, name: str, rows: pa.Table) -> ir.Table:
         """Let ``name`` stand for these few rows from now on."""
-        with _failures():
+        with engine_failures():
             connection = self.connection.con
             connection.register("handed_over", rows)
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {_name(name)} AS SELECT * FROM handed_over").fetchall()  # noqa: S608
@@ -190,13 +193,13 @@ class Engine:
 
     def name_prepared(self, name: str, prepared: Prepared) -> ir.Table:
         """Run a prepared expression and let ``name`` stand for its rows from now on."""
-        with _failures():
+        with engine_failures():
             self.connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_name(name)} AS {prepared.sql}").fetchall()
         return prepared.named(name)
 
     def run_prepared(self, prepared: Prepared) -> pa.Table:
         """Run a prepared expression and hand its rows out, in its own order."""
-        with _failures():
+        with engine_failures():
             # Not execute(): its Arrow rows are a second scan over the result, which keeps no order (duckdb 2).
             rows = self.connection.con.sql(prepared.sql).to_arrow_table()
         return rows.cast(prepared.schema.to_pyarrow())
@@ -205,13 +208,13 @@ class Engine:
         """Make a table of the engine's own, still empty; what does not fit into memory is spilled to disk."""
         columns = ibis.Schema.from_pyarrow(schema)
         typed = ", ".join(f"{_name(key)} {_SQL_TYPES[type(kind)]}" for key, kind in columns.items())
-        with _failures():
+        with engine_failures():
             self.connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_name(name)} ({typed})").fetchall()
         return ibis.table(columns, name=name)
 
     def add(self, kept: ir.Table, rows: ir.Table) -> int:
         """Run the expression into a table made by :meth:`keep`, column by name; returns how many rows came in."""
-        with _failures():
+        with engine_failures():
             self.connection._run_pre_execute_hooks(rows)  # noqa: SLF001 - compile alone leaves in-memory tables out
             query = self.connection.compile(rows.select(kept.columns))
             added = self.connection.raw_sql(f"INSERT INTO {_name(kept.get_name())} {query}").fetchall()
@@ -227,7 +230,7 @@ class Engine:
 
     def drop(self, cached: ir.Table) -> None:
         """Forget what :meth:`cache` kept."""
-        with _failures():
+        with engine_failures():
             # Ibis 12's drop_table writes a statement that duckdb 2 cannot parse.
             self.connection.raw_sql(f"DROP TABLE {_name(cached.op().name)}").fetchall()
 
@@ -236,7 +239,7 @@ class Engine:
         self.connection.disconnect()
 
     def _columns(self, relation: str) -> tuple[str, ...]:
-        with _failures():
+        with engine_failures():
             return tuple(row[0] for row in self.connection.raw_sql(f"DESCRIBE SELECT * FROM {relation}").fetchall())  # noqa: S608
 
 
@@ -250,8 +253,18 @@ def prepare(table: ir.Table) -> Prepared:
     return Prepared(str(ibis.to_sql(table, dialect="duckdb", pretty=False)), table.schema())
 
 
+def spill_folder(home: Path) -> Path:
+    """Where one engine puts what does not fit into memory: a name of its own, since two engines would overwrite it."""
+    folder = home / "spill"
+    folder.mkdir(parents=True, exist_ok=True)  # the engine makes only the last folder of a path
+    return folder / uuid.uuid4().hex
+
+
 def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None) -> Engine:
-    """The embedded engine. Times are UTC whatever the machine's zone."""
+    """The embedded engine; times are UTC whatever the machine's zone.
+
+    It spills into ``spill``, a folder for it alone; without one into ``.tmp`` of the working directory.
+    """
     options: Mapping[str, Any] = {
         "threads": threads,
         "memory_limit": memory_limit,
@@ -280,7 +293,8 @@ _SQL_TYPES = {
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def engine_failures() -> Iterator[None]:
+    """Raise what the engine raises inside the block as an :class:`EngineError`."""
     try:
         yield
     except duckdb.Error as error:

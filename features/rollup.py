@@ -13,6 +13,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from features.damage import damage_named, is_there
 from features.engine import Engine, Prepared, duckdb_engine, named, prepare
 from features.histogram import bucket_of
 from features.manifest import Manifest, ManifestStore, digest
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _VERSION = 2  # raise it when a rollup's meaning changes: every day is then counted again
+_REMEDY = "Restore them from a backup, or load all files into a new home."
 _CHUNK_BYTES = 4_000_000  # of event files: about 100,000 events
 
 
@@ -107,16 +109,23 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
     ------
     LockHeldError
         When another process is rolling up.
+    WorkFailedError
+        When a file of events is damaged or missing.
     """
     events = ManifestStore(settings.home / "events")
     rows = dict.fromkeys(ROLLUPS, 0)
-    with rollup_store(settings).writer() as writer:
-        manifest = events.manifest()
+    store = rollup_store(settings)
+    with store.writer() as writer, damage_named(events, remedy=_REMEDY):
+        there, manifest = store.manifest(), events.manifest()
         wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
         gone = sorted(set(writer.partitions) - set(wanted))
         for day in gone:
             writer.remove(day)
-        changed = [day for day, made_from in wanted.items() if writer.made_from.get(day) != made_from]
+        changed = [
+            day
+            for day, made_from in wanted.items()
+            if writer.made_from.get(day) != made_from or not is_there(store, day, manifest=there)
+        ]
         jobs = {day: events.files(day, "events", manifest=manifest) for day in changed}
         for done, (day, counted) in enumerate(_count_days(settings, jobs, writer.scratch), start=1):
             staged = {name: writer.scratch / f"{day}.{name}" for name in ROLLUPS}

@@ -4,7 +4,9 @@ import contextlib
 import io
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,9 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Float64, Int64, String
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.built import outdated_cutoffs
+from features.built import feature_store, outdated_cutoffs
 from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
+from features.damage import damage_named
 from features.embedded import (
     accounts_stamped,
     forget_others,
@@ -33,7 +36,7 @@ from features.embedded import (
     refuse_lost_registry,
     snapshot,
 )
-from features.engine import duckdb_engine
+from features.engine import Engine, duckdb_engine, engine_failures, spill_folder
 from features.exceptions import DependencyError, InputError, WorkFailedError
 from features.feature_files import JOIN_KEY, TIMESTAMP, accounts_built, file_schema, files_of_group
 from features.frame import checked_entities, feature_frame, refuse_incomplete
@@ -82,6 +85,7 @@ def repo_config(settings: Settings) -> RepoConfig:
             "feature_files": str(settings.home / "features"),
             "threads": settings.threads,
             "memory_limit": settings.memory_limit,
+            "home": str(settings.home),
         },
         online_store={"type": "sqlite", "path": str(folder / "online.db")},
         materialization={"pull_latest_features": True, "online_write_batch_size": 5000},
@@ -149,6 +153,7 @@ class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc
     feature_files: str
     threads: int = 2
     memory_limit: str = "3GB"
+    home: str
 
 
 class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
@@ -171,7 +176,8 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
     ) -> Any:
         """Join each view's row of the same account and cutoff to every entity row."""
         days = {moment.date() for moment in pd.DatetimeIndex(entity_df[TIMESTAMP]).tz_convert("UTC").unique()}
-        return get_historical_features_ibis(
+        engine = _engine(config)
+        job = get_historical_features_ibis(
             config=config,
             feature_views=feature_views,
             feature_refs=feature_refs,
@@ -180,9 +186,10 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
             project=project,
             full_feature_names=full_feature_names,
             filter_by_created_timestamp=filter_by_created_timestamp,
-            data_source_reader=_reader(config, days.__contains__),
+            data_source_reader=_reader(engine, config, days.__contains__),
             data_source_writer=_refuse_to_write,
         )
+        return _closing(job, engine)
 
     @staticmethod
     def pull_latest_from_table_or_query(
@@ -197,7 +204,8 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
     ) -> Any:
         """Read the newest row of each account between two cutoffs, both included."""
         first, last = start_date.astimezone(UTC).date(), end_date.astimezone(UTC).date()
-        return pull_latest_from_table_or_query_ibis(
+        engine = _engine(config)
+        job = pull_latest_from_table_or_query_ibis(
             config=config,
             data_source=data_source,
             join_key_columns=join_key_columns,
@@ -206,18 +214,27 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
             created_timestamp_column=created_timestamp_column,
             start_date=start_date,
             end_date=end_date,
-            data_source_reader=_reader(config, lambda day: first <= day <= last),
+            data_source_reader=_reader(engine, config, lambda day: first <= day <= last),
             data_source_writer=_refuse_to_write,
         )
+        return _closing(job, engine)
 
 
-def _reader(config: RepoConfig, wanted: Callable[[date], bool]) -> Callable[[FileSource, str], Any]:
+def _engine(config: RepoConfig) -> Engine:
     here = config.offline_store
-    engine = duckdb_engine(threads=here.threads, memory_limit=here.memory_limit)
+    return duckdb_engine(threads=here.threads, memory_limit=here.memory_limit, spill=spill_folder(Path(here.home)))
 
+
+def _closing(job: Any, engine: Engine) -> Any:
+    """The job, whose engine is closed with it: Feast runs a job after it was handed out, and tells nobody when."""
+    weakref.finalize(job, engine.close)
+    return job
+
+
+def _reader(engine: Engine, config: RepoConfig, wanted: Callable[[date], bool]) -> Callable[[FileSource, str], Any]:
     def read(source: FileSource, repo_path: str) -> Any:  # noqa: ARG001
         group = Path(source.path).name
-        files = files_of_group(Path(here.feature_files), group, wanted=wanted)
+        files = files_of_group(Path(config.offline_store.feature_files), group, wanted=wanted)
         return engine.read_parquet(files, schema=file_schema(group))
 
     return read
@@ -305,7 +322,8 @@ class Store:
                 f"The cutoff {cutoff.date()} was built under other settings or definitions. "
                 f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` first."
             )
-        accounts = accounts_built(self._settings.home / "features", cutoff)
+        with self._damage_named():
+            accounts = accounts_built(self._settings.home / "features", cutoff)
         with exclusive_lock(self._folder), self._lock:
             feast = self._opened()
             newest = max((online for online in self._online_cutoffs(feast) if online), default=cutoff)
@@ -318,7 +336,12 @@ class Store:
             keys = _entity_keys(accounts)
             for done, group in enumerate(GROUPS, start=1):
                 # Feast reports on stdout, which belongs to data.
-                with _reported(self._folder), contextlib.redirect_stdout(io.StringIO()):
+                with (
+                    _reported(self._folder),
+                    self._damage_named(),
+                    engine_failures(),
+                    contextlib.redirect_stdout(io.StringIO()),
+                ):
                     feast.materialize(start_date=cutoff, end_date=cutoff, feature_views=[group])
                 # An account can leave: with another grace, what made it known may come too late.
                 forget_others(self._online, self._table(group), keys)
@@ -355,7 +378,7 @@ class Store:
         InputError
             When ``entities`` or ``service`` cannot be used.
         WorkFailedError
-            When a view has no row of an account at its cutoff: the build is incomplete.
+            When a view has no row of an account at its cutoff, or a file of features is damaged or missing.
         DependencyError
             When Feast's registry is away.
         """
@@ -363,7 +386,7 @@ class Store:
         if asked.empty:  # Feast looks for the smallest time
             nothing = pa.schema([field for group in groups for field in list(file_schema(group))[2:]])
             return feature_frame(asked, nothing.empty_table(), service)
-        with self._lock, _reported(self._folder):
+        with self._lock, _reported(self._folder), self._damage_named(), engine_failures():
             feast = self._opened()
             job = feast.get_historical_features(
                 entity_df=asked.assign(**{_ROW: np.arange(len(asked), dtype=np.int64)}),
@@ -429,6 +452,12 @@ class Store:
         self.online(["-"])
 
     # ---- inside ----
+
+    def _damage_named(self) -> AbstractContextManager[None]:
+        return damage_named(
+            feature_store(self._settings),
+            remedy="Remove what is left of them, run `bellwether features build` for their cutoffs, then this again.",
+        )
 
     def _opened(self) -> FeatureStore:
         for path in (self._registry, self._online):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.catalog import FeatureSpec, features_of_service
-from features.engine import duckdb_engine
+from features.engine import duckdb_engine, spill_folder
 from features.exceptions import WorkFailedError
 from features.raw import complete_until, read_raw
 from features.settings import Settings
@@ -121,7 +121,8 @@ def fingerprint(frame: pd.DataFrame) -> str:
 
 def subscriptions_frame(settings: Settings) -> pd.DataFrame:
     """Every subscription event, with times to the microsecond in UTC."""
-    engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit)
+    spill = spill_folder(settings.home)
+    engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
     try:
         frame: pd.DataFrame = engine.to_arrow(read_raw(engine, settings, "subscriptions")).to_pandas()
     finally:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from features.build import build, built_cutoffs, feature_store
 from features.catalog import GROUPS, features_of_group
-from features.exceptions import InputError
+from features.exceptions import InputError, WorkFailedError
 from features.manifest import ManifestStore
-from features.rollup import roll_up
+from features.rollup import roll_up, rollup_store
 from features.windows import DAY, utc
 
 C = utc(2026, 6, 29)
@@ -108,6 +108,23 @@ def test_sources_are_read_after_the_lock_is_taken(log, monkeypatch):
 
     monkeypatch.setattr(ManifestStore, "writer", overtaken)
     assert build(log.settings, [C], now=C + DAY).rows == {C: 2}
+
+
+def test_a_file_that_is_gone_is_not_built(log):
+    log.add("events", {"event_time": C - DAY}).store()
+    roll_up(log.settings)
+    build(log.settings, [C], now=C + DAY)
+    feature_store(log.settings).files("errors/cutoff=2026-06-29")[0].unlink()
+    assert build(log.settings, [C], now=C + DAY).built == (C,)
+    assert build(log.settings, [C], now=C + DAY).unchanged == (C,)
+
+
+def test_a_damaged_rollup_is_named(log):
+    log.add("events", {"event_time": C - DAY}).store()
+    roll_up(log.settings)
+    rollup_store(log.settings).files("day=2026-06-28", "usage")[0].write_bytes(b"no parquet")
+    with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*usage-.*features build` again"):
+        build(log.settings, [C], now=C + DAY)
 
 
 @pytest.mark.slow

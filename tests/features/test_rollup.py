@@ -5,6 +5,8 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
+from features.exceptions import WorkFailedError
+from features.raw import events_store
 from features.rollup import ROLLUPS, roll_up, rollup_store
 from features.windows import DAY, utc
 
@@ -63,6 +65,22 @@ def test_another_setting_counts_every_day_again(log, changed):
     log.add("events", *[{"event_time": D + days * DAY} for days in range(2)]).store()
     roll_up(log.settings)
     assert roll_up(log.settings.model_copy(update=changed)).days_counted == 2
+
+
+def test_a_file_that_is_gone_is_counted_again(log):
+    log.add("events", {"event_time": D}).store()
+    roll_up(log.settings)
+    rollup_store(log.settings).files("day=2026-06-01", "token")[0].unlink()
+    assert roll_up(log.settings).days_counted == 1
+    assert rows(log, "token") == []
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"no parquet")])
+def test_damaged_events_are_named(log, damage):
+    log.add("events", *[{"event_time": D + days * DAY} for days in range(2)]).store()
+    damage(events_store(log.settings).files("day=2026-06-02")[0])
+    with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*day=2026-06-02/events-.* Restore"):
+        roll_up(log.settings)
 
 
 def test_no_events_give_no_days(log):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -124,6 +125,37 @@ def test_a_group_that_was_not_built_is_named(own: Settings) -> None:
         writer.remove("latency/cutoff=2026-06-22")
     with pytest.raises(WorkFailedError, match=r"1 of 1 rows .* in latency: a at 2026-06-22"):
         opened(own).historical(rows(("a", "2026-06-22")))
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"no parquet")])
+def test_a_damaged_file_of_features_is_named(own: Settings, damage: Callable[[Path], object]) -> None:
+    (file,) = ManifestStore(own.home / "features").files("errors/cutoff=2026-06-29")
+    damage(file)
+    message = r"1 file is damaged or missing: .*/errors-.*Remove .*`bellwether features build`"
+    with pytest.raises(WorkFailedError, match=message):
+        opened(own).historical(rows(("a", "2026-06-29")))
+    with pytest.raises(WorkFailedError, match=message):
+        opened(own).materialize(THIRD)
+
+
+def test_reading_leaves_no_engine_open_and_spills_into_the_home(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    import features.store
+
+    made, closed = [], []
+    engine = features.store.duckdb_engine
+
+    def watched(**options: Any) -> Any:
+        one = engine(**options)
+        made.append(options["spill"].parent)
+        close = one.close
+        one.close = lambda: (closed.append(one), close())
+        return one
+
+    monkeypatch.setattr(features.store, "duckdb_engine", watched)
+    opened(own).historical(rows(("a", "2026-06-29")))
+    assert made == [own.home / "spill"]
+    gc.collect()
+    assert len(closed) == 1
 
 
 def test_an_account_twice_at_a_cutoff_gives_one_row(own: Settings, write_features: Callable[..., None]) -> None:
