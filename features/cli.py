@@ -13,6 +13,7 @@ from features.settings import Settings
 __all__ = ["commands", "features", "ingest", "init", "main", "settings", "simulate"]
 
 _FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
+_WIDTH = 120  # columns of a terminal
 
 
 @click.command(
@@ -217,14 +218,18 @@ def materialize(settings: Settings, as_of: str | None) -> None:
 @click.option("--group", help="One group of features only.")
 @_FORMAT
 def describe(group: str | None, output: str) -> None:
-    """Say what every feature means."""
-    from features.catalog import CATALOG, GROUPS
+    """Say what every feature means; json and csv also say when it is null and more."""
+    from features.catalog import GROUPS
+    from features.describe import described
 
     if group is not None and group not in GROUPS:
         raise InputError(f"There is no group {group!r}. The groups are {', '.join(GROUPS)}.")
-    chosen = [spec for spec in CATALOG if group in (None, spec.group)]
-    names = ("name", "group", "family", "unit", "kind", "meaning", "null_rule")
-    emit([{name: getattr(spec, name) for name in names} | {"churn_risk": spec.churn.value} for spec in chosen], output)
+    rows = [row for row in described() if group in (None, row["group"])]
+    if output == "table":
+        rows = [
+            {name: row[name] for name in ("feature", "family", "window", "unit", "churn", "meaning")} for row in rows
+        ]
+    emit(rows, output, width=_WIDTH)
 
 
 @click.command()
@@ -235,8 +240,9 @@ def settings(settings: Settings, output: str) -> None:  # the command and its ob
     from features.home import settings_rows
 
     rows = settings_rows(settings)
-    # A port is a number, and 3,000 is not how one writes it.
-    emit([{name: str(cell) for name, cell in row.items()} for row in rows] if output == "table" else rows, output)
+    if output == "table":  # a port is a number, and 3,000 is not how one writes it
+        rows = [{name: str(cell) for name, cell in row.items()} for row in rows]
+    emit(rows, output, width=_WIDTH)
 
 
 commands: list[click.Command] = [init, simulate, ingest, features, settings]

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -14,12 +15,14 @@ from features.progress import Progress
 __all__ = ["FORMATS", "emit", "emit_notes", "progress_bar"]
 
 FORMATS = click.Choice(["table", "json", "csv"])
+_NARROWEST = 30  # a column of fewer letters reads worse than a long line
 
 
-def emit(rows: Sequence[Mapping[str, object]], output: str = "table") -> None:
+def emit(rows: Sequence[Mapping[str, object]], output: str = "table", *, width: int | None = None) -> None:
     """Print rows on stdout; every row has the keys of the first.
 
-    A table is for people: numbers are rounded and set to the right. JSON is one array, CSV has a header.
+    A table is for people: numbers are rounded and set to the right, and the last column is wrapped where the table
+    would be wider than ``width``. JSON is one array, CSV has a header.
     """
     if output == "json":
         click.echo(json.dumps([dict(row) for row in rows], indent=2, default=_plain, ensure_ascii=False))
@@ -29,7 +32,7 @@ def emit(rows: Sequence[Mapping[str, object]], output: str = "table") -> None:
             writer.writeheader()
             writer.writerows({name: "" if cell is None else _plain(cell) for name, cell in row.items()} for row in rows)
     else:
-        for line in _table(rows):
+        for line in _table(rows, width=width):
             click.echo(line)
 
 
@@ -68,12 +71,14 @@ def progress_bar() -> Iterator[Progress]:
         yield bar
 
 
-def _table(rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+def _table(rows: Sequence[Mapping[str, object]], *, width: int | None = None) -> Iterator[str]:
     if not rows:
         yield "(no rows)"
         return
     names = list(rows[0])
     cells = [[_cell(row[name]) for name in names] for row in rows]
+    if width is not None:
+        cells = list(_wrapped(names, cells, width=width))
     widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(names)]
     right = [all(isinstance(row[name], int | float | None) for row in rows) for name in names]
     yield "  ".join(
@@ -84,6 +89,15 @@ def _table(rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
         yield "  ".join(
             _padded(cell, width, at_right) for cell, width, at_right in zip(line, widths, right, strict=True)
         ).rstrip()
+
+
+def _wrapped(names: Sequence[str], cells: Sequence[Sequence[str]], *, width: int) -> Iterator[list[str]]:
+    """The lines of a table whose last column is text, broken between words to fit beside the others."""
+    others = sum(max(len(name), *(len(line[at]) for line in cells)) + 2 for at, name in enumerate(names[:-1]))
+    for *first, last in cells:
+        parts = textwrap.wrap(last, max(width - others, _NARROWEST)) or [""]
+        yield [*first, parts[0]]
+        yield from ([*("" for _ in first), part] for part in parts[1:])
 
 
 def _padded(text: str, width: int, at_right: bool) -> str:  # noqa: FBT001 - one way to set a cell
