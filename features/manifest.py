@@ -159,7 +159,21 @@ class ManifestStore:
         ------
         LockHeldError
             When another process is writing.
+        WorkFailedError
+            When the disk is full, or a file cannot be written.
         """
+        try:
+            with self._locked_writer() as writer:
+                yield writer
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise WorkFailedError(
+                f"{error.filename or self.root} cannot be written: {reason}. Nothing was published. "
+                "Free space or choose another --home."
+            ) from error
+
+    @contextmanager
+    def _locked_writer(self) -> Iterator[StoreWriter]:
         with exclusive_lock(self.root):
             self._sweep(self.manifest())
             writer = StoreWriter(self.root, self.manifest())

@@ -40,13 +40,22 @@ def test_an_error_leaves_the_store_as_it_was(tmp_path):
     store = ManifestStore(tmp_path)
     write(store, "p", [1])
     before = store.manifest()
-    with pytest.raises(FileNotFoundError), store.writer() as writer:  # noqa: PT012 - the block is what is tested
+    with pytest.raises(WorkFailedError, match="Nothing was published"), store.writer() as writer:  # noqa: PT012 - the block is what is tested
         path = writer.scratch / "staged.parquet"
         pq.write_table(pa.table({"a": [2]}), path)
         writer.replace("p", {"rows": path})
         writer.replace("q", {"rows": path})
     assert store.manifest() == before
     assert store.files("p")[0].exists()
+
+
+def test_a_full_disk_is_told(tmp_path):
+    told = pytest.raises(
+        WorkFailedError, match=r"cannot be written: No space left on device\. Nothing was published\. Free space or"
+    )
+    with told, ManifestStore(tmp_path).writer():
+        raise OSError(28, "disk full")
+    assert ManifestStore(tmp_path).manifest().partitions == {}
 
 
 def test_replaced_files_stay_for_readers_until_the_next_writer(tmp_path):
