@@ -84,8 +84,11 @@ def ingest(
 ) -> IngestReport:
     """Validate, quarantine and store; running it again with the same files changes nothing.
 
-    Paths are files, folders or globs of Parquet or CSV. Either everything is stored or nothing is. With
-    ``backfill``, events without ``ingested_at`` were learned of when they happened, otherwise at ``now``.
+    Paths are files, folders or globs of Parquet or CSV. A file that cannot be used leaves every store as it was.
+    Quarantine is published first, then events, then records: a failure in between loses nothing, and the same
+    command again completes the work.
+
+    With ``backfill``, events without ``ingested_at`` were learned of when they happened, otherwise at ``now``.
     ``complete_until`` says up to when the tables given now hold everything.
 
     Raises
@@ -111,10 +114,11 @@ def ingest(
         )
     key = secret_key(settings.home)
     with ExitStack() as stack:
-        # Left in reverse: the events are published first, then what is said about them.
-        refused = stack.enter_context(quarantine_store(settings).writer())
+        # Left in reverse. A version that lost is nowhere else once the events are published, so quarantine comes
+        # first; what is said about the events comes after them.
         raw = stack.enter_context(raw_store(settings).writer())
         days = stack.enter_context(events_store(settings).writer())
+        refused = stack.enter_context(quarantine_store(settings).writer())
         engine = duckdb_engine(
             threads=settings.threads, memory_limit=settings.memory_limit, spill=days.scratch / "spill"
         )

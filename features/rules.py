@@ -12,11 +12,13 @@ from features.exceptions import InputError
 from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable, SubscriptionKind
 from features.sources.mapping import UNITS_PER_SECOND, MappedColumn, mappable_columns
 
-__all__ = ["CLOCK_TOLERANCE", "NAIVE_TIME", "check_rows", "tidy_text"]
+__all__ = ["CLOCK_TOLERANCE", "EARLIEST", "NAIVE_TIME", "check_rows", "tidy_text"]
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 NAIVE_TIME = "naive_time"
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it lie defaults such as 1970-01-01, and epochs of a wrong unit
 _UTC_TIME = "timestamp('UTC', 6)"
+_NAIVE = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
 _OFFSET = r":\d{2}.*?(Z|z| ?UTC|[+-]\d{2}(:?\d{2})?)$"
 _YEARS = (datetime(1900, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))  # Parquet has no infinite times
 _LARGEST = {"int16": 2.0**15 - 1, "int64": 2.0**53}
@@ -95,9 +97,12 @@ def _table_problems(table: RawTable, values: Mapping[str, ir.Value], *, now: dat
         tolerance = int(CLOCK_TOLERANCE.total_seconds() * UNITS_PER_SECOND["us"])
         problems += [
             ("event_time_in_future", (values["event_time"] > latest) | (happened - arrived > tolerance)),
+            ("event_time_too_old", values["event_time"] < _moment(EARLIEST)),
             ("status_out_of_range", ~values["status"].between(100, 599)),
             ("latency_ms_negative", values["latency_ms"] < 0),
         ]
+    if table in (SUBSCRIPTIONS, TOUCHPOINTS):
+        problems += [("occurred_at_too_old", values["occurred_at"] < _moment(EARLIEST))]
     if table is ACCOUNTS:
         problems += [("created_at_in_future", values["created_at"] > latest)]
     if table is SUBSCRIPTIONS:
@@ -196,7 +201,9 @@ def _read_epoch(given: ir.Value, name: str, unit: str) -> tuple[ir.Value, Proble
 def _read_time_text(given: ir.Value, name: str, column: MappedColumn) -> tuple[ir.Value, Problems]:
     plain = given.cast("string").strip().nullif("")
     with_offset = plain.re_search(_OFFSET)
-    local = plain.try_cast("timestamp(6)")
+    # The engine casts "10:00:00 EST" and forgets the zone, so only text that is wholly a naive time is one.
+    is_naive = plain.re_search(_NAIVE).ifelse(plain, ibis.null("string"))
+    local = with_offset.ifelse(ibis.null("string"), is_naive).try_cast("timestamp(6)")
     naive = ibis.null(_UTC_TIME) if column.time_zone is None else at_zone(column.time_zone, local)
     moment = with_offset.ifelse(plain.try_cast(_UTC_TIME), naive)
     value, problems = _bounded(moment, name, plain)

@@ -1,5 +1,6 @@
 """Reads source files once: mapped, pseudonymised, checked, and held ready for the stores to take in."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -195,4 +196,21 @@ def _unreadable(files: SourceFiles, error: EngineError) -> InputError:
                         pass
             except (OSError, pa.ArrowException) as damage:
                 return InputError(f"{path} is damaged: {damage} Write it again. Nothing was stored.")
-    return InputError(f"{files.title} cannot be read: {error} Mend the file or the mapping. Nothing was stored.")
+    return InputError(
+        f"{listed(files.paths, limit=1)} cannot be read: {_fault(str(error))} Mend the file or the mapping. "
+        "Nothing was stored."
+    )
+
+
+def _fault(text: str) -> str:
+    """What is wrong, in our words: the engine's own text repeats the line, with every secret in it."""
+    if text.startswith("Out of Memory"):
+        return "The engine has too little memory. Raise memory_limit or free space under the home."
+    line = re.match(r"Invalid Input Error: CSV Error on Line: (\d+)", text)
+    columns = re.findall(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
+    if line and columns:
+        expected, found = columns[-1]
+        return f"Line {line[1]} has {found} columns instead of {expected}."
+    if line:
+        return f"Line {line[1]} is no CSV: its quotes or its encoding (UTF-8) are broken."
+    return "Its values do not fit the expressions of the mapping, or its text is not UTF-8."

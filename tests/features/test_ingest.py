@@ -1,6 +1,8 @@
 import gzip
 import json
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from features.engine import duckdb_engine
-from features.exceptions import InputError, LockHeldError, SettingsError
+from features.exceptions import InputError, LockHeldError, SettingsError, WorkFailedError
 from features.ingest import ingest
 from features.manifest import exclusive_lock
 from features.quarantine import read_quarantine
@@ -86,6 +88,7 @@ def test_an_event_is_stored_in_canonical_form(tmp_path, settings):
         (",acme,,,,,,,", "event_time_missing"),
         (",acme,yesterday,,,,,,", "event_time_unreadable"),
         (",acme,2026-01-01T10:00:00,,,,,,", "naive_time"),
+        (",acme,1999-12-31T23:59:59Z,,,,,,", "event_time_too_old"),
         (",acme,2026-01-01T10:05:01Z,2026-01-01T10:00:00Z,,,,,", "event_time_in_future"),
         (",acme,2026-02-01T00:05:01Z,2026-03-01T10:00:00Z,,,,,", "event_time_in_future"),
         (",acme,2026-01-01T10:00:00Z,,,,99,,", "status_out_of_range"),
@@ -286,7 +289,7 @@ def number_parquet(path):
 
 
 def cut_csv(path):
-    csv(path, "a,2026-01-01T00:00:00Z", "a", header="account_id,event_time")
+    csv(path, "a,2026-01-01T00:00:00Z", "sk_live_secret", header="account_id,event_time")
 
 
 def naive_csv(path):
@@ -308,7 +311,7 @@ def damaged_parquet(path):
     [
         ("cut.parquet", bad_parquet, r"cut.parquet cannot be read as Parquet: .* Nothing was stored"),
         ("damaged.parquet", damaged_parquet, r"damaged.parquet is damaged: .* Nothing was stored"),
-        ("cut.csv", cut_csv, r"cut.csv cannot be read: .*Line: 3"),
+        ("cut.csv", cut_csv, r"cut.csv cannot be read: Line 3 has 1 columns instead of 2\. Mend .* stored\.$"),
         ("empty.csv", lambda p: p.write_text(""), r"empty.csv is empty: its first line should name the columns"),
         ("twice.csv", lambda p: p.write_text("a,a\n"), r"twice.csv names a column twice: a. Rename one"),
         ("cut.csv.gz", lambda p: p.write_bytes(gzip.compress(b"a,b\n" * 9999)[:30]), r"cut.csv.gz cannot be read"),
@@ -380,6 +383,39 @@ def test_what_is_missing_ignored_or_alike_is_said_once(tmp_path, settings):
 
 
 SUBSCRIPTION = "account_id,occurred_at,known_at,kind,plan,mrr,quota_calls_per_month,term_end"
+
+
+def test_a_zone_behind_a_time_is_not_overlooked(tmp_path, settings):
+    mapped = with_sources(settings, events={"columns": {"event_time": {"time_zone": "Europe/Berlin"}}})
+    lines = [f"acme,2026-01-01{time}" for time in ("", " 10:00:00", "T10:00:00 EST", "T10:00:00 Europe/Berlin")]
+    report = ingest(mapped, now=NOW, events=[csv(tmp_path / "e.csv", *lines, header="account_id,event_time")])
+    assert report.table("events").quarantined == {"event_time_unreadable": 2}
+    assert rows("events", settings, "event_time") == [utc(2025, 12, 31, 23), utc(2026, 1, 1, 9)]
+
+
+def test_a_failure_between_two_publications_loses_nothing(tmp_path, settings, monkeypatch):
+    early = csv(tmp_path / "early.csv", "e1,acme,2026-01-01T10:00:00Z,2026-01-01T10:00:05Z,,,200,,", ",,,,,,,,")
+    late = csv(tmp_path / "late.csv", "e1,acme,2026-01-01T10:00:00Z,2026-01-01T10:00:09Z,,,500,,")
+    ingest(settings, now=NOW, events=[late])
+    whole = load_settings(home=tmp_path / "whole", threads=1)
+    shutil.copytree(settings.home, whole.home)
+    ingest(whole, now=NOW, events=[early])
+    replace, published = Path.replace, []
+
+    def fails_once(path, target):
+        if path.name == "_manifest.json":
+            published.append(target.parent.name)
+            if len(published) == 2:
+                raise OSError(28, "disk full")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fails_once)
+    with pytest.raises(WorkFailedError, match="No space left on device"):
+        ingest(settings, now=NOW, events=[early])
+    assert published == ["quarantine", "events"]
+    ingest(settings, now=NOW, events=[early])
+    assert rows("events", settings) == rows("events", whole)
+    assert refused(settings) == refused(whole)
 
 
 def test_subscription_events_are_checked_and_repeats_collapse(tmp_path, settings):
