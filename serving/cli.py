@@ -132,7 +132,25 @@ def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: b
         sys.exit(serve_forever(settings, config=_config_file(_given_config())))
 
 
-commands: list[click.Command] = [score, explain, serve, demo]
+@click.pass_context
+def _init_every_room(context: click.Context, /, **given: Any) -> None:
+    from serving.ledger import open_ledger
+    from training.registry import migrate
+
+    context.invoke(features_cli.init, **given)
+    migrate(context.obj)
+    open_ledger(context.obj).create()
+
+
+init = click.Command(
+    "init",
+    params=features_cli.init.params,
+    callback=_init_every_room,
+    help="Make the home: stores, secret key, model registry, score ledger, and a commented settings file.",
+    epilog=features_cli.init.epilog,
+)
+
+commands: list[click.Command] = [score, explain, serve, demo, init]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
 

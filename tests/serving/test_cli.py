@@ -157,3 +157,12 @@ def test_a_demo_does_not_touch_a_home_with_other_data(tmp_path: Path, capsys: py
     (tmp_path / "events" / "_manifest.json").write_text("{}")
     assert run("--home", str(tmp_path), "demo", "--no-serve") == 2
     assert "holds events that are not a demonstration's" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_init_makes_the_registry_and_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("--home", "home", "init") == 0
+    assert (tmp_path / "home/mlflow/mlflow.db").is_file()
+    assert (tmp_path / "home/ledger.db").is_file()
+    assert not list(tmp_path.rglob("mlruns"))
