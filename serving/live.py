@@ -5,10 +5,9 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from features.exceptions import BellwetherError
 from features.settings import Settings
 from serving.scoring import Scorer, load_scorer
-from training.registry import champion, champion_version
+from training.registry import champion, champion_identity
 from training.targets import TARGETS
 
 __all__ = ["REFRESH_SECONDS", "LiveChampions"]
@@ -46,21 +45,17 @@ class LiveChampions:
             scorers, all_read = dict(self._scorers), True
             for target in TARGETS:
                 try:
-                    changed = self._changed(target)
-                except (BellwetherError, OSError) as error:
+                    self._renew(target, scorers)
+                except Exception as error:  # noqa: BLE001 - one target that fails must not take the others along
                     all_read = False
                     _log.warning("The champion of %s stays as it was: %s", target, error)
-                    continue
-                if changed is not None:
-                    scorers[target] = changed
-                    _log.info("Serving %s version %s.", changed.name, changed.version)
             self._scorers = scorers
             # What failed is tried again at the next look, though nothing changed.
             self._seen = seen if all_read else None
 
     def start(self, *, every_seconds: float = REFRESH_SECONDS) -> None:
-        """Look now, and then again and again in the background."""
-        self.refresh()
+        """Look now, and then again and again in the background; a look that fails is tried again."""
+        self._look()
         self._thread = threading.Thread(target=self._repeat, args=(every_seconds,), name="champions", daemon=True)
         self._thread.start()
 
@@ -72,17 +67,27 @@ class LiveChampions:
 
     def _repeat(self, every_seconds: float) -> None:
         while not self._stop.wait(every_seconds):
-            try:
-                self.refresh()
-            except Exception:  # noqa: BLE001 - a refresh that fails must not end refreshing
-                _log.exception("The registry could not be read; the models stay as they were.")
+            self._look()
 
-    def _changed(self, target: str) -> Scorer | None:
-        version = champion_version(self._settings, target)
-        served = self._scorers.get(target)
-        if version is None or (served is not None and served.version == version):
-            return None
-        return load_scorer(champion(self._settings, target))
+    def _look(self) -> None:
+        try:
+            self.refresh()
+        except Exception:  # noqa: BLE001 - a refresh that fails must not end refreshing, nor keep the service from starting
+            _log.exception("The registry could not be read; the models stay as they were.")
+
+    def _renew(self, target: str, scorers: dict[str, Scorer]) -> None:
+        """Bring one target of ``scorers`` to what the registry says."""
+        identity = champion_identity(self._settings, target)
+        if identity is None:
+            if target in scorers:
+                del scorers[target]
+                _log.warning("%s has no champion any more; it is not served.", target)
+            return
+        served = scorers.get(target)
+        # The bundle as well as the version: a registry that began anew gives the same numbers to other models.
+        if served is None or (served.version, served.sha256) != identity:
+            scorers[target] = changed = load_scorer(champion(self._settings, target))
+            _log.info("Serving %s version %s.", changed.name, changed.version)
 
     def _registry_state(self) -> tuple[int, ...]:
         """Changes whenever the registry's database is written; costs two looks at the file system."""

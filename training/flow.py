@@ -4,7 +4,7 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,14 +19,14 @@ from features.settings import Settings
 from features.windows import require_utc
 from training import bundle as bundles
 from training import registry
-from training.bundle import Bundle, Comparison, Golden, Verdict
+from training.bundle import Bundle, BundleError, Comparison, Golden, Verdict
 from training.dataset import Dataset, load
 from training.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
 from training.model import RECIPE, Fitted, OutOfFold, rows_per_leaf
 from training.report import write_report
 from training.targets import target
 
-__all__ = ["TrainReport", "make_bundle", "train", "train_dataset"]
+__all__ = ["TrainReport", "current_champion", "make_bundle", "train", "train_dataset"]
 
 _GOLDEN_ROWS = 24
 _STATISTIC_QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
@@ -106,7 +106,10 @@ def train_dataset(
         When there is too little to learn from; nothing is registered.
     """
     name = dataset.target.name
-    judged = fit_and_judge(dataset, settings, champion=_champion(settings, name), truth=truth, progress=progress)
+    current, unread = current_champion(settings, name)
+    judged = fit_and_judge(dataset, settings, champion=current, truth=truth, progress=progress)
+    said = replace(judged.verdict, remarks=(*judged.verdict.remarks, *unread))
+    judged = replace(judged, verdict=said)
     everything = dataset.rows(dataset.cutoffs)
     final, found = fit_recipe(
         everything, dataset, settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
@@ -202,11 +205,15 @@ def make_bundle(dataset: Dataset, judged: Judgement, final: Fitted, found: OutOf
     )
 
 
-def _champion(settings: Settings, target_name: str) -> tuple[str, Bundle] | None:
+def current_champion(settings: Settings, target_name: str) -> tuple[tuple[str, Bundle] | None, tuple[str, ...]]:
+    """The champion to beat, if it can be read, and what to say if it cannot."""
     if registry.champion_version(settings, target_name) is None:
-        return None
-    current = registry.champion(settings, target_name)
-    return current.version, bundles.read(current.bundle_folder, sha256=current.sha256)
+        return None, ()
+    try:
+        current = registry.champion(settings, target_name)
+        return (current.version, bundles.read(current.bundle_folder, sha256=current.sha256)), ()
+    except BundleError as error:
+        return None, (f"The champion cannot be read, so nothing was compared with it: {error}",)
 
 
 def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:

@@ -26,6 +26,7 @@ __all__ = [
     "PromoteReport",
     "TrainingRun",
     "champion",
+    "champion_identity",
     "champion_version",
     "champions",
     "migrate",
@@ -156,11 +157,23 @@ def register(settings: Settings, run: TrainingRun) -> str:
 
 def champion_version(settings: Settings, target_name: str) -> str | None:
     """Version of the champion, or None where there is none."""
+    identity = champion_identity(settings, target_name)
+    return None if identity is None else identity[0]
+
+
+def champion_identity(settings: Settings, target_name: str) -> tuple[str, str] | None:
+    """Version and bundle SHA-256 of the champion, or None where there is none.
+
+    Raises
+    ------
+    DependencyError
+        When the registry cannot be read.
+    """
     if not _database(settings).exists():
         return None
     with _mlflow() as mlflow:
         found = _by_alias(_client(mlflow, settings), target(target_name, settings).registered_name, _CHAMPION)
-        return None if found is None else str(found.version)
+        return None if found is None else (str(found.version), str(found.tags.get(_SHA, "")))
 
 
 def champion(settings: Settings, target_name: str) -> Champion:
@@ -253,7 +266,15 @@ def _passed(mlflow: Any, settings: Settings, candidate: Any, current: Any) -> tu
         raise GateRefusedError(f"{who} is refused. {' '.join(bundle.verdict.refusals)}")
     remarks = bundle.verdict.remarks
     if current is not None and bundle.verdict.champion != str(current.version):
-        rival = bundles.read((held := _local(mlflow, settings, current)).bundle_folder, sha256=held.sha256)
+        try:
+            held = _local(mlflow, settings, current)
+            rival = bundles.read(held.bundle_folder, sha256=held.sha256)
+        except BundleError as error:
+            # A champion that nobody can load answers for nobody: it must not keep its successor away.
+            return (
+                *remarks,
+                f"The champion, version {current.version}, cannot be read, so nothing was compared: {error}",
+            )
         if (rival.recipe, rival.service) != (bundle.recipe, bundle.service):
             raise GateRefusedError(
                 f"{who} was never compared with the champion, version {current.version}, whose recipe is another. "
@@ -268,28 +289,35 @@ def _local(mlflow: Any, settings: Settings, version: Any) -> Champion:
     if not sha256:
         raise BundleError(f"{version.name} version {version.version} carries no bundle. Train it again.")
     folder = settings.home / "bundles" / sha256
-    if not folder.exists():
-        draft = folder.parent / f".draft-{uuid.uuid4().hex}"
+    try:
+        bundles.read(folder, sha256=sha256)
+    except BundleError:
+        _fetch(mlflow, settings, version, folder)
+    return Champion(version.name, str(version.version), folder, sha256)
+
+
+def _fetch(mlflow: Any, settings: Settings, version: Any, folder: Path) -> None:
+    """Put a verified copy of the version's bundle into ``folder``, in place of one that is missing or damaged."""
+    draft = folder.parent / f".draft-{uuid.uuid4().hex}"
+    try:
         draft.mkdir(parents=True)
+        source = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{_run_artifacts(mlflow, settings, version)}/bundle", dst_path=str(draft)
+        )
+        bundles.read(Path(source), sha256=folder.name)
+        if folder.exists():
+            folder.rename(draft / "damaged")
+        Path(source).rename(folder)
+    except (OSError, mlflow.exceptions.MlflowException) as error:
         try:
-            source = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"{_run_artifacts(mlflow, settings, version)}/bundle", dst_path=str(draft)
-            )
-            bundles.read(Path(source), sha256=sha256)
-            try:
-                Path(source).rename(folder)
-            except OSError:
-                if not folder.exists():  # another process was first, with the same content
-                    raise
-        except (OSError, mlflow.exceptions.MlflowException) as error:
+            bundles.read(folder, sha256=folder.name)  # another process was first, with the same content
+        except BundleError:
             raise BundleError(
                 f"The bundle of {version.name} version {version.version} cannot be copied: {error}. "
                 "Restore the registry's artifacts from a backup, or train again."
             ) from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    bundles.read(folder, sha256=sha256)
-    return Champion(version.name, str(version.version), folder, sha256)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _run_artifacts(mlflow: Any, settings: Settings, version: Any) -> str:
@@ -361,7 +389,15 @@ def _mlflow() -> Iterator[Any]:
         warnings.simplefilter("ignore")  # deprecations between MLflow and its own dependencies
         import mlflow
         import mlflow.lightgbm
+        from sqlalchemy.exc import SQLAlchemyError
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        yield mlflow
+        try:
+            yield mlflow
+        except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
+            reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0]
+            raise DependencyError(
+                f"The registry cannot be used: {reason}. Restore mlflow/mlflow.db under the home from a backup, or "
+                "move the folder mlflow away and train again."
+            ) from error

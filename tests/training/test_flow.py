@@ -5,14 +5,15 @@ import shutil
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 
 from features.exceptions import DependencyError, GateRefusedError, InputError, WorkFailedError
 from features.settings import Settings, load_settings
 from features.windows import utc
 from training import bundle as bundles
-from training import registry
-from training.bundle import BundleError, Verdict
+from training import flow, registry
+from training.bundle import Bundle, BundleError, Verdict
 from training.flow import TrainReport, train, train_dataset
 from training.text import promote_lines, train_lines
 
@@ -85,10 +86,57 @@ def test_promotion_copies_and_verifies_the_bundle(home):
     found = registry.champion(home, "churn")
     assert found.bundle_folder == home.home / "bundles" / found.sha256
     assert registry.champions(home) == {"churn": found}
-    changed = found.bundle_folder / "model.txt"
-    changed.write_text(changed.read_text().replace("0.", "1.", 1))
-    with pytest.raises(BundleError, match=r"model\.txt is not the file"):
-        registry.champion(home, "churn")
+
+
+def _damage(path: Path) -> None:
+    path.write_text(path.read_text().replace("0.", "1.", 1))
+
+
+def test_a_damaged_local_copy_is_fetched_again(home):
+    registry.promote(home, "churn")
+    copy = registry.champion(home, "churn").bundle_folder / "model.txt"
+    whole = copy.read_text()
+    _damage(copy)
+    registry.champion(home, "churn")
+    assert copy.read_text() == whole
+    assert [path.name for path in (home.home / "bundles").iterdir()] == [copy.parent.name]
+
+
+def _register(settings: Settings, bundle: Bundle, scratch: Path) -> str:
+    folder, pictures = scratch / f"bundle {bundle.rounds}", scratch / "pictures"
+    pictures.mkdir(exist_ok=True)
+    example = pd.DataFrame([[0.5] * len(bundle.columns)], columns=[column.name for column in bundle.columns])
+    sha256 = bundles.write(bundle, folder)
+    run = registry.TrainingRun("churn", bundle, folder, sha256, pictures, example, {}, ["lightgbm"])
+    return registry.register(settings, run)
+
+
+def test_a_champion_lost_beyond_repair_is_refused_and_keeps_no_successor_away(bundle, settings, tmp_path):
+    first = dataclasses.replace(bundle, verdict=Verdict((), ()))
+    _register(settings, first, tmp_path)
+    registry.promote(settings, "churn")
+    for path in settings.home.rglob("bundle.json"):  # the local copy and the artifact
+        _damage(path)
+    with pytest.raises(BundleError, match=r"bundle\.json is not the file"):
+        registry.champion(settings, "churn")
+    with pytest.raises(GateRefusedError, match="could not be checked, which is a refusal"):
+        registry.promote(settings, "churn", version="1")
+    beaten, said = flow.current_champion(settings, "churn")
+    assert beaten is None
+    assert said[0].startswith("The champion cannot be read")
+    _register(settings, dataclasses.replace(first, rounds=first.rounds + 1), tmp_path)
+    report = registry.promote(settings, "churn")
+    assert (report.version, report.previous) == ("2", "1")
+    assert "version 1, cannot be read" in report.remarks[-1]
+
+
+def test_a_damaged_registry_is_a_dependency_that_is_away(settings):
+    database = settings.home / "mlflow" / "mlflow.db"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"no database " * 1000)
+    for ask in (registry.champion, registry.champion_version, registry.promote):
+        with pytest.raises(DependencyError, match="The registry cannot be used: file is not a database"):
+            ask(settings, "churn")
 
 
 def test_compare_and_set(home):
@@ -121,8 +169,6 @@ def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundl
     sha256 = bundles.write(worse, tmp_path / "bundle")
     (tmp_path / "pictures").mkdir()
     matrix = bundles.matrix(bundle, bundle.golden.features)
-    import pandas as pd
-
     version = registry.register(
         home,
         registry.TrainingRun(
