@@ -1,7 +1,9 @@
 """What every request passes first: known paths, keys, sizes, media types, and one shape for every error."""
 
+import asyncio
 import hashlib
 import hmac
+import ipaddress
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
@@ -42,11 +44,15 @@ class Gatekeeper:
     Parameters
     ----------
     key_digests
-        SHA-256 (hex) of each key that may be sent as a bearer token; without any, everybody may ask.
+        SHA-256 (hex) of each key that may be sent as a bearer token; without any, everybody on this machine may ask
+        and nobody else.
+    body_seconds
+        How long a client may take to send its body.
     """
 
-    def __init__(self, app: ASGIApp, *, key_digests: Sequence[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, key_digests: Sequence[str] = (), body_seconds: float = 20.0) -> None:
         self._app = app
+        self._body_seconds = body_seconds
         self._digests = tuple(digest.lower().encode() for digest in key_digests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +68,7 @@ class Gatekeeper:
             if scope["path"] in _REWRITTEN:
                 inner |= {"path": _REWRITTEN[scope["path"]], "raw_path": _REWRITTEN[scope["path"]].encode()}
             if scope["method"] == "POST":
-                receive = _replayed(await _body(receive), receive)
+                receive = _replayed(await self._received(receive), receive)
             await self._app(inner, receive, answer)
         except HttpProblemError as error:
             allow = ", ".join(sorted(ROUTES[scope["path"]])) if error.status == HTTPStatus.METHOD_NOT_ALLOWED else None
@@ -82,8 +88,15 @@ class Gatekeeper:
         if scope["method"] not in ROUTES[path]:
             allowed = ", ".join(sorted(ROUTES[path]))
             raise HttpProblemError(HTTPStatus.METHOD_NOT_ALLOWED, f"This path answers {allowed} only.")
-        if self._digests and path not in _OPEN:
-            self._check_key(headers.get("authorization"))
+        if path not in _OPEN:
+            if self._digests:
+                self._check_key(headers.get("authorization"))
+            elif not _is_here(scope.get("client")):
+                # `bentoml serve` binds every address; `bellwether serve` would have refused that.
+                raise HttpProblemError(
+                    HTTPStatus.FORBIDDEN,
+                    "Without keys only this machine may ask. Whoever runs the service sets BELLWETHER_API_KEYS.",
+                )
         if scope["method"] == "POST":
             _check_media(headers)
 
@@ -91,11 +104,19 @@ class Gatekeeper:
         kind, _, key = (authorization or "").partition(" ")
         if kind.lower() != "bearer" or not key.strip():
             raise HttpProblemError(HTTPStatus.UNAUTHORIZED, "Send a key: `Authorization: Bearer KEY`.")
-        sent = hashlib.sha256(key.strip().encode()).hexdigest().encode()
+        # Headers are decoded as latin-1; this gives the bytes that were sent.
+        sent = hashlib.sha256(key.strip().encode("latin-1")).hexdigest().encode()
         # Every digest is compared, each in constant time: the time says nothing about the key.
         matches = [hmac.compare_digest(sent, digest) for digest in self._digests]
         if not any(matches):
             raise HttpProblemError(HTTPStatus.FORBIDDEN, "This key is not one of those that may ask.")
+
+    async def _received(self, receive: Receive) -> bytes:
+        try:
+            return await asyncio.wait_for(_body(receive), self._body_seconds)
+        except TimeoutError as error:
+            text = f"The body did not arrive within {self._body_seconds:g} seconds."
+            raise HttpProblemError(HTTPStatus.REQUEST_TIMEOUT, text) from error
 
 
 class _Answer:
@@ -113,9 +134,21 @@ class _Answer:
         await self._send(message)
 
 
+def _is_here(client: Sequence[object] | None) -> bool:
+    """Whether a request came from this machine; one from a socket file, without an address, did not prove it."""
+    try:
+        address = ipaddress.ip_address(str(client[0])) if client else None
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address is not None and address.is_loopback
+
+
 def _check_media(headers: Headers) -> None:
-    media, _, parameters = headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    media, *parameters = headers.get("content-type", "").split(";")
+    named = dict(part.strip().lower().partition("=")[::2] for part in parameters)
+    charset = named.get("charset", "").strip('"')
     if media.strip().lower() != "application/json" or charset not in {"", "utf-8", "utf8"}:
         raise HttpProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON: `Content-Type: application/json`.")
     if headers.get("content-encoding", "identity").lower() != "identity":

@@ -26,12 +26,13 @@ JSON = {"content-type": "application/json"}
 class Client:
     """Asks an ASGI application, without a server."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, *, address: str = "127.0.0.1") -> None:
         self.app = app
+        self.address = address
 
     def request(self, method: str, path: str, **given: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(self.address, 1))
             async with httpx.AsyncClient(transport=transport, base_url="http://here") as opened:
                 return await opened.request(method, path, **given)
 
@@ -50,7 +51,7 @@ async def echo(request: Request) -> JSONResponse:
     return JSONResponse({"path": request.url.path, "size": len(body), "id": request.scope[REQUEST_ID]})
 
 
-def client(**options: Any) -> Client:
+def client(*, address: str = "127.0.0.1", **options: Any) -> Client:
     inner = Starlette(
         routes=[
             Route("/v1/score", echo, methods=["POST"]),
@@ -60,7 +61,7 @@ def client(**options: Any) -> Client:
             Route("/v1/models", echo),
         ]
     )
-    return Client(Gatekeeper(inner, **options))
+    return Client(Gatekeeper(inner, **options), address=address)
 
 
 def is_problem(answer: Any, status: int) -> bool:
@@ -136,6 +137,57 @@ def test_with_a_key_everything_answers_and_health_does_without() -> None:
     keyed = client(key_digests=["0" * 64, DIGEST.upper()])
     assert keyed.get("/v1/models", headers={"authorization": f"Bearer {KEY}"}).status_code == 200
     assert keyed.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("10.0.0.7", 403), ("::", 403), ("socket", 403)],
+)
+def test_without_keys_only_this_machine_may_ask(address: str, status: int) -> None:
+    answer = client(address=address).get("/v1/models")
+    assert answer.status_code == status
+    assert client(address=address).get("/livez").status_code == 200
+    if status == 403:
+        assert is_problem(answer, 403)
+        assert "BELLWETHER_API_KEYS" in answer.text
+    with_key = client(address=address, key_digests=[DIGEST]).get(
+        "/v1/models", headers={"authorization": f"Bearer {KEY}"}
+    )
+    assert with_key.status_code == 200
+
+
+def test_a_key_is_compared_by_its_bytes() -> None:
+    key = "schlüssel".encode()
+    keyed = client(key_digests=[hashlib.sha256(key).hexdigest()])
+    assert keyed.get("/v1/models", headers={"authorization": b"Bearer " + key}).status_code == 200
+
+
+@pytest.mark.parametrize("media", ["application/json; version=1", 'application/json; version=1; charset="UTF-8"'])
+def test_parameters_of_the_media_type_other_than_charset_do_not_matter(media: str) -> None:
+    assert client().post("/v1/score", content=b"{}", headers={"content-type": media}).status_code == 200
+
+
+def test_a_body_that_does_not_arrive_is_408() -> None:
+    async def scene() -> int:
+        statuses: list[int] = []
+
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status", 0))
+
+        async def never() -> Any:
+            await asyncio.Event().wait()
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/score",
+            "headers": [(b"content-type", b"application/json")],
+            "client": ("127.0.0.1", 1),
+        }
+        await Gatekeeper(_raises, body_seconds=0.0)(scope, never, send)
+        return statuses[0]
+
+    assert asyncio.run(scene()) == 408
 
 
 def test_our_bug_is_a_500_that_tells_nothing() -> None:
