@@ -1,9 +1,10 @@
 """The ``/v1`` routes, the OpenAPI document and its page, as an ASGI application without BentoML."""
 
 import base64
-import binascii
 import json
 import logging
+import math
+import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -16,10 +17,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from features.exceptions import DependencyError
+from features.schema import ACCOUNT_ID_PATTERN
 from features.settings import Settings
 from serving.admission import Admission
 from serving.answers import Answerer
 from serving.docs_page import docs_page
+from serving.freshness import Status, age_hours, old_features
 from serving.ledger import AccountRow, Ledger, RunHead
 from serving.live import LiveChampions
 from serving.middleware import REQUEST_ID
@@ -32,6 +35,7 @@ __all__ = ["make_api", "score_body"]
 
 _log = logging.getLogger("bellwether.serving")
 _JSON = "application/json"
+_ACCOUNT = re.compile(ACCOUNT_ID_PATTERN)
 
 Clock = Callable[[], datetime]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -55,7 +59,7 @@ def make_api(
 
     async def accounts(request: Request) -> Response:
         query = _query(request)
-        page = await admission.run(lambda: _accounts_page(ledger, query))
+        page = await admission.run(lambda: _accounts_page(ledger, query, settings, clock()))
         return _json({**page, "request_id": request.scope[REQUEST_ID]})
 
     async def models(request: Request) -> Response:
@@ -88,8 +92,14 @@ def score_body(answerer: Answerer, body: bytes, request_id: str, now: datetime) 
     Raises
     ------
     HttpProblemError
-        400 for what is no JSON, 422 for what does not fit the schema, and as :meth:`Answerer.score`.
+        400 for what is no JSON or names a key twice, 422 for what does not fit the schema, and as
+        :meth:`Answerer.score`.
     """
+    try:
+        json.loads(body, object_pairs_hook=_distinct)
+    except (ValueError, RecursionError) as error:
+        text = "The body is not JSON, or names a key twice. See /docs for an example."
+        raise HttpProblemError(HTTPStatus.BAD_REQUEST, text) from error
     try:
         asked = ScoreRequest.model_validate_json(body)
     except ValidationError as error:
@@ -97,6 +107,13 @@ def score_body(answerer: Answerer, body: bytes, request_id: str, now: datetime) 
             raise HttpProblemError(HTTPStatus.BAD_REQUEST, "The body is not JSON. See /docs for an example.") from error
         raise schema_problem(error, what="body") from error
     return _encoded({"results": answerer.score(asked, now=now), "request_id": request_id})
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
 
 
 def _reported(endpoint: Endpoint) -> Endpoint:
@@ -132,7 +149,7 @@ def _query(request: Request) -> AccountQuery:
         raise schema_problem(error, what="query") from error
 
 
-def _accounts_page(ledger: Ledger, query: AccountQuery) -> dict[str, Any]:
+def _accounts_page(ledger: Ledger, query: AccountQuery, settings: Settings, now: datetime) -> dict[str, Any]:
     run, after = _where(ledger, query)
     rows = ledger.page(
         run.run_id,
@@ -145,14 +162,17 @@ def _accounts_page(ledger: Ledger, query: AccountQuery) -> dict[str, Any]:
     )
     shown = rows[: query.limit]
     more = len(rows) > query.limit
+    hours = age_hours(run.as_of, now)
+    late = old_features(hours, settings.stale_after_hours)
     return {
         "target": run.target,
         "features_as_of": run.as_of.isoformat(),
+        "data_age_hours": round(hours, 2),
         "scored_at": run.scored_at.isoformat(),
         "horizon_days": run.horizon_days,
         "lead_days": run.lead_days,
         "model": {"name": run.model, "version": run.version},
-        "accounts": [_summary(row) for row in shown],
+        "accounts": [_summary(row, late) for row in shown],
         "next_cursor": _cursor(run, query, shown[-1]) if more else None,
     }
 
@@ -165,6 +185,11 @@ def _where(ledger: Ledger, query: AccountQuery) -> tuple[RunHead, tuple[float, s
             text = "There is no score run of this target yet. Run `bellwether score`."
             raise HttpProblemError(HTTPStatus.NOT_FOUND, text)
         return latest, None
+    broken = HttpProblemError(
+        HTTPStatus.BAD_REQUEST,
+        "The cursor is not one this service gave. Send `next_cursor` as it came, or begin again without it.",
+        errors=[("/cursor", "Not a cursor.")],
+    )
     mismatch = HttpProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The cursor does not belong to this list. Send the same filters, or begin again without it.",
@@ -173,9 +198,11 @@ def _where(ledger: Ledger, query: AccountQuery) -> tuple[RunHead, tuple[float, s
     try:
         run_id, filters, value, account = json.loads(base64.urlsafe_b64decode(query.cursor.encode()))
         after = float(value), str(account)
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise mismatch from error
-    run = ledger.run(run_id) if isinstance(run_id, str) else None
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:  # binascii's and Unicode's are ValueErrors
+        raise broken from error
+    if not (isinstance(run_id, str) and run_id.isascii() and math.isfinite(after[0]) and _ACCOUNT.fullmatch(after[1])):
+        raise broken
+    run = ledger.run(run_id)
     if run is None or filters != _filters(query) or run.target != query.target:
         raise mismatch
     return run, after
@@ -190,13 +217,15 @@ def _filters(query: AccountQuery) -> list[str | None]:
     return [query.target, query.band, query.owner, query.segment, query.sort]
 
 
-def _summary(row: AccountRow) -> dict[str, Any]:
+def _summary(row: AccountRow, late: str | None) -> dict[str, Any]:
+    """One row; a score that was fresh when it was made is stale when it is read too late."""
     return {
         "account_id": row.account_id,
         "name": row.name,
         "owner": row.owner,
         "segment": row.segment,
-        "status": row.status,
+        "status": row.status if late is None else str(Status.STALE),
+        "detail": late if row.detail is None else row.detail,
         "probability": row.probability,
         "band": row.band,
         "mrr": row.mrr,

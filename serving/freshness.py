@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from features.windows import known_before
 
-__all__ = ["Freshness", "Status", "age_hours", "judge"]
+__all__ = ["Freshness", "Status", "age_hours", "judge", "old_features"]
 
 
 class Status(StrEnum):
@@ -62,6 +62,13 @@ def age_hours(as_of: datetime, moment: datetime) -> float:
     return max((moment - as_of).total_seconds() / 3600, 0.0)
 
 
+def old_features(hours: float, stale_after_hours: float) -> str | None:
+    """What to say when features of this age are stale; None when they are not."""
+    if hours <= stale_after_hours:
+        return None
+    return f"old_features: the features are {hours:,.0f} hours old; the nightly run is late."
+
+
 def judge(
     freshness: Freshness,
     *,
@@ -89,7 +96,7 @@ def judge(
     if is_mixed:
         return Status.STALE, "mixed_cutoffs: the store is being filled; no score until every view is of one cutoff."
     hours = age_hours(features_as_of, freshness.measured_at)
-    if hours > freshness.stale_after_hours:
-        return Status.STALE, f"old_features: the features are {hours:,.0f} hours old; the nightly run is late."
+    if old := old_features(hours, freshness.stale_after_hours):
+        return Status.STALE, old
     late = freshness.late_source(features_as_of)
     return (Status.SCORED, None) if late is None else (Status.STALE, late)

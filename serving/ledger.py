@@ -112,6 +112,7 @@ class AccountRow:
     owner: str | None
     segment: str | None
     status: str
+    detail: str | None
     reason: str | None
     sort_value: float
 
@@ -191,7 +192,18 @@ class Ledger:
             .limit(1)
             .scalar_subquery()
         )
-        names = ("account_id", "probability", "band", "mrr", "mrr_at_risk", "name", "owner", "segment", "status")
+        names = (
+            "account_id",
+            "probability",
+            "band",
+            "mrr",
+            "mrr_at_risk",
+            "name",
+            "owner",
+            "segment",
+            "status",
+            "detail",
+        )
         query = (
             sa.select(*(_scores.c[name] for name in names), top_reason.label("reason"), key.label("sort_value"))
             .where(chosen)

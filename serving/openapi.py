@@ -69,6 +69,7 @@ _RESPONSE = {
 _ACCOUNTS = {
     "target": "churn",
     "features_as_of": "2026-06-29T00:00:00+00:00",
+    "data_age_hours": 6.2,
     "scored_at": "2026-06-29T06:10:00+00:00",
     "horizon_days": 30,
     "lead_days": 7,
@@ -80,6 +81,7 @@ _ACCOUNTS = {
             "owner": "sam",
             "segment": "mid-market",
             "status": "scored",
+            "detail": None,
             "probability": 0.61,
             "band": "high",
             "mrr": 1200.0,
@@ -104,7 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Score accounts now, with reasons",
         _SCORE_TEXT,
         ScoreResponse,
-        (400, 401, 403, 404, 413, 415, 422, 429, 503, 504),
+        (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 503, 504),
         request=ScoreRequest,
         request_example=_REQUEST,
         response_example=_RESPONSE,
@@ -115,7 +117,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "The same, where BentoML clients look for it",
         "`bentoml.SyncHTTPClient(address).score(account_ids=[…])` calls this route. Bodies are those of `/v1/score`.",
         ScoreResponse,
-        (400, 401, 403, 404, 413, 415, 422, 429, 503, 504),
+        (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 503, 504),
         request=ScoreRequest,
         request_example=_REQUEST,
     ),
@@ -125,7 +127,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Accounts of the latest score run, the largest first",
         "Pages stay on the run the first page came from, so a new run in between loses and repeats nothing.",
         AccountList,
-        (401, 403, 404, 422, 429, 503, 504),
+        (400, 401, 403, 404, 405, 422, 429, 500, 503, 504),
         query=AccountQuery,
         query_example="?target=churn&band=high&limit=20",
         response_example=_ACCOUNTS,
@@ -136,22 +138,29 @@ OPERATIONS: tuple[Operation, ...] = (
         "The models that answer",
         "The champion of each target: how it was judged against rules a person could use, and what it reads.",
         ModelList,
-        (401, 403, 503),
+        (401, 403, 405, 500),
     ),
-    Operation("get", "/livez", "Whether the process is alive", "An empty 200.", "text/plain", (), is_open=True),
+    Operation("get", "/livez", "Whether the process is alive", "An empty 200.", "text/plain", (405,), is_open=True),
     Operation(
         "get",
         "/readyz",
         "Whether it can score",
         "200 when there is at least one verified champion and the feature store answers; 503 otherwise, in plain text.",
         "text/plain",
-        (),
+        (405,),
         is_open=True,
     ),
-    Operation("get", "/metrics", "Prometheus metrics", "Counts and durations of requests.", "text/plain", (401, 403)),
-    Operation("get", "/docs", "This page", "Loads nothing from anywhere else.", "text/html", (401, 403)),
     Operation(
-        "get", "/openapi.json", "The OpenAPI document", "Of exactly these routes.", "application/json", (401, 403)
+        "get", "/metrics", "Prometheus metrics", "Counts and durations of requests.", "text/plain", (401, 403, 405, 500)
+    ),
+    Operation("get", "/docs", "This page", "Loads nothing from anywhere else.", "text/html", (401, 403, 405, 500)),
+    Operation(
+        "get",
+        "/openapi.json",
+        "The OpenAPI document",
+        "Of exactly these routes.",
+        "application/json",
+        (401, 403, 405, 500),
     ),
 )
 
@@ -235,14 +244,17 @@ def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 _TITLES = {
-    400: "The body is not JSON",
+    400: "The body is not JSON, or the cursor is none",
     401: "No key",
-    403: "An unknown key",
+    403: "An unknown key; or no keys are set, and the request comes from another machine",
     404: "Nothing there",
+    405: "The path takes another method; see Allow",
+    408: "The body did not arrive in time",
     413: "The body is over 1 MiB",
     415: "The body is not application/json",
     422: "The body or query does not fit the schema",
     429: "Too many requests at once; see Retry-After",
+    500: "A fault of the service",
     503: "No champion, or a store is away; see Retry-After",
     504: "No answer within the deadline",
 }

@@ -132,7 +132,8 @@ class AccountSummary(_Body):
     name: str | None
     owner: str | None
     segment: str | None
-    status: Status
+    status: Status = Field(description="Stale when the run's features are too old by now.")
+    detail: str | None = Field(description="Why, in words, when the status is not scored.")
     probability: float
     band: Literal["high", "medium", "low"]
     mrr: float | None
@@ -145,6 +146,7 @@ class AccountList(_Body):
 
     target: str
     features_as_of: datetime
+    data_age_hours: float
     scored_at: datetime
     horizon_days: int
     lead_days: int

@@ -261,8 +261,6 @@ def test_accounts_are_filtered(server: Running) -> None:
         "limit=zq",
         "sort=zq",
         "band=zq",
-        "cursor=zq",
-        "cursor=WzEsMiwzLDRd",
         "target=ZQ",
         "zq=1",
         "band=high&band=low",

@@ -1,0 +1,89 @@
+"""The routes without a server: what a cursor may hold, and how old a list may be."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.settings import load_settings
+from features.windows import DAY
+from serving.admission import Admission
+from serving.api import make_api, score_body
+from serving.ledger import open_ledger
+from serving.middleware import Gatekeeper
+from serving.problems import HttpProblemError
+from serving.schemas import AccountList
+from tests.serving.test_ledger import AS_OF, FIVE, run
+from tests.serving.test_middleware import Client, is_problem
+
+
+@pytest.fixture
+def listing(tmp_path: Path) -> Any:
+    """Asks for ``/v1/accounts`` of a ledger with one run, some days after its as-of."""
+    settings = load_settings(home=tmp_path)
+    ledger, admission = open_ledger(settings), Admission()
+    ledger.append(run(*FIVE))
+
+    def ask(query: str = "", *, days: int = 1) -> Any:
+        unused: Any = None
+        app = make_api(
+            settings,
+            answerer=unused,
+            champions=unused,
+            ledger=ledger,
+            admission=admission,
+            clock=lambda: AS_OF + days * DAY,
+        )
+        return Client(Gatekeeper(app)).get(f"/v1/accounts{query}")
+
+    yield ask
+    admission.close()
+    ledger.close()
+
+
+def test_scores_of_a_late_nightly_run_are_stale_in_the_list(listing: Any) -> None:
+    fresh, late = (AccountList.model_validate_json(listing(days=days).content) for days in (1, 3))
+    assert (fresh.data_age_hours, late.data_age_hours) == (24.0, 72.0)
+    assert {(one.status, one.detail) for one in fresh.accounts} == {("scored", None)}
+    assert {one.status for one in late.accounts} == {"stale"}
+    assert "old_features: the features are 72 hours old" in str(late.accounts[0].detail)
+
+
+FILTERS = ["churn", None, None, None, "mrr_at_risk"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["a", FILTERS, 10**400, "a"],
+        ["a", FILTERS, float("inf"), "a"],
+        ["a", FILTERS, float("nan"), "a"],
+        ["\ud800", FILTERS, 1.0, "a"],
+        ["a", FILTERS, 1.0, "\ud800"],
+        ["a", FILTERS, 1.0, "no account id"],
+        [1, FILTERS, 1.0, "a"],
+        [1, 2],
+        17,
+    ],
+    ids=repr,
+)
+def test_a_cursor_we_did_not_give_is_400(listing: Any, content: object) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+    assert is_problem(listing(f"?cursor={cursor}"), 400)
+
+
+@pytest.mark.parametrize("cursor", ["zq", "%C3%A9%C3%A9%C3%A9%C3%A9", "W1tb"])
+def test_a_cursor_that_is_no_json_is_400(listing: Any, cursor: str) -> None:
+    assert is_problem(listing(f"?cursor={cursor}"), 400)
+
+
+@pytest.mark.parametrize("body", [b'{"account_ids": ["a"], "account_ids": ["b"]}', b"{", b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_json_or_names_a_key_twice_is_400(body: bytes) -> None:
+    unused: Any = None
+    with pytest.raises(HttpProblemError, match="not JSON, or names a key twice") as refused:
+        score_body(unused, body, "id", AS_OF)
+    assert refused.value.status == 400
