@@ -1,5 +1,6 @@
 """The gate: whether a judged model may answer for anybody."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from training.bundle import Comparison, Verdict
@@ -16,6 +17,8 @@ CALIBRATION_BOUNDS: Mapping[str, tuple[float, float, str]] = {
 MOST_CALIBRATION_ERROR = 0.1
 """Largest expected calibration error that passes."""
 
+_TITLES = {"roc_auc": "ROC-AUC", "pr_auc": "PR-AUC", "log_loss": "log loss"}
+
 
 def verdict(
     metrics: Mapping[str, float],
@@ -26,28 +29,34 @@ def verdict(
 ) -> Verdict:
     """Weigh a judgement: refusals keep a model from promotion, remarks go with it.
 
-    A rival is judged by ROC-AUC. An interval wholly below 0 refuses; one that spans 0 is said.
+    An interval wholly below 0 refuses: in any metric against the champion, in ROC-AUC against a rule or regression,
+    whose other metrics are only said. What could not be measured refuses.
     """
     refusals: list[str] = []
     remarks: list[str] = []
     if not metrics["base_rate"] > 0:
         refusals.append("The test cutoffs hold no account that left, so nothing was proven. Load a longer history.")
     for row in comparisons:
-        if row.metric != "roc_auc":
-            continue
+        is_champion = row.rival.startswith("champion")
+        title = _TITLES.get(row.metric, row.metric)
         figures = (
-            f"ROC-AUC {row.model:.3f} against {row.other:.3f}, difference {_range(row.difference, row.low, row.high)}"
+            f"{title} {row.model:.3f} against {row.other:.3f}, difference {_range(row.difference, row.low, row.high)}"
         )
-        if row.high < 0:
+        if not all(math.isfinite(value) for value in (row.difference, row.low, row.high)):
+            refusals.append(f"The comparison with the {row.rival} could not be measured ({figures}).")
+        elif row.high < 0 and (is_champion or row.metric == "roc_auc"):
             refusals.append(f"It is worse than the {row.rival} ({figures}).")
-        elif row.low > 0:
-            remarks.append(f"Beats the {row.rival} ({figures}).")
-        else:
-            remarks.append(f"Not shown to beat the {row.rival} ({figures}).")
+        elif row.high < 0:
+            remarks.append(f"It is worse than the {row.rival} in one figure ({figures}).")
+        elif row.metric == "roc_auc":
+            said = "Beats" if row.low > 0 else "Not shown to beat"
+            remarks.append(f"{said} the {row.rival} ({figures}).")
     for name, (lowest, highest, title) in CALIBRATION_BOUNDS.items():
         value, (low, high) = metrics[name], intervals[name]
         figures = f"its {title} is {_range(value, low, high)}, bounds {lowest} to {highest}"
-        if high < lowest or low > highest:
+        if not all(math.isfinite(one) for one in (value, low, high)):
+            refusals.append(f"Calibration could not be measured: {figures}.")
+        elif high < lowest or low > highest:
             refusals.append(f"Calibration is out of bounds: {figures}.")
         elif not lowest <= value <= highest:
             remarks.append(f"Calibration is not shown to hold: {figures}.")

@@ -41,3 +41,21 @@ def test_a_figure_out_of_bounds_within_its_noise_is_said():
     said = verdict(GOOD | {"calibration_slope": 1.3}, WIDE, [], champion=None)
     assert said.refusals == ()
     assert "not shown to hold" in said.remarks[0]
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "pr_auc", "log_loss"])
+def test_any_metric_wholly_below_the_champion_refuses_and_only_ranking_below_a_rule(metric):
+    def said(rival):
+        return verdict(GOOD, WIDE, [Comparison(rival, metric, 0.7, 0.8, -0.1, -0.2, -0.01)], champion="1")
+
+    assert said("champion, version 1").refusals[0].startswith("It is worse than the champion, version 1")
+    assert bool(said("logistic regression").refusals) == (metric == "roc_auc")
+    assert "worse" in " ".join((*said("logistic regression").refusals, *said("logistic regression").remarks))
+
+
+def test_what_could_not_be_measured_is_refused():
+    nan = float("nan")
+    unmeasured = verdict(GOOD, WIDE, [Comparison("rule", "roc_auc", 0.7, nan, nan, nan, nan)], champion=None)
+    assert "rule could not be measured" in unmeasured.refusals[0]
+    loose = verdict(GOOD, WIDE | {"calibration_slope": (nan, 1.0)}, [], champion=None)
+    assert "Calibration could not be measured" in loose.refusals[0]
