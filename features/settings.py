@@ -1,5 +1,6 @@
 """All settings: one frozen object from ``bellwether.toml``, the environment and flags, in that order."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 from features.exceptions import SettingsError
 
 __all__ = ["ColumnMapping", "Settings", "SourceSettings", "load_settings"]
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class ColumnMapping(BaseModel):
@@ -84,6 +87,17 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _digests(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        strange = [place for place, key in enumerate(value, 1) if not _SHA256.fullmatch(key.get_secret_value())]
+        if strange:
+            # A key put here in plain must not be repeated in a message.
+            raise ValueError(
+                f"{len(strange)} of {len(value)} are no SHA-256 in hex, 64 digits: `printf %s KEY | sha256sum` has it"
+            )
+        return value
 
     @field_validator("home")
     @classmethod

@@ -50,7 +50,7 @@ def test_every_setting_says_its_unit_and_meaning():
 
 
 def test_keys_are_masked():
-    settings = load_settings(api_keys="aa, bb")
+    settings = load_settings(api_keys=f"{'a' * 64}, {'b' * 64}")
     assert next(row["value"] for row in settings_rows(settings) if row["name"] == "api_keys") == "********, ********"
 
 
@@ -70,3 +70,10 @@ def test_a_settings_file_that_is_there_is_left_alone(tmp_path):
     path.write_text("port = 5\n")
     assert "left alone" in write_configuration(path)[0]
     assert path.read_text() == "port = 5\n"
+
+
+@pytest.mark.parametrize("key", ["my-plain-secret", "a" * 63, "g" * 64, "a" * 64 + "\n,x"])
+def test_a_key_that_is_no_digest_is_refused_without_repeating_it(key):
+    with pytest.raises(SettingsError, match="are no SHA-256 in hex") as refused:
+        load_settings(api_keys=key)
+    assert key not in str(refused.value)
