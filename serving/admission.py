@@ -1,6 +1,7 @@
 """Lets in as much work as a worker can do, and tells the rest to come back."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
@@ -32,17 +33,21 @@ class Admission:
         Raises
         ------
         HttpProblemError
-            429 when every place is taken, 504 when the work takes too long.
+            429 when every place is taken, 503 when the service is closing, 504 when the work takes too long.
         """
         if self._taken >= self._places:
             raise HttpProblemError(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at once. Try again in a moment.")
-        self._taken += 1
         loop = asyncio.get_running_loop()
-        running = self._pool.submit(work)
+        try:
+            running = self._pool.submit(work)
+        except RuntimeError as error:  # what a pool that was shut down says
+            raise HttpProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "The service is closing. Try again.") from error
+        self._taken += 1
         running.add_done_callback(lambda done: self._free(loop, done))
         try:
             return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(running)), self._deadline_seconds)
         except TimeoutError as error:
+            running.cancel()  # work that still waits need not begin
             text = f"No answer within {self._deadline_seconds:g} seconds. Ask for fewer accounts at once."
             raise HttpProblemError(HTTPStatus.GATEWAY_TIMEOUT, text) from error
 
@@ -53,7 +58,8 @@ class Admission:
     def _free(self, loop: asyncio.AbstractEventLoop, done: "Future[Result]") -> None:
         if not done.cancelled():
             done.exception()  # a result nobody waits for any more is no warning
-        loop.call_soon_threadsafe(self._leave)
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the count
+            loop.call_soon_threadsafe(self._leave)
 
     def _leave(self) -> None:
         self._taken -= 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -224,14 +225,29 @@ def test_more_work_than_places_is_429_and_a_place_is_free_again_when_work_ends()
     assert asyncio.run(scene()) == (429, [7, 8])
 
 
+def _submit_waits(admission: Admission) -> threading.Event:
+    """An event the first work sets: until then its submission does not return, so that it cannot be cancelled."""
+    has_begun, submit = threading.Event(), admission._pool.submit
+
+    def submitted(work: Any) -> Any:
+        future = submit(work)
+        has_begun.wait()
+        return future
+
+    admission._pool.submit = submitted  # type: ignore[method-assign]
+    return has_begun
+
+
 def test_work_past_its_deadline_is_504_and_keeps_its_place_until_it_ends() -> None:
     async def scene() -> list[int]:
         admission = Admission(threads=1, places=1, deadline_seconds=0)
+        has_begun = _submit_waits(admission)
         loop = asyncio.get_running_loop()
         may_end = asyncio.Event()
         ended = asyncio.Event()
 
         def work() -> None:
+            has_begun.set()
             asyncio.run_coroutine_threadsafe(may_end.wait(), loop).result()
             loop.call_soon_threadsafe(ended.set)
 
@@ -246,6 +262,35 @@ def test_work_past_its_deadline_is_504_and_keeps_its_place_until_it_ends() -> No
         return statuses
 
     assert asyncio.run(scene()) == [504, 429]
+
+
+def test_work_that_waited_too_long_never_begins_and_a_closed_door_is_503() -> None:
+    async def scene() -> tuple[list[int], list[str]]:
+        admission = Admission(threads=1, places=9, deadline_seconds=0)
+        has_begun = _submit_waits(admission)
+        loop = asyncio.get_running_loop()
+        may_end, ended, begun = asyncio.Event(), asyncio.Event(), []
+
+        def work() -> None:
+            has_begun.set()
+            asyncio.run_coroutine_threadsafe(may_end.wait(), loop).result()
+            loop.call_soon_threadsafe(ended.set)
+
+        statuses = []
+        for waiting in (work, lambda: begun.append("late")):
+            with pytest.raises(HttpProblemError) as refused:
+                await admission.run(waiting)
+            statuses.append(refused.value.status)
+        may_end.set()
+        await ended.wait()
+        admission.close()
+        for _ in range(3):
+            with pytest.raises(HttpProblemError) as refused:
+                await admission.run(lambda: None)
+            statuses.append(refused.value.status)
+        return statuses, begun
+
+    assert asyncio.run(scene()) == ([504, 504, 503, 503, 503], [])
 
 
 def test_the_document_and_the_page_say_the_same_routes_and_load_nothing() -> None:
