@@ -1,6 +1,7 @@
 """Batch scoring: every account of one cutoff, from the offline store to the ledger and to files."""
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -26,7 +27,7 @@ from serving.runs import ScoredAccount, ScoreRun, TargetRun, run_id
 from serving.scoring import Scorer, load_scorer, score_rows
 from training.registry import champion, champions
 
-__all__ = ["REASONS_KEPT", "export", "score_account", "score_batch", "score_columns"]
+__all__ = ["REASONS_KEPT", "check_export", "export", "score_account", "score_batch", "score_columns"]
 
 REASONS_KEPT = 5
 
@@ -143,17 +144,33 @@ def export(run: ScoreRun, path: Path) -> None:
     InputError
         When the file's ending is neither, or it cannot be written.
     """
-    if path.suffix not in {".csv", ".parquet"}:
-        raise InputError(f"{path} ends in neither .csv nor .parquet. Name it so that the format is clear.")
+    check_export(path)
     frame = pd.DataFrame([_exported(part, account) for part in run.targets for account in part.accounts])
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".csv":
             frame.to_csv(path, index=False)
         else:
             frame.to_parquet(path, index=False)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
+
+
+def check_export(path: Path) -> None:
+    """Refuse a file that :func:`export` could not write, before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        When its ending is neither of the two, or its folder cannot be made or written.
+    """
+    if path.suffix not in {".csv", ".parquet"}:
+        raise InputError(f"{path} ends in neither .csv nor .parquet. Name it so that the format is clear.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written. Choose another place for --out.")
 
 
 def _run(

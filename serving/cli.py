@@ -67,8 +67,11 @@ def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sor
     """Score and explain every account, and append the run to the ledger."""
     from features.built import left_out
     from features.windows import as_cutoff
-    from serving.batch import export, score_batch
+    from serving.batch import check_export, export, score_batch
     from serving.tables import riskiest
+
+    if out is not None:
+        check_export(out)
 
     with progress_bar() as progress:
         run = score_batch(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
