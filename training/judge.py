@@ -28,7 +28,7 @@ from training.gate import verdict
 from training.model import RECIPE, Fitted, OutOfFold, encode, fit, out_of_fold
 from training.splits import Split, folds, split
 
-__all__ = ["Judgement", "distinct_events", "fit_and_judge", "fit_recipe"]
+__all__ = ["Judgement", "call_chance", "distinct_events", "fit_and_judge", "fit_recipe"]
 
 _REPETITIONS = 400
 
@@ -194,18 +194,38 @@ def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, settings
 
 
 def _recall(rows: pd.DataFrame, model: Fitted, share: float) -> dict[str, float]:
-    """Share of distinct events caught among the highest scores: without and with events in the lead."""
+    """Share of distinct events caught among the highest scores: without and with events in the lead.
+
+    As many rows are called as capacity allows; rows that tie at the edge are called with the chance each of them has,
+    so that a model which gives everybody one score catches the share it calls, not everybody.
+    """
     probability = model.probability(rows)
     recalls = {}
     for name, used in (
         ("recall_at_capacity", ~rows["in_lead"].to_numpy(dtype=bool)),
         ("recall_at_capacity_with_lead", np.ones(len(rows), dtype=bool)),
     ):
-        called = probability >= np.quantile(probability[used], 1.0 - share)
+        called = np.zeros(len(rows))
+        called[used] = call_chance(probability[used], share)
         events = rows[["account_id", "event_time"]].assign(called=called)[used & rows["event_time"].notna()]
         caught = events.groupby(["account_id", "event_time"])["called"].max()
         recalls[name] = float(caught.mean()) if len(caught) else float("nan")
     return recalls
+
+
+def call_chance(score: Floats, share: float) -> Floats:
+    """Chance of each row to be among the ``share`` highest; equal scores have equal chances.
+
+    >>> call_chance(np.array([0.9, 0.5, 0.5, 0.1]), 0.5).tolist()
+    [1.0, 0.5, 0.5, 0.0]
+    """
+    if not len(score):
+        return score
+    count = max(1, round(share * len(score)))
+    edge = np.partition(score, -count)[-count]
+    above, tied = score > edge, score == edge
+    chance: Floats = above + tied * (count - above.sum()) / tied.sum()
+    return chance
 
 
 def _true_risk(test: pd.DataFrame, truth: pd.DataFrame) -> Floats:

@@ -2,13 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from features.catalog import spec
 from features.exceptions import WorkFailedError
 from training.baselines import best_rule
-from training.judge import distinct_events, fit_and_judge
+from training.judge import call_chance, distinct_events, fit_and_judge
 
 from .conftest import company
 
@@ -71,3 +72,8 @@ def test_a_truth_of_another_company_is_refused(small_company, plain):
     dataset, truth = small_company
     with pytest.raises(WorkFailedError, match=r"truth file lacks .* of .* test rows"):
         fit_and_judge(dataset, plain, truth=truth.head(5))
+
+
+def test_equal_scores_are_called_with_equal_chance():
+    assert call_chance(np.full(10, 0.3), 0.2).tolist() == pytest.approx([0.2] * 10)
+    assert call_chance(np.array([0.9, 0.5, 0.5, 0.1]), 0.5).tolist() == [1.0, 0.5, 0.5, 0.0]
