@@ -1,6 +1,7 @@
 """The engine that runs Ibis expressions: the only file that names one."""
 
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -271,7 +272,12 @@ def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None)
         "preserve_insertion_order": False,
         **({"temp_directory": str(spill)} if spill else {}),
     }
-    return Engine(ibis.duckdb.connect(**options))
+    # Feast resets the warning filters when it is imported, so this one is set anew with each engine.
+    warnings.filterwarnings("ignore", message=r"fetch_arrow_table\(\) is deprecated")  # ibis 12 on duckdb 2
+    connection = ibis.duckdb.connect(**options)
+    # duckdb draws a bar for long queries on stdout, which belongs to data.
+    connection.raw_sql("SET enable_progress_bar = false").fetchall()
+    return Engine(connection)
 
 
 _MICROSECONDS = {

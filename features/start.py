@@ -2,7 +2,6 @@
 
 import os
 import time
-import warnings
 
 __all__ = ["start"]
 
@@ -28,4 +27,3 @@ def start() -> None:
     """
     os.environ.update(_ENVIRONMENT)
     time.tzset()
-    warnings.filterwarnings("ignore", message=r"fetch_arrow_table\(\) is deprecated")

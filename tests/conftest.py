@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from features.settings import Settings, load_settings
@@ -16,8 +17,12 @@ from features.windows import DAY, cutoffs_between, utc
 
 start()
 
+# A busy machine is no failure: no test asserts on time.
+hypothesis.settings.register_profile("bellwether", deadline=None)
+hypothesis.settings.load_profile("bellwether")
+
 END = utc(2026, 6, 29)  # a Monday
-ACCOUNTS, DAYS, CALLS_PER_DAY = 320, 300, 5.0
+ACCOUNTS, DAYS, CALLS_PER_DAY = 1000, 300, 2.5
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> World:
 
     root = tmp_path_factory.mktemp("world")
     files = root / "files"
-    simulate(files, accounts=ACCOUNTS, days=DAYS, calls_per_day=CALLS_PER_DAY, seed=11, end=END)
+    simulate(files, accounts=ACCOUNTS, days=DAYS, calls_per_day=CALLS_PER_DAY, seed=7, end=END)
     # The world lies in the past; only the tests of freshness ask how long ago.
     settings = load_settings(home=root / "home", stale_after_hours=1e6)
     now = END + timedelta(hours=12)

@@ -64,9 +64,12 @@ def measured(
         for work in works[name]:
             began = time.perf_counter()
             print(f"{name}: measuring (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
-            for row in work():
-                print(f"{name}: {row.name}: {row.measured}", file=sys.stderr, flush=True)
-                yield row
+            try:
+                for row in work():
+                    print(f"{name}: {row.name}: {row.measured}", file=sys.stderr, flush=True)
+                    yield row
+            except Exception as error:  # noqa: BLE001 - one benchmark that breaks must not lose the others' figures
+                yield Row(name, f"failed: {type(error).__name__}: {error}", "-", held=False)
             print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
 
