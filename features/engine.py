@@ -3,7 +3,7 @@
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -275,8 +275,10 @@ def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None)
     # Feast resets the warning filters when it is imported, so this one is set anew with each engine.
     warnings.filterwarnings("ignore", message=r"fetch_arrow_table\(\) is deprecated")  # ibis 12 on duckdb 2
     connection = ibis.duckdb.connect(**options)
-    # duckdb draws a bar for long queries on stdout, which belongs to data.
-    connection.raw_sql("SET enable_progress_bar = false").fetchall()
+    # duckdb draws a bar for long queries on stdout, which belongs to data. In a notebook without widgets there is no
+    # bar and the setting is refused.
+    with suppress(duckdb.InvalidInputException):
+        connection.raw_sql("SET enable_progress_bar = false").fetchall()
     return Engine(connection)
 
 
