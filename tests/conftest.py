@@ -1,9 +1,6 @@
 """The simulated world, made once a session: ingested, rolled up, built, applied, materialized, trained."""
 
-from __future__ import annotations
-
 import os
-import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,22 +34,6 @@ class World:
     @property
     def truth(self) -> Path:
         return self.files / "truth.parquet"
-
-    def copy_to(self, home: Path) -> World:
-        """The same world in another home, for a test that writes."""
-        shutil.copytree(self.settings.home, home, dirs_exist_ok=True)
-        return World(self.settings.model_copy(update={"home": home}), self.files, self.now, self.newest)
-
-
-def needs(binary: str) -> str:
-    """Path of a program a test starts; skips without it, fails where services are required."""
-    found = shutil.which(binary)
-    if found is None:
-        reason = f"{binary} is not installed"
-        if os.environ.get("BELLWETHER_REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 @pytest.fixture(scope="session")

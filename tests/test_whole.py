@@ -1,0 +1,70 @@
+"""What must hold between the rooms, on the simulated world: one score by two ways, and MLflow's way to train."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import World
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_offline_and_online_scores_of_500_accounts_are_equal(trained: World) -> None:
+    from features.store import open_store
+    from serving.scoring import load_scorer, score_rows
+    from training.registry import champion
+
+    store, scorer = open_store(trained.settings), load_scorer(champion(trained.settings, "churn"))
+    everybody = pd.read_parquet(trained.files / "accounts.parquet")["account_id"]
+    online = store.online(everybody.tolist())
+    accounts = [account for account, is_known in zip(online.account_ids, online.known, strict=True) if is_known][:500]
+    assert len(accounts) == 500
+
+    entities = pd.DataFrame({"account_id": accounts, "event_timestamp": pd.Timestamp(trained.newest)})
+    offline = store.historical(entities)
+    by_batch = score_rows(scorer, {name: offline[name].to_numpy() for name in scorer.bundle.features})
+    by_service = score_rows(scorer, store.online(accounts).values)
+    np.testing.assert_allclose(by_service.probability, by_batch.probability, rtol=1e-9, atol=0)
+    np.testing.assert_allclose(by_service.contributions, by_batch.contributions, rtol=1e-9, atol=1e-12)
+    for scores in (by_batch, by_service):
+        np.testing.assert_allclose(scores.base_margin + scores.contributions.sum(axis=1), scores.margin, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_mlflow_runs_the_project(world: World, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(world.settings.home, home, ignore=shutil.ignore_patterns("mlflow", "bundles", "ledger.db*"))
+    database = home / "mlflow" / "mlflow.db"
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{database}",
+    }
+    database.parent.mkdir()
+    # A folder without a repository: MLflow would ask git for the commit of the one it stands in.
+    project = tmp_path / "project"
+    for room in ("features", "training", "serving", "mlproject"):
+        shutil.copytree(ROOT / room, project / room, ignore=shutil.ignore_patterns("__pycache__"))
+    arguments = ("run", "mlproject", "-e", "train", "--env-manager", "local", "-P", f"home={home}")
+    done = subprocess.run(
+        [sys.executable, "-m", "mlflow", *arguments],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    with sqlite3.connect(database) as connection:
+        versions = connection.execute("SELECT name, version FROM model_versions").fetchall()
+    connection.close()
+    assert versions == [("bellwether-churn", 1)]
+    assert not list(tmp_path.rglob("mlruns"))
