@@ -1,0 +1,70 @@
+"""The catalogue of the contract, the spend and the quota."""
+
+from features.specifications.feature import FeatureSpec, Risk
+
+__all__ = ["COMMERCIAL"]
+
+COMMERCIAL: tuple[FeatureSpec, ...] = (
+    FeatureSpec(
+        name="plan",
+        group="commercial",
+        family="contract",
+        window_days=None,
+        unit="plan",
+        kind="category",
+        null_rule="null without a known subscription",
+        meaning="plan at the cutoff",
+        text="The account is on the plan {plan:name}.",
+        null_text="No subscription is known for this account.",
+    ),
+    FeatureSpec(
+        name="mrr",
+        group="commercial",
+        family="spend",
+        window_days=None,
+        unit="money per month",
+        kind="float",
+        null_rule="null without a known subscription",
+        meaning="monthly recurring revenue at the cutoff",
+        text="The account pays {mrr:count} a month.",
+        null_text="No subscription is known for this account.",
+    ),
+    FeatureSpec(
+        name="days_to_term_end",
+        group="commercial",
+        family="contract",
+        window_days=None,
+        unit="days",
+        kind="float",
+        null_rule="null without a term",
+        meaning="days until the running term ends; negative when it has passed",
+        text="The running term ends in {days_to_term_end:days}.",
+        past_text="The term ended {days_to_term_end:days} ago.",
+        null_text="The subscription has no fixed term.",
+    ),
+    FeatureSpec(
+        name="tenure_days",
+        group="commercial",
+        family="contract",
+        window_days=None,
+        unit="days",
+        kind="float",
+        null_rule="null without created_at or a start",
+        meaning="days since the account became a customer",
+        text="Customer for {tenure_days:days}.",
+        null_text="It is not known when this account became a customer.",
+    ),
+    FeatureSpec(
+        name="quota_used_share_28d",
+        group="commercial",
+        family="quota",
+        window_days=28,
+        unit="share",
+        kind="float",
+        null_rule="null when the plan is unlimited or unknown",
+        meaning="successful calls against the quota, scaled to 28 days",
+        text="{quota_used_share_28d:percent} of the plan's quota was used in the last 28 days.",
+        null_text="The plan has no quota.",
+        upsell=Risk.CERTAIN_UP,
+    ),
+)
