@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="BELLWETHER_", env_nested_delimiter="__")
 
     home: Path = _setting(Path("var"), "folder", "where every store lives")
+    inbox: Path = _setting(
+        Path("inbox"), "folder", "where new files arrive, in a sub-folder per raw table; under the home unless absolute"
+    )
     grace_hours: float = _setting(6.0, "hours", "how long after midnight late data still counts as known", ge=0, le=24)
     renewal_grace_days: int = _setting(14, "days", "a term that ended may still be renewed this long", ge=0)
     reactivation_days: int = _setting(14, "days", "a cancellation taken back within this time is no churn", ge=0)

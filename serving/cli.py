@@ -1,5 +1,6 @@
 """The command line: joins the commands of every room and turns errors into exit codes."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -100,6 +101,39 @@ def explain(settings: Settings, account: str, target: str | None, as_of: str | N
         click.echo(explanation(part, account))
 
 
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether nightly
+  bellwether nightly --as-of 2026-06-29 --format json
+"""
+)
+@click.option("--as-of", metavar="D", help="Cutoff to bring everything up to, YYYY-MM-DD.  [default: today's midnight]")
+@click.option("--format", "output", default="text", show_default=True, type=click.Choice(["text", "json"]))
+@click.pass_obj
+def nightly(settings: Settings, as_of: str | None, output: str) -> None:
+    """Take new files in, build, materialize and score; safe to run again.
+
+    New files lie in the inbox, in the sub-folders events, accounts, subscriptions and touchpoints. Leaves with 0 when
+    all is done, 1 when a step failed or a file was refused, 2 before the grace is over, 3 when there is no champion
+    yet or a store is away, 5 while another night runs.
+    """
+    from features.windows import as_cutoff
+    from serving.nightly import run_nightly
+    from serving.nightly_words import nightly_json, nightly_lines
+
+    with progress_bar() as progress:
+        report = run_nightly(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+    click.echo(
+        json.dumps(nightly_json(report), indent=2, ensure_ascii=False)
+        if output == "json"
+        else "\n".join(nightly_lines(report))
+    )
+    if report.failure is not None:
+        error = report.failure.error
+        raise type(error)(f"Step {report.failure.step}: {error}") from error
+
+
 @click.command()
 @click.option("--host", help="Address to bind; another than loopback needs keys.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to bind.")
@@ -153,7 +187,7 @@ init = click.Command(
     epilog=features_cli.init.epilog,
 )
 
-commands: list[click.Command] = [score, explain, serve, demo, init]
+commands: list[click.Command] = [score, explain, nightly, serve, demo, init]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
 

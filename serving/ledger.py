@@ -161,6 +161,19 @@ class Ledger:
         query = sa.select(_runs).where(_runs.c.target == target)
         return self._head(query.order_by(_runs.c.as_of.desc(), _runs.c.scored_at.desc()).limit(1))
 
+    def before(self, target: str, as_of: datetime) -> RunHead | None:
+        """The newest run of an earlier as-of, the last made among equals; None before the first."""
+        query = sa.select(_runs).where(_runs.c.target == target, _runs.c.as_of < as_of.isoformat())
+        return self._head(query.order_by(_runs.c.as_of.desc(), _runs.c.scored_at.desc()).limit(1))
+
+    def probabilities(self, run_id: str) -> dict[str, float]:
+        """Account to probability, of the accounts of a run that have a score."""
+        query = sa.select(_scores.c.account_id, _scores.c.probability).where(
+            _scores.c.run_id == run_id, _scores.c.probability.is_not(None)
+        )
+        with self._connection() as connection:
+            return {account: float(probability) for account, probability in connection.execute(query)}
+
     def run(self, run_id: str) -> RunHead | None:
         """The run of this id, or None."""
         return self._head(sa.select(_runs).where(_runs.c.run_id == run_id))

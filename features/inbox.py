@@ -1,0 +1,142 @@
+"""The inbox: which of its files are new, told by their content, and which were taken before."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from features.exceptions import InputError, WorkFailedError
+from features.remembered import recall, remember
+from features.settings import Settings
+from features.sources.files import find_files
+
+__all__ = ["INBOX_TABLES", "Arrival", "TakenFiles", "inbox_folder", "new_arrivals", "strangers"]
+
+INBOX_TABLES = ("events", "accounts", "subscriptions", "touchpoints")
+"""The inbox has one sub-folder for each."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One file of the inbox.
+
+    Attributes
+    ----------
+    name
+        Its path below the inbox: its first folder is its raw table.
+    content
+        SHA-256 of its bytes.
+    size
+        Bytes.
+    written_at
+        When it was last written, UTC: its rows cannot have been known before.
+    """
+
+    path: Path
+    name: str
+    content: str
+    size: int
+    written_at: datetime
+
+    @property
+    def table(self) -> str:
+        """The raw table it belongs to."""
+        return self.name.partition("/")[0]
+
+
+class TakenFiles:
+    """Remembers which files were taken in, by name, size, time and content."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.home / "nightly" / "taken.json"
+        self._files: dict[str, Any] = recall(self._path)
+
+    def recognises(self, name: str, size: int, written_at: datetime) -> bool:
+        """Whether this file was taken and not written since; costs no reading."""
+        known = self._files.get(name, {})
+        return (known.get("size"), known.get("written_at")) == (size, written_at.isoformat())
+
+    def holds(self, table: str, content: str) -> bool:
+        """Whether a file of this table with the same bytes was taken, whatever its name."""
+        return any(
+            name.startswith(f"{table}/") and known.get("content") == content for name, known in self._files.items()
+        )
+
+    def add(self, arrivals: Sequence[Arrival]) -> None:
+        """Remember that these files were taken.
+
+        Raises
+        ------
+        WorkFailedError
+            When it cannot be written down: the files are read once more then, which changes nothing.
+        """
+        if not arrivals:
+            return
+        self._files = self._files | {
+            one.name: {"content": one.content, "size": one.size, "written_at": one.written_at.isoformat()}
+            for one in arrivals
+        }
+        remember(self._path, self._files)
+
+
+def inbox_folder(settings: Settings) -> Path:
+    """Where new files arrive; below the home unless the setting is absolute."""
+    return settings.home / settings.inbox.expanduser()
+
+
+def new_arrivals(settings: Settings, taken: TakenFiles) -> Mapping[str, tuple[Arrival, ...]]:
+    """Raw table to the files that were never taken, in the order of their names.
+
+    A file of the same name with another content is new. The same content under another name or with another time is
+    not, and is remembered. Files whose name begins with a dot or an underscore are still on their way.
+
+    Raises
+    ------
+    WorkFailedError
+        When a file cannot be opened.
+    """
+    return {table: tuple(_new_of(inbox_folder(settings), table, taken)) for table in INBOX_TABLES}
+
+
+def strangers(settings: Settings) -> list[str]:
+    """Names of files below the inbox that nothing will ever read: of an unknown kind, or in no table's sub-folder."""
+    root = inbox_folder(settings)
+    if not root.is_dir():
+        return []
+    known = {path for table in INBOX_TABLES for path in _files_of(root / table)}
+    files = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith((".", "_")))
+    return [path.relative_to(root).as_posix() for path in files if path not in known]
+
+
+def _new_of(root: Path, table: str, taken: TakenFiles) -> Iterator[Arrival]:
+    found: set[str] = set()
+    moved: list[Arrival] = []
+    for path in _files_of(root / table):
+        name = path.relative_to(root).as_posix()
+        try:
+            state = path.stat()
+            written_at = datetime.fromtimestamp(state.st_mtime, UTC)
+            if taken.recognises(name, state.st_size, written_at):
+                continue
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise WorkFailedError(f"{path} cannot be read: {error.strerror}. Mend its permissions.") from error
+        arrival = Arrival(path, name, content, state.st_size, written_at)
+        if taken.holds(table, content):
+            moved.append(arrival)
+        elif content not in found:
+            found.add(content)
+            yield arrival
+    taken.add(moved)
+
+
+def _files_of(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    try:
+        return find_files([folder])
+    except InputError:  # it holds nothing that could be read
+        return []

@@ -1,0 +1,326 @@
+"""The nightly routine: new files of the inbox, rollups, features, the online store, scores; safe to run again."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from features.build import build
+from features.built import feature_partition, feature_store
+from features.catalog import GROUPS
+from features.cutoffs import missing_cutoffs
+from features.exceptions import BellwetherError, InputError, WorkFailedError, listed
+from features.inbox import INBOX_TABLES, Arrival, TakenFiles, inbox_folder, new_arrivals, strangers
+from features.ingest import TableReport, ingest
+from features.manifest import digest, exclusive_lock
+from features.progress import Progress, silent
+from features.raw import complete_until
+from features.remembered import recall, remember
+from features.rollup import roll_up
+from features.settings import Settings
+from features.store import open_store
+from features.windows import DAY, as_cutoff, is_buildable, known_before, newest_cutoff, require_utc
+from serving.batch import score_batch
+from serving.ledger import Ledger, RunHead, open_ledger
+from serving.runs import TargetRun
+
+__all__ = ["Failure", "Mover", "NightlyReport", "Refused", "Source", "TargetNight", "due_cutoff", "run_nightly"]
+
+_MOVERS = 5
+_STEPS = ("ingest", "roll up", "build", "materialize", "score")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file of the inbox that could not be used; it stays where it is."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """How far a raw table reaches; ``until`` is None where there is no such table."""
+
+    table: str
+    until: datetime | None
+    is_late: bool
+
+
+@dataclass(frozen=True)
+class Mover:
+    """An account whose probability changed since the score run before."""
+
+    account_id: str
+    name: str | None
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
+class TargetNight:
+    """One target's scores in a few numbers.
+
+    Attributes
+    ----------
+    bands, statuses
+        Accounts in each band, and of each status.
+    previous
+        The score run of an earlier cutoff the movers are measured against; None before there was one.
+    risen, fallen
+        The accounts that moved most, the largest change first.
+    is_new
+        False when the ledger held this very run already.
+    """
+
+    target: str
+    version: str
+    bands: Mapping[str, int]
+    statuses: Mapping[str, int]
+    previous: RunHead | None
+    risen: tuple[Mover, ...]
+    fallen: tuple[Mover, ...]
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The step at which a night ended, and why."""
+
+    step: str
+    error: BellwetherError
+
+
+@dataclass(frozen=True)
+class NightlyReport:
+    """What one night did, step by step, up to a failure if there was one."""
+
+    as_of: datetime
+    files_taken: int = 0
+    tables: tuple[TableReport, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    days_counted: int = 0
+    cutoffs_built: tuple[datetime, ...] = ()
+    accounts_online: int = 0
+    is_online_kept: bool = False
+    targets: tuple[TargetNight, ...] = ()
+    sources: tuple[Source, ...] = ()
+    failure: Failure | None = field(default=None)
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether everything was there already."""
+        return not (
+            self.files_taken
+            or self.days_counted
+            or self.cutoffs_built
+            or not self.is_online_kept
+            or any(target.is_new for target in self.targets)
+        )
+
+
+def due_cutoff(now: datetime, *, grace_hours: float) -> datetime:
+    """The cutoff a night at ``now`` is for: today's midnight; yesterday's where the grace is a whole day."""
+    today = as_cutoff(require_utc(now, what="now").date())
+    return today if known_before(today, grace_hours=grace_hours) < today + DAY else today - DAY
+
+
+def run_nightly(
+    settings: Settings, *, as_of: datetime | None = None, now: datetime, progress: Progress = silent
+) -> NightlyReport:
+    """Take the inbox in and bring everything up to one cutoff; running it again changes nothing.
+
+    A step that fails ends the night and is named in the report; what was done before it stays, every store is whole,
+    and the next run goes on from there.
+
+    Raises
+    ------
+    InputError
+        Before the cutoff's late data has had time to arrive, saying from when it works.
+    LockHeldError
+        When another night is running.
+    """
+    cutoff = due_cutoff(now, grace_hours=settings.grace_hours) if as_of is None else as_cutoff(as_of)
+    if not is_buildable(cutoff, now=now, grace_hours=settings.grace_hours):
+        begin = known_before(cutoff, grace_hours=settings.grace_hours)
+        earlier = newest_cutoff(now, grace_hours=settings.grace_hours)
+        raise InputError(
+            f"It is too early for {cutoff:%Y-%m-%d}: late data counts until {begin:%Y-%m-%d %H:%M} UTC. Run it from "
+            f"then on, or give an earlier cutoff: --as-of {earlier:%Y-%m-%d}."
+        )
+    with exclusive_lock(settings.home / "nightly"):
+        return _Night(settings, cutoff, now, progress).run()
+
+
+class _Night:
+    """One night under its lock."""
+
+    def __init__(self, settings: Settings, cutoff: datetime, now: datetime, progress: Progress) -> None:
+        self._settings = settings
+        self._cutoff = cutoff
+        self._now = now
+        self._progress = progress
+        self._report = NightlyReport(cutoff)
+
+    def run(self) -> NightlyReport:
+        steps: Sequence[Callable[[], NightlyReport]] = (
+            self._ingest,
+            self._roll_up,
+            self._build,
+            self._materialize,
+            self._score,
+        )
+        for name, step in zip(_STEPS, steps, strict=True):
+            try:
+                self._report = step()
+            except BellwetherError as error:
+                return replace(self._report, sources=self._sources(), failure=Failure(name, error))
+        return replace(self._report, sources=self._sources(), failure=self._refusal())
+
+    # ---- the steps ----
+
+    def _ingest(self) -> NightlyReport:
+        taken = TakenFiles(self._settings)
+        self._report = replace(self._report, unread=tuple(strangers(self._settings)))
+        arrivals = [one for files in new_arrivals(self._settings, taken).values() for one in files]
+        deadline = known_before(self._cutoff, grace_hours=self._settings.grace_hours)
+        in_time = [one for one in arrivals if one.written_at < deadline]
+        late = [one for one in arrivals if one.written_at >= deadline]
+        # Rows that do not say when they were learned of were known when this cutoff closed if their file was there.
+        self._take(in_time, taken, now=deadline - datetime.resolution)
+        self._take(late, taken, now=self._now)
+        return self._report
+
+    def _take(self, arrivals: Sequence[Arrival], taken: TakenFiles, *, now: datetime) -> None:
+        if not arrivals:
+            return
+        try:
+            self._take_together(arrivals, taken, now=now)
+        except InputError as error:
+            if len(arrivals) == 1:
+                refused = Refused(arrivals[0].name, str(error))
+                self._report = replace(self._report, refused=(*self._report.refused, refused))
+                return
+            for one in arrivals:  # one bad file must not keep the others out
+                self._take([one], taken, now=now)
+
+    def _take_together(self, arrivals: Sequence[Arrival], taken: TakenFiles, *, now: datetime) -> None:
+        given = {table: [one.path for one in arrivals if one.table == table] for table in INBOX_TABLES}
+        report = ingest(
+            self._settings,
+            now=now,
+            events=given["events"],
+            accounts=given["accounts"],
+            subscriptions=given["subscriptions"],
+            touchpoints=given["touchpoints"],
+            progress=self._progress,
+        )
+        taken.add(arrivals)
+        self._report = replace(
+            self._report,
+            files_taken=self._report.files_taken + len(arrivals),
+            tables=_summed((*self._report.tables, *report.tables)),
+            notes=tuple(dict.fromkeys((*self._report.notes, *report.notes))),
+        )
+
+    def _roll_up(self) -> NightlyReport:
+        done = roll_up(self._settings, progress=self._progress)
+        return replace(self._report, days_counted=done.days_counted)
+
+    def _build(self) -> NightlyReport:
+        cutoffs = missing_cutoffs(self._settings, self._cutoff)
+        done = build(self._settings, cutoffs, now=self._now, progress=self._progress)
+        return replace(self._report, cutoffs_built=done.built)
+
+    def _materialize(self) -> NightlyReport:
+        store = open_store(self._settings)
+        store.apply()
+        online = store.materialized_cutoff()
+        path = self._settings.home / "nightly" / "online.json"
+        wanted = {"cutoff": self._cutoff.date().isoformat(), "features": _fingerprint(self._settings, self._cutoff)}
+        if online is not None and (online > self._cutoff or (online == self._cutoff and recall(path) == wanted)):
+            return replace(self._report, is_online_kept=True)
+        accounts = store.materialize(self._cutoff, progress=self._progress)
+        remember(path, wanted)
+        return replace(self._report, accounts_online=accounts)
+
+    def _score(self) -> NightlyReport:
+        run = score_batch(self._settings, as_of=self._cutoff, now=self._now, progress=self._progress)
+        ledger = open_ledger(self._settings)
+        try:
+            return replace(self._report, targets=tuple(_target_night(part, ledger) for part in run.targets))
+        finally:
+            ledger.close()
+
+    # ---- what the report says ----
+
+    def _sources(self) -> tuple[Source, ...]:
+        found = []
+        for table in INBOX_TABLES:
+            until = complete_until(self._settings, table)
+            hours = None if until is None else (self._cutoff - until).total_seconds() / 3600
+            is_late = table == "events" and hours is not None and hours > self._settings.stale_after_hours
+            found.append(Source(table, until, is_late))
+        return tuple(found)
+
+    def _refusal(self) -> Failure | None:
+        refused = self._report.refused
+        if not refused:
+            return None
+        names = listed(one.name for one in refused)
+        what = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
+        return Failure(
+            "ingest",
+            WorkFailedError(
+                f"{what} refused and left in {inbox_folder(self._settings)}: {names}. Everything else was done. "
+                "Mend or remove them; until then every night tries them again."
+            ),
+        )
+
+
+def _summed(reports: Sequence[TableReport]) -> tuple[TableReport, ...]:
+    """One report per table."""
+    found: dict[str, TableReport] = {}
+    for one in reports:
+        so_far = found.get(one.table)
+        found[one.table] = one if so_far is None else _sum(so_far, one)
+    return tuple(found.values())
+
+
+def _sum(one: TableReport, other: TableReport) -> TableReport:
+    return TableReport(
+        one.table,
+        one.files + other.files,
+        one.rows_read + other.rows_read,
+        one.rows_stored + other.rows_stored,
+        one.duplicates + other.duplicates,
+        dict(Counter(one.quarantined) + Counter(other.quarantined)),
+    )
+
+
+def _fingerprint(settings: Settings, cutoff: datetime) -> str:
+    manifest = feature_store(settings).manifest()
+    return digest([manifest.fingerprint(feature_partition(group, cutoff)) for group in GROUPS])
+
+
+def _target_night(run: TargetRun, ledger: Ledger) -> TargetNight:
+    previous = ledger.before(run.target, run.as_of)
+    before = {} if previous is None else ledger.probabilities(previous.run_id)
+    moved = [
+        Mover(account.account_id, account.name, before[account.account_id], account.probability)
+        for account in run.accounts
+        if account.probability is not None and account.account_id in before
+    ]
+    by_change = sorted(moved, key=lambda mover: (-abs(mover.now - mover.before), mover.account_id))
+    return TargetNight(
+        run.target,
+        run.version,
+        Counter(account.band for account in run.accounts if account.band is not None),
+        Counter(str(account.status) for account in run.accounts),
+        previous,
+        tuple(mover for mover in by_change if mover.now > mover.before)[:_MOVERS],
+        tuple(mover for mover in by_change if mover.now < mover.before)[:_MOVERS],
+        run.written,
+    )
