@@ -1,20 +1,25 @@
 """Turns contributions into reasons: families that speak once, in plain words, largest first."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from features.catalog import FAMILIES, spec
 from serving.words import sentences
 
-__all__ = ["MINIMUM_CONTRIBUTION", "FeatureShare", "Reason", "reasons_for"]
+__all__ = ["MINIMUM_CONTRIBUTION", "FeatureShare", "Reason", "Reasons", "reasons_for"]
 
 MINIMUM_CONTRIBUTION = 0.05
 """A family whose sum is smaller, in log-odds, is not worth a sentence."""
 
-Floats = npt.NDArray[np.float64]
+Floats = NDArray[np.float64]
+
+_RAISES: Literal["raises"] = "raises"
+_LOWERS: Literal["lowers"] = "lowers"
 
 
 class FeatureShare(NamedTuple):
@@ -29,7 +34,7 @@ class Reason(NamedTuple):
     """Why a score is higher or lower than that of an average account.
 
     ``contribution`` is in log-odds, and exactly the sum of ``parts``: those of the features ``names``, which have
-    these ``values``. A named tuple of plain columns, because a batch makes half a million.
+    these ``values``.
     """
 
     code: str
@@ -49,10 +54,71 @@ class Reason(NamedTuple):
         return tuple(sorted(shares, key=lambda share: -abs(share.contribution)))
 
 
-def reasons_for(
-    features: Sequence[str], columns: Mapping[str, Any], contributions: Floats, *, limit: int
-) -> list[tuple[Reason, ...]]:
+@dataclass(frozen=True)
+class _Family:
+    """One family of a model: its features, and their places among the model's."""
+
+    name: str
+    names: tuple[str, ...]
+    places: NDArray[np.intp]
+    is_whole: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Reasons(Sequence[tuple[Reason, ...]]):
+    """The reasons of many rows, by column; a row's :class:`Reason` objects are made when the row is asked for.
+
+    Attributes
+    ----------
+    first
+        Where each row's reasons begin, and behind the last row their number.
+    family, total, text
+        One entry per reason, by row and rank: which family speaks, its sum in log-odds, its sentence.
+    """
+
+    first: NDArray[np.intp]
+    family: NDArray[np.intp]
+    total: Floats
+    text: NDArray[np.object_]
+    _families: tuple[_Family, ...]
+    _columns: Mapping[str, NDArray[Any]]
+    _contributions: Floats
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    @overload
+    def __getitem__(self, row: int) -> tuple[Reason, ...]: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[tuple[Reason, ...]]: ...
+
+    def __getitem__(self, row: int | slice) -> tuple[Reason, ...] | list[tuple[Reason, ...]]:
+        """The reasons of one row, the first to be said first; of several rows by a slice."""
+        if isinstance(row, slice):
+            return [self[place] for place in range(*row.indices(len(self)))]
+        if not -len(self) <= row < len(self):
+            raise IndexError(row)
+        row %= len(self)
+        return tuple(self._reason(row, place) for place in range(self.first[row], self.first[row + 1]))
+
+    def _reason(self, row: int, place: int) -> Reason:
+        family, total = self._families[self.family[place]], float(self.total[place])
+        about = FAMILIES[family.name]
+        code, direction = (about.raises, _RAISES) if total > 0 else (about.lowers, _LOWERS)
+        values = tuple(
+            _value(self._columns.get(name), row, whole=whole)
+            for name, whole in zip(family.names, family.is_whole, strict=True)
+        )
+        parts = tuple(self._contributions[row, family.places].tolist())
+        text = self.text[place]
+        return Reason(code, family.name, total, direction, about.actionable, text, family.names, values, parts)
+
+
+def reasons_for(features: Sequence[str], columns: Mapping[str, Any], contributions: Floats, *, limit: int) -> Reasons:
     """At most ``limit`` reasons for each row, actionable families first, the largest absolute sum first.
+
+    Every sentence is written here; only the objects that carry them wait until a row is read.
 
     Parameters
     ----------
@@ -61,30 +127,43 @@ def reasons_for(
     columns
         Feature values, column-wise; may hold more features than contribute, for the sentences.
     """
+    families = _families(features)
+    values: dict[str, NDArray[Any]] = {name: np.asarray(column, dtype=_dtype(name)) for name, column in columns.items()}
     rows = len(contributions)
-    if not rows or limit < 1:
-        return [()] * rows
+    if not rows or not families or limit < 1:
+        nothing = np.zeros(rows + 1, dtype=np.intp)
+        return Reasons(nothing, nothing[:0], np.zeros(0), np.zeros(0, dtype=object), families, values, contributions)
+    sums = np.column_stack([contributions[:, family.places].sum(axis=1) for family in families])
+    order = _order(sums, np.array([FAMILIES[family.name].actionable for family in families]))[:, :limit]
+    ranked = np.take_along_axis(sums, order, axis=1)
+    speaks = np.abs(ranked) >= MINIMUM_CONTRIBUTION
+    row_of, said_by = np.nonzero(speaks)[0], order[speaks]
+    text = np.empty(len(row_of), dtype=object)
+    for place, family in enumerate(families):
+        at = np.flatnonzero(said_by == place)
+        if len(at):
+            text[at] = _family_texts(family, values, contributions, row_of[at])
+    first = np.concatenate([[0], np.cumsum(speaks.sum(axis=1))])
+    return Reasons(first, said_by, ranked[speaks], text, families, values, contributions)
+
+
+def _families(features: Sequence[str]) -> tuple[_Family, ...]:
     specs = [spec(name) for name in features]
-    families = list(dict.fromkeys(feature.family for feature in specs))
-    members = [[i for i, feature in enumerate(specs) if feature.family == family] for family in families]
-    sums = np.column_stack([contributions[:, places].sum(axis=1) for places in members])
-    order = _order(sums, np.array([FAMILIES[family].actionable for family in families]))[:, :limit]
-    speaks = np.abs(np.take_along_axis(sums, order, axis=1)) >= MINIMUM_CONTRIBUTION
-    listed_columns = {name: _listed(values) for name, values in columns.items()}
-    spoken: list[list[Reason | None]] = [[None] * order.shape[1] for _ in range(rows)]
-    for place, (family, member) in enumerate(zip(families, members, strict=True)):
-        row_index, rank_index = np.nonzero((order == place) & speaks)
-        if not len(row_index):
-            continue
-        said = _family_reasons(
-            family, [features[i] for i in member], listed_columns, contributions[row_index[:, None], member], row_index
+    members: dict[str, list[int]] = {}
+    for place, feature in enumerate(specs):
+        members.setdefault(feature.family, []).append(place)
+    return tuple(
+        _Family(
+            name,
+            tuple(features[place] for place in places),
+            np.array(places),
+            tuple(specs[place].kind == "int" for place in places),
         )
-        for row, rank, reason in zip(row_index.tolist(), rank_index.tolist(), said, strict=True):
-            spoken[row][rank] = reason
-    return [tuple(reason for reason in ranked if reason is not None) for ranked in spoken]
+        for name, places in members.items()
+    )
 
 
-def _order(sums: Floats, actionable: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+def _order(sums: Floats, actionable: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Families of each row in speaking order: those worth a sentence, actionable ones, the largest first."""
     size = np.abs(sums)
     # Any family large enough speaks before one that is not; then actionable before context.
@@ -92,43 +171,35 @@ def _order(sums: Floats, actionable: npt.NDArray[np.bool_]) -> npt.NDArray[np.in
     return np.lexsort((-size, tier), axis=1)
 
 
-def _family_reasons(
-    family: str, names: Sequence[str], columns: Mapping[str, Sequence[Any]], parts: Floats, rows: npt.NDArray[np.intp]
-) -> list[Reason]:
-    """The reason of one family for each of ``rows``; ``parts`` are its features' contributions there."""
-    sums = parts.sum(axis=1)
-    signs = np.where(sums > 0, 1.0, -1.0)
+def _family_texts(
+    family: _Family,
+    columns: Mapping[str, NDArray[Any]],
+    contributions: Floats,
+    rows: NDArray[np.intp],
+) -> NDArray[np.object_]:
+    """The family's sentence for each of ``rows``: of the feature that contributes most in the direction of the sum."""
+    parts = contributions[rows[:, None], family.places]
+    signs = np.where(parts.sum(axis=1) > 0, 1.0, -1.0)
     leading = np.argmax(parts * signs[:, None], axis=1)
     texts = np.empty(len(rows), dtype=object)
-    row_list = rows.tolist()
-    for index in np.unique(leading).tolist():
-        chosen = np.nonzero(leading == index)[0].tolist()
-        texts[chosen] = sentences(spec(names[index]), columns, [row_list[i] for i in chosen])
-    whole = [spec(name).kind == "int" for name in names]
-    values = [_values(columns.get(name), row_list, whole=is_whole) for name, is_whole in zip(names, whole, strict=True)]
-    about, own = FAMILIES[family], tuple(names)
-    directions: dict[bool, tuple[str, Literal["raises", "lowers"]]] = {
-        True: (about.raises, "raises"),
-        False: (about.lowers, "lowers"),
-    }
-    return [
-        Reason(
-            directions[total > 0][0], family, total, directions[total > 0][1], about.actionable, text, own, value, part
-        )
-        for total, text, value, part in zip(
-            sums.tolist(), texts.tolist(), zip(*values, strict=True), zip(*parts.T.tolist(), strict=True), strict=True
-        )
-    ]
+    for place in np.unique(leading):
+        chosen = np.flatnonzero(leading == place)
+        texts[chosen] = sentences(spec(family.names[place]), columns, rows[chosen])
+    return texts
 
 
-def _values(column: Sequence[Any] | None, rows: Sequence[int], *, whole: bool) -> list[Any]:
-    """Feature values as JSON can carry them: null for what is not there, whole numbers for counts."""
+def _value(column: NDArray[Any] | None, row: int, *, whole: bool) -> float | int | str | None:
+    """A feature value as JSON can carry it: null for what is not there, whole numbers for counts."""
     if column is None:
-        return [None] * len(rows)
-    chosen = [column[row] for row in rows]
-    plain = [None if value is None or value != value else value for value in chosen]  # noqa: PLR0124
-    return [int(value) if value is not None else None for value in plain] if whole else plain
+        return None
+    value = column[row]
+    if value is None or isinstance(value, str):
+        return value
+    number = float(value)
+    if math.isnan(number):
+        return None
+    return int(number) if whole else number
 
 
-def _listed(values: Any) -> list[Any]:
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+def _dtype(name: str) -> type:
+    return object if spec(name).kind == "category" else np.float64

@@ -1,16 +1,19 @@
 """Says a feature's value as a person would: the formats of the catalogue's sentences."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from string import Formatter
 from typing import Any
 
-from features.catalog import FeatureSpec, spec
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalog import FeatureSpec
 
 __all__ = ["FORMATS", "sentences"]
 
-_PRIOR = "prior"
+_PRIOR, _BASE = "prior", "base"
 _HOUR_MS, _MINUTE_MS, _SECOND_MS = 3_600_000, 60_000, 1_000
 
 
@@ -136,29 +139,46 @@ FORMATS: Mapping[str, Callable[..., str]] = {
 """Format name in a catalogue text to the function that says a value."""
 
 
-def sentences(feature: FeatureSpec, columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> list[str]:
+def sentences(feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]) -> NDArray[np.object_]:
     """The catalogue's sentence about ``feature``, one for each of ``rows``.
 
-    ``columns`` holds feature values, column-wise; a sentence that needs a value which is null, infinite or not
-    among them is the feature's ``null_text``.
+    ``columns`` holds feature values, column-wise: numbers with nan for null, categories as objects with None. A
+    sentence that needs a value which is null, infinite or not among them is the feature's ``null_text``.
     """
+    said = np.full(len(rows), feature.null_text, dtype=object)
+    for text, places in _variants(feature, columns, rows):
+        if len(places):
+            said[places] = _written(feature, text, columns, rows[places])
+    return said
+
+
+def _variants(
+    feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
+) -> list[tuple[str, NDArray[np.intp]]]:
+    """The texts of the feature, each with the places in ``rows`` whose value it fits."""
     own = columns.get(feature.name)
-    if feature.past_text is None or own is None:
-        return _written(feature, feature.text, columns, rows)
-    ahead = _written(feature, feature.text, columns, rows)
-    behind = _written(feature, feature.past_text, columns, rows)
-    return [
-        past if _is_known(own[row]) and own[row] < 0 else future
-        for row, future, past in zip(rows, ahead, behind, strict=True)
-    ]
+    if own is None or feature.kind == "category":
+        return [(feature.text, np.arange(len(rows)))]
+    values = np.asarray(own[rows], dtype=np.float64)
+    variants, usual = [], np.ones(len(rows), dtype=bool)
+    for text, fits in ((feature.past_text, values < 0), (feature.zero_text, values == 0)):
+        if text is not None:
+            variants.append((text, np.flatnonzero(fits)))
+            usual &= ~fits
+    return [*variants, (feature.text, np.flatnonzero(usual))]
 
 
-def _written(feature: FeatureSpec, text: str, columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> list[str]:
+def _written(
+    feature: FeatureSpec, text: str, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
+) -> NDArray[np.object_]:
     pattern, fields = _compiled(text)
-    if not fields:
-        return [pattern] * len(rows)
-    said = [_said(feature, field, columns, rows) for field in fields]
-    return [pattern.format(*parts) if None not in parts else feature.null_text for parts in zip(*said, strict=True)]
+    parts = [_said(feature, field, columns, rows) for field in fields]
+    if len(parts) == 1:  # most sentences: written once for each value there is, not once for each row
+        ((words, places),) = parts
+        return _objects([feature.null_text if word is None else pattern.format(word) for word in words])[places]
+    said = [words[places].tolist() for words, places in parts]
+    rows_said: Iterable[tuple[Any, ...]] = zip(*said, strict=True) if said else ((),) * len(rows)
+    return _objects([feature.null_text if None in row else pattern.format(*row) for row in rows_said])
 
 
 @cache
@@ -175,34 +195,59 @@ def _compiled(text: str) -> tuple[str, tuple[tuple[str, str, str], ...]]:
 
 
 def _said(
-    feature: FeatureSpec, field: tuple[str, str, str], columns: Mapping[str, Sequence[Any]], rows: Sequence[int]
-) -> list[str | None]:
-    """One field of the sentence for each row; None where there is nothing to say."""
+    feature: FeatureSpec, field: tuple[str, str, str], columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
+) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
+    """One field of the sentence: its different wordings, None for nothing to say, and which of them each row has."""
     named, kind, argument = field
     say = FORMATS[kind]
-    arguments = (argument,) if argument else ()
-    if named == _PRIOR or (kind == "change" and spec(named).prior_of):
-        ratio, now = columns.get(feature.name), columns.get(feature.prior_of or "")
-        if ratio is None or now is None:
-            return [None] * len(rows)
-        pairs = [(now[row], _prior(now[row], ratio[row])) for row in rows]
-        if named == _PRIOR:
-            return [None if prior is None else say(prior, *arguments) for _, prior in pairs]
-        # The smoothed ratio would call 1 to 0 a fall of half: the sentence names both counts, so it compares them.
-        return [None if prior is None else say(now / prior if prior else math.inf) for now, prior in pairs]
-    values = columns.get(named)
+    values, most = _values(feature, named, kind, columns, rows)
     if values is None:
-        return [None] * len(rows)
-    return [say(value, *arguments) if _is_known(value) else None for value in (values[row] for row in rows)]
+        return _objects([None]), np.zeros(len(rows), dtype=np.intp)
+    if values.dtype == object:
+        different = dict.fromkeys(values.tolist())
+        places = {value: place for place, value in enumerate(different)}
+        texts = [say(value) if isinstance(value, str) else None for value in different]
+        return _objects(texts), np.array([places[value] for value in values.tolist()], dtype=np.intp)
+    numbers, inverse = np.unique(values, return_inverse=True)
+    arguments = (argument,) if argument else ()
+    known = (np.abs(numbers) <= most).tolist()
+    return _objects(
+        [
+            say(number, *arguments) if is_known else None
+            for number, is_known in zip(numbers.tolist(), known, strict=True)
+        ]
+    ), inverse
 
 
-def _prior(now: float, ratio: float) -> int | None:
-    """The count before, from ``ratio = (now + 1) / (prior + 1)``."""
-    if not _is_known(now) or not _is_known(ratio) or ratio <= 0:
-        return None
-    before = (now + 1) / ratio
-    return max(round(before) - 1, 0) if math.isfinite(before) else None
+def _values(
+    feature: FeatureSpec, named: str, kind: str, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
+) -> tuple[NDArray[Any] | None, float]:
+    """The values a field of the sentence speaks of, and the largest that can be said; None without the columns."""
+    largest = float(np.finfo(np.float64).max)
+    counts = feature.prior_of is not None and (named == _PRIOR or (kind == "change" and named == feature.name))
+    if counts or named == _BASE:
+        ratio, now = columns.get(feature.name), columns.get(feature.prior_of or feature.base_of or "")
+        if ratio is None or now is None:
+            return None, largest
+        prior = _before(now[rows], ratio[rows], smoothing=1.0 if counts else 0.0)
+        if not counts or named == _PRIOR:
+            return prior, largest
+        # The smoothed ratio would call 1 to 0 a fall of half: the sentence names both counts, so it compares them.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(prior > 0, now[rows] / prior, np.where(prior == 0, np.inf, np.nan)), np.inf
+    column = columns.get(named)
+    return (None if column is None else column[rows]), largest
 
 
-def _is_known(value: object) -> bool:
-    return value is not None and (isinstance(value, str) or math.isfinite(value))  # type: ignore[arg-type]
+def _before(now: NDArray[Any], ratio: NDArray[Any], *, smoothing: float) -> NDArray[np.float64]:
+    """What ``now`` is compared with, from ``ratio = (now + smoothing) / (before + smoothing)``; nan for unknown."""
+    now, ratio = np.asarray(now, dtype=np.float64), np.asarray(ratio, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        before = np.where(np.isfinite(ratio) & (ratio > 0), (now + smoothing) / ratio, np.nan)
+    return before if not smoothing else np.maximum(np.round(before) - smoothing, 0.0)
+
+
+def _objects(values: Sequence[object]) -> NDArray[np.object_]:
+    held = np.empty(len(values), dtype=object)
+    held[:] = values
+    return held

@@ -20,6 +20,8 @@ __all__ = ["TOLERANCE", "Explained", "by_family", "by_feature", "explain"]
 TOLERANCE = 1e-6
 """How far base plus contributions may be from the margin, in log-odds."""
 
+_CHECKED_ROWS = 256
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -53,11 +55,14 @@ def explain(booster: "lgb.Booster", matrix: Floats) -> Explained:
     if not len(matrix):
         return Explained(np.zeros(0), np.zeros((0, matrix.shape[1])), np.zeros(0))
     parts = np.asarray(booster.predict(matrix, pred_contrib=True), dtype=np.float64)
-    margin = np.asarray(booster.predict(matrix, raw_score=True), dtype=np.float64)
-    difference = float(np.max(np.abs(parts.sum(axis=1) - margin)))
+    margin = parts.sum(axis=1)
+    # The margin is the sum; that the sum is what the booster predicts is a property of the booster, seen on a few rows.
+    checked = slice(None, None, -(-len(matrix) // _CHECKED_ROWS))
+    predicted = np.asarray(booster.predict(matrix[checked], raw_score=True), dtype=np.float64)
+    difference = float(np.max(np.abs(margin[checked] - predicted)))
     if not difference <= TOLERANCE:
         raise WorkFailedError(
-            f"The contributions of {len(matrix)} rows miss their margin by up to {difference:.3g}. "
+            f"The contributions of {len(predicted)} rows miss their margin by up to {difference:.3g}. "
             "The model cannot be explained; train it again with `bellwether train`."
         )
     return Explained(parts[:, -1], parts[:, :-1], margin)

@@ -47,13 +47,17 @@ class FeatureSpec:
     text
         The sentence a reason shows when this feature leads its family. It states the value and, where there
         is one, the comparison, and is true whichever way the feature pushed. Fields in braces are features of
-        the same row, or ``prior``; the formats are those of ``serving.words``.
+        the same row, ``prior`` or ``base``; the formats are those of ``serving.words``.
     null_text
         What is said instead when a value the sentence needs is null.
     past_text
         The sentence when the feature's own value is negative: a date that has passed.
+    zero_text
+        The sentence when the feature's own value is 0, where the usual one would read oddly: "No call failed …".
     prior_of
         For a count ratio ``(now + 1) / (prior + 1)``: the feature that is ``now``, so that ``{prior}`` can be said.
+    base_of
+        For a plain ratio ``now / base``: the feature that is ``now``, so that ``{base}`` can be said.
     """
 
     name: str
@@ -70,6 +74,8 @@ class FeatureSpec:
     upsell: Risk = Risk.DEPENDS
     prior_of: str | None = None
     past_text: str | None = None
+    zero_text: str | None = None
+    base_of: str | None = None
 
     def risk(self, target: str) -> Risk:
         """Risk direction for a target; every churn target shares one."""

@@ -64,8 +64,15 @@ def test_counts_are_whole_numbers_and_missing_values_null() -> None:
 
 
 def test_no_rows_and_no_limit_give_nothing() -> None:
-    assert reasons_for(FEATURES, {name: [] for name in VALUES}, np.zeros((0, 5)), limit=5) == []
+    assert reasons_for(FEATURES, {name: [] for name in VALUES}, np.zeros((0, 5)), limit=5)[:] == []
     assert reasons(1.0, 1.0, 1.0, 1.0, 1.0, limit=0) == ()
+
+
+def test_a_row_that_is_not_there_has_no_reasons(rows: Callable[..., dict[str, Any]]) -> None:
+    found = reasons_for(FEATURES, {name: values * 2 for name, values in VALUES.items()}, np.ones((2, 5)), limit=5)
+    assert found[-1] == found[1]
+    with pytest.raises(IndexError):
+        found[2]
 
 
 def test_many_rows_give_what_each_gives_alone(rows: Callable[..., dict[str, Any]]) -> None:
@@ -75,7 +82,7 @@ def test_many_rows_give_what_each_gives_alone(rows: Callable[..., dict[str, Any]
     together = reasons_for(names, columns, contributions, limit=6)
     for row, found in enumerate(together):
         alone = {name: values[row : row + 1] for name, values in columns.items()}
-        assert reasons_for(names, alone, contributions[row : row + 1], limit=6) == [found]
+        assert reasons_for(names, alone, contributions[row : row + 1], limit=6)[:] == [found]
 
 
 def test_every_reason_adds_up_and_reads(rows: Callable[..., dict[str, Any]]) -> None:
