@@ -11,7 +11,7 @@ from features.windows import as_cutoff
 
 __all__ = ["built_cutoffs", "feature_partition", "feature_store", "left_out", "made_from", "outdated_cutoffs"]
 
-_VERSION = 2  # raise it when a feature's meaning changes: every cutoff is then built again
+_VERSION = 3  # raise it when a feature's meaning changes: every cutoff is then built again
 
 
 def feature_store(settings: Settings) -> ManifestStore:
@@ -55,7 +55,8 @@ def left_out(settings: Settings) -> list[str]:
 def _meaning(settings: Settings, group: str) -> str:
     """Digest of everything but the sources that a group's values depend on."""
     columns = [(feature.name, feature.kind, feature.window_days) for feature in features_of_group(group)]
-    return digest([_VERSION, float(settings.grace_hours), float(settings.slow_call_ms), columns])
+    value_endpoints = sorted(settings.value_endpoints)
+    return digest([_VERSION, float(settings.grace_hours), float(settings.slow_call_ms), value_endpoints, columns])
 
 
 def _complete(manifest: Manifest) -> Iterator[datetime]:

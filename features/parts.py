@@ -1,6 +1,6 @@
 """Sorted rows to one file per part: the last step of rollups and features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -16,11 +16,11 @@ __all__ = ["write_parts"]
 Part = TypeVar("Part", bound=date)  # an event day, or a cutoff
 
 
-def write_parts(rows: pa.Table, order: tuple[str, str], paths: Mapping[Part, Path]) -> dict[Part, int]:
+def write_parts(rows: pa.Table, order: Sequence[str], paths: Mapping[Part, Path]) -> dict[Part, int]:
     """Write one Parquet file per value of the first column of ``order``; an empty file for an absent value.
 
-    ``rows`` are sorted by both columns of ``order``. The same rows give the same bytes, so a file named by its
-    content keeps its name.
+    ``rows`` are sorted by the columns of ``order``, of which the first two are checked. The same rows give the same
+    bytes, so a file named by its content keeps its name.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def write_parts(rows: pa.Table, order: tuple[str, str], paths: Mapping[Part, Pat
     WorkFailedError
         When the rows are not sorted.
     """
-    column, within = order
+    column, within = order[:2]
     counts = {entry["values"]: entry["counts"] for entry in rows[column].value_counts().to_pylist()}
     written: dict[Part, int] = {}
     start = 0

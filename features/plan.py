@@ -11,6 +11,7 @@ from features.catalog import cutoff_day_field, features_of_group
 from features.engine import Prepared, named, prepare
 from features.groups.breadth import breadth_features
 from features.groups.commercial import commercial_features
+from features.groups.endpoints import endpoint_windows
 from features.groups.errors import error_features
 from features.groups.inputs import Rollups
 from features.groups.latency import latency_features
@@ -41,19 +42,23 @@ class Plan:
         The rows of ``population_together`` at ``cutoffs``; to be named ``population``.
     accounts
         ``cutoff`` and ``accounts``: how many of ``population``.
+    shared
+        What several groups ask of a rollup, from it and ``cutoffs``; its rows are to be named by its key here.
     groups
-        Every group as it is stored, from ``population``, ``cutoffs``, ``subscriptions`` and the rollups by name.
+        Every group as it is stored, from ``population``, ``cutoffs``, ``subscriptions``, the rollups by name and
+        ``shared``.
     """
 
     everybody: Prepared
     here: Prepared
     accounts: Prepared
+    shared: Mapping[str, Prepared]
     groups: Mapping[str, Prepared]
 
 
 @lru_cache(maxsize=8)
-def plan(grace_hours: float) -> Plan:
-    """The expressions of ``build``; a second of compiling, so a process does it once for each ``grace_hours``."""
+def plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
+    """The expressions of ``build``; a second of compiling, so a process does it once for each of its arguments."""
     subscriptions = named("subscriptions", SUBSCRIPTIONS.schema)
     everybody = prepare(
         population_of(
@@ -66,30 +71,40 @@ def plan(grace_hours: float) -> Plan:
     )
     cutoffs = named("cutoffs", CUTOFFS)
     population = everybody.named("population")
+    rollups = {name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}
+    shared = {"endpoint_windows": prepare(endpoint_windows(rollups["endpoint"], cutoffs))}
     groups = group_expressions(
-        Rollups(**{name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}),
+        Rollups(**rollups, **{name: prepared.named(name) for name, prepared in shared.items()}),
         population,
         cutoffs,
         subscriptions=subscriptions,
         grace_hours=grace_hours,
+        has_value_endpoints=has_value_endpoints,
     )
     return Plan(
         everybody,
         prepare(everybody.named("population_together").semi_join(cutoffs, "cutoff")),
         prepare(population.group_by("cutoff").agg(accounts=population.count())),
+        shared,
         {group: prepare(table) for group, table in groups.items()},
     )
 
 
 def group_expressions(
-    rollups: Rollups, population: ir.Table, cutoffs: ir.Table, *, subscriptions: ir.Table, grace_hours: float
+    rollups: Rollups,
+    population: ir.Table,
+    cutoffs: ir.Table,
+    *,
+    subscriptions: ir.Table,
+    grace_hours: float,
+    has_value_endpoints: bool,
 ) -> dict[str, ir.Table]:
     """Every group as it is stored: key, stamp, cutoff day, then the catalogue's features in order and type."""
     made = {
         "usage": usage_features(rollups, population, cutoffs),
         "errors": error_features(rollups, population, cutoffs),
         "latency": latency_features(rollups, population, cutoffs),
-        "breadth": breadth_features(rollups, population, cutoffs),
+        "breadth": breadth_features(rollups, population, cutoffs, has_value_endpoints=has_value_endpoints),
         "commercial": commercial_features(
             rollups, population, cutoffs, subscriptions=subscriptions, grace_hours=grace_hours
         ),

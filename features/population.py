@@ -19,8 +19,9 @@ def population_of(
     Returns
     -------
     Table
-        ``account_id``, ``cutoff``; ``created_at``; ``first_call``, ``last_call``; ``known_since``, the earliest of
-        creation, first subscription event and first call; ``log_start``, the first event day of anybody;
+        ``account_id``, ``cutoff``; ``created_at``; ``first_call``, ``last_call``, ``last_success``;
+        ``first_value_call``, ``last_value_call``, of the successful calls to a value endpoint; ``known_since``, the
+        earliest of creation, first subscription event and first call; ``log_start``, the first event day of anybody;
         ``log_has_status``, ``log_has_endpoint``, ``log_has_token``, ``log_has_user``: whether any call of anybody
         carried one. All as known at the cutoff, so a row built again later is the same row.
     """
@@ -43,6 +44,9 @@ def population_of(
         "created_at",
         "first_call",
         "last_call",
+        "last_success",
+        "first_value_call",
+        "last_value_call",
         known_since=ibis.least(joined.created_at, joined.first_subscription_event, joined.first_call),
         log_start=event_day(joined.first_call.min().over(fleet)).cast("timestamp('UTC', 6)"),
         log_has_status=(joined.status_calls.max().over(fleet) > 0).fill_null(False),
@@ -64,6 +68,9 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
     steps = seen.group_by("account_id", "cutoff").agg(
         first_call=seen.min_event_time.min(),
         last_call=seen.max_event_time.max(),
+        last_success=seen.max_success_time.max(),
+        first_value_call=seen.min_value_time.min(),
+        last_value_call=seen.max_value_time.max(),
         status_calls=(seen.calls - seen.no_status).sum().cast("int64"),
         endpoint_calls=seen.endpoint_calls.sum().cast("int64"),
         token_calls=seen.token_calls.sum().cast("int64"),
@@ -77,6 +84,9 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         "cutoff",
         first_call=filled.first_call.min().over(so_far),
         last_call=filled.last_call.max().over(so_far),
+        last_success=filled.last_success.max().over(so_far),
+        first_value_call=filled.first_value_call.min().over(so_far),
+        last_value_call=filled.last_value_call.max().over(so_far),
         status_calls=filled.status_calls.sum().over(so_far),
         endpoint_calls=filled.endpoint_calls.sum().over(so_far),
         token_calls=filled.token_calls.sum().over(so_far),

@@ -20,6 +20,7 @@ from features.manifest import Manifest, ManifestStore, digest
 from features.parts import write_parts
 from features.schema import EVENTS, UTC_MICROSECONDS
 from features.settings import Settings
+from features.value_endpoints import is_value_endpoint
 from features.windows import event_day, visible_from
 
 if TYPE_CHECKING:
@@ -36,28 +37,35 @@ __all__ = [
     "rollup_store",
 ]
 
-_VERSION = 2  # raise it when a rollup's meaning changes: every day is then counted again
+_VERSION = 3  # raise it when a rollup's meaning changes: every day is then counted again
 _REMEDY = "Restore them from a backup, or load all files into a new home."
 _CHUNK_BYTES = 4_000_000  # of event files: about 100,000 events
 
 
 @dataclass(frozen=True)
 class RollupTable:
-    """One rollup: a row per key, sorted by it."""
+    """One rollup: a row per key, sorted by day and key; of each account, or of all customers together."""
 
     own_keys: Mapping[str, pa.DataType]
     measures: Mapping[str, pa.DataType]
+    by_account: bool = True
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns that identify a row."""
-        return "account_id", "event_day", "visible_from", *self.own_keys
+        account = ("account_id",) if self.by_account else ()
+        return *account, "event_day", "visible_from", *self.own_keys
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The keys in the order of the rows: by event day first."""
+        return "event_day", *(key for key in self.keys if key != "event_day")
 
     @property
     def schema(self) -> pa.Schema:
         """Keys, then measures."""
-        shared = {"account_id": pa.string(), "event_day": pa.date32(), "visible_from": pa.date32()}
-        return pa.schema(list({**shared, **self.own_keys, **self.measures}.items()))
+        types = {"account_id": pa.string(), "event_day": pa.date32(), "visible_from": pa.date32(), **self.own_keys}
+        return pa.schema([*((key, types[key]) for key in self.keys), *self.measures.items()])
 
 
 def _counts(*names: str) -> dict[str, pa.DataType]:
@@ -66,20 +74,24 @@ def _counts(*names: str) -> dict[str, pa.DataType]:
 
 _OUTCOMES = ("ok", "err_auth", "err_throttled", "err_client", "err_server", "no_status")
 
+_ENDPOINT = {"method": pa.string(), "endpoint": pa.string()}
+
 ROLLUPS: Mapping[str, RollupTable] = {
     "usage": RollupTable(
         {},
         {
             **_counts("calls", *_OUTCOMES, "latency_calls", "slow_calls"),
-            **_counts("endpoint_calls", "token_calls", "user_calls"),
+            **_counts("endpoint_calls", "token_calls", "user_calls", "value_calls"),
             **dict.fromkeys(("min_event_time", "max_event_time", "max_success_time"), UTC_MICROSECONDS),
+            **dict.fromkeys(("min_value_time", "max_value_time"), UTC_MICROSECONDS),
             "max_latency_ms": pa.float64(),
         },
     ),
-    "endpoint": RollupTable({"method": pa.string(), "endpoint": pa.string()}, _counts("calls", *_OUTCOMES)),
+    "endpoint": RollupTable(_ENDPOINT, _counts("calls", *_OUTCOMES, "latency_calls")),
     "latency": RollupTable({"bucket": pa.int32()}, _counts("calls")),
     "token": RollupTable({"token": pa.string()}, _counts("calls")),
     "user": RollupTable({"user_id": pa.string()}, _counts("calls")),
+    "service": RollupTable({**_ENDPOINT, "bucket": pa.int32()}, _counts("calls"), by_account=False),
 }
 """What the logical files of a day hold, by name."""
 
@@ -144,14 +156,17 @@ def read_rollup(engine: Engine, settings: Settings, name: str) -> ir.Table:
     return engine.read_parquet(paths, schema=ROLLUPS[name].schema)
 
 
-def countable_events(events: ir.Table, *, grace_hours: float) -> ir.Table:
+def countable_events(events: ir.Table, *, grace_hours: float, value_endpoints: Sequence[str] = ()) -> ir.Table:
     """Customer traffic, one row per event, with its day, its first cutoff and its outcome as columns.
 
-    A null status is a call and successful; null endpoints and methods become the empty string.
+    A null status is a call and successful; null endpoints and methods become the empty string. A value call is a
+    successful call to one of ``value_endpoints``.
     """
     customer = events.filter(~events.synthetic.fill_null(False))
     status = customer.status
     is_auth = status.isin([401, 403])
+    method, endpoint = customer.method.fill_null(""), customer.endpoint.fill_null("")
+    ok = status.isnull() | (status < 400)
     return customer.select(
         "account_id",
         "event_time",
@@ -159,11 +174,12 @@ def countable_events(events: ir.Table, *, grace_hours: float) -> ir.Table:
         "user_id",
         event_day=event_day(customer.event_time),
         visible_from=visible_from(customer.event_time, customer.ingested_at, grace_hours=grace_hours),
-        method=customer.method.fill_null(""),
-        endpoint=customer.endpoint.fill_null(""),
+        method=method,
+        endpoint=endpoint,
         latency_ms=customer.latency_ms,
         bucket=ibis.ifelse(customer.latency_ms.notnull(), bucket_of(customer.latency_ms), None),
-        ok=status.isnull() | (status < 400),
+        ok=ok,
+        is_value=ok & is_value_endpoint(method, endpoint, value_endpoints),
         err_auth=is_auth,
         err_throttled=status == 429,
         err_client=status.between(400, 499) & ~is_auth & (status != 429),
@@ -175,28 +191,36 @@ def countable_events(events: ir.Table, *, grace_hours: float) -> ir.Table:
 def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str, ir.Table]:
     """The rollups of :func:`countable_events`, by name, as :data:`ROLLUPS` declares; sorted by event day first.
 
-    Null latencies, tokens and users have no row in their rollup.
+    Null latencies, tokens and users have no row in their rollup, calls without a route none in ``service``.
     """
     outcomes = {"calls": countable.count(), **{name: countable[name].sum() for name in _OUTCOMES}}
+    latency_calls = countable.latency_ms.count()
     usage = {
         **outcomes,
-        "latency_calls": countable.latency_ms.count(),
+        "latency_calls": latency_calls,
         "slow_calls": (countable.latency_ms >= slow_call_ms).sum(),
         "endpoint_calls": (countable.endpoint != "").sum(),
         "token_calls": countable.token.count(),
         "user_calls": countable.user_id.count(),
+        "value_calls": countable.is_value.sum(),
         "min_event_time": countable.event_time.min(),
         "max_event_time": countable.event_time.max(),
         "max_success_time": countable.event_time.max(where=countable.ok),
+        "min_value_time": countable.event_time.min(where=countable.is_value),
+        "max_value_time": countable.event_time.max(where=countable.is_value),
         "max_latency_ms": countable.latency_ms.max(),
+    }
+    measured = countable.bucket.notnull()
+    some = {
+        "latency": measured,
+        "token": countable.token.notnull(),
+        "user": countable.user_id.notnull(),
+        "service": measured & (countable.endpoint != ""),
     }
     return {
         "usage": _grouped(countable, ROLLUPS["usage"], usage),
-        "endpoint": _grouped(countable, ROLLUPS["endpoint"], outcomes),
-        **{
-            name: _grouped(countable.filter(countable[key].notnull()), ROLLUPS[name], {})
-            for name, key in (("latency", "bucket"), ("token", "token"), ("user", "user_id"))
-        },
+        "endpoint": _grouped(countable, ROLLUPS["endpoint"], {**outcomes, "latency_calls": latency_calls}),
+        **{name: _grouped(countable.filter(rows), ROLLUPS[name], {}) for name, rows in some.items()},
     }
 
 
@@ -208,19 +232,23 @@ def _grouped(countable: ir.Table, rollup: RollupTable, measures: Mapping[str, ir
         # A sum over nothing but nulls is null; a count of them is 0.
         is_count = name in rollup.measures and types[name].is_integer()
         columns[name] = (counted[name].fill_null(0) if is_count else counted[name]).cast(types[name])
-    return counted.select(**columns).order_by("event_day", *(key for key in rollup.keys if key != "event_day"))
+    return counted.select(**columns).order_by(*rollup.order)
 
 
 @lru_cache(maxsize=8)
-def _plan(grace_hours: float, slow_call_ms: float) -> tuple[Prepared, Mapping[str, Prepared]]:
+def _plan(
+    grace_hours: float, slow_call_ms: float, value_endpoints: tuple[str, ...]
+) -> tuple[Prepared, Mapping[str, Prepared]]:
     """Compiled once a process: the rows to count of ``events``, and from these as ``countable`` the rollups."""
-    countable = prepare(countable_events(named("events", _EVENT_COLUMNS), grace_hours=grace_hours))
+    events = named("events", _EVENT_COLUMNS)
+    countable = prepare(countable_events(events, grace_hours=grace_hours, value_endpoints=value_endpoints))
     rollups = rollup_expressions(countable.named("countable"), slow_call_ms=slow_call_ms)
     return countable, {name: prepare(table) for name, table in rollups.items()}
 
 
 def _made_from(events: Manifest, day: str, settings: Settings) -> str:
-    return digest([_VERSION, settings.grace_hours, settings.slow_call_ms, events.fingerprint(day)])
+    counted_by = [settings.grace_hours, settings.slow_call_ms, sorted(settings.value_endpoints)]
+    return digest([_VERSION, *counted_by, events.fingerprint(day)])
 
 
 def _chunks(jobs: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, Sequence[Path]]]:
@@ -244,7 +272,7 @@ def _count_days(
     if not jobs:
         return
     chunks = list(_chunks(jobs))
-    countable, prepared = _plan(settings.grace_hours, settings.slow_call_ms)
+    countable, prepared = _plan(settings.grace_hours, settings.slow_call_ms, settings.value_endpoints)
     first = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=scratch / "spill")
     engines = [first, *(first.beside() for _ in range(min(settings.threads, len(chunks)) - 1))]
     try:
@@ -261,7 +289,7 @@ def _count_days(
                 rows = {}
                 for name, rollup in prepared.items():
                     paths = {_date(day): scratch / f"{day}.{name}" for day in chunk}
-                    rows[name] = write_parts(engine.run_prepared(rollup), ("event_day", "account_id"), paths)
+                    rows[name] = write_parts(engine.run_prepared(rollup), ROLLUPS[name].order, paths)
                 return {day: {name: rows[name][_date(day)] for name in rows} for day in chunk}
             finally:
                 idle.put(engine)

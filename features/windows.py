@@ -1,11 +1,13 @@
 """All date arithmetic: cutoffs, observation windows, label windows, and when an event becomes visible."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+from ibis.expr.types import ArrayValue
 
 from features.engine import microseconds_since_epoch
 from features.exceptions import InputError
@@ -17,7 +19,10 @@ __all__ = [
     "cutoff_days",
     "cutoff_of_day",
     "cutoffs_between",
+    "day_of_month",
     "days_later",
+    "days_of_ages",
+    "forecast_days",
     "is_buildable",
     "known_before",
     "label_window",
@@ -25,7 +30,6 @@ __all__ = [
     "require_utc",
     "utc",
     "visible_from",
-    "window_start",
 ]
 
 DAY = timedelta(days=1)
@@ -85,9 +89,11 @@ def cutoff_of_day(day: int) -> datetime:
     return as_cutoff(_EPOCH + day * DAY)
 
 
-def window_start(cutoff: datetime, window_days: int) -> datetime:
-    """First moment of the half-open observation window ``[cutoff - window_days, cutoff)``."""
-    return as_cutoff(cutoff) - window_days * DAY
+def days_of_ages(cutoff: datetime, ages: Sequence[range]) -> Iterator[date]:
+    """The event days of these ages; 1 is the age of the day that ends at the cutoff."""
+    for span in ages:
+        for age_days in span:
+            yield (as_cutoff(cutoff) - age_days * DAY).date()
 
 
 def label_window(cutoff: datetime, *, lead_days: int, horizon_days: int) -> tuple[datetime, datetime]:
@@ -159,18 +165,40 @@ def cutoff_days(cutoff: ir.TimestampValue) -> ir.IntegerValue:
     return _day_number(microseconds_since_epoch(cutoff))
 
 
-def observation_days(cutoffs: ir.Table, *, window_days: int) -> ir.Table:
-    """The days of the window ``[c - W, c)``: one row per ``cutoff`` and ``event_day``.
+def observation_days(cutoffs: ir.Table, *, ages: Sequence[range]) -> ir.Table:
+    """The days of these ages: one row per ``cutoff`` and ``event_day``.
 
-    ``age_days`` is 1 for the day that ends at the cutoff and ``W`` for the first day of the window.
+    ``age_days`` is 1 for the day that ends at the cutoff, so the window ``[c - W, c)`` is ``range(1, W + 1)``.
     """
-    days = cutoffs.select("cutoff", age_days=ibis.range(1, window_days + 1).unnest().cast("int64"))
+    every = [ibis.range(span.start, span.stop) for span in ages]
+    days = cutoffs.select("cutoff", age_days=functools.reduce(ArrayValue.concat, every).unnest().cast("int64"))
     return days.select(
         "cutoff",
         "age_days",
         event_day=_as_date(days.cutoff.date() - days.age_days.as_interval("D")),
         cutoff_date=days.cutoff.date(),
     )
+
+
+def forecast_days(cutoffs: ir.Table, *, days: int) -> ir.Table:
+    """The days that follow each cutoff: one row per ``cutoff`` and ``days_ahead``, from 0, which begins at it.
+
+    ``day_of_month`` is 1 on the first day of a calendar month (UTC).
+    """
+    ahead = cutoffs.select("cutoff", days_ahead=ibis.range(0, days).unnest().cast("int64"))
+    day = _as_date(ahead.cutoff.date() + ahead.days_ahead.as_interval("D"))
+    return ahead.select("cutoff", "days_ahead", day_of_month=day.day().cast("int64"))
+
+
+def day_of_month(cutoff: ir.TimestampValue) -> ir.IntegerValue:
+    """Day of the calendar month (UTC) that begins at the cutoff."""
+    return cutoff.date().day().cast("int64")
+
+
+def is_weekend(cutoff: ir.TimestampValue, age_days: ir.IntegerValue) -> ir.BooleanValue:
+    """Whether the day of this age is a Saturday or a Sunday, in UTC."""
+    monday = 4  # 1970-01-05, as days since 1970-01-01
+    return (cutoff_days(cutoff) - age_days - monday) % 7 >= 5
 
 
 def days_between(earlier: ir.TimestampValue, later: ir.TimestampValue) -> ir.FloatingValue:
@@ -181,6 +209,11 @@ def days_between(earlier: ir.TimestampValue, later: ir.TimestampValue) -> ir.Flo
 def starts_before_window(moment: ir.TimestampValue, cutoff: ir.TimestampValue, *, window_days: int) -> ir.BooleanValue:
     """Whether something that began at ``moment`` was there for the whole window ``[c - W, c)``."""
     return moment <= cutoff - ibis.interval(days=window_days)
+
+
+def is_in_window(moment: ir.TimestampValue, cutoff: ir.TimestampValue, *, window_days: int) -> ir.BooleanValue:
+    """Whether ``moment`` lies in the window ``[c - W, c)``, to the microsecond."""
+    return (moment >= cutoff - ibis.interval(days=window_days)) & (moment < cutoff)
 
 
 def _day_number(microseconds: ir.IntegerValue) -> ir.IntegerValue:

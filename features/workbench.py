@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.engine import Engine, duckdb_engine
-from features.groups.inputs import REACH_DAYS
+from features.groups.inputs import REACH
 from features.manifest import Manifest
 from features.parts import write_parts
 from features.plan import CUTOFFS, plan
@@ -18,7 +18,7 @@ from features.raw import raw_store
 from features.rollup import ROLLUPS, rollup_store
 from features.schema import ACCOUNTS, SUBSCRIPTIONS
 from features.settings import Settings
-from features.windows import window_start
+from features.windows import days_of_ages
 
 __all__ = ["Workbench", "population"]
 
@@ -45,7 +45,7 @@ class Workbench:
     def __init__(self, settings: Settings, rollups: Manifest, *, spill: Path) -> None:
         self._settings, self._manifest = settings, rollups
         self._store = rollup_store(settings)
-        self._plan = plan(settings.grace_hours)
+        self._plan = plan(settings.grace_hours, has_value_endpoints=bool(settings.value_endpoints))
         self._engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
         raw = raw_store(settings)
         for table in (ACCOUNTS, SUBSCRIPTIONS):
@@ -87,6 +87,8 @@ class Workbench:
         self._engine.name_prepared("population", self._plan.here)
         for name, table in ROLLUPS.items():
             self._engine.name_parquet(name, self._files(name, batch), schema=table.schema)
+        for name, prepared in self._plan.shared.items():
+            self._engine.name_prepared(name, prepared)
 
     def accounts(self) -> dict[datetime, int]:
         """Accounts known at each cutoff turned to."""
@@ -101,25 +103,18 @@ class Workbench:
 
     def _files(self, name: str, batch: Sequence[datetime]) -> list[Path]:
         """Files of one rollup that some window of these cutoffs reaches."""
-        reached = {
-            day
-            for cutoff in batch
-            for day in _days(self._manifest, first=window_start(cutoff, REACH_DAYS[name]), before=cutoff)
-        }
-        return [file for day in sorted(reached) for file in self._store.files(day, name, manifest=self._manifest)]
+        reached = {f"day={day.isoformat()}" for cutoff in batch for day in days_of_ages(cutoff, REACH[name])}
+        there = sorted(reached & self._manifest.partitions.keys())
+        return [file for day in there for file in self._store.files(day, name, manifest=self._manifest)]
 
 
 def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
     return pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS)
 
 
-def _days(rollups: Manifest, *, before: datetime | None = None, first: datetime | None = None) -> list[str]:
-    """Partitions of the event days in ``[first, before)``."""
-    low = "" if first is None else f"day={first.date().isoformat()}"
-    high = "day=~" if before is None else f"day={before.date().isoformat()}"
-    return sorted(day for day in rollups.partitions if low <= day < high)
-
-
 def _usage_files(settings: Settings, rollups: Manifest, *, before: datetime | None = None) -> list[Path]:
+    """Files of the usage rollup, of event days before a cutoff or of all."""
     store = rollup_store(settings)
-    return [file for day in _days(rollups, before=before) for file in store.files(day, "usage", manifest=rollups)]
+    end = "day=~" if before is None else f"day={before.date().isoformat()}"
+    days = sorted(day for day in rollups.partitions if day < end)
+    return [file for day in days for file in store.files(day, "usage", manifest=rollups)]

@@ -1,11 +1,13 @@
 """The few formulas all feature groups share: windows over rollups, and division that knows about nothing."""
 
+from collections.abc import Sequence
+
 import ibis
 import ibis.expr.types as ir
 
 from features.windows import observation_days, starts_before_window
 
-__all__ = ["KEYS", "beside", "count_ratio", "has_history", "known_rows", "ratio"]
+__all__ = ["KEYS", "beside", "count_ratio", "exact_sum", "has_history", "known_rows", "ratio"]
 
 KEYS = ("account_id", "cutoff")
 """The grain of every feature table."""
@@ -24,6 +26,14 @@ def ratio(numerator: ir.NumericValue, denominator: ir.NumericValue) -> ir.Floati
     return numerator.cast("float64") / denominator.cast("float64").nullif(0.0)
 
 
+def exact_sum(values: ir.FloatingValue, *, where: ir.BooleanValue | None = None) -> ir.FloatingScalar:
+    """Sum of fractions that is the same whatever the order of the rows, which a sum of floating-point numbers is not.
+
+    They are summed as decimals with 12 places; up to 10^26 fits.
+    """
+    return values.cast("decimal(38, 12)").sum(where=where).cast("float64")
+
+
 def count_ratio(now: ir.IntegerValue, prior: ir.IntegerValue, *, enough_history: ir.BooleanValue) -> ir.FloatingValue:
     """``(now + 1) / (prior + 1)``; null when both are 0 or the history does not reach over both windows."""
     return ibis.ifelse(enough_history & (now + prior > 0), ratio(now + 1, prior + 1), None)
@@ -36,11 +46,14 @@ def has_history(population: ir.Table, *, window_days: int) -> ir.BooleanValue:
     ) & starts_before_window(population.log_start, population.cutoff, window_days=window_days)
 
 
-def known_rows(rollup: ir.Table, cutoffs: ir.Table, *, window_days: int) -> ir.Table:
+def known_rows(
+    rollup: ir.Table, cutoffs: ir.Table, *, window_days: int, earlier_ages: Sequence[range] = ()
+) -> ir.Table:
     """Rollup rows of ``[c - W, c)`` as known at ``c``, once per cutoff that sees them, with ``age_days``.
 
-    ``age_days`` 1 is the day that ends at the cutoff, so a shorter window is ``age_days <= days``.
+    ``age_days`` 1 is the day that ends at the cutoff, so a shorter window is ``age_days <= days``; days of
+    ``earlier_ages`` come beside.
     """
-    days = observation_days(cutoffs, window_days=window_days)
+    days = observation_days(cutoffs, ages=[range(1, window_days + 1), *earlier_ages])
     joined = rollup.join(days, "event_day")
     return joined.filter(joined.visible_from <= joined.cutoff_date).drop("cutoff_date")

@@ -5,18 +5,33 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-__all__ = ["REACH_DAYS", "Rollups"]
+__all__ = ["REACH", "YEAR_AGO", "Rollups"]
 
-REACH_DAYS: Mapping[str, int] = {"usage": 91, "endpoint": 56, "latency": 35, "token": 28, "user": 28}
-"""The widest window any group opens on a rollup, in days; older files are not read."""
+YEAR_AGO = range(365, 393)
+"""Ages of the days of ``[c - 392, c - 364)``: the weekdays of the last 28 days, 52 weeks before."""
+
+REACH: Mapping[str, tuple[range, ...]] = {
+    "usage": (range(1, 92), YEAR_AGO),
+    "endpoint": (range(1, 92),),
+    "latency": (range(1, 36),),
+    "token": (range(1, 29),),
+    "user": (range(1, 29),),
+    "service": (range(1, 29),),
+}
+"""Ages in days that any group looks at in a rollup; 1 is the day that ends at the cutoff. Other files are not read."""
 
 
 @dataclass(frozen=True)
 class Rollups:
-    """The rollups of ``features.rollup``, at least the days the widest window reaches."""
+    """The rollups of ``features.rollup``, at least the days the widest window reaches.
+
+    ``endpoint_windows`` is what several groups ask of the endpoint rollup, counted once for all of them.
+    """
 
     usage: ir.Table
     endpoint: ir.Table
     latency: ir.Table
     token: ir.Table
     user: ir.Table
+    service: ir.Table
+    endpoint_windows: ir.Table

@@ -1,9 +1,9 @@
-"""How long an account waits for its answers: nearest-rank percentiles from the histogram rollup."""
+"""How long an account waits for its answers: nearest-rank percentiles from the histogram rollups."""
 
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, beside, known_rows, ratio
+from features.groups.arithmetic import KEYS, beside, exact_sum, known_rows, ratio
 from features.groups.inputs import Rollups
 from features.histogram import bucket_value, nearest_rank
 
@@ -12,16 +12,23 @@ __all__ = ["latency_features"]
 
 def latency_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
     """The latency group: one row per row of ``population``; percentiles within 2.5 % of the nearest-rank value."""
-    quantiles = percentiles(histogram(rollups.latency, cutoffs))
-    joined = beside(population.select(*KEYS), quantiles, slow_calls(rollups.usage, cutoffs))
-    p95_7d = bucket_value(joined.p95_7d)
+    joined = beside(
+        population.select(*KEYS),
+        percentiles(histogram(rollups.latency, cutoffs)),
+        slow_calls(rollups.usage, cutoffs),
+        usual_latency(rollups.endpoint_windows, service_percentiles(rollups.service, cutoffs)),
+    )
+    p95_7d, p95_28d = bucket_value(joined.p95_7d), bucket_value(joined.p95_28d)
     return joined.select(
         *KEYS,
         latency_p50_ms_28d=bucket_value(joined.p50_28d),
         latency_p95_ms_7d=p95_7d,
-        latency_p95_ms_28d=bucket_value(joined.p95_28d),
+        latency_p95_ms_28d=p95_28d,
+        latency_p99_ms_28d=bucket_value(joined.p99_28d),
         latency_p95_7d_vs_prior_28d=ratio(p95_7d, bucket_value(joined.p95_prior_28d)),
         slow_call_share_28d=joined.slow_call_share_28d,
+        latency_max_ms_28d=joined.latency_max_ms_28d,
+        latency_p95_vs_service_28d=ratio(p95_28d, joined.usual_p95_ms),
     )
 
 
@@ -37,27 +44,60 @@ def histogram(latency: ir.Table, cutoffs: ir.Table) -> ir.Table:
 
 def percentiles(buckets: ir.Table) -> ir.Table:
     """The bucket that holds each percentile, per account and cutoff; null over nothing."""
-    up_to_here = ibis.window(group_by=KEYS, order_by="bucket", preceding=None, following=0)
-    whole = ibis.window(group_by=KEYS)
-    names = ("calls_7d", "calls_28d", "calls_prior_28d")
-    ranked = buckets.mutate(
+    ranked = _ranked(buckets, KEYS, ("calls_7d", "calls_28d", "calls_prior_28d"))
+    return ranked.group_by(*KEYS).agg(
+        p50_28d=_holding(ranked, "calls_28d", 50),
+        p95_7d=_holding(ranked, "calls_7d", 95),
+        p95_28d=_holding(ranked, "calls_28d", 95),
+        p99_28d=_holding(ranked, "calls_28d", 99),
+        p95_prior_28d=_holding(ranked, "calls_prior_28d", 95),
+    )
+
+
+def service_percentiles(service: ir.Table, cutoffs: ir.Table) -> ir.Table:
+    """95th percentile of the latency of every endpoint over all customers, in ms, last 28 days.
+
+    One row per cutoff, method and endpoint.
+    """
+    seen = known_rows(service, cutoffs, window_days=28)
+    keys = ("cutoff", "method", "endpoint")
+    ranked = _ranked(seen.group_by(*keys, "bucket").agg(calls_28d=seen.calls.sum().cast("int64")), keys, ("calls_28d",))
+    found = ranked.group_by(*keys).agg(p95=_holding(ranked, "calls_28d", 95))
+    return found.select(*keys, service_p95_ms=bucket_value(found.p95))
+
+
+def usual_latency(windows: ir.Table, service: ir.Table) -> ir.Table:
+    """What the service's 95th percentiles come to on the endpoints an account uses, in ms, per account and cutoff.
+
+    The mean of the percentiles of the endpoints it called in the last 28 days, weighted by its calls that carry a
+    latency; calls without a route have no part in it.
+    """
+    timed = windows.filter(windows.endpoint != "", windows.latency_calls_28d > 0)
+    joined = timed.join(service, ["cutoff", "method", "endpoint"])
+    weighted = exact_sum(joined.latency_calls_28d * joined.service_p95_ms)
+    return joined.group_by(*KEYS).agg(usual_p95_ms=ratio(weighted, joined.latency_calls_28d.sum()))
+
+
+def slow_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
+    """Share of slow calls among calls that carry a latency, and the longest latency, last 28 days."""
+    seen = known_rows(usage, cutoffs, window_days=28)
+    return seen.group_by(*KEYS).agg(
+        slow_call_share_28d=ratio(seen.slow_calls.sum(), seen.latency_calls.sum()),
+        latency_max_ms_28d=seen.max_latency_ms.max(),
+    )
+
+
+def _ranked(buckets: ir.Table, keys: tuple[str, ...], names: tuple[str, ...]) -> ir.Table:
+    """Beside each count of calls how many there are up to its bucket, and in all."""
+    up_to_here = ibis.window(group_by=keys, order_by="bucket", preceding=None, following=0)
+    whole = ibis.window(group_by=keys)
+    return buckets.mutate(
         **{f"{name}_so_far": buckets[name].sum().over(up_to_here).cast("int64") for name in names},
         **{f"{name}_total": buckets[name].sum().over(whole).cast("int64") for name in names},
     )
 
-    def holding(name: str, percent: int) -> ir.IntegerScalar:
-        reached = ranked[f"{name}_so_far"] >= nearest_rank(ranked[f"{name}_total"], percent)
-        return ranked.bucket.min(where=reached & (ranked[f"{name}_total"] > 0))
 
-    return ranked.group_by(*KEYS).agg(
-        p50_28d=holding("calls_28d", 50),
-        p95_7d=holding("calls_7d", 95),
-        p95_28d=holding("calls_28d", 95),
-        p95_prior_28d=holding("calls_prior_28d", 95),
-    )
-
-
-def slow_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
-    """Share of slow calls among calls that carry a latency, last 28 days."""
-    seen = known_rows(usage, cutoffs, window_days=28)
-    return seen.group_by(*KEYS).agg(slow_call_share_28d=ratio(seen.slow_calls.sum(), seen.latency_calls.sum()))
+def _holding(ranked: ir.Table, name: str, percent: int) -> ir.IntegerScalar:
+    """The bucket that holds the nearest rank of a percentile; null over nothing."""
+    so_far, total = ranked[f"{name}_so_far"], ranked[f"{name}_total"]
+    return ranked.bucket.min(where=(so_far >= nearest_rank(total, percent)) & (total > 0))
