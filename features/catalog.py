@@ -48,7 +48,10 @@ FAMILIES: Mapping[str, Family] = {
 
 CATALOG: tuple[FeatureSpec, ...] = (*USAGE, *ERRORS, *LATENCY, *BREADTH, *COMMERCIAL)
 
-SERVICES: Mapping[str, tuple[str, ...]] = {"churn_v1": tuple(feature.name for feature in CATALOG)}
+SERVICES: Mapping[str, tuple[str, ...]] = {
+    "churn_v1": tuple(feature.name for feature in CATALOG),
+    "upsell_v1": tuple(feature.name for feature in CATALOG),
+}
 """Feature service to feature names, in model order; a model names the service it was trained on."""
 
 _BY_NAME = {feature.name: feature for feature in CATALOG}

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.catalog import GROUPS, cutoff_day_field, features_of_group
+from features.catalog import GROUPS, cutoff_day_field, features_of_group, spec
 from features.exceptions import InputError, WorkFailedError, listed
 from features.manifest import Manifest, ManifestStore
 
-__all__ = ["ARROW_TYPES", "JOIN_KEY", "TIMESTAMP", "accounts_built", "file_schema", "files_of_group"]
+__all__ = ["ARROW_TYPES", "JOIN_KEY", "TIMESTAMP", "accounts_built", "feature_at", "file_schema", "files_of_group"]
 
 JOIN_KEY = "account_id"
 TIMESTAMP = "event_timestamp"
@@ -70,6 +71,22 @@ def accounts_built(root: Path, cutoff: datetime) -> list[str]:
     for file in files_of_group(root, GROUPS[0], wanted=day.__eq__):
         accounts += pq.read_table(file, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY].to_pylist()
     return accounts
+
+
+def feature_at(root: Path, name: str, cutoff: datetime) -> "pd.Series[float]":
+    """One number of every account that has features at a cutoff, by ``account_id``; empty where nothing is built."""
+    group = spec(name).group
+    tables = [
+        pq.read_table(file, columns=[JOIN_KEY, name], partitioning=None)
+        for file in files_of_group(root, group, wanted=cutoff.date().__eq__)
+    ]
+    schema = pa.schema([(JOIN_KEY, pa.string()), (name, ARROW_TYPES[spec(name).kind])])
+    values = pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
+    return pd.Series(
+        values[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False),
+        index=pd.Index(values[JOIN_KEY].to_pylist(), dtype=object, name=JOIN_KEY),
+        name=name,
+    )
 
 
 def _partition(group: str, day: date) -> str:

@@ -13,7 +13,7 @@ from features.raw import raw_store
 from features.schema import RAW_TABLES
 from features.settings import Settings
 from features.windows import known_before
-from training.targets import Status, status_at, target
+from training.targets import status_at, target
 
 __all__ = ["Attributes", "applicability", "attributes", "built_accounts", "records_version"]
 
@@ -30,15 +30,14 @@ class Attributes:
 def applicability(settings: Settings, target_name: str, cutoff: datetime) -> Mapping[str, str]:
     """Account to ``ok`` or the reason why the target does not apply, as known at the cutoff.
 
-    An account that is not among them has no subscription (:func:`training.targets.status_at`).
+    An account that is not among them has no subscription (:func:`training.targets.status_at`); a target whose
+    population is made from calls names nobody here.
     """
-    status = status_at(target(target_name, settings), _records(settings, "subscriptions"), cutoff, settings)
+    chosen = target(target_name, settings)
+    if chosen.kind == "inactivity":
+        return {}
+    status = status_at(chosen, _records(settings, "subscriptions"), cutoff, settings)
     return {str(account): str(value) for account, value in status.items()}
-
-
-def without_subscription() -> str:
-    """The status of an account that :func:`applicability` does not name."""
-    return str(Status.NO_SUBSCRIPTION)
 
 
 def attributes(settings: Settings, cutoff: datetime) -> Mapping[str, Attributes]:
@@ -51,12 +50,13 @@ def attributes(settings: Settings, cutoff: datetime) -> Mapping[str, Attributes]
     return {account: Attributes(name, owner, segment) for account, name, owner, segment in rows}
 
 
-def records_version(settings: Settings) -> int:
-    """A number that changes when the record tables do: cheap enough to ask for each request."""
+def records_version(settings: Settings) -> tuple[int, ...]:
+    """Numbers that change when a record table does, or how far one is complete: cheap enough to ask for each request."""
     try:
-        return (raw_store(settings).root / "_manifest.json").stat().st_mtime_ns
+        state = (raw_store(settings).root / "_manifest.json").stat()
     except FileNotFoundError:
-        return 0
+        return ()
+    return state.st_mtime_ns, state.st_ino, state.st_size
 
 
 def built_accounts(settings: Settings, cutoff: datetime) -> list[str]:

@@ -13,11 +13,11 @@ from features.exceptions import WorkFailedError
 from training.evaluate import roc_auc
 from training.model import Encoding
 
-__all__ = ["CALLS_FELL", "LOGISTIC", "SingleFeatureRule", "best_rule", "calls_fell_by_half", "logistic"]
+__all__ = ["LOGISTIC", "SingleFeatureRule", "best_rule", "known_rule", "logistic"]
 
-CALLS_FELL = "calls fell by half"
 LOGISTIC = "logistic regression"
 _TREND = "calls_28d_vs_prior_28d"
+_QUOTA = "quota_used_share_28d"
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,9 +68,15 @@ def best_rule(fitted: pd.DataFrame, features: Sequence[FeatureSpec]) -> SingleFe
     return best[1]
 
 
-def calls_fell_by_half(frame: pd.DataFrame) -> Floats:
-    """1 where the calls of 28 days are at most half of those of the 28 days before, else 0 (also where unknown)."""
-    return np.asarray(frame[_TREND] <= 0.5, dtype=np.float64)
+def known_rule(target: str, frame: pd.DataFrame) -> tuple[str, Floats]:
+    """The rule everybody in the trade knows, in words, and where it holds: 1, else 0 (also where unknown).
+
+    For upsell, 90 % of the quota used in 28 days; for every kind of churn, calls of 28 days at most half of those of
+    the 28 days before.
+    """
+    if target == "upsell":
+        return "90 % of the quota used", np.asarray(frame[_QUOTA] >= 0.9, dtype=np.float64)
+    return "calls fell by half", np.asarray(frame[_TREND] <= 0.5, dtype=np.float64)
 
 
 def logistic(fitted: pd.DataFrame, encoding: Encoding) -> Any:

@@ -1,24 +1,28 @@
 """The dataset: labelled rows with the features that were known at their cutoff, from Feast's point-in-time join."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
 from features.catalog import FeatureSpec, features_of_service
-from features.engine import duckdb_engine, spill_folder
+from features.engine import Engine, duckdb_engine, spill_folder
 from features.exceptions import WorkFailedError
-from features.raw import complete_until, read_raw
+from features.feature_files import feature_at
+from features.raw import complete_until, read_events, read_raw
 from features.settings import Settings
-from features.windows import days_later
-from training.labels import Labels, label
-from training.targets import Target
+from features.windows import days_later, event_day
+from training.labels import Labels, label, label_silence
+from training.targets import ACTIVITY, Target
 
-__all__ = ["Dataset", "assemble", "fingerprint", "load", "subscriptions_frame"]
+__all__ = ["Dataset", "assemble", "call_days_frame", "fingerprint", "load", "subscriptions_frame"]
 
+_TIMES = ("occurred_at", "known_at", "term_end", "event_day", "last_call")
+_SOURCES = {"subscriptions": "subscription events", "events": "calls"}
 _KEYS = ("account_id", "cutoff", "label", "event_time", "in_lead")
 
 
@@ -67,7 +71,6 @@ def load(settings: Settings, chosen: Target) -> Dataset:
     from features.built import built_cutoffs, left_out
     from features.store import open_store
 
-    subscriptions = subscriptions_frame(settings)
     mondays = [cutoff for cutoff in built_cutoffs(settings) if cutoff.weekday() == 0]
     if not mondays:
         raise WorkFailedError(
@@ -78,8 +81,8 @@ def load(settings: Settings, chosen: Target) -> Dataset:
                 ]
             )
         )
-    complete = complete_until(settings, "subscriptions")
-    labels = label(chosen, subscriptions, mondays, complete_until=complete, settings=settings)
+    complete = complete_until(settings, chosen.source)
+    labels = _labels(settings, chosen, mondays, complete)
     if labels.frame.empty:
         raise WorkFailedError(_nothing_closed(chosen, mondays, labels, complete))
     entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
@@ -121,15 +124,50 @@ def fingerprint(frame: pd.DataFrame) -> str:
 
 def subscriptions_frame(settings: Settings) -> pd.DataFrame:
     """Every subscription event, with times to the microsecond in UTC."""
+    return _frame(settings, lambda engine: read_raw(engine, settings, "subscriptions"))
+
+
+def call_days_frame(settings: Settings) -> pd.DataFrame:
+    """The days on which each account called, whatever the status: ``account_id``, ``event_day``, ``last_call``.
+
+    One row per account and UTC day; everything stored by now counts, probe traffic does not. Read from the event
+    store itself, since rollups may be older than what the store says it is complete until.
+    """
+
+    def days(engine: Engine) -> ir.Table:
+        events = read_events(engine, settings)
+        customer = events.filter(~events.synthetic.fill_null(False))
+        return customer.group_by("account_id", event_day=event_day(customer.event_time).cast("timestamp")).agg(
+            last_call=customer.event_time.max()
+        )
+
+    return _frame(settings, days)
+
+
+def _frame(settings: Settings, table: Callable[[Engine], ir.Table]) -> pd.DataFrame:
+    """A table with every time to the microsecond in UTC."""
     spill = spill_folder(settings.home)
     engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
     try:
-        frame: pd.DataFrame = engine.to_arrow(read_raw(engine, settings, "subscriptions")).to_pandas()
+        frame: pd.DataFrame = engine.to_arrow(table(engine)).to_pandas()
     finally:
         engine.close()
-    for name in ("occurred_at", "known_at", "term_end"):
-        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    for name in frame.columns:
+        if name in _TIMES:
+            frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     return frame
+
+
+def _labels(settings: Settings, chosen: Target, mondays: Sequence[datetime], complete: datetime | None) -> Labels:
+    if chosen.kind == "inactivity":
+        return label_silence(
+            chosen,
+            call_days_frame(settings),
+            lambda cutoff: feature_at(settings.home / "features", ACTIVITY, cutoff),
+            mondays,
+            complete_until=complete,
+        )
+    return label(chosen, subscriptions_frame(settings), mondays, complete_until=complete, settings=settings)
 
 
 def _nothing_closed(chosen: Target, mondays: Sequence[datetime], labels: Labels, complete: datetime | None) -> str:
@@ -137,11 +175,12 @@ def _nothing_closed(chosen: Target, mondays: Sequence[datetime], labels: Labels,
         reasons = ", ".join(f"{count} {reason}" for reason, count in labels.left_out.items() if count)
         return (
             f"Nobody is in the population of {chosen.name} at any of {len(mondays) - len(labels.open_cutoffs)} closed "
-            f"cutoffs (left out: {reasons or 'none known'}). Check the subscription events."
+            f"cutoffs (left out: {reasons or 'none known'}). Check the {_SOURCES[chosen.source]}."
         )
     days, oldest = chosen.closing_days, mondays[0]
     return (
         f"All {len(mondays)} built weekly cutoffs are open: a label is final {days} days after its cutoff, so the "
-        f"oldest, {oldest:%Y-%m-%d}, closes on {days_later(oldest, days):%Y-%m-%d}, and subscriptions are complete "
-        f"until {complete:%Y-%m-%d}. Load a longer history, or say `ingest --complete-until D` if they reach further."
+        f"oldest, {oldest:%Y-%m-%d}, closes on {days_later(oldest, days):%Y-%m-%d}, and the "
+        f"{_SOURCES[chosen.source]} are complete until {complete:%Y-%m-%d}. Load a longer history, or say "
+        "`ingest --complete-until D` if they reach further."
     )

@@ -24,7 +24,7 @@ from training.dataset import Dataset, load
 from training.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
 from training.model import RECIPE, Fitted, OutOfFold, rows_per_leaf
 from training.report import write_report
-from training.targets import target
+from training.targets import Target, target
 
 __all__ = ["TrainReport", "current_champion", "make_bundle", "train", "train_dataset"]
 
@@ -83,7 +83,7 @@ def train(
     """
     progress = progress or silent
     chosen = target(target_name, settings)
-    risks = None if truth is None else _read_truth(truth)
+    risks = None if truth is None else _read_truth(truth, chosen)
     progress("Join labels and features", 0, 1)
     dataset = load(settings, chosen)
     progress("Join labels and features", 1, 1)
@@ -271,9 +271,11 @@ def _parameters(
     }
 
 
-def _read_truth(path: Path) -> pd.DataFrame:
+def _read_truth(path: Path, chosen: Target) -> pd.DataFrame:
+    if chosen.truth_column is None:
+        raise InputError(f"No true risk of {chosen.name} is simulated. Leave --truth out.")
     try:
-        return pd.read_parquet(path, columns=["account_id", "cutoff", "churn_risk"])
+        return pd.read_parquet(path, columns=["account_id", "cutoff", chosen.truth_column])
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise InputError(
             f"{path} cannot be read as the simulator's truth: {error}. Give the truth.parquet that "

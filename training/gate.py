@@ -35,7 +35,9 @@ def verdict(
     refusals: list[str] = []
     remarks: list[str] = []
     if not metrics["base_rate"] > 0:
-        refusals.append("The test cutoffs hold no account that left, so nothing was proven. Load a longer history.")
+        refusals.append(
+            "The test cutoffs hold none of the events to foretell, so nothing was proven. Load a longer history."
+        )
     for row in comparisons:
         is_champion = row.rival.startswith("champion")
         title = _TITLES.get(row.metric, row.metric)

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.exceptions import WorkFailedError
+from features.exceptions import InputError, WorkFailedError
 from features.progress import Progress, silent
 from features.settings import Settings
-from training.baselines import CALLS_FELL, LOGISTIC, best_rule, calls_fell_by_half, logistic
+from training.baselines import LOGISTIC, best_rule, known_rule, logistic
 from training.bundle import Bundle, Comparison, Verdict
 from training.calibrate import anchor
 from training.dataset import Dataset
@@ -27,10 +27,12 @@ from training.evaluate import (
 from training.gate import verdict
 from training.model import RECIPE, Fitted, OutOfFold, encode, fit, out_of_fold
 from training.splits import Split, folds, split
+from training.targets import Target
 
 __all__ = ["Judgement", "call_chance", "distinct_events", "fit_and_judge", "fit_recipe"]
 
 _REPETITIONS = 400
+_MOST_WITHOUT_TRUTH = 0.01  # of the rows: a subscription paused without our knowing has no true risk
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,25 +79,22 @@ def fit_and_judge(
     """Fit the recipe on the fitting cutoffs and judge it on the test cutoffs.
 
     ``champion`` is the version and bundle to beat: its recipe is fitted on the same cutoffs. ``truth`` has
-    ``account_id``, ``cutoff`` and ``churn_risk``.
+    ``account_id``, ``cutoff`` and the target's ``truth_column``.
 
     Raises
     ------
     WorkFailedError
-        When the history is too short, holds one account, or nobody leaves in the fitting span.
+        When the history is too short, holds one account, or no label of the fitting span is positive.
     """
     parts = split(dataset.cutoffs, test_share=settings.test_share, gap_days=dataset.target.closing_days)
     fitted_rows, test = dataset.rows(parts.fitting), dataset.rows(parts.test).reset_index(drop=True)
     _refuse_empty(dataset, parts, fitted_rows, test)
-    risk = None if truth is None else _true_risk(test, truth)
+    risk = None if truth is None else _true_risk(test, truth, dataset.target)
     model, _ = fit_recipe(fitted_rows, dataset, settings, RECIPE, progress=progress, stage="Fit the judged model")
     rule = best_rule(fitted_rows, model.encoding.features)
+    known, holds = known_rule(dataset.target.name, test)
     regression = logistic(fitted_rows, model.encoding)
-    scores = {
-        rule.title: rule.score(test),
-        CALLS_FELL: calls_fell_by_half(test),
-        LOGISTIC: regression(test),
-    }
+    scores = {rule.title: rule.score(test), known: holds, LOGISTIC: regression(test)}
     probabilistic = [LOGISTIC]
     if champion is not None:
         rival = f"champion, version {champion[0]}"
@@ -228,14 +227,17 @@ def call_chance(score: Floats, share: float) -> Floats:
     return chance
 
 
-def _true_risk(test: pd.DataFrame, truth: pd.DataFrame) -> Floats:
+def _true_risk(test: pd.DataFrame, truth: pd.DataFrame, chosen: Target) -> Floats:
     """What nature knew at the cutoff of each row."""
+    column = chosen.truth_column
+    if column is None or column not in truth.columns:
+        raise InputError(f"The truth file holds no true risk of {chosen.name}. Train it without --truth.")
     moments = truth.assign(cutoff=pd.to_datetime(truth["cutoff"], utc=True).astype("datetime64[us, UTC]"))
     risk = test[["account_id", "cutoff"]].merge(
-        moments[["account_id", "cutoff", "churn_risk"]], how="left", on=["account_id", "cutoff"], validate="m:1"
-    )["churn_risk"]
+        moments[["account_id", "cutoff", column]], how="left", on=["account_id", "cutoff"], validate="m:1"
+    )[column]
     missing = int(risk.isna().sum())
-    if missing:
+    if missing > _MOST_WITHOUT_TRUTH * len(test):
         raise WorkFailedError(
             f"The truth file lacks {missing} of {len(test)} test rows. Give the one the events were simulated with."
         )
@@ -243,9 +245,10 @@ def _true_risk(test: pd.DataFrame, truth: pd.DataFrame) -> Floats:
 
 
 def _against_truth(label: Floats, probability: Floats, risk: Floats) -> dict[str, float]:
-    """The true risk ranks the same rows; nobody can rank better but by luck."""
-    best = roc_auc(label, risk)
-    return {"true_risk_roc_auc": best, "share_of_true_risk_roc_auc": roc_auc(label, probability) / best}
+    """The true risk ranks the same rows; nobody can rank better but by luck. Rows without one are left aside."""
+    has = ~np.isnan(risk)
+    best = roc_auc(label[has], risk[has])
+    return {"true_risk_roc_auc": best, "share_of_true_risk_roc_auc": roc_auc(label[has], probability[has]) / best}
 
 
 def _refuse_empty(dataset: Dataset, parts: Split, fitted: pd.DataFrame, test: pd.DataFrame) -> None:
@@ -259,9 +262,9 @@ def _refuse_empty(dataset: Dataset, parts: Split, fitted: pd.DataFrame, test: pd
     if not events or events == len(fitted):
         lead = int(dataset.rows(parts.fitting, with_lead=True)["in_lead"].sum())
         raise WorkFailedError(
-            f"{'No account' if not events else 'Every account'} of {accounts} left in the label windows of "
-            f"{len(parts.fitting)} fitting cutoffs {span} ({lead} rows with an event inside the lead are left out). "
-            "Load a longer history, or more accounts."
+            f"{'No account' if not events else 'Every account'} of {accounts} {dataset.target.happened} in the label "
+            f"windows of {len(parts.fitting)} fitting cutoffs {span} ({lead} rows with an event inside the lead are "
+            "left out). Load a longer history, or more accounts."
         )
     if test.empty:
         raise WorkFailedError(

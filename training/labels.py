@@ -1,6 +1,6 @@
 """Labels: what became of each account after a cutoff, from everything known at ``complete_until``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,13 +10,15 @@ from features.exceptions import InputError, WorkFailedError
 from features.schema import SubscriptionKind
 from features.settings import Settings
 from features.windows import as_cutoff, days_later, label_window
-from training.targets import Status, Target, status_at
+from training.targets import Status, Target, plan_ranks, status_at, status_by_calls
+from training.upgrades import plan_states, upgrades_after
 
-__all__ = ["GONE", "Labels", "churn_events", "is_closed", "label"]
+__all__ = ["GONE", "Labels", "churn_events", "is_closed", "label", "label_silence"]
 
 GONE = "already_gone"
 """Accounts that had left before the cutoff although it was not yet known: left out, counted."""
 
+_COLUMNS = ("account_id", "cutoff", "label", "event_time", "in_lead")
 _ORDER = ["account_id", "occurred_at", "known_at", "source_order"]
 _RENEWING = (
     SubscriptionKind.START,
@@ -99,7 +101,7 @@ def label(
     complete_until: datetime | None,
     settings: Settings,
 ) -> Labels:
-    """Label the population of every closed cutoff.
+    """Label the population of every closed cutoff, for a target that is made from subscription events.
 
     Raises
     ------
@@ -108,12 +110,13 @@ def label(
     InputError
         For a target whose labels are made otherwise.
     """
-    if chosen.kind != "subscription":
+    if chosen.kind == "inactivity":
         raise InputError(f"The labels of {chosen.name} are not made from subscriptions.")
     if complete_until is None or subscriptions.empty:
         raise WorkFailedError(
-            f"There are no subscription events, so nobody is known to have left and {chosen.name} cannot be learnt. "
-            "Load them with `bellwether ingest --subscriptions FILE`."
+            f"There are no subscription events, so nobody is known to have {chosen.happened} and {chosen.name} cannot "
+            "be learnt. Load them with `bellwether ingest --subscriptions FILE`, or train from the calls alone with "
+            "`bellwether train --target churn_inactivity`."
         )
     departures = churn_events(
         subscriptions,
@@ -121,44 +124,119 @@ def label(
         renewal_grace_days=settings.renewal_grace_days,
         reactivation_days=settings.reactivation_days,
     )
+    known = subscriptions[subscriptions["known_at"] <= complete_until]
+    states = plan_states(known, plan_ranks(known, settings))
+
+    def at(cutoff: datetime) -> _Found:
+        moment = as_cutoff(cutoff)
+        begin, end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)
+        left, came_back = departures["event_time"], departures["return_time"]
+        events = departures if chosen.kind == "subscription" else upgrades_after(states, cutoff)
+        return _Found(
+            status=status_at(chosen, subscriptions, cutoff, settings),
+            gone=departures[(left < moment) & ~(came_back < moment)]["account_id"],
+            lead=_first(events, moment, begin),
+            window=_first(events, begin, end),
+        )
+
+    return _labels(chosen, cutoffs, complete_until, at)
+
+
+def label_silence(
+    chosen: Target,
+    calls: pd.DataFrame,
+    activity: Callable[[datetime], "pd.Series[float]"],
+    cutoffs: Sequence[datetime],
+    *,
+    complete_until: datetime | None,
+) -> Labels:
+    """Label the population of every closed cutoff with whether no call at all follows in the label window.
+
+    Nobody is left out for the lead: a silence has no moment. The event of a silent row is the account's last call
+    before the window, so that every cutoff inside one silence tells of one event.
+
+    Parameters
+    ----------
+    calls
+        One row per account and UTC day with customer traffic of any status, everything known by now: ``account_id``,
+        ``event_day`` (midnight) and ``last_call``.
+    activity
+        Cutoff to the feature :data:`training.targets.ACTIVITY` of every account at it, by ``account_id``.
+
+    Raises
+    ------
+    WorkFailedError
+        When there are no calls.
+    """
+    if complete_until is None or calls.empty:
+        raise WorkFailedError(
+            f"There are no calls, so nobody is known to have {chosen.happened} and {chosen.name} cannot be learnt. "
+            "Load them with `bellwether ingest --events FILE`."
+        )
+
+    def at(cutoff: datetime) -> _Found:
+        begin, end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)
+        account, day = calls["account_id"], calls["event_day"]
+        is_heard = account.isin(account[(day >= begin) & (day < end)])
+        return _Found(
+            status=status_by_calls(activity(cutoff)),
+            gone=account[:0],
+            lead=calls["last_call"][:0],
+            window=calls[(day < begin) & ~is_heard].groupby("account_id")["last_call"].max(),
+        )
+
+    return _labels(chosen, cutoffs, complete_until, at)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known about one cutoff: status by account, who was gone unknown to us, first event by account."""
+
+    status: "pd.Series[str]"
+    gone: "pd.Series[str]"
+    lead: "pd.Series[pd.Timestamp]"
+    window: "pd.Series[pd.Timestamp]"
+
+
+def _labels(
+    chosen: Target, cutoffs: Sequence[datetime], complete_until: datetime, at: Callable[[datetime], _Found]
+) -> Labels:
     closed = [cutoff for cutoff in sorted(cutoffs) if is_closed(chosen, cutoff, complete_until=complete_until)]
     left_out: dict[str, int] = {}
-    parts = []
+    parts = [pd.DataFrame(columns=list(_COLUMNS))] if not closed else []
     for cutoff in closed:
-        status = status_at(chosen, subscriptions, cutoff, settings)
-        for reason, count in status[status != Status.OK].value_counts().items():
+        found = at(cutoff)
+        for reason, count in found.status[found.status != Status.OK].value_counts().items():
             left_out[str(reason)] = left_out.get(str(reason), 0) + int(count)
-        part = _outcome(chosen, status.index[status == Status.OK], cutoff, departures)
-        left_out[GONE] = left_out.get(GONE, 0) + int(part["gone"].sum())
-        parts.append(part[~part["gone"]].drop(columns="gone"))
-    frame = pd.concat(parts, ignore_index=True) if parts else _outcome(chosen, pd.Index([]), None, departures)
-    return Labels(frame, tuple(sorted(set(cutoffs) - set(closed))), left_out)
+        accounts = found.status.index[found.status == Status.OK]
+        is_gone = accounts.isin(found.gone)
+        left_out[GONE] = left_out.get(GONE, 0) + int(is_gone.sum())
+        parts.append(_outcome(accounts[~is_gone], cutoff, found))
+    return Labels(pd.concat(parts, ignore_index=True), tuple(sorted(set(cutoffs) - set(closed))), left_out)
 
 
-def _outcome(chosen: Target, accounts: pd.Index, cutoff: datetime | None, departures: pd.DataFrame) -> pd.DataFrame:
+def _outcome(accounts: "pd.Index[str]", cutoff: datetime, found: _Found) -> pd.DataFrame:
     """What became of these accounts after one cutoff."""
-    columns = ["account_id", "cutoff", "label", "event_time", "in_lead", "gone"]
-    if cutoff is None:
-        return pd.DataFrame(columns=columns[:-1])
-    at = as_cutoff(cutoff)
-    begin, end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)
-    times = departures["event_time"]
-    gone = departures[(times < at) & ~(departures["return_time"] < at)]["account_id"]
-    in_lead = departures[(times >= at) & (times < begin)].groupby("account_id")["event_time"].min()
-    in_window = departures[(times >= begin) & (times < end)].groupby("account_id")["event_time"].min()
     names = pd.Series(accounts, dtype=object)
-    lead_time, window_time = names.map(in_lead), names.map(in_window)
+    lead_time = pd.to_datetime(names.map(found.lead), utc=True)
+    window_time = pd.to_datetime(names.map(found.window), utc=True)
     return pd.DataFrame(
         {
             "account_id": names,
-            "cutoff": pd.Series(at, index=names.index, dtype="datetime64[us, UTC]"),
+            "cutoff": pd.Series(as_cutoff(cutoff), index=names.index, dtype="datetime64[us, UTC]"),
             "label": window_time.notna().astype("int64"),
             "event_time": lead_time.fillna(window_time).astype("datetime64[us, UTC]"),
             "in_lead": lead_time.notna(),
-            "gone": names.isin(gone),
         },
-        columns=columns,
+        columns=list(_COLUMNS),
     )
+
+
+def _first(events: pd.DataFrame, begin: datetime, end: datetime) -> "pd.Series[pd.Timestamp]":
+    """The first event of each account in ``[begin, end)``."""
+    times = events["event_time"]
+    first: pd.Series[pd.Timestamp] = events[(times >= begin) & (times < end)].groupby("account_id")["event_time"].min()
+    return first
 
 
 def _next(times: "pd.Series[pd.Timestamp]", account: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":

@@ -182,7 +182,7 @@ def out_of_fold(
     positives = sum(int(judged["label"].sum()) for _, _, judged in staged)
     if not positives:
         raise WorkFailedError(
-            f"None of the {len(folds)} folds has an account that left both among the rows it is fitted on and among "
+            f"None of the {len(folds)} folds has an event to foretell both among the rows it is fitted on and among "
             "those it is judged on. Load a longer history, or more accounts."
         )
     pooled = np.sum(losses, axis=0) / sum(len(judged) for _, _, judged in staged)

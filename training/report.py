@@ -109,7 +109,7 @@ Pairs of account and cutoff that are not in the population:
 
 {population}
 
-The model ranks accounts of the company it was trained on, and says nothing about why an account leaves: contributions
+The model ranks accounts of the company it was trained on, and says nothing about why an account acts: contributions
 are what moved the score, not causes.
 """
 
@@ -148,7 +148,9 @@ def _precision_recall(path: Path, label: Floats, scores: Mapping[str, Floats], w
                 drawstyle="steps-post",
             )
         axes.axhline(label.mean(), color=_BASE, linestyle=":", label=f"base rate: {label.mean():.3f}")
-        axes.set(xlabel="Recall (share of churning rows found)", ylabel="Precision (share of flagged rows that churn)")
+        axes.set(
+            xlabel="Recall (share of the events' rows found)", ylabel="Precision (share of flagged rows with an event)"
+        )
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
         _titled(figure, axes, "Precision and recall", words)
         axes.legend(title="PR-AUC", frameon=False, loc="upper right")
@@ -174,7 +176,7 @@ def _reliability(path: Path, label: Floats, judged: Judgement, words: str) -> No
             capsize=3,
             label="model, ten equal groups (95 % binomial)",
         )
-        axes.set(xlabel="Mean predicted probability", ylabel="Observed share that churned")
+        axes.set(xlabel="Mean predicted probability", ylabel="Observed share with an event")
         axes.set(xlim=(0, edge), ylim=(0, 1.25 * edge))  # room for the legend
         _titled(figure, axes, "Reliability", words)
         axes.legend(frameon=False, loc="upper left")

@@ -1,7 +1,7 @@
 """What can be foretold, and who it can be foretold for as known at a cutoff."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -13,7 +13,21 @@ from features.schema import SubscriptionKind
 from features.settings import Settings
 from features.windows import as_cutoff, days_later, known_before
 
-__all__ = ["TARGETS", "Status", "Target", "known_state", "status_at", "target"]
+__all__ = [
+    "ACTIVITY",
+    "TARGETS",
+    "Status",
+    "Target",
+    "default_target",
+    "known_state",
+    "plan_ranks",
+    "status_at",
+    "status_by_calls",
+    "target",
+]
+
+ACTIVITY = "calls_28d"
+"""The feature that decides who is active: calls of any status in ``[c - 28 d, c)``, as known at the cutoff."""
 
 
 class Status(StrEnum):
@@ -24,6 +38,8 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     TOO_NEW = "too_new"
+    TOP_PLAN = "top_plan"
+    NO_RECENT_CALLS = "no_recent_calls"
 
 
 @dataclass(frozen=True)
@@ -39,14 +55,23 @@ class Target:
     settlement_days
         Days after an event during which it may still be undone (a cancellation taken back, a term renewed late). Until
         they have passed, the label is open.
+    source
+        Raw table the labels are made from; its completeness closes them.
+    happened
+        What a positive account did, in the past tense.
     service
         Feature service its models read.
+    truth_column
+        Column of the simulator's truth with the true risk; None where nothing of the kind is simulated.
     """
 
     name: str
     kind: Literal["subscription", "inactivity", "upgrade"]
     title: str
+    happened: str
+    source: Literal["subscriptions", "events"]
     service: str
+    truth_column: str | None
     horizon_days: int
     lead_days: int
     settlement_days: int
@@ -66,17 +91,28 @@ class Target:
 class _Kind:
     kind: Literal["subscription", "inactivity", "upgrade"]
     title: str
+    happened: str
+    source: Literal["subscriptions", "events"]
     service: str
+    truth_column: str | None
 
 
 TARGETS: Mapping[str, _Kind] = {
-    "churn": _Kind("subscription", "cancellation or expiry of the subscription", "churn_v1"),
+    "churn": _Kind(
+        "subscription", "cancellation or expiry of the subscription", "left", "subscriptions", "churn_v1", "churn_risk"
+    ),
+    "upsell": _Kind(
+        "upgrade", "upgrade to a larger plan or price", "upgraded", "subscriptions", "upsell_v1", "upgrade_risk"
+    ),
+    "churn_inactivity": _Kind("inactivity", "no call at all", "fell silent", "events", "churn_v1", None),
 }
 """Targets by name; :func:`target` adds what is set."""
 
 
 def target(name: str, settings: Settings) -> Target:
     """The target of this name under these settings.
+
+    A departure may be undone for some days; an upgrade and a silent month are final when they have happened.
 
     Raises
     ------
@@ -86,15 +122,23 @@ def target(name: str, settings: Settings) -> Target:
     if name not in TARGETS:
         raise InputError(f"There is no target {name!r}. Choose one of: {listed(TARGETS)}.")
     chosen = TARGETS[name]
+    undone = max(settings.renewal_grace_days, settings.reactivation_days)
     return Target(
         name=name,
-        kind=chosen.kind,
-        title=chosen.title,
-        service=chosen.service,
         horizon_days=settings.horizon_days,
         lead_days=settings.lead_days,
-        settlement_days=max(settings.renewal_grace_days, settings.reactivation_days),
+        settlement_days=undone if chosen.kind == "subscription" else 0,
+        **{field.name: getattr(chosen, field.name) for field in fields(chosen)},
     )
+
+
+def default_target(*, has_subscriptions: bool) -> str:
+    """The target of whoever names none: churn, or silence where no subscription says who left.
+
+    >>> default_target(has_subscriptions=False)
+    'churn_inactivity'
+    """
+    return "churn" if has_subscriptions else "churn_inactivity"
 
 
 def known_state(
@@ -107,10 +151,9 @@ def known_state(
     first start, a reactivation, or a start after a cancellation or an expiry. It is null when no such row is known,
     since the first row of a log is not a sign-up.
     """
-    known = subscriptions[
-        (subscriptions["occurred_at"] < as_cutoff(cutoff))
-        & (subscriptions["known_at"] < known_before(cutoff, grace_hours=grace_hours))
-    ].sort_values(["account_id", "occurred_at", "known_at", "source_order"], kind="stable")
+    known = _known(subscriptions, cutoff, grace_hours=grace_hours).sort_values(
+        ["account_id", "occurred_at", "known_at", "source_order"], kind="stable"
+    )
     before = known.groupby("account_id", sort=False)[["kind", "term_end"]].shift(1)
     is_start = known["kind"] == SubscriptionKind.START
     is_return = (before["kind"] == SubscriptionKind.CANCEL) | (
@@ -123,26 +166,64 @@ def known_state(
     return state[["kind", "plan", "mrr", "term_end"]].assign(spell_start=began.reindex(state.index))
 
 
+def plan_ranks(subscriptions: pd.DataFrame, settings: Settings) -> Mapping[str, int]:
+    """Rank of each plan, 0 the smallest; plans that share a rank are no upgrade of each other.
+
+    The order of the setting ``plan_ranks``, where a plan that is not in it has no rank; else by the median MRR of a
+    plan over these subscription events, where a plan without MRR has none.
+    """
+    if settings.plan_ranks:
+        return {plan: rank for rank, plan in enumerate(settings.plan_ranks)}
+    medians = subscriptions.groupby("plan")["mrr"].median().dropna()
+    return {str(plan): int(rank) - 1 for plan, rank in medians.rank(method="dense").items()}
+
+
 def status_at(chosen: Target, subscriptions: pd.DataFrame, cutoff: datetime, settings: Settings) -> "pd.Series[str]":
     """Status of each account with a subscription event known at the cutoff, indexed by ``account_id``.
 
     A pure function of what was known at the cutoff, used by training and serving alike. An account that is not in the
     result has :attr:`Status.NO_SUBSCRIPTION`. A term that ended may still be renewed for ``renewal_grace_days``; until
-    then the account counts as subscribed.
+    then the account counts as subscribed. Which plan is the top one is also as known at the cutoff.
 
     Raises
     ------
     InputError
-        For a target whose population is not made from subscriptions.
+        For a target whose population is not made from subscriptions: see :func:`status_by_calls`.
     """
-    if chosen.kind != "subscription":
+    if chosen.kind == "inactivity":
         raise InputError(f"The population of {chosen.name} is not made from subscriptions.")
     state = known_state(
         subscriptions, cutoff, grace_hours=settings.grace_hours, renewal_grace_days=settings.renewal_grace_days
     )
     moment = as_cutoff(cutoff)
     status = pd.Series(str(Status.OK), index=state.index, dtype=object, name="status")
+    if chosen.kind == "upgrade":
+        known = _known(subscriptions, cutoff, grace_hours=settings.grace_hours)
+        ranks = plan_ranks(known, settings)
+        status[state["plan"].map(ranks) == max(ranks.values(), default=None)] = str(Status.TOP_PLAN)
     status[state["spell_start"] > days_later(moment, -settings.minimum_tenure_days)] = str(Status.TOO_NEW)
     status[days_later(state["term_end"], settings.renewal_grace_days) <= moment] = str(Status.EXPIRED)
     status[state["kind"] == SubscriptionKind.CANCEL] = str(Status.CANCELLED)
     return status
+
+
+def status_by_calls(calls: "pd.Series[float]") -> "pd.Series[str]":
+    """Status of each account for a target whose population is made from calls, on the index of ``calls``.
+
+    ``calls`` is the feature :data:`ACTIVITY` at one cutoff: training and serving read the same rows. There is no
+    tenure rule.
+
+    >>> status_by_calls(pd.Series({"a": 3.0, "b": 0.0})).tolist()
+    ['ok', 'no_recent_calls']
+    """
+    status = pd.Series(str(Status.NO_RECENT_CALLS), index=calls.index, dtype=object, name="status")
+    status[calls >= 1] = str(Status.OK)
+    return status
+
+
+def _known(subscriptions: pd.DataFrame, cutoff: datetime, *, grace_hours: float) -> pd.DataFrame:
+    """The subscription events known at the cutoff."""
+    return subscriptions[
+        (subscriptions["occurred_at"] < as_cutoff(cutoff))
+        & (subscriptions["known_at"] < known_before(cutoff, grace_hours=grace_hours))
+    ]

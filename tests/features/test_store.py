@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from features.catalog import CATALOG, GROUPS, features_of_service, spec
+from features.catalog import CATALOG, GROUPS, SERVICES, features_of_service, spec
 from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
 from features.feature_files import file_schema, files_of_group
 from features.manifest import ManifestStore, exclusive_lock
@@ -262,7 +262,7 @@ def test_threads_may_share_a_store(at_rest: Settings) -> None:
 def test_applying_again_changes_nothing(own: Settings) -> None:
     store = opened(own)
     before = store.online(["a"])
-    assert store.apply() == [*GROUPS, "churn_v1"]
+    assert store.apply() == [*GROUPS, *SERVICES]
     assert store.materialized_cutoff() == SECOND
     np.testing.assert_array_equal(store.online(["a"]).values["mrr"], before.values["mrr"])
 

@@ -26,7 +26,7 @@ def test_a_rule_beaten_a_rule_not_shown_to_be_beaten_and_a_better_rule():
 @pytest.mark.parametrize(
     ("metrics", "intervals", "text"),
     [
-        ({"base_rate": 0.0}, {}, "no account that left"),
+        ({"base_rate": 0.0}, {}, "none of the events to foretell"),
         ({"calibration_slope": 0.5}, {"calibration_slope": (0.3, 0.79)}, "calibration slope is 0.500"),
         ({"predicted_over_observed": 2.0}, {"predicted_over_observed": (1.16, 3.0)}, "predicted over observed"),
         ({"ece": 0.11}, {}, "expected calibration error is 0.110"),

@@ -78,7 +78,7 @@ def test_nothing_to_learn_from_is_said():
 
 def test_folds_without_a_departure_cannot_choose(fitted_rows):
     cutoffs = [moment.to_pydatetime() for moment in sorted(fitted_rows["cutoff"].unique())]
-    with pytest.raises(WorkFailedError, match="None of the 1 folds has an account that left"):
+    with pytest.raises(WorkFailedError, match="None of the 1 folds has an event to foretell"):
         out_of_fold(
             fitted_rows.assign(label=0),
             [Fold(tuple(cutoffs[:3]), tuple(cutoffs[12:]))],
