@@ -79,10 +79,17 @@ def _build(home: Path, events: int) -> Iterator[Row]:
 
 
 def _simulator() -> Iterator[Row]:
-    for found in bars.rows(seeds=[1, 2, 3], accounts=6000, days=300, calls_per_day=5.0):
+    sizes = {"seeds": (1, 2, 3), "accounts": 6000, "days": 300, "calls_per_day": 5.0}
+    for found in bars.rows(targets=("churn", "upsell"), **sizes):
         for name, (low, high) in bars.BARS.items():
             bar = " and ".join(f"{sign} {edge}" for sign, edge in ((">=", low), ("<=", high)) if edge is not None)
-            yield Row(f"simulator, seed {found['seed']}: {name}", f"{found[name]:.3f}", bar, found["bars"][name], found)
+            yield Row(
+                f"simulator, {found['target']}, seed {found['seed']}: {name}",
+                f"{found[name]:.3f}",
+                bar,
+                found["bars"][name],
+                found,
+            )
 
 
 if __name__ == "__main__":

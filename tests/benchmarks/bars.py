@@ -5,7 +5,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,10 @@ def is_held(name: str, value: float) -> bool:
     return (low is None or value >= low) and (high is None or value <= high)
 
 
-def judged(home: Path, *, seed: int, accounts: int, days: int, calls_per_day: float) -> dict[str, Any]:
-    """Simulate a company, take its log the whole way, and judge the model as `bellwether train` does."""
+def judged(
+    home: Path, targets: Sequence[str], *, seed: int, accounts: int, days: int, calls_per_day: float
+) -> Iterator[dict[str, Any]]:
+    """Simulate a company, take its log the whole way, and judge a model of each target as `bellwether train` does."""
     import pandas as pd
 
     from features.build import build
@@ -41,7 +43,7 @@ def judged(home: Path, *, seed: int, accounts: int, days: int, calls_per_day: fl
     from features.store import open_store
     from features.windows import DAY, cutoffs_between, utc
     from training.dataset import load
-    from training.judge import fit_and_judge
+    from training.judge import distinct_events, fit_and_judge
     from training.targets import target
 
     end = utc(2026, 6, 29)
@@ -54,43 +56,67 @@ def judged(home: Path, *, seed: int, accounts: int, days: int, calls_per_day: fl
     roll_up(settings)
     build(settings, list(cutoffs_between(end - (days - 28) * DAY, end)), now=now)
     open_store(settings).apply()
-    judgement = fit_and_judge(
-        load(settings, target("churn", settings)), settings, truth=pd.read_parquet(files / "truth.parquet")
-    )
-    return {
-        **judgement.metrics,
-        **judgement.truth,
-        "test_events": len(judgement.test.query("label == 1")[["account_id", "event_time"]].drop_duplicates()),
-        "rounds": judgement.model.rounds,
-        "calibration": judgement.model.calibration.method,
-        "verdict": [*judgement.verdict.refusals, *judgement.verdict.remarks],
-    }
+    truth = pd.read_parquet(files / "truth.parquet")
+    for name in targets:
+        dataset = load(settings, target(name, settings))
+        judgement = fit_and_judge(dataset, settings, truth=truth)
+        yield {
+            "target": name,
+            **judgement.metrics,
+            **judgement.truth,
+            "fitting_events": distinct_events(dataset.rows(judgement.split.fitting)),
+            "test_events": distinct_events(judgement.test),
+            "rounds": judgement.model.rounds,
+            "calibration": judgement.model.calibration.method,
+            "verdict": [*judgement.verdict.refusals, *judgement.verdict.remarks],
+        }
 
 
-def rows(*, seeds: list[int], accounts: int, days: int, calls_per_day: float) -> Iterator[dict[str, Any]]:
+def rows(
+    *, seeds: Sequence[int], accounts: int, days: int, calls_per_day: float, targets: Sequence[str] = ("churn",)
+) -> Iterator[dict[str, Any]]:
+    """One row per seed and target, with what was held."""
     for seed in seeds:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            found = judged(Path(folder), seed=seed, accounts=accounts, days=days, calls_per_day=calls_per_day)
-        held = {name: is_held(name, found[name]) for name in BARS}
-        yield {"seed": seed, **found, "seconds": time.perf_counter() - began, "bars": held, "held": all(held.values())}
+            size = {"accounts": accounts, "days": days, "calls_per_day": calls_per_day}
+            for found in judged(Path(folder), targets, seed=seed, **size):
+                held = {name: is_held(name, found[name]) for name in BARS}
+                seconds = time.perf_counter() - began
+                yield {"seed": seed, **found, "seconds": seconds, "bars": held, "held": all(held.values())}
 
 
 @click.command()
+@click.option(
+    "--target",
+    "targets",
+    type=click.Choice(["churn", "upsell"]),
+    multiple=True,
+    default=("churn",),
+    show_default=True,
+    help="What to foretell; repeat for both on the same companies.",
+)
 @click.option("--seed", "seeds", type=int, multiple=True, default=(1, 2, 3), show_default=True)
 @click.option("--accounts", type=int, default=6000, show_default=True)
 @click.option("--days", type=int, default=300, show_default=True)
 @click.option("--calls-per-day", type=float, default=5.0, show_default=True)
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the rows there as well.")
-def main(seeds: tuple[int, ...], accounts: int, days: int, calls_per_day: float, output: Path | None) -> None:
+def main(
+    targets: tuple[str, ...],
+    seeds: tuple[int, ...],
+    accounts: int,
+    days: int,
+    calls_per_day: float,
+    output: Path | None,
+) -> None:
     """Judge the model on simulated companies and compare with the bars."""
     found = []
-    for row in rows(seeds=list(seeds), accounts=accounts, days=days, calls_per_day=calls_per_day):
+    for row in rows(seeds=seeds, accounts=accounts, days=days, calls_per_day=calls_per_day, targets=targets):
         found.append(row)
         bars = "  ".join(f"{name} {row[name]:.3f}{'' if row['bars'][name] else ' (missed)'}" for name in BARS)
         click.echo(
-            f"seed {row['seed']}: ROC-AUC {row['roc_auc']:.3f} of {row['true_risk_roc_auc']:.3f}  {bars}  "
-            f"[{row['test_events']} departures, {row['seconds']:.0f} s]"
+            f"{row['target']}, seed {row['seed']}: ROC-AUC {row['roc_auc']:.3f} of {row['true_risk_roc_auc']:.3f}  {bars}  "
+            f"[{row['test_events']} test events, {row['seconds']:.0f} s]"
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     click.echo(f"peak memory {peak:.2f} GiB")

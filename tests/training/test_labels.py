@@ -59,6 +59,10 @@ def test_cancellations_at_each_boundary(plain: Settings, rows, outcome):
         (20, [("downgrade", 20)], (1, False)),  # without a later term it renews nothing
         (20, [("cancel_notice", 1), ("cancel", 20)], (1, False)),
         (20, [("renew", 5)], (0, False)),  # renewed before its end, without a term
+        (20, [("cancel_notice", 1)], (1, False)),  # the notice says nothing of the term, which runs on
+        (20, [("cancel_notice", -1), ("cancel_notice", 1)], (1, False)),
+        (20, [("cancel_notice", 1), ("renew", 34 - TICK)], (0, False)),
+        (20, [("renew", 5), ("cancel_notice", 6)], (0, False)),  # no term was left to keep
     ],
 )
 def test_expiry_at_each_boundary(plain: Settings, end, rows, outcome):
@@ -126,6 +130,14 @@ def oracle(settings: Settings, table: pd.DataFrame, account: str) -> tuple[int, 
     mine = table[(table["account_id"] == account) & (table["known_at"] <= COMPLETE)]
     rows = sorted(mine.itertuples(), key=lambda row: (row.occurred_at, row.known_at, row.source_order))
     renewing = {"start", "renew", "upgrade", "reactivate"}
+
+    # A notice without a term leaves the last other row's.
+    term = None
+    for place, row in enumerate(rows):
+        if row.kind != "cancel_notice":
+            term = row.term_end
+        elif pd.isna(row.term_end):
+            rows[place] = row._replace(term_end=term)
 
     def renews(row):
         later_term = row.kind == "downgrade" and not pd.isna(row.term_end) and row.term_end > row.occurred_at

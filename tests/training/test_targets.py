@@ -6,7 +6,7 @@ import pytest
 from features.exceptions import InputError
 from features.settings import Settings
 from features.windows import days_later, utc
-from training.targets import status_at, target
+from training.targets import TARGETS, default_target, status_at, status_by_calls, target
 
 from .conftest import subscriptions
 
@@ -56,3 +56,48 @@ def test_rows_known_later_change_nothing(plain: Settings):
 def test_unknown_target_is_named(plain: Settings):
     with pytest.raises(InputError, match=r"no target 'churned'.*Choose one of: churn"):
         target("churned", plain)
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"), [("small", "ok"), ("large", "top_plan"), ("same", "top_plan"), (None, "ok")]
+)
+def test_upsell_leaves_out_the_plan_with_the_largest_median_mrr(plain: Settings, plan, expected):
+    rows = subscriptions(*((account, at(-99), "start") for account in "abcd"))
+    rows = rows.assign(plan=["small", "large", "same", plan], mrr=[10.0, 50.0, 50.0, None])
+    assert status_at(target("upsell", plain), rows, C, plain)["d"] == expected
+
+
+def test_the_order_of_plans_can_be_set_and_a_plan_outside_it_has_none(plain: Settings):
+    rows = subscriptions(*((account, at(-99), "start") for account in "abc"))
+    rows = rows.assign(plan=["gold", "iron", "trial"], mrr=[10.0, 50.0, 90.0])
+    ordered = plain.model_copy(update={"plan_ranks": ("iron", "gold")})
+    found = status_at(target("upsell", ordered), rows, C, ordered)
+    assert found.to_dict() == {"a": "top_plan", "b": "ok", "c": "ok"}
+
+
+def test_a_plan_that_appears_later_does_not_change_which_one_is_on_top(plain: Settings):
+    rows = subscriptions(("a", at(-99), "start"), ("b", at(-99), "start"), ("b", at(0), "upgrade"))
+    rows = rows.assign(plan=["small", "large", "huge"], mrr=[10.0, 50.0, 500.0])
+    assert status_at(target("upsell", plain), rows, C, plain).to_dict() == {"a": "ok", "b": "top_plan"}
+
+
+def test_who_left_is_no_candidate_for_an_upgrade(plain: Settings):
+    rows = subscriptions(("a", at(-99), "start"), ("a", at(-9), "cancel"), ("b", at(-99), "start"))
+    assert status_at(target("upsell", plain), rows.assign(plan=["s", "s", "t"], mrr=[1, 1, 2]), C, plain)["a"] == (
+        "cancelled"
+    )
+
+
+def test_inactivity_asks_for_one_recent_call_and_no_tenure():
+    found = status_by_calls(pd.Series({"a": 1.0, "b": 0.0, "c": float("nan")}))
+    assert found.to_dict() == {"a": "ok", "b": "no_recent_calls", "c": "no_recent_calls"}
+
+
+def test_closing_waits_for_settlement_only_where_the_event_can_be_undone(plain: Settings):
+    days = {name: target(name, plain).closing_days for name in TARGETS}
+    assert days == {"churn": 51, "upsell": 37, "churn_inactivity": 37}
+
+
+def test_without_subscriptions_silence_is_foretold():
+    assert default_target(has_subscriptions=True) == "churn"
+    assert default_target(has_subscriptions=False) == "churn_inactivity"
