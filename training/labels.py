@@ -10,6 +10,7 @@ from features.exceptions import InputError, WorkFailedError
 from features.schema import SubscriptionKind
 from features.settings import Settings
 from features.windows import as_cutoff, days_later, label_window
+from training.notices import keep_what_notices_leave
 from training.targets import Status, Target, plan_ranks, status_at, status_by_calls
 from training.upgrades import plan_states, upgrades_after
 
@@ -62,10 +63,10 @@ def churn_events(
     A departure is a ``cancel`` without a start or reactivation within ``reactivation_days``, or a term that passed
     without a start, renew, upgrade or reactivation within ``renewal_grace_days`` (a downgrade that carries a later
     term renews it as well); its date is then ``term_end``. The first of both counts until the account returns. A
-    ``cancel_notice`` is no departure.
+    ``cancel_notice`` is no departure, and one without a term leaves the running term as it was.
     """
-    known = subscriptions[subscriptions["known_at"] <= complete_until].sort_values(_ORDER, kind="stable")
-    known = known.reset_index(drop=True)
+    in_order = subscriptions[subscriptions["known_at"] <= complete_until].sort_values(_ORDER, kind="stable")
+    known = keep_what_notices_leave(in_order)
     occurred, ends, kind = known["occurred_at"], known["term_end"], known["kind"]
     renews = kind.isin(_RENEWING) | ((kind == SubscriptionKind.DOWNGRADE) & (ends > occurred))
     returns = kind.isin((SubscriptionKind.START, SubscriptionKind.REACTIVATE))

@@ -12,6 +12,7 @@ from features.exceptions import InputError, listed
 from features.schema import SubscriptionKind
 from features.settings import Settings
 from features.windows import as_cutoff, days_later, known_before
+from training.notices import keep_what_notices_leave
 
 __all__ = [
     "ACTIVITY",
@@ -147,13 +148,15 @@ def known_state(
     """Subscription state of each account as known at the cutoff: one row per account, indexed by ``account_id``.
 
     The state is the row with the largest (``occurred_at``, ``known_at``, ``source_order``) among those with
-    ``occurred_at < c`` and ``known_at < c + grace``. ``spell_start`` is when the account last became a customer: its
+    ``occurred_at < c`` and ``known_at < c + grace``; what a ``cancel_notice`` leaves empty is as the last other row
+    said. ``spell_start`` is when the account last became a customer: its
     first start, a reactivation, or a start after a cancellation or an expiry. It is null when no such row is known,
     since the first row of a log is not a sign-up.
     """
-    known = _known(subscriptions, cutoff, grace_hours=grace_hours).sort_values(
+    in_order = _known(subscriptions, cutoff, grace_hours=grace_hours).sort_values(
         ["account_id", "occurred_at", "known_at", "source_order"], kind="stable"
     )
+    known = keep_what_notices_leave(in_order)
     before = known.groupby("account_id", sort=False)[["kind", "term_end"]].shift(1)
     is_start = known["kind"] == SubscriptionKind.START
     is_return = (before["kind"] == SubscriptionKind.CANCEL) | (
