@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -23,9 +24,13 @@ from serving.admission import Admission
 from serving.answers import Answerer
 from serving.docs_page import docs_page
 from serving.freshness import Status, age_hours, old_features
+from serving.launch import address
 from serving.ledger import AccountRow, Ledger, RunHead
 from serving.live import LiveChampions
+from serving.logs import fields
+from serving.meters import CONTENT_TYPE, Meters
 from serving.middleware import REQUEST_ID
+from serving.offers import default_sort
 from serving.openapi import openapi
 from serving.problems import OUR_FAULT, HttpProblemError, problem, schema_problem
 from serving.schemas import AccountQuery, ScoreRequest
@@ -48,6 +53,7 @@ def make_api(
     champions: LiveChampions,
     ledger: Ledger,
     admission: Admission,
+    meters: Meters,
     clock: Clock,
 ) -> Starlette:
     """The application; :class:`serving.middleware.Gatekeeper` stands before it."""
@@ -63,11 +69,16 @@ def make_api(
         return _json({**page, "request_id": request.scope[REQUEST_ID]})
 
     async def models(request: Request) -> Response:
-        shown = [_model(scorer) for scorer in champions.scorers.values()]
+        served = champions.served
+        shown = [_model(scorer, served.notes.get(target)) for target, scorer in served.scorers.items()]
         return _json({"models": shown, "request_id": request.scope[REQUEST_ID]})
 
+    async def metrics(_request: Request) -> Response:
+        # Not by admission: a service that is full must still say so.
+        return Response(await run_in_threadpool(meters.page), media_type=CONTENT_TYPE)
+
     document = openapi()
-    page = docs_page(document, address=f"http://{settings.host}:{settings.port}")
+    page = docs_page(document, address=address(settings))
 
     async def docs(_request: Request) -> Response:
         return HTMLResponse(page, headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"})
@@ -80,6 +91,7 @@ def make_api(
             Route("/v1/score", _reported(score), methods=["POST"]),
             Route("/v1/accounts", _reported(accounts), methods=["GET"]),
             Route("/v1/models", _reported(models), methods=["GET"]),
+            Route("/metrics", _reported(metrics), methods=["GET"]),
             Route("/docs", docs, methods=["GET"]),
             Route("/openapi.json", openapi_document, methods=["GET"]),
         ]
@@ -129,11 +141,11 @@ def _reported(endpoint: Endpoint) -> Endpoint:
         except HttpProblemError as error:
             return problem(error.status, error.detail, request_id=request_id, errors=error.errors)
         except DependencyError as error:
-            _log.warning("Request %s: %s", request_id, error)
+            _log.warning("Something the service needs is away.", extra=fields(request_id=request_id, why=str(error)))
             text = "The feature store, the ledger or the model is away. Try again in a moment."
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, text, request_id=request_id)
         except Exception:  # noqa: BLE001 - the last one before plain text
-            _log.exception("Request %s failed.", request_id)
+            _log.exception("A request failed.", extra=fields(request_id=request_id))
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, OUR_FAULT, request_id=request_id)
 
     return reported
@@ -153,7 +165,7 @@ def _accounts_page(ledger: Ledger, query: AccountQuery, settings: Settings, now:
     run, after = _where(ledger, query)
     rows = ledger.page(
         run.run_id,
-        sort=query.sort,
+        sort=_sort(query),
         limit=query.limit + 1,
         after=after,
         band=query.band,
@@ -214,7 +226,11 @@ def _cursor(run: RunHead, query: AccountQuery, last: AccountRow) -> str:
 
 
 def _filters(query: AccountQuery) -> list[str | None]:
-    return [query.target, query.band, query.owner, query.segment, query.sort]
+    return [query.target, query.band, query.owner, query.segment, _sort(query)]
+
+
+def _sort(query: AccountQuery) -> str:
+    return query.sort or default_sort(query.target)
 
 
 def _summary(row: AccountRow, late: str | None) -> dict[str, Any]:
@@ -225,7 +241,8 @@ def _summary(row: AccountRow, late: str | None) -> dict[str, Any]:
         "owner": row.owner,
         "segment": row.segment,
         "status": row.status if late is None else str(Status.STALE),
-        "detail": late if row.detail is None else row.detail,
+        "detail": " ".join(filter(None, (late, row.detail))) or None,
+        "offer": row.offer,
         "probability": row.probability,
         "band": row.band,
         "mrr": row.mrr,
@@ -234,13 +251,14 @@ def _summary(row: AccountRow, late: str | None) -> dict[str, Any]:
     }
 
 
-def _model(scorer: Scorer) -> dict[str, Any]:
+def _model(scorer: Scorer, note: str | None) -> dict[str, Any]:
     bundle = scorer.bundle
     return {
         "target": bundle.target,
         "title": bundle.title,
         "name": scorer.name,
         "version": scorer.version,
+        "note": note,
         "horizon_days": bundle.horizon_days,
         "lead_days": bundle.lead_days,
         "metrics": dict(bundle.metrics),

@@ -20,6 +20,10 @@ from training import cli as training_cli
 __all__ = ["commands", "main"]
 
 
+_FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
+_WIDTH = 120  # columns of a terminal
+
+
 class _CommandLine(click.Group):
     """The group that leaves with the exit codes of design section 9."""
 
@@ -61,14 +65,19 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
 @click.option("--as-of", metavar="D", help="Cutoff to score, YYYY-MM-DD.  [default: the newest built]")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write every row to FILE.csv or FILE.parquet.")
 @click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="Accounts to print.")
-@click.option("--sort", default="mrr_at_risk", show_default=True, type=click.Choice(["mrr_at_risk", "probability"]))
+@click.option(
+    "--sort",
+    type=click.Choice(["mrr_at_risk", "probability"]),
+    help="The largest first.  [default: mrr_at_risk; probability where no MRR is at risk]",
+)
 @click.option("--format", "output", default="table", show_default=True, type=FORMATS)
 @click.pass_obj
-def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sort: str, output: str) -> None:
+def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sort: str | None, output: str) -> None:
     """Score and explain every account, and append the run to the ledger."""
     from features.built import left_out
     from features.windows import as_cutoff
-    from serving.batch import check_export, export, score_batch
+    from serving.batch import score_batch
+    from serving.export import check_export, export
     from serving.tables import riskiest
 
     if out is not None:
@@ -134,6 +143,33 @@ def nightly(settings: Settings, as_of: str | None, output: str) -> None:
         raise type(error)(f"Step {report.failure.step}: {error}") from error
 
 
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether doctor
+  bellwether doctor --repair
+  bellwether doctor --format json
+"""
+)
+@click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything.")
+@_FORMAT
+@click.pass_obj
+def doctor(settings: Settings, repair: bool, output: str) -> None:  # noqa: FBT001 - click hands flags over by name
+    """Look for what is wrong with the home, and say what to do.
+
+    Leaves with 0 when nothing is wrong or all was repaired, and 1 when something is left.
+    """
+    from serving.doctor import CHECKS, examine_home, finding_rows
+
+    results = examine_home(settings, now=_now(), repair=repair)
+    if results or output != "table":
+        emit(finding_rows(results), output, width=_WIDTH)
+    left = sum(not result.is_repaired for result in results)
+    repaired = len(results) - left
+    click.echo(f"{len(CHECKS)} checks: {repaired} findings repaired, {left} left.", err=True)
+    sys.exit(1 if left else 0)
+
+
 @click.command()
 @click.option("--host", help="Address to bind; another than loopback needs keys.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to bind.")
@@ -141,10 +177,11 @@ def nightly(settings: Settings, as_of: str | None, output: str) -> None:
 @click.pass_obj
 def serve(settings: Settings, host: str | None, port: int | None, workers: int | None) -> None:
     """Answer over HTTP until interrupted."""
-    from serving.launch import serve_forever
+    from serving.launch import address, serve_forever
 
     given = {"host": host, "port": port, "workers": workers}
     changed = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    click.echo(f"Serving on {address(changed)} (Ctrl-C stops).", err=True)
     sys.exit(serve_forever(changed, config=_config_file(_given_config())))
 
 
@@ -157,13 +194,13 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
 def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
     """Simulate a company and run everything on it, from the log to the service."""
     from serving.demo import run_demo
-    from serving.launch import curl_line, serve_forever
+    from serving.launch import address, curl_line, serve_forever
 
     with progress_bar() as progress:
         report = run_demo(settings, accounts=accounts, days=days, seed=seed, now=_now(), progress=progress)
     click.echo(report.text)
     if serve_after:
-        click.echo(f"\nServing on http://{settings.host}:{settings.port} (Ctrl-C stops). Try, from another terminal:\n")
+        click.echo(f"\nServing on {address(settings)} (Ctrl-C stops). Try, from another terminal:\n")
         click.echo(f"  {curl_line(settings, report.riskiest_account)}\n")
         sys.stdout.flush()
         sys.exit(serve_forever(settings, config=_config_file(_given_config())))
@@ -187,7 +224,7 @@ init = click.Command(
     epilog=features_cli.init.epilog,
 )
 
-commands: list[click.Command] = [score, explain, nightly, serve, demo, init]
+commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
 

@@ -46,7 +46,9 @@ def docs_page(document: Mapping[str, Any], *, address: str) -> str:
         f'<p class="lead">{escape(info["description"])}</p>'
         "<p>When the service has keys, send one with every request but <code>/livez</code> and <code>/readyz</code>: "
         "<code>Authorization: Bearer KEY</code>. Every error is <code>application/problem+json</code> of one shape, "
-        "shown at the end. Every answer carries <code>X-Request-Id</code>; name it when you ask for help. "
+        "shown at the end; only what is no HTTP at all is answered <code>400</code> in plain text. Every answer "
+        "carries <code>X-Request-Id</code>: your own when you send one of 8 to 64 letters, digits, <code>.</code>, "
+        "<code>_</code> or <code>-</code>. Name it when you ask for help. "
         'The same in a form for machines: <a href="/openapi.json">/openapi.json</a>.</p>'
         f"<nav>{links}</nav>{sections}{_problem_section(document)}</main></body></html>"
     )

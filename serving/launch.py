@@ -12,7 +12,7 @@ from typing import NoReturn
 from features.exceptions import SettingsError
 from features.settings import Settings
 
-__all__ = ["Launch", "curl_line", "launch", "serve_forever"]
+__all__ = ["Launch", "address", "curl_line", "launch", "serve_forever"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _DRAIN_SECONDS = 25
@@ -45,6 +45,7 @@ def launch(settings: Settings, *, config: Path | None, environment: Mapping[str,
         *("--working-dir", str(code)),
         *("--host", host, "--port", str(settings.port)),
         *("--timeout-graceful-shutdown", str(_DRAIN_SECONDS)),
+        "--quiet",  # the workers log for themselves, as JSON
     )
     paths = [str(code), *filter(None, [environment.get("PYTHONPATH")])]
     handed_on = {
@@ -55,6 +56,8 @@ def launch(settings: Settings, *, config: Path | None, environment: Mapping[str,
         "PYTHONPATH": os.pathsep.join(paths),
         # One request, one thread: workers are how this service uses more processors.
         "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", "1"),
+        # Warnings of libraries about each other would stand between the lines of the log.
+        "PYTHONWARNINGS": environment.get("PYTHONWARNINGS", "ignore"),
         # BentoML keeps metrics files here; its own default is a folder in the user's home.
         "BENTOML_HOME": environment.get("BENTOML_HOME", str(settings.home / "bentoml")),
     }
@@ -78,11 +81,19 @@ def serve_forever(settings: Settings, *, config: Path | None) -> NoReturn:
     os.execve(chosen.arguments[0], list(chosen.arguments), dict(chosen.environment))  # noqa: S606 - our own interpreter
 
 
+def address(settings: Settings) -> str:
+    """Where a client on this machine finds the service."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
 def curl_line(settings: Settings, account_id: str) -> str:
-    """A request that works once the service is up."""
+    """A request that works once the service is up; with keys set, once KEY is one of them."""
     body = json.dumps({"account_ids": [account_id], "reasons": 3})
-    url = f"http://{settings.host}:{settings.port}/v1/score"
-    return f"curl -s {url} -H 'content-type: application/json' -d '{body}'"
+    # curl takes brackets for a pattern of addresses, but for -g.
+    curl = "curl -sg" if "[" in address(settings) else "curl -s"
+    key = "-H 'authorization: Bearer KEY' " if settings.api_keys else ""
+    return f"{curl} {address(settings)}/v1/score {key}-H 'content-type: application/json' -d '{body}'"
 
 
 def _is_loopback(host: str) -> bool:

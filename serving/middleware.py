@@ -1,10 +1,12 @@
-"""What every request passes first: known paths, keys, sizes, media types, and one shape for every error."""
+"""What every request passes first: known paths, keys, sizes, media types; one shape for errors, one line of log."""
 
 import asyncio
 import hashlib
 import hmac
 import ipaddress
 import logging
+import re
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -12,6 +14,8 @@ from http import HTTPStatus
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.logs import fields
+from serving.meters import Meters
 from serving.problems import OUR_FAULT, HttpProblemError, problem
 
 __all__ = ["BODY_LIMIT_BYTES", "REQUEST_ID", "ROUTES", "Gatekeeper"]
@@ -33,7 +37,13 @@ ROUTES: Mapping[str, frozenset[str]] = {
 """Every path there is; BentoML's others (a page that loads a tracker, among them) do not exist."""
 
 _OPEN = frozenset({"/livez", "/readyz", "/healthz"})
+_QUIET = frozenset({*_OPEN, "/metrics"})
+"""Paths that machines ask all day: their answers are counted, and logged only when they are no success."""
+
 _REWRITTEN = {"/score": "/v1/score"}
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_LONGEST_QUERY_BYTES = 8192
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 _log = logging.getLogger("bellwether.serving")
 
@@ -46,22 +56,48 @@ class Gatekeeper:
     key_digests
         SHA-256 (hex) of each key that may be sent as a bearer token; without any, everybody on this machine may ask
         and nobody else.
+    meters
+        What counts the answers.
     body_seconds
         How long a client may take to send its body.
+    places
+        Requests that may be in hand at once; each may hold a body in memory.
     """
 
-    def __init__(self, app: ASGIApp, *, key_digests: Sequence[str] = (), body_seconds: float = 20.0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        key_digests: Sequence[str] = (),
+        meters: Meters | None = None,
+        body_seconds: float = 20.0,
+        places: int = 256,
+    ) -> None:
         self._app = app
+        self._meters = meters or Meters()
         self._body_seconds = body_seconds
+        self._places = places
+        self._in_hand = 0
         self._digests = tuple(digest.lower().encode() for digest in key_digests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a problem, or let the request through."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid.uuid4().hex
+        began, request_id = time.perf_counter(), _request_id(scope)
         answer = _Answer(send, request_id)
+        self._in_hand += 1
+        try:
+            await self._answer(scope, receive, answer, request_id)
+        finally:
+            self._in_hand -= 1
+            self._note(scope, answer, request_id, time.perf_counter() - began)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", request_id: str) -> None:
         try:
             self._check(scope)
             inner = {**scope, REQUEST_ID: request_id}
@@ -75,11 +111,29 @@ class Gatekeeper:
             response = problem(error.status, error.detail, request_id=request_id, errors=error.errors, allow=allow)
             await response(scope, receive, answer)
         except Exception:
-            _log.exception("Request %s failed.", request_id)
-            if answer.has_begun:
+            _log.exception("A request failed.", extra=fields(request_id=request_id))
+            if answer.status is not None:
                 raise
             response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, OUR_FAULT, request_id=request_id)
             await response(scope, receive, answer)
+
+    def _note(self, scope: Scope, answer: "_Answer", request_id: str, seconds: float) -> None:
+        """Count the answer and write its line; a path or method the client made up is not repeated."""
+        route = scope["path"] if scope["path"] in ROUTES else "other"
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        status = answer.status or 0  # the client went away before there was any
+        self._meters.answered(route=route, method=method, status=status, seconds=seconds)
+        if route in _QUIET and status == HTTPStatus.OK:
+            return
+        about = fields(
+            request_id=request_id,
+            method=method,
+            route=route,
+            status=status,
+            milliseconds=round(seconds * 1000, 2),
+            response_bytes=answer.size,
+        )
+        _log.log(logging.WARNING if status >= 500 else logging.INFO, "answered", extra=about)
 
     def _check(self, scope: Scope) -> None:
         path, headers = scope["path"], Headers(scope=scope)
@@ -97,6 +151,13 @@ class Gatekeeper:
                     HTTPStatus.FORBIDDEN,
                     "Without keys only this machine may ask. Whoever runs the service sets BELLWETHER_API_KEYS.",
                 )
+            if self._in_hand > self._places:
+                raise HttpProblemError(
+                    HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at once. Try again in a moment."
+                )
+        if len(scope.get("query_string", b"")) > _LONGEST_QUERY_BYTES:
+            text = f"The query is longer than {_LONGEST_QUERY_BYTES:,} bytes."
+            raise HttpProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, text)
         if scope["method"] == "POST":
             _check_media(headers)
 
@@ -125,13 +186,22 @@ class _Answer:
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self._request_id = request_id
-        self.has_begun = False
+        self.status: int | None = None
+        self.size = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.has_begun = True
+            self.status = message["status"]
             MutableHeaders(scope=message)["x-request-id"] = self._request_id
+        else:
+            self.size += len(message.get("body", b""))
         await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id when it is a plain word, so that its log and ours agree; a new one otherwise."""
+    sent = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    return sent[0].decode() if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]) else uuid.uuid4().hex
 
 
 def _is_here(client: Sequence[object] | None) -> bool:

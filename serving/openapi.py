@@ -82,6 +82,7 @@ _ACCOUNTS = {
             "segment": "mid-market",
             "status": "scored",
             "detail": None,
+            "offer": None,
             "probability": 0.61,
             "band": "high",
             "mrr": 1200.0,
@@ -96,7 +97,8 @@ _ACCOUNTS = {
 _SCORE_TEXT = (
     "Probabilities are calibrated and reach over the horizon after the lead. Reasons are exact contributions to the "
     "margin (log-odds), summed by family: base margin plus all contributions is the margin, and the probability is a "
-    "monotone map of it. An account nobody knows is a result with status `unknown_account` in a list, and 404 alone."
+    "monotone map of it. An account nobody knows is a result with status `unknown_account` in a list, and 404 alone. "
+    "An upsell score of an account whose churn band is high keeps its numbers and has `offer` false."
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -151,7 +153,13 @@ OPERATIONS: tuple[Operation, ...] = (
         is_open=True,
     ),
     Operation(
-        "get", "/metrics", "Prometheus metrics", "Counts and durations of requests.", "text/plain", (401, 403, 405, 500)
+        "get",
+        "/metrics",
+        "Prometheus metrics",
+        "`bellwether_requests_total` and `bellwether_request_seconds` by route, `bellwether_served_model` (the version "
+        "each worker serves) and `bellwether_refused_models_total` (promoted models that did not verify).",
+        "text/plain",
+        (401, 403, 405, 500),
     ),
     Operation("get", "/docs", "This page", "Loads nothing from anywhere else.", "text/html", (401, 403, 405, 500)),
     Operation(

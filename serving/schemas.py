@@ -80,7 +80,14 @@ class TargetScore(_Body):
     """One account's score for one target."""
 
     status: Status = Field(description="The numbers are there when the status is scored, and mostly when it is stale.")
-    detail: str | None = Field(None, description="Why, in words, when the status is not scored.")
+    detail: str | None = Field(
+        None, description="Why, in words, when the status is not scored, or an upgrade is not offered."
+    )
+    offer: bool | None = Field(
+        None,
+        description="Only for upsell: whether to offer the upgrade now. False while the account's churn band is high: "
+        "the detail then says churn_risk_high. Null when the churn risk is not known.",
+    )
     probability: float | None = Field(
         None, ge=0, le=1, description="Calibrated; a monotone map of the margin, which is what the reasons add up to."
     )
@@ -118,7 +125,9 @@ class AccountQuery(BaseModel):
     band: Literal["high", "medium", "low"] | None = Field(None, description="Only this band.")
     owner: Word | None = Field(None, description="Only accounts of this owner.")
     segment: Word | None = Field(None, description="Only accounts of this segment.")
-    sort: Literal["mrr_at_risk", "probability", "mrr"] = Field("mrr_at_risk", description="The largest first.")
+    sort: Literal["mrr_at_risk", "probability", "mrr"] | None = Field(
+        None, description="The largest first. By default mrr_at_risk; for upsell, which risks no MRR, probability."
+    )
     limit: int = Field(100, ge=1, le=1000, description="Accounts per page.")
     cursor: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = Field(
         None, description="`next_cursor` of the page before, with the same filters; pages stay on one score run."
@@ -133,11 +142,14 @@ class AccountSummary(_Body):
     owner: str | None
     segment: str | None
     status: Status = Field(description="Stale when the run's features are too old by now.")
-    detail: str | None = Field(description="Why, in words, when the status is not scored.")
+    detail: str | None = Field(
+        description="Why, in words, when the status is not scored, or an upgrade is not offered."
+    )
+    offer: bool | None = Field(description="Only for upsell: whether to offer the upgrade now; see /v1/score.")
     probability: float
     band: Literal["high", "medium", "low"]
     mrr: float | None
-    mrr_at_risk: float | None = Field(description="MRR times probability.")
+    mrr_at_risk: float | None = Field(description="MRR times probability; null for upsell.")
     reason: str | None = Field(description="The first reason that raises the score.")
 
 
@@ -161,11 +173,11 @@ class ModelComparison(_Body):
 
     rival: str
     metric: str
-    model: float
-    other: float
-    difference: float
-    low: float = Field(description="Lower end of the paired 95 % interval of the difference.")
-    high: float
+    model: float | None = Field(description="Null, as the four below, where the metric cannot be measured.")
+    other: float | None
+    difference: float | None
+    low: float | None = Field(description="Lower end of the paired 95 % interval of the difference.")
+    high: float | None
 
 
 class Model(_Body):
@@ -175,6 +187,7 @@ class Model(_Body):
     title: str
     name: str
     version: str
+    note: str | None = Field(description="Why this is not the champion the registry names, when it is not.")
     horizon_days: int
     lead_days: int
     metrics: dict[str, float | None] = Field(description="Of the judged model, on cutoffs it never saw.")

@@ -20,6 +20,8 @@ from serving.answers import Answerer  # noqa: E402
 from serving.api import make_api, score_body  # noqa: E402
 from serving.ledger import open_ledger  # noqa: E402
 from serving.live import LiveChampions  # noqa: E402
+from serving.logs import log_as_json  # noqa: E402
+from serving.meters import Meters  # noqa: E402
 from serving.middleware import Gatekeeper  # noqa: E402
 
 __all__ = ["Bellwether"]
@@ -40,19 +42,36 @@ def _now() -> datetime:
 
 # BentoML reads workers, middleware and mounts from module-level objects.
 _SETTINGS = _settings()
-_CHAMPIONS = LiveChampions(_SETTINGS)
+_METERS = Meters()
+_CHAMPIONS = LiveChampions(_SETTINGS, _METERS)
 _LEDGER = open_ledger(_SETTINGS)
 _ADMISSION = Admission(threads=_SETTINGS.threads)
 _ANSWERER = Answerer(_SETTINGS, open_store(_SETTINGS), _CHAMPIONS)
-_API = make_api(_SETTINGS, answerer=_ANSWERER, champions=_CHAMPIONS, ledger=_LEDGER, admission=_ADMISSION, clock=_now)
+_API = make_api(
+    _SETTINGS,
+    answerer=_ANSWERER,
+    champions=_CHAMPIONS,
+    ledger=_LEDGER,
+    admission=_ADMISSION,
+    meters=_METERS,
+    clock=_now,
+)
 
 
-@bentoml.service(name="bellwether", workers=_SETTINGS.workers, traffic={"timeout": _TIMEOUT_SECONDS})
+@bentoml.service(
+    name="bellwether",
+    workers=_SETTINGS.workers,
+    traffic={"timeout": _TIMEOUT_SECONDS},
+    # Both repeat every path a client thinks of; the gatekeeper counts and logs instead.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
 @bentoml.asgi_app(_API, path="/")
 class Bellwether:
     """Scores accounts; all HTTP passes :class:`serving.middleware.Gatekeeper` first."""
 
     def __init__(self) -> None:
+        log_as_json()
         _CHAMPIONS.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
@@ -81,5 +100,5 @@ class Bellwether:
 
 
 Bellwether.add_asgi_middleware(  # type: ignore[attr-defined]
-    Gatekeeper, key_digests=[key.get_secret_value() for key in _SETTINGS.api_keys]
+    Gatekeeper, key_digests=[key.get_secret_value() for key in _SETTINGS.api_keys], meters=_METERS
 )

@@ -37,6 +37,7 @@ __all__ = [
 _FILES = ("model.txt", "calibration.json", "bundle.json")
 _MANIFEST = "manifest.json"
 _GOLDEN_TOLERANCE = 1e-9
+_APART_SECONDS = 120
 OTHER = "(other)"
 
 
@@ -232,16 +233,20 @@ def check_apart(folder: Path, *, sha256: str) -> None:
     Raises
     ------
     BundleError
-        When the bundle does not verify, load, or give its golden margins.
+        When the bundle does not verify, load within two minutes, or give its golden margins.
     """
     script = (
         "import sys; sys.path[:0] = [sys.argv[3]]; from pathlib import Path; from training import bundle as b;"
         "b.load_booster(b.read(Path(sys.argv[1]), sha256=sys.argv[2]))"
     )
     room = Path(__file__).resolve().parents[1]
-    done = subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-c", script, str(folder), sha256, str(room)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", script, str(folder), sha256, str(room)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and script
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=_APART_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BundleError(f"The bundle in {folder} does not load within {_APART_SECONDS} seconds. {_AGAIN}") from error
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise BundleError(f"The bundle in {folder} does not load: {last.removeprefix('training.bundle.BundleError: ')}")

@@ -14,6 +14,7 @@ from features.windows import DAY
 from serving.admission import Admission
 from serving.api import make_api, score_body
 from serving.ledger import open_ledger
+from serving.meters import Meters
 from serving.middleware import Gatekeeper
 from serving.problems import HttpProblemError
 from serving.schemas import AccountList
@@ -36,6 +37,7 @@ def listing(tmp_path: Path) -> Any:
             champions=unused,
             ledger=ledger,
             admission=admission,
+            meters=Meters(),
             clock=lambda: AS_OF + days * DAY,
         )
         return Client(Gatekeeper(app)).get(f"/v1/accounts{query}")

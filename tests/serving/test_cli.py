@@ -17,7 +17,7 @@ from features.exceptions import (
 )
 from features.settings import load_settings
 from serving.cli import main
-from serving.launch import curl_line, launch
+from serving.launch import address, curl_line, launch
 
 HEAVY = [
     "feast",
@@ -138,11 +138,26 @@ def test_the_service_gets_what_the_command_was_given(tmp_path: Path) -> None:
     assert chosen.environment["BELLWETHER_WORKERS"] == "3"
     assert chosen.environment["PATH"] == "/bin"
     assert chosen.environment["PYTHONPATH"].endswith(":/x")
-    assert chosen.arguments[-2:] == ("--timeout-graceful-shutdown", "25")
+    assert chosen.arguments[-3:] == ("--timeout-graceful-shutdown", "25", "--quiet")
 
 
 def test_the_curl_line_names_the_account(tmp_path: Path) -> None:
-    assert '"account_ids": ["acct_1"]' in curl_line(load_settings(home=tmp_path, port=4000), "acct_1")
+    line = curl_line(load_settings(home=tmp_path, port=4000), "acct_1")
+    assert '"account_ids": ["acct_1"]' in line
+    assert "authorization" not in line
+
+
+def test_the_curl_line_shows_where_a_key_goes_and_puts_ipv6_in_brackets(tmp_path: Path) -> None:
+    line = curl_line(load_settings(home=tmp_path, host="::1", port=4000, api_keys="0" * 64), "acct_1")
+    assert line.startswith("curl -sg http://[::1]:4000/v1/score -H 'authorization: Bearer KEY' ")
+    assert "0" * 64 not in line
+
+
+@pytest.mark.parametrize(
+    ("host", "found"), [("0.0.0.0", "http://127.0.0.1:3000"), ("::", "http://[::1]:3000"), ("::1", "http://[::1]:3000")]
+)
+def test_the_address_is_one_a_client_can_ask(tmp_path: Path, host: str, found: str) -> None:
+    assert address(load_settings(home=tmp_path, host=host)) == found
 
 
 @pytest.mark.slow

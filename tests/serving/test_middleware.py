@@ -319,3 +319,56 @@ def test_the_examples_of_the_document_fit_its_schemas() -> None:
             ScoreResponse.model_validate_json(json.dumps(operation.response_example))
         if operation.returns is AccountList:
             AccountList.model_validate_json(json.dumps(operation.response_example))
+
+
+@pytest.mark.parametrize("sent", ["my.request-0001", "a" * 64, "01_02-03"])
+def test_a_well_formed_request_id_of_the_client_is_kept(sent: str) -> None:
+    answer = client().post("/v1/score", content=b"{}", headers={**JSON, "x-request-id": sent})
+    assert (answer.headers["x-request-id"], answer.json()["id"]) == (sent, sent)
+    assert is_problem(client().get("/nowhere", headers={"x-request-id": sent}), 404)
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "short", "a" * 65, "zq zq zq zq", "zq<b>zq</b>", "zq/../../zq", "zq\u00e9\u00e9\u00e9\u00e9\u00e9"]
+)
+def test_any_other_request_id_is_replaced(sent: str) -> None:
+    answer = client().get("/nowhere", headers=[(b"x-request-id", sent.encode())])
+    assert is_problem(answer, 404)
+    assert "zq" not in answer.text
+    assert len(answer.headers["x-request-id"]) == 32
+
+
+def test_an_answer_leaves_one_line_without_what_the_client_made_up(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "bellwether.serving")
+    client().request("ZQ", "/v1/zq?zq=1", headers={"authorization": "Bearer zq", "zq": "zq"})
+    (record,) = caplog.records
+    about = record.bellwether_fields  # type: ignore[attr-defined]
+    assert (about["route"], about["method"], about["status"]) == ("other", "other", 404)
+    assert about["response_bytes"] > 0
+    assert "zq" not in str(about).lower()
+    client().get("/livez")
+    assert len(caplog.records) == 1
+
+
+def test_a_query_that_is_too_long_is_422() -> None:
+    assert client().get(f"/v1/models?{'a' * 8192}").status_code == 200
+    assert is_problem(client().get(f"/v1/models?{'a' * 8193}"), 422)
+
+
+def test_more_requests_in_hand_than_places_are_429_and_health_answers_still() -> None:
+    full = client(places=0)
+    answer = full.post("/v1/score", content=b"{}", headers=JSON)
+    assert is_problem(answer, 429)
+    assert answer.headers["retry-after"] == "5"
+    assert full.get("/livez").status_code == 200
+    assert client(places=1).post("/v1/score", content=b"{}", headers=JSON).status_code == 200
+
+
+def test_a_websocket_is_closed() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(Gatekeeper(_raises)({"type": "websocket", "path": "/", "headers": []}, None, send))  # type: ignore[arg-type]
+    assert sent == [{"type": "websocket.close", "code": 1008}]

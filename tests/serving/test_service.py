@@ -287,7 +287,7 @@ def test_models_says_who_answers(server: Running) -> None:
 def test_health_metrics_and_documents(server: Running) -> None:
     for path in ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/schema.json", "/healthz"):
         assert server.get(path).status_code == 200, path
-    assert "bentoml_service_request_total" in server.get("/metrics").text
+    assert 'bellwether_requests_total{method="GET",route="/docs",status="200"}' in server.get("/metrics").text
 
 
 def test_a_promotion_reaches_a_running_service(server: Running) -> None:
