@@ -61,15 +61,6 @@ def change(value: float) -> str:
     return f"{'fell' if value < 1 else 'rose'} {percent(abs(value - 1))}"
 
 
-def fewer_more(value: float, nouns: str) -> str:
-    """Only the direction of a ratio of counts ``(now + 1) / (prior + 1)``, whose size would not be true.
-
-    >>> fewer_more(2 / 3, "people"), fewer_more(1.5, "people"), fewer_more(1, "people")
-    ('fewer people', 'more people', 'as many people')
-    """
-    return f"{'as many' if value == 1 else 'fewer' if value < 1 else 'more'} {nouns}"
-
-
 def growth(value: float) -> str:
     """A slope of the logarithm per week.
 
@@ -109,14 +100,15 @@ def days(value: float) -> str:
 
 
 def times(value: float) -> str:
-    """A multiple.
+    """A multiple; its sign is the sentence's business.
 
-    >>> times(2.34), times(0.5), times(120.4), times(0.01)
-    ('2.3 times', '0.5 times', '120 times', 'less than 0.1 times')
+    >>> times(2.34), times(0.5), times(120.4), times(0.01), times(-3.2)
+    ('2.3 times', '0.5 times', '120 times', 'less than 0.1 times', '3.2 times')
     """
-    if 0 < value < 0.05:
+    size = abs(value)
+    if 0 < size < 0.05:
         return "less than 0.1 times"
-    said = f"{value:,.0f}" if value >= 9.95 else f"{value:,.1f}".removesuffix(".0")
+    said = f"{size:,.0f}" if size >= 9.95 else f"{size:,.1f}".removesuffix(".0")
     return f"{said} times"
 
 
@@ -129,7 +121,6 @@ FORMATS: Mapping[str, Callable[..., str]] = {
     "count": count,
     "percent": percent,
     "change": change,
-    "fewer_more": fewer_more,
     "growth": growth,
     "ms": milliseconds,
     "days": days,
