@@ -3,18 +3,24 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from features.exceptions import DependencyError
 
 __all__ = [
     "accounts_stamped",
+    "forget_newer",
     "forget_others",
+    "is_registry_lost",
+    "lacks_journal",
+    "newest_stamp",
     "protect_online",
     "read_ahead_journal",
     "refuse_lost_registry",
+    "restore_snapshot",
     "snapshot",
+    "unprotected",
 ]
 
 _SNAPSHOT = "registry.snapshot.db"
@@ -61,6 +67,60 @@ def forget_others(database: Path, table: str, keys: Iterable[bytes]) -> None:
         connection.execute(query)
 
 
+def lacks_journal(database: Path) -> bool:
+    """Whether a reader of the file would wait for a writer: :func:`read_ahead_journal` was undone."""
+    with _connected(database) as connection:
+        return bool(connection.execute("PRAGMA journal_mode").fetchall() != [("wal",)])
+
+
+def unprotected(database: Path, tables: Iterable[str]) -> list[str]:
+    """Online tables in which an older row would replace a newer one: :func:`protect_online` was undone."""
+    with _connected(database) as connection:
+        found = connection.execute("SELECT name, type FROM sqlite_master").fetchall()
+    there = {name for name, kind in found if kind == "table"}
+    guarded = {name for name, kind in found if kind == "trigger"}
+    return [table for table in tables if table in there and f"{table}_keep_newer" not in guarded]
+
+
+def newest_stamp(database: Path, tables: Iterable[str]) -> datetime | None:
+    """The newest moment any row of the online tables is stamped with; None where there is no row."""
+    with _connected(database) as connection:
+        there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        queries = [f'SELECT max(event_ts) FROM "{table}"' for table in tables if table in there]  # noqa: S608
+        stamps = [connection.execute(query).fetchall()[0][0] for query in queries]
+    return max((datetime.fromtimestamp(stamp, UTC) for stamp in stamps if stamp is not None), default=None)
+
+
+def forget_newer(database: Path, tables: Iterable[str], moment: datetime) -> None:
+    """Delete the online rows stamped after a moment: nothing true could replace them before it has come."""
+    with _connected(database) as connection:
+        for table in tables:
+            connection.execute(f'DELETE FROM "{table}" WHERE event_ts > ?', (int(moment.timestamp()),))  # noqa: S608
+
+
+def is_registry_lost(registry: Path, online: Path) -> bool:
+    """Whether the registry is empty or gone though features were applied before."""
+    was_applied = online.exists() or registry.with_name(_SNAPSHOT).exists()
+    return was_applied and not _has_views(registry)
+
+
+def restore_snapshot(registry: Path) -> None:
+    """Make the registry again what it was when features were last applied.
+
+    Raises
+    ------
+    DependencyError
+        When there is no snapshot with anything in it.
+    """
+    kept = registry.with_name(_SNAPSHOT)
+    if not _has_views(kept):
+        raise DependencyError(f"There is no snapshot {kept} to put back. Restore {registry} from a backup.")
+    for left in (registry, *(registry.with_name(f"{registry.name}{end}") for end in ("-wal", "-shm"))):
+        left.unlink(missing_ok=True)
+    with _connected(kept) as source, _connected(registry) as target:
+        source.backup(target)
+
+
 def refuse_lost_registry(registry: Path, online: Path) -> None:
     """Stop when the registry is empty though features were applied before.
 
@@ -71,8 +131,7 @@ def refuse_lost_registry(registry: Path, online: Path) -> None:
     DependencyError
         Naming the snapshot to put back.
     """
-    was_applied = online.exists() or registry.with_name(_SNAPSHOT).exists()
-    if was_applied and not _has_views(registry):
+    if is_registry_lost(registry, online):
         raise DependencyError(
             f"The feature registry {registry} is empty, though features were applied before. "
             f"Copy {registry.with_name(_SNAPSHOT)} over it and run again. "

@@ -31,6 +31,7 @@ __all__ = [
     "RollupReport",
     "RollupTable",
     "countable_events",
+    "outdated_days",
     "read_rollup",
     "roll_up",
     "rollup_expressions",
@@ -146,6 +147,13 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
             if progress is not None:
                 progress("roll up", done, len(changed))
     return RollupReport(len(changed), len(wanted) - len(changed), len(gone), rows)
+
+
+def outdated_days(settings: Settings) -> list[str]:
+    """Event days (``day=YYYY-MM-DD``) the rollups do not hold as they are now: new, changed or gone; ascending."""
+    events, counted = ManifestStore(settings.home / "events").manifest(), rollup_store(settings).manifest()
+    wanted = {day: _made_from(events, day, settings) for day in events.partitions}
+    return sorted(day for day in {*wanted, *counted.partitions} if wanted.get(day) != counted.made_from.get(day))
 
 
 def read_rollup(engine: Engine, settings: Settings, name: str) -> ir.Table:

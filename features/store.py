@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pyarrow as pa
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.data_format import ParquetFormat
 from feast.errors import FeastObjectNotFoundException
+from feast.feature_view import FeatureViewState
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_latest_from_table_or_query_ibis
@@ -51,7 +53,9 @@ __all__ = [
     "ManifestOfflineStore",
     "ManifestOfflineStoreConfig",
     "Store",
+    "ViewState",
     "feature_objects",
+    "online_table",
     "open_store",
     "repo_config",
 ]
@@ -253,6 +257,11 @@ def open_store(settings: Settings) -> "Store":
     return Store(settings)
 
 
+def online_table(settings: Settings, group: str) -> str:
+    """The table of the online store that holds a view's rows."""
+    return f"{settings.feature_project}_{group}"
+
+
 class Store:
     """Features by account: written by cutoff, read as of many cutoffs (offline) or as of the newest (online).
 
@@ -441,6 +450,33 @@ class Store:
             online = self._online_cutoffs(self._opened())
         return None if None in online else min(moment for moment in online if moment is not None)
 
+    def views(self) -> "list[ViewState]":
+        """What the registry says of each view of the catalogue.
+
+        Raises
+        ------
+        DependencyError
+            When the registry cannot be read.
+        """
+        with self._lock, _reported(self._folder):
+            feast = self._opened()
+            known = {view.name: view for view in feast.registry.list_feature_views(feast.project)}
+        return [_state(group, known.get(group)) for group in GROUPS]
+
+    def withdraw(self, groups: Sequence[str]) -> None:
+        """Take views out of the registry, with all it believes of them; :meth:`apply` declares them anew.
+
+        Raises
+        ------
+        LockHeldError, DependencyError
+            As :meth:`apply`.
+        """
+        with exclusive_lock(self._folder), self._lock, _reported(self._folder):
+            feast = self._opened()
+            for group in groups:
+                feast.registry.delete_feature_view(group, feast.project)
+            self._close()
+
     def ping(self) -> None:
         """Read one row that is not there, through everything a real read passes.
 
@@ -478,7 +514,7 @@ class Store:
         return self._services[name]
 
     def _table(self, group: str) -> str:
-        return f"{self._settings.feature_project}_{group}"
+        return online_table(self._settings, group)
 
     def _guard(self) -> None:
         read_ahead_journal(self._registry)
@@ -487,6 +523,31 @@ class Store:
     def _online_cutoffs(self, feast: FeatureStore) -> list[datetime | None]:
         views = [feast.registry.get_feature_view(group, feast.project) for group in GROUPS]
         return [view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC) for view in views]
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """One view of the catalogue, as the registry has it.
+
+    Attributes
+    ----------
+    is_filling
+        Whether a materialization began and, as far as the registry knows, did not end.
+    until
+        The cutoff it was last filled to; None before the first time.
+    """
+
+    group: str
+    is_registered: bool
+    is_filling: bool
+    until: datetime | None
+
+
+def _state(group: str, view: FeatureView | None) -> ViewState:
+    if view is None:
+        return ViewState(group, is_registered=False, is_filling=False, until=None)
+    until = view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC)
+    return ViewState(group, is_registered=True, is_filling=view.state == FeatureViewState.MATERIALIZING, until=until)
 
 
 def _entity_keys(accounts: Sequence[str]) -> list[bytes]:

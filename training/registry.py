@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from features.exceptions import BellwetherError, DependencyError, GateRefusedError, InputError, listed
 from features.manifest import exclusive_lock
 from features.settings import Settings
 from training import bundle as bundles
+from training.addresses import address_here, relocate
 from training.bundle import Bundle, BundleError
 from training.targets import TARGETS, target
 
@@ -24,16 +26,22 @@ if TYPE_CHECKING:
 __all__ = [
     "Champion",
     "PromoteReport",
+    "Standing",
     "TrainingRun",
+    "artifacts_of",
     "champion",
     "champion_identity",
     "champion_version",
     "champions",
+    "drop_alias",
+    "is_migrated",
     "migrate",
     "promote",
     "register",
+    "standing",
     "tracking_address",
     "ui_command",
+    "upgrade",
 ]
 
 _CHAMPION = "champion"
@@ -89,6 +97,20 @@ class PromoteReport:
     remarks: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What the registry holds of a target: versions, and which version each alias names."""
+
+    name: str
+    versions: tuple[str, ...]
+    aliases: Mapping[str, str]
+
+    @property
+    def lost_aliases(self) -> tuple[str, ...]:
+        """Aliases of versions that are gone."""
+        return tuple(alias for alias, version in self.aliases.items() if version not in self.versions)
+
+
 def tracking_address(settings: Settings) -> str:
     """Where MLflow keeps runs and models."""
     return f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
@@ -129,6 +151,7 @@ def register(settings: Settings, run: TrainingRun) -> str:
     name = target(run.target, settings).registered_name
     _made(settings)
     with exclusive_lock(settings.home / "mlflow"), _mlflow() as mlflow:
+        relocate(settings)
         client = _client(mlflow, settings)
         mlflow.set_tracking_uri(tracking_address(settings))
         # An explicit run: `mlflow run` sets MLFLOW_RUN_ID, which belongs to another store.
@@ -204,6 +227,100 @@ def champions(settings: Settings) -> dict[str, Champion]:
     return {name: champion(settings, name) for name in TARGETS if champion_version(settings, name) is not None}
 
 
+def is_migrated(settings: Settings) -> bool:
+    """Whether the database has the schema of the installed MLflow; true where there is none yet.
+
+    Raises
+    ------
+    DependencyError
+        When it cannot be read.
+    """
+    if not _database(settings).exists():
+        return True
+    with _mlflow():
+        from mlflow.store.db import utils
+
+        engine = utils.create_sqlalchemy_engine(tracking_address(settings))
+        try:
+            return bool(utils._get_schema_version(engine) == utils._get_latest_schema_revision())  # noqa: SLF001
+        finally:
+            engine.dispose()
+
+
+def upgrade(settings: Settings) -> None:
+    """Bring the database to the installed MLflow's schema; a copy of it is kept beside it.
+
+    Raises
+    ------
+    LockHeldError
+        When another process is registering.
+    DependencyError
+        When it cannot be brought there.
+    """
+    with exclusive_lock(settings.home / "mlflow"), _mlflow():
+        from mlflow.store.db import utils
+
+        if is_migrated(settings):
+            return
+        shutil.copyfile(_database(settings), _database(settings).with_name("mlflow.before-upgrade.db"))
+        engine = utils.create_sqlalchemy_engine(tracking_address(settings))
+        try:
+            utils._upgrade_db(engine)  # noqa: SLF001 - what `mlflow db upgrade` calls
+        finally:
+            engine.dispose()
+
+
+def standing(settings: Settings, target_name: str) -> Standing:
+    """What the registry holds of a target.
+
+    Raises
+    ------
+    DependencyError
+        When it cannot be read.
+    """
+    name = target(target_name, settings).registered_name
+    if not _database(settings).exists():
+        return Standing(name, (), {})
+    with _mlflow() as mlflow:
+        client = _client(mlflow, settings)
+        versions = tuple(sorted(str(one.version) for one in client.search_model_versions(f"name='{name}'")))
+        aliases = {
+            alias: str(version)
+            for model in client.search_registered_models(filter_string=f"name='{name}'")
+            for alias, version in model.aliases.items()
+        }
+    return Standing(name, versions, aliases)
+
+
+def drop_alias(settings: Settings, name: str, alias: str) -> None:
+    """Take an alias away, as one that points to a version that is gone.
+
+    Raises
+    ------
+    LockHeldError
+        When another process is registering.
+    """
+    with exclusive_lock(settings.home / "mlflow"), _mlflow() as mlflow:
+        _client(mlflow, settings).delete_registered_model_alias(name, alias)
+
+
+def artifacts_of(settings: Settings, target_name: str) -> Path | None:
+    """The folder of the champion's bundle among the registry's artifacts; None where there is no champion.
+
+    Raises
+    ------
+    DependencyError
+        When the registry cannot be read.
+    """
+    if not _database(settings).exists():
+        return None
+    with _mlflow() as mlflow:
+        found = _by_alias(_client(mlflow, settings), target(target_name, settings).registered_name, _CHAMPION)
+        if found is None:
+            return None
+        return Path(unquote(urlsplit(_run_artifacts(mlflow, settings, found)).path)) / "bundle"
+
+
 def promote(
     settings: Settings, target_name: str, *, version: str | None = None, expect_current: str | None = None
 ) -> PromoteReport:
@@ -226,6 +343,7 @@ def promote(
     if not _database(settings).exists():
         raise DependencyError(f"No model is registered yet. Run `bellwether train --target {target_name}` first.")
     with exclusive_lock(settings.home / "mlflow"), _mlflow() as mlflow:
+        relocate(settings)
         client = _client(mlflow, settings)
         candidate = _by_alias(client, name, _CHALLENGER) if version is None else _by_number(client, name, version)
         if candidate is None:
@@ -321,7 +439,8 @@ def _fetch(mlflow: Any, settings: Settings, version: Any, folder: Path) -> None:
 
 
 def _run_artifacts(mlflow: Any, settings: Settings, version: Any) -> str:
-    return str(_client(mlflow, settings).get_run(version.run_id).info.artifact_uri)
+    # The database remembers where the home was; the artifacts moved with it.
+    return address_here(settings, str(_client(mlflow, settings).get_run(version.run_id).info.artifact_uri))
 
 
 def _has_signature(mlflow: Any, settings: Settings, version: Any) -> bool:

@@ -1,0 +1,75 @@
+"""How a home is examined: checks that look, findings in words, and repairs that are safe to make."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from features.exceptions import BellwetherError
+from features.settings import Settings
+
+__all__ = ["Check", "Finding", "Result", "examine"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: what it is and means, and what to do."""
+
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at.
+
+    Attributes
+    ----------
+    look
+        Gives what is wrong, from the settings and the clock; an error of ours is a finding too.
+    mend
+        Repairs what can be repaired without losing anything; None where a person has to decide.
+    """
+
+    name: str
+    look: Callable[[Settings, datetime], Iterable[Finding]]
+    mend: Callable[[Settings, datetime], object] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finding of a check, and whether it was repaired."""
+
+    check: str
+    finding: Finding
+    is_repaired: bool = False
+
+
+def examine(checks: Sequence[Check], settings: Settings, *, now: datetime, repair: bool = False) -> list[Result]:
+    """Look at everything, in order; with ``repair``, mend what can be mended and look again."""
+    results: list[Result] = []
+    for check in checks:
+        found = _looked(check, settings, now)
+        left = found
+        if found and repair and check.mend is not None:
+            failed = _mended(check.mend, settings, now)
+            left = [*_looked(check, settings, now), *failed]
+        mended = [finding for finding in found if finding not in left]
+        results += [Result(check.name, finding, is_repaired=True) for finding in mended]
+        results += [Result(check.name, finding) for finding in left]
+    return results
+
+
+def _looked(check: Check, settings: Settings, now: datetime) -> list[Finding]:
+    try:
+        return list(check.look(settings, now))
+    except BellwetherError as error:
+        return [Finding(str(error), "See there.")]
+
+
+def _mended(mend: Callable[[Settings, datetime], object], settings: Settings, now: datetime) -> list[Finding]:
+    """Mend; a finding more when that failed."""
+    try:
+        mend(settings, now)
+    except BellwetherError as error:
+        return [Finding(f"The repair failed: {error}", "See there.")]
+    return []
