@@ -1,9 +1,10 @@
 """The engine that runs Ibis expressions: the only file that names one."""
 
+import json
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.exceptions import WorkFailedError
 
@@ -20,8 +23,8 @@ __all__ = [
     "Engine",
     "EngineError",
     "Prepared",
-    "Scan",
     "at_zone",
+    "columns_in",
     "duckdb_engine",
     "engine_failures",
     "epoch_microseconds",
@@ -34,22 +37,6 @@ __all__ = [
 
 class EngineError(WorkFailedError):
     """The engine refused an expression, or could not read a file."""
-
-
-@dataclass(frozen=True)
-class Scan:
-    """Files as they are, before any mapping.
-
-    Attributes
-    ----------
-    relation
-        The engine's own words for these files.
-    columns
-        The files' columns, in order.
-    """
-
-    relation: str
-    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -91,62 +78,53 @@ class Engine:
             return ibis.memtable(schema.empty_table())
         return self.connection.read_parquet([str(path) for path in paths], hive_partitioning=False)
 
-    def scan_parquet(self, paths: Sequence[Path]) -> Scan:
-        """Parquet files of one schema, as they are; their rows know file and position.
+    def evaluable(self, expression: str, nothing: pa.Table) -> bool:
+        """Whether an SQL expression over these columns can be tried row by row, so that a failure is one row's.
 
         Raises
         ------
         EngineError
-            When one of them is no Parquet file.
+            When it does not fit the columns at all.
         """
-        listed = ", ".join(_text(path) for path in paths)
-        relation = (
-            f"(SELECT *, file_row_number + 1 AS source_row FROM read_parquet([{listed}], "  # noqa: S608
-            "hive_partitioning=false, filename='source_file', file_row_number=true))"
-        )
-        return Scan(relation, self._columns(f"read_parquet([{listed}], hive_partitioning=false)"))
+        # Beside a plain column nothing can be asked that makes one value of many rows.
+        place = f"SELECT {_PLACE}, ({{}}\n) AS made FROM {_HANDED_OVER}"  # noqa: S608
+        with engine_failures(), self._handed_over(nothing) as connection:
+            connection.sql(place.format(expression)).fetchall()
+            try:
+                connection.sql(place.format(f"TRY(struct_pack(v := ({expression}\n)))")).fetchall()
+            except duckdb.BinderException:
+                return False
+        return True
 
-    def scan_csv(self, path: Path, columns: Sequence[str], *, delimiter: str) -> Scan:
-        """One CSV file with a header, all columns text; its rows know file and position (from 1, header left out)."""
-        types = ", ".join(f"{_text(column)}: 'VARCHAR'" for column in columns)
-        relation = (
-            f"(SELECT *, {_text(path)} AS source_file, row_number() OVER () AS source_row "  # noqa: S608
-            f"FROM read_csv({_text(path)}, auto_detect=false, header=true, delim={_text(delimiter)}, quote='\"', "
-            f"escape='\"', columns={{{types}}}, strict_mode=true, null_padding=false))"
-        )
-        return Scan(relation, tuple(columns))
-
-    def select(self, scan: Scan, expressions: Mapping[str, str]) -> ir.Table:
-        """The scanned rows with columns made by SQL expressions, beside ``source_file`` and ``source_row``.
+    def evaluate(
+        self, rows: pa.Table, expressions: Mapping[str, str], *, tried: Collection[str]
+    ) -> tuple[pa.Table, dict[str, pa.Array]]:
+        """The values of SQL expressions in the rows' order; for those that are ``tried``, also where they failed.
 
         Raises
         ------
         EngineError
-            When an expression does not parse, or names a column that is not there.
+            When one that cannot be tried fails on any row.
         """
-        made = ", ".join(f"({expression}\n) AS {_name(name)}" for name, expression in expressions.items())
-        query = f"SELECT source_file, source_row, {made} FROM {scan.relation}"  # noqa: S608
-        with engine_failures():
-            described = self.connection.raw_sql(f"DESCRIBE {query}").fetchall()
-            # Ibis knows no nanosecond times with a zone, and the stores hold microseconds.
-            kept = ", ".join(
-                f"CAST({_name(row[0])} AS {_MICROSECONDS[row[1]]}) AS {_name(row[0])}"
-                if row[1] in _MICROSECONDS
-                else _name(row[0])
-                for row in described
-            )
-            view = ibis.util.gen_name("mapped")
-            self.connection.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT {kept} FROM ({query})").fetchall()  # noqa: S608
-            return self.connection.table(view)
+        made = ", ".join(
+            (f"TRY(struct_pack(v := ({text}\n)))" if name in tried else f"({text}\n)") + f" AS {_name(name)}"
+            for name, text in expressions.items()
+        )
+        with engine_failures(), self._handed_over(rows) as connection:
+            # S608: the expressions are the user's own settings.
+            values = connection.sql(f"SELECT {made} FROM {_HANDED_OVER} ORDER BY {_PLACE}").to_arrow_table()  # noqa: S608
+        failed = {name: pc.is_null(values[name]) for name in expressions if name in tried}
+        columns = {name: pc.struct_field(values[name], "v") if name in failed else values[name] for name in expressions}
+        return pa.table(columns), failed
 
     @contextmanager
-    def in_order(self) -> Iterator[None]:
-        """Keep the rows of files in their order inside the block: what numbering rows of a CSV file needs."""
-        self.connection.raw_sql("SET preserve_insertion_order = true").fetchall()
+    def _handed_over(self, rows: pa.Table) -> Iterator[Any]:
+        connection = self.connection.con
+        connection.register(_HANDED_OVER, rows.append_column(_PLACE, pa.array(np.arange(len(rows)))))
         try:
-            yield
+            yield connection
         finally:
-            self.connection.raw_sql("SET preserve_insertion_order = false").fetchall()
+            connection.unregister(_HANDED_OVER)
 
     def write_parquet(self, table: ir.Table, path: Path, **options: Any) -> None:
         """Write a table to one file, in the table's own order."""
@@ -213,12 +191,22 @@ class Engine:
             self.connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_name(name)} ({typed})").fetchall()
         return ibis.table(columns, name=name)
 
-    def add(self, kept: ir.Table, rows: ir.Table) -> int:
-        """Run the expression into a table made by :meth:`keep`, column by name; returns how many rows came in."""
+    @contextmanager
+    def lent(self, name: str, rows: pa.Table) -> Iterator[None]:
+        """Let ``name`` stand for these rows inside the block, as they lie in memory."""
         with engine_failures():
-            self.connection._run_pre_execute_hooks(rows)  # noqa: SLF001 - compile alone leaves in-memory tables out
-            query = self.connection.compile(rows.select(kept.columns))
-            added = self.connection.raw_sql(f"INSERT INTO {_name(kept.get_name())} {query}").fetchall()
+            self.connection.con.register(name, rows)
+        try:
+            yield
+        finally:
+            self.connection.con.unregister(name)
+
+    def add(self, kept: ir.Table, prepared: Prepared) -> int:
+        """Run a prepared expression into a table made by :meth:`keep`, column by name; returns how many rows came."""
+        names = ", ".join(_name(column) for column in kept.columns)
+        with engine_failures():
+            query = f"INSERT INTO {_name(kept.get_name())} SELECT {names} FROM ({prepared.sql})"  # noqa: S608
+            added = self.connection.raw_sql(query).fetchall()
         return int(added[0][0])
 
     def count(self, table: ir.Table) -> int:
@@ -239,9 +227,41 @@ class Engine:
         """Free the engine's memory and files."""
         self.connection.disconnect()
 
-    def _columns(self, relation: str) -> tuple[str, ...]:
-        with engine_failures():
-            return tuple(row[0] for row in self.connection.raw_sql(f"DESCRIBE SELECT * FROM {relation}").fetchall())  # noqa: S608
+
+def columns_in(expression: str) -> tuple[str, ...]:
+    """Names of the columns an SQL expression over one row is made of, each once.
+
+    >>> columns_in('lower(url) || "Query String"')
+    ('url', 'Query String')
+
+    Raises
+    ------
+    EngineError
+        When it is no SQL expression, or looks at other rows: a window or a query of its own.
+    """
+    with engine_failures(), closing(duckdb.connect()) as connection:
+        query = f"SELECT ({expression}\n)"
+        text = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0][0]
+    parsed = json.loads(text)
+    if parsed["error"]:
+        raise EngineError(parsed["error_message"])
+    select = parsed["statements"][0]["node"].get("select_list", [])
+    if len(parsed["statements"]) != 1 or len(select) != 1:
+        raise EngineError("It is more than one expression.")
+    return tuple(dict.fromkeys(_columns_of(select[0])))
+
+
+def _columns_of(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if node.get("class") in ("WINDOW", "SUBQUERY"):
+            raise EngineError("It looks at other rows; an expression sees one row.")
+        if node.get("class") == "COLUMN_REF":
+            yield node["column_names"][0]
+        for value in node.values():
+            yield from _columns_of(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _columns_of(value)
 
 
 def named(name: str, schema: pa.Schema) -> ir.Table:
@@ -282,11 +302,7 @@ def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None)
     return Engine(connection)
 
 
-_MICROSECONDS = {
-    "TIMESTAMPTZ_NS": "TIMESTAMPTZ",
-    "TIMESTAMP_NS": "TIMESTAMP",
-    "TIMESTAMP WITH TIME ZONE_NS": "TIMESTAMPTZ",
-}
+_HANDED_OVER, _PLACE = "_bellwether_rows", "_bellwether_place"
 
 _SQL_TYPES = {
     dt.String: "VARCHAR",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,14 +19,14 @@ from features.manifest import ManifestStore, StoreWriter
 from features.progress import Progress, silent
 from features.schema import EVENTS
 from features.staging import Staged
-from features.versions import resolve_versions
+from features.versions import as_refused, resolve_versions
 from features.windows import DAY, cutoff_days, cutoff_of_day
 
-__all__ = ["StoredEvents", "store_events"]
+__all__ = ["StoredEvents", "in_store_order", "store_events"]
 
 _ROWS_PER_BATCH = 1_000_000
 _ROWS_PER_GROUP = 131_072
-_SORTED_BY = ("account_id", "event_time", "event_id")
+_DAY_MICROSECONDS = 24 * 3600 * 1_000_000
 # A dictionary of a column whose values hardly repeat costs time and saves nothing.
 _HARDLY_REPEATING = {"event_id", "event_time", "ingested_at", "latency_ms"}
 _REPEATING = [name for name in EVENTS.schema.names if name not in _HARDLY_REPEATING]
@@ -68,14 +70,14 @@ def store_events(
         for days in _batches({day: rows + stored_rows[day] for day, rows in incoming.items()}):
             progress("storing events by day", done, len(incoming))
             paths = [path for day in days for path in existing[day]]
-            merged = _merged(engine, good, paths, days)
-            kept, lost = _resolved(engine, merged, writer.scratch / f"conflicts-{done:06d}.parquet")
+            rows = engine.to_arrow(_merged(engine, good, paths, days))
+            rows, kept, lost = _resolved(engine, rows, staged, writer.scratch / f"conflicts-{done:06d}.parquet")
             conflicts += lost
+            new += len(kept) - sum(stored_rows[day] for day in days)
+            ordered = in_store_order(rows, kept)
             # The days of one batch are written while the engine works on the next.
-            rows = engine.to_arrow(kept.order_by("day", *_SORTED_BY))
-            new += rows.num_rows - sum(stored_rows[day] for day in days)
             _finish(writing, writer)
-            writing = _start_writing(pool, rows, writer.scratch)
+            writing = _start_writing(pool, ordered, writer.scratch)
             done += len(days)
         _finish(writing, writer)
     progress("storing events by day", len(incoming), len(incoming))
@@ -104,48 +106,74 @@ def _merged(engine: Engine, good: ir.Table, stored: Sequence[Path], days: Sequen
     """What arrives for these days and what the store holds of them, one row each."""
     columns = EVENTS.schema.names
     arriving = good.filter(good.event_time >= days[0], good.event_time < days[-1] + DAY)
-    arriving = arriving.select(*columns, "source_file", "source_row", stored=False)
+    arriving = arriving.select(*columns, "source_file", "source_row", "by_clock", stored=False)
     if stored:
         held = engine.read_parquet(stored, schema=EVENTS.schema)
-        nowhere = {"source_file": ibis.null("string"), "source_row": ibis.null("int64")}
+        nowhere = {"source_file": ibis.null("int32"), "source_row": ibis.null("int64"), "by_clock": ibis.literal(False)}
         arriving = arriving.union(held.select(*columns, **nowhere, stored=ibis.literal(True)))
     return arriving.mutate(day=cutoff_days(arriving.event_time), mark=arriving.event_id.hash())
 
 
-def _resolved(engine: Engine, rows: ir.Table, path: Path) -> tuple[ir.Table, list[Path]]:
-    """Rows that stay; versions that lost go to ``path`` as quarantine rows, if there are any."""
-    columns = [*EVENTS.schema.names, "day"]
+def _resolved(
+    engine: Engine, rows: pa.Table, staged: Staged, path: Path
+) -> tuple[pa.Table, npt.NDArray[np.int64], list[Path]]:
+    """Events, and the places of those that stay; versions that lost go to ``path`` as quarantine rows, if any did."""
+    columns = EVENTS.schema.names
     # Most ids come once: a hash finds the others, a few too many, before whole rows are compared.
-    marks = rows.group_by("mark").agg(copies=rows.count())
-    repeated = engine.cache(marks.filter(marks.copies > 1).select("mark"))
-    if not engine.count(repeated):
-        return rows.select(columns), []
+    marks = rows.column("mark").to_numpy()
+    ordered = np.sort(marks)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
+        return rows.select(columns), np.arange(len(rows)), []
+    is_repeated = repeated[np.minimum(np.searchsorted(repeated, marks), len(repeated) - 1)] == marks
+    several = engine.name_rows("events_several", rows.take(pa.array(np.flatnonzero(is_repeated))))
     content = [name for name in columns if name != "ingested_at"]
-    several = rows.semi_join(repeated, "mark")
-    versions = engine.cache(resolve_versions(several, key=("day", "event_id"), content=content, first="ingested_at"))
+    key = ("day", "event_id")
+    versions = engine.cache(resolve_versions(several, key=key, content=[*content, "day"], first="ingested_at"))
     losers = versions.filter(versions.place > 0)
     lost = [path] if engine.count(losers) else []
     if lost:
-        given = {name: losers[name].cast("string") for name in EVENTS.schema.names}
-        refused = losers.select(
-            reason=ibis.literal("conflict"),
-            source_file=losers.source_file.fill_null("the event store"),
-            source_row=losers.source_row,
-            given=ibis.struct(given).cast("json").cast("string"),
-        )
-        engine.write_parquet(refused, path)
-    once = rows.anti_join(repeated, "mark").select(columns)
-    return once.union(versions.filter(versions.place == 0).select(columns)), lost
+        refused = as_refused(losers, columns, learned="ingested_at", store="the event store")
+        engine.write_parquet(staged.with_names(refused), path)
+    stayed = engine.to_arrow(versions.filter(versions.place == 0).select(columns))
+    engine.drop(versions)
+    together = pa.concat_tables([rows.select(columns).cast(EVENTS.schema), stayed.cast(EVENTS.schema)])
+    return together, np.append(np.flatnonzero(~is_repeated), np.arange(len(rows), len(together))), lost
+
+
+def in_store_order(rows: pa.Table, kept: npt.NDArray[np.int64]) -> pa.Table:
+    """The kept events by day, account, time and id: the one order of equal events, whatever order they came in."""
+    rows = rows.combine_chunks()
+    times = rows.column("event_time").cast(pa.int64()).to_numpy()
+    accounts = rows.column("account_id").combine_chunks().dictionary_encode()
+    names = pc.array_sort_indices(accounts.dictionary).to_numpy()
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[names] = np.arange(len(names))
+    # Four columns become two numbers; ids are compared only where those are equal.
+    group = times // _DAY_MICROSECONDS * len(names) + rank[accounts.indices.to_numpy()]
+    order = kept[np.lexsort((times[kept], group[kept]))]
+    groups, moments = group[order], times[order]
+    same = (groups[1:] == groups[:-1]) & (moments[1:] == moments[:-1])
+    if same.any():
+        tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+        ids = rows.column("event_id").take(pa.array(order[tied]))
+        ties = pa.table({"group": groups[tied], "time": moments[tied], "id": ids})
+        by = pc.sort_indices(ties, sort_keys=[(name, "ascending") for name in ties.column_names])
+        order[tied] = order[tied][by.to_numpy()]
+    return rows.take(pa.array(order))
 
 
 def _start_writing(pool: Executor, rows: pa.Table, scratch: Path) -> list[_Writing]:
     """Have each day of rows sorted by day written to a file of its own."""
-    days = pc.run_end_encode(rows.column("day").combine_chunks())
-    ends = days.run_ends.to_pylist()
-    starts = [0, *ends[:-1]]
+    days = rows.column("event_time").cast(pa.int64()).to_numpy() // _DAY_MICROSECONDS
+    starts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist()] if len(days) else []
+    ends = [*starts[1:], len(days)]
     return [
-        (cutoff_of_day(day), pool.submit(_write_day, rows.slice(start, end - start), day, scratch))
-        for day, start, end in zip(days.values.to_pylist(), starts, ends, strict=True)
+        (
+            cutoff_of_day(int(days[start])),
+            pool.submit(_write_day, rows.slice(start, end - start), int(days[start]), scratch),
+        )
+        for start, end in zip(starts, ends, strict=True)
     ]
 
 

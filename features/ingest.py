@@ -84,7 +84,8 @@ def ingest(
 ) -> IngestReport:
     """Validate, quarantine and store; running it again with the same files changes nothing.
 
-    Paths are files, folders or globs of Parquet or CSV. A file that cannot be used leaves every store as it was.
+    Paths are files, folders or globs of Parquet, CSV or JSON Lines. A file that cannot be used leaves every store as
+    it was; a line that holds no row goes to quarantine.
     Quarantine is published first, then events, then records: a failure in between loses nothing, and the same
     command again completes the work.
 
@@ -170,7 +171,7 @@ class _Work:
                 touched = stored.days
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
-                records = store_records(self.engine, table, raw_store(self.settings), raw)
+                records = store_records(self.engine, table, raw_store(self.settings), raw, now=self.now)
                 reports.append(self._report(table, records.new, (records.conflicts,), refused))
             _note(raw, self.engine, table, now=self.now, declared=complete_until)
         notes = notes_about(self.engine, list(staged.values()), reports, raw, backfill=self.backfill)
@@ -181,11 +182,11 @@ class _Work:
 
     def _report(self, staged: Staged, new: int, conflicts: Sequence[Path], refused: StoreWriter) -> TableReport:
         rows = staged.rows
-        bad = rows.filter(rows.reason.notnull()).select(QUARANTINE.names)
+        bad = staged.with_names(rows.filter(rows.reason.notnull()).select(QUARANTINE.names))
         lost = self.engine.read_parquet(conflicts, schema=QUARANTINE).select(QUARANTINE.names)
-        by_reason = keep_refused(self.engine, refused, staged.table.name, bad.union(lost))
+        by_reason = keep_refused(self.engine, self.settings, refused, staged.table.name, bad.union(lost))
         repeated = staged.rows_read - new - sum(by_reason.values())
-        return TableReport(staged.table.name, staged.files, staged.rows_read, new, repeated, by_reason)
+        return TableReport(staged.table.name, len(staged.paths), staged.rows_read, new, repeated, by_reason)
 
 
 def _files(store: ManifestStore, writer: StoreWriter) -> list[Path]:
@@ -193,20 +194,16 @@ def _files(store: ManifestStore, writer: StoreWriter) -> list[Path]:
 
 
 def _note(raw: StoreWriter, engine: Engine, staged: Staged, *, now: datetime, declared: datetime | None) -> None:
-    """Write down what later stages need to know of a table: the columns it has, and until when it is complete."""
+    """Write down what later stages need to know of a table: until when it is complete."""
     good = staged.rows.filter(lambda t: t.reason.isnull())
     learned = "ingested_at" if staged.table is EVENTS else "known_at"
     happened = {"events": "event_time", "accounts": "created_at"}.get(staged.table.name, "occurred_at")
     # The clock of a load says nothing about how far the source had got; its last event does.
-    counts = {name: good[name].count() for name in staged.brought}
     moment = good.by_clock.ifelse(good[happened], good[learned])
     # A planned cancellation lies in the future; it is no sign that the source is complete until then.
     latest = moment.max(where=moment <= ibis.literal(now, type=moment.type()))
-    found = good.agg(**{f"count_{name}": count for name, count in counts.items()}, latest=latest)
+    found = good.agg(latest=latest)
     row: dict[str, Any] = engine.to_arrow(found).to_pylist()[0]
-    has = dict(raw.notes.get("has", {}))
-    brought = {*has.get(staged.table.name, ()), *(name for name in counts if row[f"count_{name}"])}
-    has[staged.table.name] = [name for name in staged.table.schema.names if name in brought]
     until = dict(raw.notes.get("complete_until", {}))
     if declared is not None:
         until[staged.table.name] = declared.isoformat()
@@ -214,4 +211,5 @@ def _note(raw: StoreWriter, engine: Engine, staged: Staged, *, now: datetime, de
         before = until.get(staged.table.name)
         moments = [row["latest"], *([datetime.fromisoformat(before)] if before else [])]
         until[staged.table.name] = max(moments).isoformat()
-    raw.notes.update(has=has, complete_until=until)
+    raw.notes.pop("has", None)  # homes of before hold it, and nothing reads it
+    raw.notes.update(complete_until=until)

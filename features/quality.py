@@ -35,7 +35,7 @@ def notes_about(
     """Sentences about defaults taken, columns missing or ignored, and ids that look like one account."""
     notes: list[str] = []
     for one in staged:
-        notes += _columns(one) + _defaults(engine, one, backfill=backfill)
+        notes += _faults(one) + _columns(one) + _defaults(engine, one, backfill=backfill)
     notes += _look_alikes(engine, staged)
     refused = [report for report in reports if report.quarantined_total]
     if refused:
@@ -43,6 +43,19 @@ def notes_about(
         notes.append(f"Rows in quarantine: {counts}. They lie under the home's quarantine folder with their reasons.")
     if EVENTS.name in {one.table.name for one in staged} and "subscriptions" not in raw.partitions:
         notes.append("There are no subscriptions: the target without them is churn_inactivity.")
+    return notes
+
+
+def _faults(staged: Staged) -> list[str]:
+    name = staged.table.name
+    notes = []
+    if staged.faults:
+        lines = [f"{path.name} line {fault.line} ({fault.what})" for path, fault in staged.faults]
+        shown = "; ".join(lines[:5]) + (" and more" if len(lines) > 5 else "")
+        notes.append(f"{name}: lines that hold no row: {shown}. They are in quarantine.")
+    if staged.empty:
+        count = "1 file without a row" if len(staged.empty) == 1 else f"{len(staged.empty)} files without a row"
+        notes.append(f"{name}: {count}: {listed([path.name for path in staged.empty])}.")
     return notes
 
 
@@ -75,11 +88,12 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
             source = "event_time (backfill)" if backfill else "the clock of this command; a first load needs --backfill"
             notes.append(f"events: no ingested_at; it was taken from {source}.")
     elif "known_at" not in brought:
-        source = "created_at" if table is ACCOUNTS else "occurred_at"
+        source = "created_at, a later change from the clock of its ingest" if table is ACCOUNTS else "occurred_at"
         notes.append(f"{table.name}: no known_at; it was taken from {source}.")
     if table is ACCOUNTS:
         rows = staged.rows
-        late = engine.to_arrow(rows.agg(rows=rows.by_clock.sum())).to_pylist()[0]["rows"]
+        undated = rows.filter(rows.by_clock, rows.created_at.isnull())
+        late = engine.count(undated)
         if late:
             notes.append(
                 f"accounts: {late:,} rows have no known_at and no created_at; they count as known from now on."

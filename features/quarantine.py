@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,27 +20,49 @@ QUARANTINE = pa.schema(
 )
 
 
-def keep_refused(engine: Engine, writer: StoreWriter, table: str, refused: ir.Table) -> dict[str, int]:
-    """Add the refused rows of one ingest; return how many there are by reason.
+def keep_refused(
+    engine: Engine, settings: Settings, writer: StoreWriter, table: str, refused: ir.Table
+) -> dict[str, int]:
+    """Add the refused rows of one ingest that are not there yet; return how many were refused, by reason.
 
     ``refused`` has the columns of :data:`QUARANTINE`, one row per refused row; ``given`` is the row as JSON, with
-    secrets already hashed. The same rows again are the same partition again.
+    secrets already hashed. A row refused again for the same reason, from the same place, is no new one; a version
+    that lost is one version wherever it lies.
     """
-    path = writer.scratch / f"refused-{table}.parquet"
-    ordered = refused.select(QUARANTINE.names).order_by(*QUARANTINE.names)
-    with pq.ParquetWriter(path, QUARANTINE, compression="zstd") as file:
-        for batch in engine.batches(ordered, rows=100_000):
-            file.write_batch(batch.cast(QUARANTINE))
-    counts = engine.read_parquet([path], schema=QUARANTINE)
-    counts = counts.group_by("reason").agg(rows=counts.count()).order_by("reason")
+    refused = engine.cache(refused.select(QUARANTINE.names))
+    counts = refused.group_by("reason").agg(rows=refused.count()).order_by("reason")
     by_reason = {row["reason"]: row["rows"] for row in engine.to_arrow(counts).to_pylist()}
     if by_reason:
-        writer.replace(f"{table}/rows={_content(path)}", {"refused": path})
+        known = read_quarantine(engine, settings, table)
+        fresh = _several(refused).anti_join(_several(known), ["reason", "given", "lies", "copy"])
+        path = writer.scratch / f"refused-{table}.parquet"
+        if _write(engine, fresh.select(QUARANTINE.names).order_by(*QUARANTINE.names), path):
+            writer.replace(f"{table}/rows={_content(path)}", {"refused": path})
+    engine.drop(refused)
     return by_reason
 
 
+def _several(rows: ir.Table) -> ir.Table:
+    """The rows with where each lies, empty for a conflict, and a number that tells equal ones apart."""
+    lies = (rows.reason == "conflict").ifelse(
+        ibis.literal(""), rows.source_file + ibis.literal("\x1f") + rows.source_row.cast("string")
+    )
+    placed = rows.mutate(lies=lies)
+    alike = ibis.window(group_by=["reason", "given", "lies"], order_by=["source_file", "source_row"])
+    return placed.mutate(copy=ibis.row_number().over(alike))
+
+
+def _write(engine: Engine, rows: ir.Table, path: Path) -> int:
+    written = 0
+    with pq.ParquetWriter(path, QUARANTINE, compression="zstd") as file:
+        for batch in engine.batches(rows, rows=100_000):
+            file.write_batch(batch.cast(QUARANTINE))
+            written += len(batch)
+    return written
+
+
 def read_quarantine(engine: Engine, settings: Settings, table: str) -> ir.Table:
-    """Every refused row of one raw table, one row each; a row refused in two different ingests is there twice."""
+    """Every refused row of one raw table, one row each."""
     store = quarantine_store(settings)
     manifest = store.manifest()
     partitions = sorted(name for name in manifest.partitions if name.startswith(f"{table}/"))

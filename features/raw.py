@@ -10,7 +10,7 @@ from features.manifest import ManifestStore
 from features.schema import RAW_TABLES
 from features.settings import Settings
 
-__all__ = ["complete_until", "events_store", "has_columns", "quarantine_store", "raw_store", "read_events", "read_raw"]
+__all__ = ["complete_until", "events_store", "quarantine_store", "raw_store", "read_events", "read_raw"]
 
 RecordTable = Literal["accounts", "subscriptions", "touchpoints"]
 
@@ -47,8 +47,3 @@ def complete_until(settings: Settings, name: str) -> datetime | None:
     """The moment up to which a raw table is known to hold everything; None where there is no such table."""
     text = raw_store(settings).manifest().notes.get("complete_until", {}).get(name)
     return None if text is None else datetime.fromisoformat(text)
-
-
-def has_columns(settings: Settings, name: str) -> tuple[str, ...]:
-    """Canonical columns for which the table's source ever brought a value, in canonical order."""
-    return tuple(raw_store(settings).manifest().notes.get("has", {}).get(name, ()))

@@ -9,13 +9,15 @@ import pyarrow as pa
 
 from features.engine import at_zone, epoch_microseconds, microseconds_since_epoch
 from features.exceptions import InputError
+from features.pseudonyms import PATH_KEY
 from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable, SubscriptionKind
+from features.sources.mapped import PROBLEM
 from features.sources.mapping import UNITS_PER_SECOND, MappedColumn, mappable_columns
 
-__all__ = ["CLOCK_TOLERANCE", "EARLIEST", "NAIVE_TIME", "check_rows", "tidy_text"]
+__all__ = ["CLOCK_TOLERANCE", "EARLIEST", "NAIVE", "check_rows", "tidy_text"]
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-NAIVE_TIME = "naive_time"
+NAIVE = "_naive"  # ends the reason of a row whose time has no zone
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it lie defaults such as 1970-01-01, and epochs of a wrong unit
 _UTC_TIME = "timestamp('UTC', 6)"
 _NAIVE = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
@@ -56,6 +58,7 @@ def check_rows(
     """
     values: dict[str, ir.Value] = {}
     problems: Problems = []
+    spoiled = [(tidy[PROBLEM].notnull(), tidy[PROBLEM])] if PROBLEM in tidy.columns else []
     for name in mappable_columns(table):
         canonical = table.schema.field(name).type
         if name not in columns:
@@ -71,17 +74,20 @@ def check_rows(
         default = values["event_time"] if backfill else _moment(now)
         values["ingested_at"] = ibis.coalesce(values["ingested_at"], default)
     elif table is ACCOUNTS:
-        by_clock = values["known_at"].isnull() & values["created_at"].isnull()
+        # A file without known_at is a snapshot: see features.records.
+        by_clock = values["known_at"].isnull() & (
+            ibis.literal("known_at" not in columns) | values["created_at"].isnull()
+        )
         values["known_at"] = ibis.coalesce(values["known_at"], values["created_at"], _moment(now))
     problems += _table_problems(table, values, now=now)
     if table in (SUBSCRIPTIONS, TOUCHPOINTS):
         values["known_at"] = ibis.coalesce(values["known_at"], values["occurred_at"])
-    reason = ibis.cases(*((condition.fill_null(False), name) for name, condition in problems))
+    reason = ibis.cases(*spoiled, *((condition.fill_null(False), name) for name, condition in problems))
     given = ibis.struct({name: tidy[name].cast("string") for name in columns}).cast("json").cast("string")
     return tidy.select(
         "source_file",
         "source_row",
-        *(["path_key"] if "path_key" in tidy.columns else []),
+        *([PATH_KEY] if PATH_KEY in tidy.columns else []),
         **values,
         by_clock=by_clock,
         reason=reason,
@@ -208,7 +214,7 @@ def _read_time_text(given: ir.Value, name: str, column: MappedColumn) -> tuple[i
     moment = with_offset.ifelse(plain.try_cast(_UTC_TIME), naive)
     value, problems = _bounded(moment, name, plain)
     if column.time_zone is None:
-        problems = [(NAIVE_TIME, ~with_offset & local.notnull()), *problems]
+        problems = [(f"{name}{NAIVE}", ~with_offset & local.notnull()), *problems]
     return value, problems
 
 

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from features.exceptions import SettingsError
+from features.exceptions import SettingsError, listed
+from features.schema import RAW_TABLES
 
 __all__ = ["ColumnMapping", "Settings", "SourceSettings", "load_settings"]
 
+_MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -100,6 +102,21 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{len(strange)} of {len(value)} are no SHA-256 in hex, 64 digits: `printf %s KEY | sha256sum` has it"
             )
+        return value
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _size(cls, value: str) -> str:
+        if not _MEMORY.fullmatch(value):
+            raise ValueError(f"{value!r} is no size: write it as 3GB, 512MB or 1.5GiB")
+        return value
+
+    @field_validator("sources")
+    @classmethod
+    def _raw_tables(cls, value: dict[str, SourceSettings]) -> dict[str, SourceSettings]:
+        unknown = [name for name in value if name not in RAW_TABLES]
+        if unknown:
+            raise ValueError(f"there is no table {listed(unknown)}; the tables are {', '.join(RAW_TABLES)}")
         return value
 
     @field_validator("home")

@@ -1,31 +1,40 @@
 """Reads source files once: mapped, pseudonymised, checked, and held ready for the stores to take in."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from features.engine import Engine, EngineError, Scan
+from features.engine import Engine, Prepared, named, prepare
 from features.exceptions import InputError, listed
 from features.progress import Progress, silent
-from features.rules import NAIVE_TIME, check_rows, tidy_text
+from features.pseudonyms import PATH_KEY, Pseudonyms
+from features.rules import NAIVE, check_rows, tidy_text
 from features.schema import EVENTS, RawTable
-from features.secret import pseudonym
 from features.settings import Settings, SourceSettings
 from features.sources.files import SourceFiles
-from features.sources.mapping import MappedFile, check_expressions, check_mapping, map_columns, mappable_columns
-from features.templating import Templates
+from features.sources.lines import FAULTS, Fault
+from features.sources.mapped import apply_mapping
+from features.sources.mapping import (
+    MappedFile,
+    check_expressions,
+    check_mapping,
+    declared_columns,
+    map_columns,
+    mappable_columns,
+)
+from features.sources.rows import Rows
 
 __all__ = ["Staged", "stage"]
 
-_DISTINCT_ROWS = 100_000
+_GIVEN = "given_rows"
+_ROWS_AT_A_TIME = 262_144
+_NAMED = 6  # faults that are told one by one, and one more to know that there are more
 
 
 @dataclass(frozen=True)
@@ -35,28 +44,37 @@ class Staged:
     Attributes
     ----------
     rows
-        One row per row of the files, good or refused, with the canonical columns, ``source_file``, ``source_row``,
-        ``by_clock``, ``reason``, ``given``.
+        One row per row of the files, good or refused, with the canonical columns, ``source_file`` (its place in
+        ``paths``), ``source_row`` (its line in a text file, its place in a Parquet file), ``by_clock``, ``reason``,
+        ``given``.
     rows_read
-        How many rows the files have.
+        How many rows the files have, lines that hold no row among them.
     brought
         Canonical columns that at least one file brings.
     ignored
         Columns of the files that nothing reads.
+    faults
+        The first lines that hold no row, as file and fault.
+    empty
+        Files without any row.
     """
 
     table: RawTable
     rows: ir.Table
     rows_read: int
-    files: int
+    paths: tuple[Path, ...]
     brought: tuple[str, ...]
     ignored: tuple[str, ...]
+    faults: tuple[tuple[Path, Fault], ...] = ()
+    empty: tuple[Path, ...] = ()
 
-
-def _staged_schema(table: RawTable) -> pa.Schema:
-    extra = [("source_file", pa.string()), ("source_row", pa.int64()), ("by_clock", pa.bool_())]
-    columns = [table.schema.field(name) for name in mappable_columns(table)]
-    return pa.schema([*columns, *(pa.field(*pair) for pair in extra), ("reason", pa.string()), ("given", pa.string())])
+    def with_names(self, refused: ir.Table) -> ir.Table:
+        """Refused rows with the path of their file instead of its place; ``store`` where they come from none."""
+        files = ibis.array([str(path) for path in self.paths])
+        name = files[refused.source_file]
+        if "store" in refused.columns:
+            name = name.fill_null(refused.store)
+        return refused.mutate(source_file=name)
 
 
 def stage(
@@ -77,140 +95,189 @@ def stage(
     SettingsError
         When the mapping is wrong.
     InputError
-        When a file cannot be read, lacks a required column or holds only naive times.
+        When a file cannot be read, lacks a required column, holds no readable line or only naive times.
     """
     source = settings.sources.get(table.name, SourceSettings())
     check_mapping(table, source)
-    rows_read, mapped_files = 0, []
-    staged_rows = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
+    hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns)
+    paths = tuple(path for files in groups for path in files.paths)
+    work = _Staging(engine, table, source, hide, paths, now, backfill)
+    kept = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
+    reading = _Reading()
     for number, files in enumerate(groups):
         progress(f"reading {table.name}", number, len(groups))
-        scan = _opened(engine, files)
-        mapped = map_columns(table, source, scan.columns, title=files.title)
-        check_expressions(engine, scan, table, source, mapped, title=files.title)
-        given = tidy_text(
-            engine.select(scan, {name: column.expression for name, column in mapped.columns.items()}), table
-        )
-        try:
-            with engine.in_order() if files.delimiter else nullcontext():
-                hidden = _pseudonymised(engine, given, table, source, key=key)
-                rows = check_rows(hidden, table, mapped.columns, now=now, backfill=backfill, title=files.title)
-                rows = _identified(rows) if table is EVENTS else rows
-                rows_read += engine.add(staged_rows, rows)
-        except EngineError as error:
-            raise _unreadable(files, error) from error
-        mapped_files.append(mapped)
+        reading.mapped.append(work.read(files, kept, reading))
     progress(f"reading {table.name}", len(groups), len(groups))
-    staged = _summary(table, staged_rows, rows_read, groups, mapped_files)
+    brought = {name for file in reading.mapped for name in file.columns}
+    staged = Staged(
+        table,
+        kept,
+        reading.rows,
+        paths,
+        tuple(name for name in mappable_columns(table) if name in brought),
+        tuple(sorted({name for file in reading.mapped for name in file.ignored})),
+        tuple(reading.faults),
+        tuple(reading.empty),
+    )
     _refuse_naive(engine, staged)
     return staged
 
 
-def _opened(engine: Engine, files: SourceFiles) -> Scan:
-    try:
-        return files.scan(engine)
-    except EngineError as error:
-        raise _unreadable(files, error) from error
+class _Reading:
+    """What reading has come to so far."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.mapped: list[MappedFile] = []
+        self.faults: list[tuple[Path, Fault]] = []
+        self.empty: list[Path] = []
 
 
-def _summary(
-    table: RawTable, rows: ir.Table, rows_read: int, groups: Sequence[SourceFiles], mapped: Sequence[MappedFile]
-) -> Staged:
-    brought = {name for file in mapped for name in file.columns}
-    ignored = sorted({name for file in mapped for name in file.ignored})
-    return Staged(
-        table,
-        rows,
-        rows_read,
-        sum(len(files.paths) for files in groups),
-        tuple(name for name in mappable_columns(table) if name in brought),
-        tuple(ignored),
-    )
+@dataclass(frozen=True)
+class _Staging:
+    engine: Engine
+    table: RawTable
+    source: SourceSettings
+    hide: Pseudonyms
+    paths: tuple[Path, ...]
+    now: datetime
+    backfill: bool
+
+    def read(self, files: SourceFiles, kept: ir.Table, reading: _Reading) -> MappedFile:
+        """Take files in; say what the mapping made of their columns."""
+        columns = files.columns
+        if files.kind == "json":
+            # A key may come late in the file: what may be read is looked for in every line.
+            columns = tuple(dict.fromkeys((*columns, *mappable_columns(self.table), *declared_columns(self.source))))
+        mapped = map_columns(self.table, self.source, columns, title=files.title)
+        schema = pa.schema([(name, pa.string()) for name in columns]) if files.kind == "json" else files.schema
+        _refuse_nested(mapped, self.table, schema, title=files.title)
+        tried = check_expressions(self.engine, schema, self.table, mapped, title=files.title)
+        seen: set[str] = set()
+        taking = _TakingIn(self, kept, mapped, title=files.title)
+        for path in files.paths:
+            good, first = 0, None
+            place = self.paths.index(path)
+            for rows in files.rows(path, mapped.reads, seen=seen):
+                good += len(rows.table)
+                reading.rows += len(rows.table) + len(rows.faults)
+                first = first or next(iter(rows.faults), None)
+                reading.faults += [(path, fault) for fault in rows.faults[: max(0, _NAMED - len(reading.faults))]]
+                if len(rows.table):
+                    taking.add(self._given(rows, mapped, place, tried, title=path.name))
+                if rows.faults:
+                    self._refuse(rows.faults, place, kept)
+            if first is not None and not good:
+                raise InputError(
+                    f"No line of {path} can be read; line {first.line}: {first.what}. Write it again, or give it the "
+                    "ending of its format. Nothing was stored."
+                )
+            if not good:
+                reading.empty.append(path)
+        taking.finish()
+        if files.kind != "json" or files.paths[0] in reading.empty:
+            return mapped
+        there = tuple(name for name in dict.fromkeys((*files.columns, *sorted(seen))) if name in seen)
+        return map_columns(self.table, self.source, there, title=files.title)
+
+    def _given(self, rows: Rows, mapped: MappedFile, place: int, tried: frozenset[str], *, title: str) -> pa.Table:
+        """Rows as the file gives them, with canonical columns."""
+        given = apply_mapping(self.engine, rows, mapped, self.table, tried=tried, title=title)
+        given = given.append_column("source_file", pa.array(np.full(len(given), place, dtype=np.int32)))
+        return given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
+
+    def prepared(self, given: pa.Schema, mapped: MappedFile, *, title: str) -> Prepared:
+        """What checks given rows and has all columns of the staged ones."""
+        tidy = tidy_text(named(_GIVEN, given), self.table)
+        rows = check_rows(tidy, self.table, mapped.columns, now=self.now, backfill=self.backfill, title=title)
+        return prepare(_identified(rows) if self.table is EVENTS else rows)
+
+    def _refuse(self, faults: Sequence[Fault], place: int, kept: ir.Table) -> None:
+        hidden = self.hide.hide if self.table.secret else None
+        refused = pa.table(
+            {
+                "source_row": pa.array([fault.line for fault in faults], pa.int64()),
+                "reason": pa.array([fault.reason for fault in faults], pa.string()),
+                "given": pa.array([fault.given(hidden) for fault in faults], pa.string()),
+            }
+        )
+        rows = named(_GIVEN, refused.schema)
+        schema = ibis.Schema.from_pyarrow(_staged_schema(self.table))
+        nothing = {name: ibis.null(kind) for name, kind in schema.items() if name not in rows.columns}
+        with self.engine.lent(_GIVEN, refused):
+            values = {**nothing, "source_file": ibis.literal(place, "int32"), "by_clock": ibis.literal(False)}
+            self.engine.add(kept, prepare(rows.mutate(**values)))
 
 
-def _pseudonymised(engine: Engine, given: ir.Table, table: RawTable, source: SourceSettings, *, key: bytes) -> ir.Table:
-    """The rows with secrets replaced by keyed hashes and paths by templates, worked out once per distinct value."""
-    # Values are looked up in the rows as they came: behind a join each look-up would run the joins before it.
-    came = given
-    for name in table.secret:
-        if name in came.columns:
-            hashes = _looked_up(engine, came, name, {"hidden": lambda value: pseudonym(key, value)})
-            given = given.left_join(hashes, given[name] == hashes.value).drop(name, "value").rename({name: "hidden"})
-    if table is EVENTS and "endpoint" in came.columns:
-        template = Templates(source.path_patterns)
+class _TakingIn:
+    """Gathers rows of one mapping until there are enough of them for the engine."""
 
-        def path_key(path: str) -> str:
-            # Two paths of one template are two events; a path may name a person, so it is not kept.
-            return path if template(path) == path else pseudonym(key, path)
+    def __init__(self, staging: _Staging, kept: ir.Table, mapped: MappedFile, *, title: str) -> None:
+        self._staging = staging
+        self._kept = kept
+        self._mapped = mapped
+        self._title = title
+        self._held: list[pa.Table] = []
+        self._prepared: tuple[pa.Schema, Prepared] | None = None
 
-        routes = _looked_up(engine, came, "endpoint", {"hidden": template, "path_key": path_key})
-        given = given.left_join(routes, given.endpoint == routes.value).drop("endpoint", "value")
-        given = given.rename(endpoint="hidden")
-    return given
+    def add(self, given: pa.Table) -> None:
+        self._held.append(given)
+        if sum(map(len, self._held)) >= _ROWS_AT_A_TIME:
+            self.finish()
+
+    def finish(self) -> None:
+        if not self._held:
+            return
+        # Together they have one dictionary a column: each distinct value is worked on once.
+        given = self._staging.hide(pa.concat_tables(self._held).unify_dictionaries())
+        self._held = []
+        if self._prepared is None or self._prepared[0] != given.schema:
+            made = self._staging.prepared(given.schema, self._mapped, title=self._title)
+            self._prepared = (given.schema, made)
+        engine = self._staging.engine
+        with engine.lent(_GIVEN, given):
+            engine.add(self._kept, self._prepared[1])
 
 
-def _looked_up(engine: Engine, given: ir.Table, name: str, made: Mapping[str, Callable[[str], str]]) -> ir.Table:
-    """Distinct values of a column beside what is made of them; one row per distinct value.
-
-    Plain values stay in memory: what a killed ingest leaves on disk must not name anyone.
-    """
-    schema = pa.schema([("value", pa.string()), *((column, pa.string()) for column in made)])
-    distinct = given.select(value=given[name]).filter(lambda t: t.value.notnull()).distinct()
-    values = [value for batch in engine.batches(distinct, rows=_DISTINCT_ROWS) for value in batch[0].to_pylist()]
-    columns = [values, *([make(value) for value in values] for make in made.values())]
-    rows = pa.table([pa.array(column, pa.string()) for column in columns], schema=schema)
-    return engine.name_rows(f"distinct_{name}", rows)
+def _staged_schema(table: RawTable) -> pa.Schema:
+    extra = [("source_file", pa.int32()), ("source_row", pa.int64()), ("by_clock", pa.bool_())]
+    columns = [table.schema.field(name) for name in mappable_columns(table)]
+    return pa.schema([*columns, *(pa.field(*pair) for pair in extra), ("reason", pa.string()), ("given", pa.string())])
 
 
 def _identified(rows: ir.Table) -> ir.Table:
     """Rows without an event id get one, made of all they hold but ``ingested_at``: identical rows are one event."""
-    columns = ["account_id", "event_time", "path_key", "method", "status", "latency_ms"]
+    rows = rows.mutate(synthetic=rows.synthetic.fill_null(False))
+    columns = ["account_id", "event_time", PATH_KEY, "method", "status", "latency_ms"]
     columns += ["token", "user_id", "sdk", "sdk_version", "synthetic"]
     held = [rows[name].cast("string").fill_null("") for name in columns if name in rows.columns]
     identity = ibis.literal("row-") + ibis.literal("\x1f").join(held).hexdigest("md5")
-    return rows.mutate(event_id=ibis.coalesce(rows.event_id, identity), synthetic=rows.synthetic.fill_null(False))
+    return rows.mutate(event_id=ibis.coalesce(rows.event_id, identity))
+
+
+def _refuse_nested(mapped: MappedFile, table: RawTable, schema: pa.Schema, *, title: str) -> None:
+    """Refuse a Parquet column of lists or structs that is to be one value."""
+    for name, column in mapped.columns.items():
+        if column.source is not None and pa.types.is_nested(schema.field(column.source).type):
+            raise InputError(
+                f"{column.source} in {title} holds lists or structs. Pick a part of it with an expression under "
+                f"[sources.{table.name}.columns.{name}]. Nothing was stored."
+            )
 
 
 def _refuse_naive(engine: Engine, staged: Staged) -> None:
     rows = staged.rows
-    by_file = rows.group_by("source_file").agg(rows=rows.count(), naive=(rows.reason == NAIVE_TIME).sum())
-    naive = engine.to_arrow(by_file.filter(by_file.rows == by_file.naive).order_by("source_file")).to_pydict()
-    if naive["source_file"]:
-        times = [name for name in staged.brought if pa.types.is_timestamp(staged.table.schema.field(name).type)]
-        place = f"[sources.{staged.table.name}.columns.{times[0]}]"
-        names = [Path(name).name for name in naive["source_file"]]
+    whole = rows.filter(~rows.reason.fill_null("").isin(FAULTS))
+    by_file = whole.group_by("source_file").agg(
+        rows=whole.count(), naive=whole.reason.endswith(NAIVE).sum(), reason=whole.reason.max()
+    )
+    naive = engine.to_arrow(by_file.filter(by_file.rows == by_file.naive).order_by("source_file")).to_pylist()
+    if naive:
+        names = [staged.paths[row["source_file"]].name for row in naive]
+        columns = sorted({row["reason"].removesuffix(NAIVE) for row in naive})
+        places = " and ".join(f"[sources.{staged.table.name}.columns.{column}]" for column in columns)
         raise InputError(
-            f"No row of {listed(names)} says in which time zone its times are. Say it for all of them: "
-            f'time_zone = "UTC" (or "Europe/Berlin") under {place}, or write an offset behind each time. '
+            f"No row of {listed(names)} says in which time zone its {' and '.join(columns)} is. Say it for all of "
+            f'them: time_zone = "UTC" (or "Europe/Berlin") under {places}, or write an offset behind each time. '
             "Nothing was stored."
         )
-
-
-def _unreadable(files: SourceFiles, error: EngineError) -> InputError:
-    """The error that names the one file of a group that cannot be read, if there is one."""
-    if files.delimiter is None:
-        for path in files.paths:
-            try:
-                with pq.ParquetFile(path) as parquet:
-                    for _ in parquet.iter_batches():
-                        pass
-            except (OSError, pa.ArrowException) as damage:
-                return InputError(f"{path} is damaged: {damage} Write it again. Nothing was stored.")
-    return InputError(
-        f"{listed(files.paths, limit=1)} cannot be read: {_fault(str(error))} Mend the file or the mapping. "
-        "Nothing was stored."
-    )
-
-
-def _fault(text: str) -> str:
-    """What is wrong, in our words: the engine's own text repeats the line, with every secret in it."""
-    if text.startswith("Out of Memory"):
-        return "The engine has too little memory. Raise memory_limit or free space under the home."
-    line = re.match(r"Invalid Input Error: CSV Error on Line: (\d+)", text)
-    columns = re.findall(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
-    if line and columns:
-        expected, found = columns[-1]
-        return f"Line {line[1]} has {found} columns instead of {expected}."
-    if line:
-        return f"Line {line[1]} is no CSV: its quotes or its encoding (UTF-8) are broken."
-    return "Its values do not fit the expressions of the mapping, or its text is not UTF-8."

@@ -2,53 +2,84 @@
 
 import csv
 import glob
-import gzip
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from features.engine import Engine, Scan
 from features.exceptions import InputError, listed
+from features.sources.columnar import parquet_schema, read_columnar
+from features.sources.delimited import read_delimited
+from features.sources.json_lines import object_of, read_json_lines
+from features.sources.lines import read_blocks
+from features.sources.rows import Rows
 
 __all__ = ["SourceFiles", "find_files", "group_files"]
 
-_PARQUET = (".parquet", ".pq")
-_CSV = (".csv", ".csv.gz")
+_ENDINGS = {
+    "parquet": (".parquet", ".pq"),
+    "csv": (".csv", ".csv.gz"),
+    "json": (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
+}
+_KINDS = ".parquet, .csv, .jsonl, .ndjson (or .csv.gz, .jsonl.gz, .ndjson.gz)"
 _DELIMITERS = ",;\t|"
 _FILES_PER_GROUP = 256
+_HEAD_BYTES = 1 << 20
+_HEAD_LINES = 1000
 
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """Files that are read together: Parquet files of one schema, or one CSV file.
+    """Files that are read together: Parquet files of one schema, or one text file.
 
     Attributes
     ----------
+    schema
+        The files' columns; all text but in Parquet. Of JSON Lines those of the first lines: later ones may have more.
     delimiter
-        What separates the columns of a CSV file; None for Parquet.
+        What separates the columns of a CSV file.
     """
 
     paths: tuple[Path, ...]
-    columns: tuple[str, ...]
-    delimiter: str | None = None
+    kind: Literal["parquet", "csv", "json"]
+    schema: pa.Schema
+    delimiter: str = ","
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the files' columns."""
+        return tuple(self.schema.names)
 
     @property
     def title(self) -> str:
         """The files in a sentence."""
         return listed([path.name for path in self.paths], limit=1)
 
-    def scan(self, engine: Engine) -> Scan:
-        """The files' rows, for the engine."""
-        if self.delimiter is None:
-            return engine.scan_parquet(self.paths)
-        return engine.scan_csv(self.paths[0], self.columns, delimiter=self.delimiter)
+    def rows(self, path: Path, columns: Sequence[str], *, seen: set[str]) -> Iterator[Rows]:
+        """The rows of one of the files, some at a time, with at least ``columns``; every column there is, in ``seen``.
+
+        Raises
+        ------
+        InputError
+            When the file cannot be read.
+        """
+        if self.kind == "json":
+            yield from read_json_lines(path, columns, seen=seen)
+            return
+        seen.update(self.columns)
+        if self.kind == "csv":
+            yield from read_delimited(path, self.columns, delimiter=self.delimiter)
+        else:
+            yield from read_columnar(path, columns)
 
 
 def find_files(given: Sequence[Path | str]) -> list[Path]:
-    """Every Parquet and CSV file named by files, folders (searched through) and globs; each once, sorted by path.
+    """Every file we can read, named by files, folders (searched through) and globs; each once, sorted by path.
+
+    Paths come back absolute, their folders without links, so that one file has one name however it is spelled.
 
     Raises
     ------
@@ -59,24 +90,23 @@ def find_files(given: Sequence[Path | str]) -> list[Path]:
     for item in given:
         path = Path(item).expanduser()
         if path.is_dir():
-            inside = {file for file in path.rglob("*") if file.is_file() and _is_readable_kind(file)}
+            inside = {file for file in path.rglob("*") if file.is_file() and _kind(file)}
             inside = {file for file in inside if not file.name.startswith((".", "_"))}
             if not inside:
-                raise InputError(f"The folder {item} holds no .parquet, .csv or .csv.gz file. Give another folder.")
+                raise InputError(f"The folder {item} holds no file that can be read: {_KINDS}. Give another folder.")
             found |= inside
         elif path.is_file():
-            if not _is_readable_kind(path):
-                raise InputError(
-                    f"{item} is not a .parquet, .csv or .csv.gz file. Convert it, or rename it if it is one."
-                )
+            if not _kind(path):
+                raise InputError(f"{item} is none of {_KINDS}. Convert it, or rename it if it is one.")
             found.add(path)
         else:
             matches = {Path(match) for match in glob.glob(str(path), recursive=True)}  # noqa: PTH207 - absolute globs
-            matches = {match for match in matches if match.is_file() and _is_readable_kind(match)}
+            matches = {match for match in matches if match.is_file() and _kind(match)}
             if not matches:
                 raise InputError(f"There is no file {item}. Check the path; globs need quotes on the shell.")
             found |= matches
-    return sorted(found)
+    # A link keeps its own name, and with it its ending.
+    return sorted({path.parent.resolve() / path.name for path in found})
 
 
 def group_files(paths: Sequence[Path]) -> list[SourceFiles]:
@@ -88,55 +118,72 @@ def group_files(paths: Sequence[Path]) -> list[SourceFiles]:
         When a file cannot be read, naming it.
     """
     groups: list[SourceFiles] = []
-    by_schema: dict[tuple[str, int], list[tuple[Path, pa.Schema]]] = {}
+    by_schema: dict[str, list[tuple[Path, pa.Schema]]] = {}
     for path in paths:
-        if path.name.lower().endswith(_PARQUET):
-            schema = _parquet_schema(path)
-            same = [key for key in by_schema if key[0] == str(schema)]
-            key = (str(schema), len(same) - 1 if same else 0)
-            if len(by_schema.get(key, ())) >= _FILES_PER_GROUP:
-                key = (str(schema), len(same))
-            by_schema.setdefault(key, []).append((path, schema))
-        else:
+        kind = _kind(path)
+        if kind == "parquet":
+            schema = parquet_schema(path)
+            _refuse_repeated(path, schema.names)
+            by_schema.setdefault(str(schema), []).append((path, schema))
+        elif kind == "csv":
             columns, delimiter = _csv_header(path)
-            groups.append(SourceFiles((path,), columns, delimiter))
+            groups.append(SourceFiles((path,), "csv", _texts(columns), delimiter))
+        else:
+            groups.append(SourceFiles((path,), "json", _texts(_json_keys(path))))
     for members in by_schema.values():
-        groups.append(SourceFiles(tuple(path for path, _ in members), tuple(members[0][1].names)))  # noqa: PERF401
+        for start in range(0, len(members), _FILES_PER_GROUP):
+            some = members[start : start + _FILES_PER_GROUP]
+            groups.append(SourceFiles(tuple(path for path, _ in some), "parquet", some[0][1]))
     return sorted(groups, key=lambda group: group.paths[0])
 
 
-def _is_readable_kind(path: Path) -> bool:
-    return path.name.lower().endswith(_PARQUET + _CSV)
+def _kind(path: Path) -> Literal["parquet", "csv", "json"] | None:
+    name = path.name.lower()
+    kinds: tuple[Literal["parquet", "csv", "json"], ...] = ("parquet", "csv", "json")
+    return next((kind for kind in kinds if name.endswith(_ENDINGS[kind])), None)
 
 
-def _parquet_schema(path: Path) -> pa.Schema:
-    try:
-        return pq.read_schema(path).remove_metadata()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} cannot be read as Parquet: {_first_line(error)} It may be cut short; write it again. "
-            "Nothing was stored."
-        ) from error
+def _texts(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([(name, pa.string()) for name in columns])
 
 
 def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            line = file.readline()
-            delimiter = max(_DELIMITERS, key=line.count)
-            columns = tuple(next(csv.reader([line], delimiter=delimiter), ()))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    blocks = read_blocks(path, block_bytes=_HEAD_BYTES)
+    head = next(blocks).content.partition(b"\n")[0]
+    if not head and any(block.cut for block in blocks):
         raise InputError(
-            f"{path} cannot be read as UTF-8 CSV: {_first_line(error)} Write it again. Nothing was stored."
+            f"{path} cannot be read: it was cut short in its first line. Write it again. Nothing was stored."
+        )
+    try:
+        line = head.decode().rstrip("\r")
+        delimiter = max(_DELIMITERS, key=line.count)
+        columns = tuple(next(csv.reader([line], delimiter=delimiter), ()))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} cannot be read as UTF-8 CSV: its first line is in another encoding. Write it again as UTF-8. "
+            "Nothing was stored."
         ) from error
     if not columns:
         raise InputError(f"{path} is empty: its first line should name the columns. Nothing was stored.")
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
-    if repeated:
-        raise InputError(f"{path} names a column twice: {listed(repeated)}. Rename one. Nothing was stored.")
+    # pandas writes its index as a column without a name.
+    columns = tuple(name or f"column_{place}" for place, name in enumerate(columns, 1))
+    _refuse_repeated(path, columns)
     return columns, delimiter
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") + "."
+def _json_keys(path: Path) -> tuple[str, ...]:
+    """Keys of the first lines, in the order in which they appear."""
+    keys: dict[str, None] = {}
+    lines = next(read_blocks(path, block_bytes=_HEAD_BYTES)).content.split(b"\n")
+    for line in itertools.islice(lines, _HEAD_LINES):
+        try:
+            keys.update(dict.fromkeys(object_of(line)))
+        except (ValueError, RecursionError):
+            continue
+    return tuple(keys)
+
+
+def _refuse_repeated(path: Path, columns: Sequence[str]) -> None:
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise InputError(f"{path} names a column twice: {listed(repeated)}. Rename one. Nothing was stored.")

@@ -1,10 +1,14 @@
 """The declared mapping: how each canonical column is made from a file's columns."""
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from features.engine import Engine, EngineError, Scan
+import pyarrow as pa
+
+from features.engine import Engine, EngineError, columns_in
 from features.exceptions import InputError, SettingsError, listed
 from features.schema import RawTable
 from features.settings import ColumnMapping, SourceSettings
@@ -15,6 +19,7 @@ __all__ = [
     "MappedFile",
     "check_expressions",
     "check_mapping",
+    "declared_columns",
     "map_columns",
     "mappable_columns",
 ]
@@ -24,9 +29,18 @@ UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 @dataclass(frozen=True)
 class MappedColumn:
-    """One canonical column as SQL over the file's columns, with what is declared about its values."""
+    """How one canonical column is made: of one column of the file, a constant, or an expression over its columns.
 
-    expression: str
+    Attributes
+    ----------
+    reads
+        Columns of the file that it is made of.
+    """
+
+    source: str | None = None
+    constant: str | int | float | bool | None = None
+    expression: str | None = None
+    reads: tuple[str, ...] = ()
     unit: str | None = None
     time_zone: str | None = None
 
@@ -45,6 +59,11 @@ class MappedFile:
 
     columns: Mapping[str, MappedColumn]
     ignored: tuple[str, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns of the file that are read, each once."""
+        return tuple(dict.fromkeys(name for column in self.columns.values() for name in column.reads))
 
 
 def mappable_columns(table: RawTable) -> tuple[str, ...]:
@@ -101,65 +120,101 @@ def map_columns(table: RawTable, source: SourceSettings, file_columns: Sequence[
     columns: dict[str, MappedColumn] = {}
     for name in mappable_columns(table):
         mapping = source.columns.get(name, ColumnMapping())
-        if mapping.source is not None and mapping.source not in file_columns:
-            raise SettingsError(
-                f"[sources.{table.name}.columns.{name}] reads {mapping.source!r}, which {title} does not have. "
-                f"It has {listed(file_columns, limit=20)}."
-            )
-        expression = _expression(name, mapping, file_columns)
-        if expression is not None:
-            columns[name] = MappedColumn(expression, mapping.unit, mapping.time_zone)
+        if _ways_given(mapping):
+            place = f"[sources.{table.name}.columns.{name}]"
+            columns[name] = _declared(mapping, file_columns, place=place, title=title)
+        elif name in file_columns:
+            columns[name] = MappedColumn(name, reads=(name,), unit=mapping.unit, time_zone=mapping.time_zone)
     missing = [name for name in table.required if name not in columns]
     if missing:
+        example = f", for example {missing[0]} = {{ from = {_quoted(file_columns[0])} }}" if file_columns else ""
         raise InputError(
             f"{len(missing)} of {len(table.required)} required columns are missing from {title}: {listed(missing)}. "
-            f"It has {listed(file_columns, limit=20)}. Map them under [sources.{table.name}.columns], "
-            f'for example {missing[0]} = {{ from = "{file_columns[0]}" }}.'
+            f"It has {listed(file_columns, limit=20) or 'no columns'}. Map them under "
+            f"[sources.{table.name}.columns]{example}. Nothing was stored."
         )
-    read = {name for name in file_columns if any(_reads(column.expression, name) for column in columns.values())}
-    known = {*read, *table.schema.names}
+    known = {*table.schema.names, *(name for column in columns.values() for name in column.reads)}
     return MappedFile(columns, tuple(name for name in file_columns if name not in known))
 
 
+def declared_columns(source: SourceSettings) -> tuple[str, ...]:
+    """Columns of a file that the mapping names."""
+    named = [mapping.source for mapping in source.columns.values() if mapping.source is not None]
+    for mapping in source.columns.values():
+        if mapping.expression is not None:
+            with suppress(EngineError):  # said where the mapping is applied
+                named += columns_in(mapping.expression)
+    return tuple(dict.fromkeys(named))
+
+
 def check_expressions(
-    engine: Engine, scan: Scan, table: RawTable, source: SourceSettings, mapped: MappedFile, *, title: str
-) -> None:
-    """Try each declared expression on the file, so that an error names the column it belongs to.
+    engine: Engine, files: pa.Schema, table: RawTable, mapped: MappedFile, *, title: str
+) -> frozenset[str]:
+    """Try each declared expression on the columns of a file; the names of those that can be tried row by row.
 
     Raises
     ------
     SettingsError
-        When an expression does not parse or names a column that is not there.
+        When an expression does not fit the columns.
     """
+    tried: set[str] = set()
     for name, column in mapped.columns.items():
-        if name not in source.columns or source.columns[name].expression is None:
+        if column.expression is None:
             continue
+        nothing = pa.schema([files.field(read) for read in column.reads]).empty_table()
         try:
-            engine.select(scan, {name: column.expression})
+            if engine.evaluable(column.expression, nothing):
+                tried.add(name)
         except EngineError as error:
-            raise SettingsError(
-                f"[sources.{table.name}.columns.{name}] has the expression {column.expression!r}, which cannot be used "
-                f"on {title}: {error} Its columns are {listed(scan.columns, limit=20)}."
+            raise _unusable(
+                f"[sources.{table.name}.columns.{name}]", column.expression, title, files.names, error
             ) from error
+    return frozenset(tried)
+
+
+def _declared(mapping: ColumnMapping, file_columns: Sequence[str], *, place: str, title: str) -> MappedColumn:
+    reads: tuple[str, ...] = () if mapping.source is None else (mapping.source,)
+    if mapping.source is not None and mapping.source not in file_columns:
+        raise SettingsError(
+            f"{place} reads {mapping.source!r}, which {title} does not have. It has {listed(file_columns, limit=20)}."
+        )
+    if mapping.expression is not None:
+        try:
+            named = columns_in(mapping.expression)
+        except EngineError as error:
+            raise _unusable(place, mapping.expression, title, file_columns, error) from error
+        meant = [_meant(name, file_columns, place=place, title=title) for name in named]
+        reads = tuple(dict.fromkeys(column for columns in meant for column in columns))
+    return MappedColumn(mapping.source, mapping.constant, mapping.expression, reads, mapping.unit, mapping.time_zone)
+
+
+def _meant(name: str, file_columns: Sequence[str], *, place: str, title: str) -> list[str]:
+    """The column that SQL means by a name, whatever its case; none for the parameter of a lambda, or a slip."""
+    meant = [column for column in file_columns if column.casefold() == name.casefold()]
+    if len(meant) > 1:
+        raise SettingsError(
+            f"{place} has an expression over {name!r}, and {title} has {listed(meant)}: SQL cannot tell them apart. "
+            "Read the one you mean with from."
+        )
+    return meant
+
+
+def _unusable(
+    place: str, expression: str, title: str, file_columns: Sequence[str], error: EngineError
+) -> SettingsError:
+    return SettingsError(
+        f"{place} has the expression {expression!r}, which cannot be used on {title}: {error} "
+        f"Its columns are {listed(file_columns, limit=20)}."
+    )
+
+
+def _ways_given(mapping: ColumnMapping) -> bool:
+    return any(value is not None for value in _ways(mapping).values())
 
 
 def _ways(mapping: ColumnMapping) -> dict[str, object]:
     return {"from": mapping.source, "constant": mapping.constant, "expression": mapping.expression}
 
 
-def _expression(name: str, mapping: ColumnMapping, file_columns: Sequence[str]) -> str | None:
-    if mapping.expression is not None:
-        return mapping.expression
-    if mapping.constant is not None:
-        value = mapping.constant
-        return repr(value).upper() if isinstance(value, bool | int | float) else _quoted(value, "'")
-    source = mapping.source or name
-    return _quoted(source, '"') if source in file_columns else None
-
-
-def _reads(expression: str, column: str) -> bool:
-    return column in expression
-
-
-def _quoted(text: str, mark: str) -> str:
-    return mark + text.replace(mark, mark * 2) + mark
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

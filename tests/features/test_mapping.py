@@ -20,14 +20,15 @@ def test_columns_are_renamed_made_constant_or_computed():
         endpoint={"expression": "lower(url)"},
     )
     made = map_columns(EVENTS, source, ["customer", "at", "url", "status", "colour"], title="a.csv")
-    assert {name: column.expression for name, column in made.columns.items()} == {
-        "account_id": '"customer"',
-        "event_time": '"at"',
-        "endpoint": "lower(url)",
-        "status": '"status"',
-        "sdk": "'it''s'",
-        "synthetic": "FALSE",
+    assert {name: (c.source, c.constant, c.expression) for name, c in made.columns.items()} == {
+        "account_id": ("customer", None, None),
+        "event_time": ("at", None, None),
+        "endpoint": (None, None, "lower(url)"),
+        "status": ("status", None, None),
+        "sdk": (None, "it's", None),
+        "synthetic": (None, False, None),
     }
+    assert made.reads == ("customer", "at", "url", "status")
     assert made.columns["event_time"].unit == "s"
     assert made.ignored == ("colour",)
 

@@ -77,3 +77,16 @@ def test_a_key_that_is_no_digest_is_refused_without_repeating_it(key):
     with pytest.raises(SettingsError, match="are no SHA-256 in hex") as refused:
         load_settings(api_keys=key)
     assert key not in str(refused.value)
+
+
+def test_a_mapping_of_a_table_that_is_not_there_names_the_tables(tmp_path):
+    path = tmp_path / "bellwether.toml"
+    path.write_text('[sources.event.columns]\nstatus = { from = "code" }\n')
+    with pytest.raises(SettingsError, match=r"no table event; the tables are events, accounts, subscriptions, touch"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize("size", ["", "3", "lots", "80%", "3GB; SELECT 1", "-1GB"])
+def test_a_memory_limit_that_is_no_size_is_refused(size):
+    with pytest.raises(SettingsError, match=r"is no size: write it as 3GB, 512MB or 1\.5GiB"):
+        load_settings(memory_limit=size)

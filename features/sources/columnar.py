@@ -1,0 +1,68 @@
+"""Reads Parquet files piece by piece."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.exceptions import InputError
+from features.sources.rows import Rows
+
+__all__ = ["parquet_schema", "read_columnar"]
+
+_ROWS_PER_PIECE = 131_072
+
+
+def parquet_schema(path: Path) -> pa.Schema:
+    """The columns of a Parquet file and their types.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read as Parquet.
+    """
+    try:
+        return pq.read_schema(path).remove_metadata()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} cannot be read as Parquet: {_first_line(error)} It may be cut short; write it again. "
+            "Nothing was stored."
+        ) from error
+
+
+def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
+    """The rows of a Parquet file, of each the values of ``columns``, known by their place; text as a dictionary.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged.
+    """
+    schema = parquet_schema(path)
+    texts = [name for name in columns if schema.field(name).type in (pa.string(), pa.large_string())]
+    # The reader takes "a.b" for b inside a; a file with such a column is read whole.
+    wanted = None if any("." in name for name in schema.names) else list(columns)
+    begun = 0
+    try:
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_PER_PIECE, columns=wanted):
+                table = pa.Table.from_batches([batch]).select(list(columns))
+                yield Rows(_in_microseconds(table), range(begun + 1, begun + 1 + len(batch)))
+                begun += len(batch)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged: {_first_line(error)} Write it again. Nothing was stored.") from error
+
+
+def _in_microseconds(table: pa.Table) -> pa.Table:
+    """The stores hold microseconds, and the expressions know no nanoseconds with a zone."""
+    for place, kind in enumerate(table.schema):
+        if pa.types.is_timestamp(kind.type) and kind.type.unit != "us":
+            times = pc.cast(table.column(place), pa.timestamp("us", kind.type.tz), safe=False)
+            table = table.set_column(place, kind.name, times)
+    return table
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") + "."

@@ -1,0 +1,138 @@
+"""Reads CSV files line by line: rows of text, and the lines that hold no row."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from features.sources.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
+from features.sources.rows import Rows
+
+__all__ = ["read_delimited"]
+
+_OPEN_QUOTE_BYTES = 1 << 20  # a quote that is not closed within this much is not closed at all
+
+
+def read_delimited(path: Path, columns: Sequence[str], *, delimiter: str, block_bytes: int = 8 << 20) -> Iterator[Rows]:
+    """The rows of a CSV file whose first line is its header, each known by the line it starts on; all columns text.
+
+    Quoting is that of RFC 4180: a quoted value may hold delimiters, doubled quotes and ends of lines. A line with
+    another number of columns, a quote that is not closed, or bytes that are not UTF-8 is a fault; reading goes on at
+    the next line. Empty values are null, empty lines are nothing.
+    """
+    parser = _Parser(tuple(columns), delimiter)
+    opened: list[bytes] = []  # lines of a row whose quote is still open at the end of a block
+    for block in read_blocks(path, block_bytes=block_bytes):
+        if block.cut:
+            what = "the file was cut short here"
+            yield Rows(parser.table([]), (), (Fault(block.first_line, CUT_SHORT, what, block.content),))
+            continue
+        content, first = block.content, block.first_line
+        if first == 1:
+            _, _, content = content.partition(b"\n")
+            first = 2
+        plain = None if opened else parser.plain(content, first)
+        if plain is not None:
+            yield plain
+            continue
+        lines = [*opened, *_lines(content)]
+        rows, opened = parser.careful(lines, first - len(opened), last=block.is_last)
+        yield rows
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """Lines that end at a line feed; a lone carriage return is no end."""
+    parts = content.split(b"\n")
+    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+class _Parser:
+    """Turns lines into rows of text columns."""
+
+    def __init__(self, columns: tuple[str, ...], delimiter: str) -> None:
+        self._columns = columns
+        self._delimiter = delimiter
+        self._schema = pa.schema([(name, pa.string()) for name in columns])
+
+    def table(self, rows: Sequence[Sequence[str]]) -> pa.Table:
+        held = zip(*rows, strict=True) if rows else [()] * len(self._columns)
+        return pa.table([pa.array([value or None for value in column], pa.string()) for column in held], self._schema)
+
+    def plain(self, content: bytes, first: int) -> Rows | None:
+        """The rows of lines without any quote or fault, at once; None where the lines need care."""
+        if b'"' in content:
+            return None
+        content = content.replace(b"\r\n", b"\n")
+        if b"\r" in content or content.startswith(b"\n") or b"\n\n" in content:
+            return None
+        if not content:
+            return Rows(self.table([]), (), ())
+        try:
+            table = arrow_csv.read_csv(
+                pa.BufferReader(content),
+                arrow_csv.ReadOptions(column_names=self._columns, block_size=len(content) + 1),
+                arrow_csv.ParseOptions(delimiter=self._delimiter, quote_char=False),
+                arrow_csv.ConvertOptions(
+                    column_types=self._schema, null_values=[""], strings_can_be_null=True, check_utf8=True
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        return Rows(table, range(first, first + table.num_rows), ())
+
+    def careful(self, lines: list[bytes], first: int, *, last: bool) -> tuple[Rows, list[bytes]]:
+        """The rows of lines one by one, and the lines at the end that need the next block to be a row."""
+        texts = [line.decode("utf-8", "surrogateescape") for line in lines]
+        found: list[list[str]] = []
+        numbers: list[int] = []
+        faults: list[Fault] = []
+        start = 0
+        while start < len(texts):
+            # A reader goes on until a fault; behind a fault a new one starts on the line after it.
+            begun = start
+            reader = csv.reader(
+                (texts[place] for place in range(begun, len(texts))), delimiter=self._delimiter, strict=True
+            )
+            while start < len(texts):
+                what = None
+                try:
+                    row = next(reader)
+                except csv.Error as error:
+                    is_open = "unexpected end of data" in str(error)
+                    if is_open and not last and sum(map(len, lines[start:])) < _OPEN_QUOTE_BYTES:
+                        return self._rows(found, numbers, faults), lines[start:]
+                    row, what = (
+                        [],
+                        "a quote that is not closed" if is_open else "broken quotes, or an end of line inside a value",
+                    )
+                after = begun + reader.line_num
+                if what is None and row and len(row) != len(self._columns):
+                    count = f"{len(row)} column{'s' if len(row) != 1 else ''}"
+                    what = f"{count} instead of {len(self._columns)}"
+                whole = b"".join(lines[start:after])
+                if what is None and row and not _is_utf8(whole):
+                    what = "bytes that are not UTF-8"
+                if what is None:
+                    if row:
+                        found.append(row)
+                        numbers.append(first + start)
+                    start = after
+                    continue
+                reason = UNREADABLE if _is_utf8(lines[start]) else NOT_UTF8
+                faults.append(Fault(first + start, reason, what, lines[start].rstrip(b"\r\n")))
+                start += 1
+                break
+        return self._rows(found, numbers, faults), []
+
+    def _rows(self, found: list[list[str]], numbers: list[int], faults: list[Fault]) -> Rows:
+        return Rows(self.table(found), numbers, tuple(faults))
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
