@@ -51,7 +51,7 @@ def attributes(settings: Settings, cutoff: datetime) -> Mapping[str, Attributes]
 
 
 def records_version(settings: Settings) -> tuple[int, ...]:
-    """Numbers that change when a record table does, or how far one is complete: cheap enough to ask for each request."""
+    """Numbers that change when a record table does, or how far one is complete: cheap to ask for."""
     try:
         state = (raw_store(settings).root / "_manifest.json").stat()
     except FileNotFoundError:

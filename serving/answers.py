@@ -1,25 +1,28 @@
 """Answers a score request: online features in, one result per account out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.online import OnlineRows
 from features.raw import complete_until
 from features.settings import Settings
 from features.store import Store
 from features.windows import cutoff_of_day
-from serving.accounts import applicability, records_version, without_subscription
-from serving.freshness import Freshness, Status, age_hours, judge
+from serving.accounts import applicability, records_version
+from serving.assessment import Assessed, FeatureRows, applicable, assess
+from serving.freshness import Freshness, age_hours
 from serving.live import LiveChampions
+from serving.offers import CHURN, is_offer, offers, with_offers
 from serving.problems import HttpProblemError
-from serving.reasons import Reason, reasons_for
+from serving.reasons import Reason
 from serving.schemas import ScoreRequest
-from serving.scoring import Scorer, Scores, score_rows
+from serving.scoring import Scorer, Scores
 from training.targets import TARGETS
 
 __all__ = ["Answerer"]
@@ -51,16 +54,18 @@ class Answerer:
         DependencyError
             When the store is away.
         """
-        scorers = self._chosen(request.targets)
+        served = self._champions.scorers
+        chosen = self._chosen(served, request.targets)
+        wanted = {scorer.target for scorer in chosen}
+        # Whether an upgrade is offered depends on the churn risk, asked for or not.
+        beside = [served[CHURN]] if any(map(is_offer, wanted)) and CHURN in served and CHURN not in wanted else []
         by_service: dict[str, OnlineRows] = {}
-        for scorer in scorers:
-            service = scorer.bundle.service
-            if service not in by_service:
-                by_service[service] = self._store.online(request.account_ids, service=service)
-        rows = next(iter(by_service.values()))
-        if len(request.account_ids) == 1 and not rows.known[0]:
+        for service in dict.fromkeys(scorer.bundle.service for scorer in (*chosen, *beside)):
+            by_service[service] = self._store.online(request.account_ids, service=service)
+        asked = [by_service[scorer.bundle.service] for scorer in chosen]
+        if len(request.account_ids) == 1 and not any(rows.known[0] for rows in asked):
             raise HttpProblemError(HTTPStatus.NOT_FOUND, "The feature store has no account of this id.")
-        as_of = [None if np.isnan(day) else cutoff_of_day(int(day)) for day in rows.oldest_days.tolist()]
+        as_of = _moments(np.fmin.reduce([rows.oldest_days for rows in asked]))
         results: list[dict[str, Any]] = [
             {
                 "account_id": account,
@@ -70,14 +75,17 @@ class Answerer:
             }
             for account, moment in zip(request.account_ids, as_of, strict=True)
         ]
-        for scorer in scorers:
-            answers = self._target_scores(scorer, by_service[scorer.bundle.service], as_of, request.reasons, now)
+        assessed = {
+            scorer.target: self._assessed(scorer, by_service[scorer.bundle.service], limit, now)
+            for scorer, limit in (*((one, request.reasons) for one in chosen), *((one, 0) for one in beside))
+        }
+        for scorer in chosen:
+            answers = _answers(scorer, assessed[scorer.target], assessed.get(CHURN))
             for result, answer in zip(results, answers, strict=True):
                 result["scores"][scorer.target] = answer
         return results
 
-    def _chosen(self, targets: Sequence[str] | None) -> list[Scorer]:
-        scorers = self._champions.scorers
+    def _chosen(self, scorers: Mapping[str, Scorer], targets: Sequence[str] | None) -> list[Scorer]:
         wanted = list(dict.fromkeys(targets)) if targets is not None else list(scorers)
         strange = [
             (f"/targets/{place}", "There is no such target.")
@@ -97,47 +105,50 @@ class Answerer:
             )
         return [scorers[target] for target in wanted]
 
-    def _target_scores(
-        self, scorer: Scorer, rows: OnlineRows, as_of: Sequence[datetime | None], reasons: int, now: datetime
-    ) -> list[dict[str, Any]]:
+    def _assessed(self, scorer: Scorer, rows: OnlineRows, reasons: int, now: datetime) -> Assessed:
         settings, version = self._settings, records_version(self._settings)
-        freshness = Freshness(now, settings.stale_after_hours, settings.grace_hours, self._complete_until(version))
-        applies = {moment: self._applicability(scorer.target, moment, version) for moment in set(as_of) if moment}
-        has_called = ~np.isnan(rows.values["days_since_last_call"])
-        judged = [
-            judge(
-                freshness,
-                is_known=known,
-                is_mixed=mixed,
-                applicable=applies[moment].get(account, without_subscription()) if moment else "ok",
-                has_called=called,
-                features_as_of=moment,
-            )
-            for account, known, mixed, called, moment in zip(
-                rows.account_ids, rows.known.tolist(), rows.mixed.tolist(), has_called.tolist(), as_of, strict=True
-            )
-        ]
-        mixed = rows.mixed
-        places = [i for i, (status, _) in enumerate(judged) if status in {Status.SCORED, Status.STALE} and not mixed[i]]
-        columns = {name: values[places] for name, values in rows.values.items()}
-        scores = score_rows(scorer, columns)
-        spoken = reasons_for(scores.features, columns, scores.contributions, limit=reasons)
-        bundle = scorer.bundle
-        fixed = {
+        found = FeatureRows(rows.account_ids, rows.values, _moments(rows.oldest_days), rows.mixed)
+        statuses = {
+            moment: self._applicability(scorer.target, moment, version) for moment in set(found.as_of) if moment
+        }
+        return assess(
+            scorer,
+            found,
+            freshness=Freshness(now, settings.stale_after_hours, settings.grace_hours, self._complete_until(version)),
+            applies=applicable(scorer.target, found, statuses),
+            reasons=reasons,
+        )
+
+    def _read_applicability(self, target: str, cutoff: datetime, _version: tuple[int, ...]) -> Mapping[str, str]:
+        return applicability(self._settings, target, cutoff)
+
+    def _read_complete_until(self, _version: tuple[int, ...]) -> datetime | None:
+        return complete_until(self._settings, "events")
+
+
+def _moments(days: NDArray[np.float64]) -> list[datetime | None]:
+    return [None if np.isnan(day) else cutoff_of_day(int(day)) for day in days.tolist()]
+
+
+def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iterator[dict[str, Any]]:
+    """One target's answer for each account, as JSON values."""
+    bundle, offered = scorer.bundle, None
+    if is_offer(scorer.target):
+        offered = offers(assessed, churn)
+        assessed = with_offers(assessed, offered)
+    for account, (status, detail, row) in enumerate(
+        zip(assessed.status, assessed.detail, assessed.place.tolist(), strict=True)
+    ):
+        yield {
+            "status": str(status),
+            **({"detail": detail} if detail else {}),
+            **({"offer": offered[account]} if offered is not None else {}),
+            **(_numbers(assessed.scores, row) if row >= 0 else {}),
+            "reasons": [_reason(reason) for reason in assessed.reasons[row]] if row >= 0 else [],
             "horizon_days": bundle.horizon_days,
             "lead_days": bundle.lead_days,
             "model": {"name": scorer.name, "version": scorer.version},
         }
-        answers = [{"status": str(status), **({"detail": detail} if detail else {})} for status, detail in judged]
-        for row, place in enumerate(places):
-            answers[place] |= _numbers(scores, row) | {"reasons": [_reason(reason) for reason in spoken[row]]}
-        return [{"reasons": [], **answer, **fixed} for answer in answers]
-
-    def _read_applicability(self, target: str, cutoff: datetime, _version: int) -> Mapping[str, str]:
-        return applicability(self._settings, target, cutoff)
-
-    def _read_complete_until(self, _version: int) -> datetime | None:
-        return complete_until(self._settings, "events")
 
 
 def _numbers(scores: Scores, row: int) -> dict[str, Any]:

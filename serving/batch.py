@@ -1,15 +1,14 @@
 """Batch scoring: every account of one cutoff, from the offline store to the ledger and to files."""
 
 import difflib
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.built import built_cutoffs, left_out
 from features.catalog import GROUPS, features_of_service
@@ -19,15 +18,16 @@ from features.progress import Progress, silent
 from features.raw import complete_until
 from features.settings import Settings
 from features.store import Store, open_store
-from serving.accounts import applicability, attributes, built_accounts, without_subscription
-from serving.freshness import Freshness, Status, judge
+from serving.accounts import applicability, attributes, built_accounts
+from serving.assessment import Assessed, FeatureRows, applicable, assess
+from serving.freshness import Freshness
 from serving.ledger import open_ledger
-from serving.reasons import reasons_for
-from serving.runs import ScoredAccount, ScoreRun, TargetRun, run_id
-from serving.scoring import Scorer, load_scorer, score_rows
+from serving.offers import CHURN, costs_mrr, is_offer, offers, with_offers
+from serving.runs import ScoredAccounts, ScoreRun, TargetRun, run_id
+from serving.scoring import Scorer, load_scorer
 from training.registry import champion, champions
 
-__all__ = ["REASONS_KEPT", "check_export", "export", "score_account", "score_batch", "score_columns"]
+__all__ = ["REASONS_KEPT", "assess_columns", "score_account", "score_batch"]
 
 REASONS_KEPT = 5
 
@@ -50,14 +50,12 @@ def score_batch(
     cutoff = _cutoff(settings, as_of)
     scorers = _scorers(settings, None)
     accounts = built_accounts(settings, cutoff)
-    store, ledger = open_store(settings), open_ledger(settings)
-    runs = []
-    for done, scorer in enumerate(scorers):
-        report("score", 3 * done, 3 * len(scorers))
-        run = _run(settings, scorer, store, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT)
-        report("score", 3 * done + 2, 3 * len(scorers))
+    ledger = open_ledger(settings)
+    runs: list[TargetRun] = []
+    report("score", 0, len(scorers))
+    for run in _runs(settings, scorers, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT):
         runs.append(replace(run, written=ledger.append(run)))
-        report("score", 3 * done + 3, 3 * len(scorers))
+        report("score", len(runs), len(scorers))
     ledger.close()
     return ScoreRun(cutoff, tuple(runs))
 
@@ -78,126 +76,95 @@ def score_account(
         near = difflib.get_close_matches(account, known, n=5, cutoff=0.6)
         hint = f"Did you mean: {listed(near)}?" if near else "`bellwether score` lists the accounts there are."
         raise InputError(f"There is no account {account!r} as of {cutoff.date()}. {hint}")
-    store = open_store(settings)
-    runs = [
-        _run(settings, scorer, store, [account], cutoff=cutoff, now=now, reasons=len(scorer.bundle.features))
-        for scorer in _scorers(settings, target)
-    ]
-    return ScoreRun(cutoff, tuple(runs))
+    scorers = _scorers(settings, target)
+    every_reason = max(len(scorer.bundle.features) for scorer in scorers)
+    runs = _runs(settings, scorers, [account], cutoff=cutoff, now=now, reasons=every_reason)
+    return ScoreRun(cutoff, tuple(run for run in runs if target in {None, run.target}))
 
 
-def score_columns(
+def assess_columns(
     settings: Settings,
     scorer: Scorer,
     account_ids: Sequence[str],
-    columns: dict[str, Any],
+    columns: Mapping[str, NDArray[Any]],
     *,
     cutoff: datetime,
     reasons: int,
-) -> list[ScoredAccount]:
-    """Score rows of features that were read at ``cutoff``: one answer per account, in their order."""
-    freshness = Freshness(cutoff, settings.stale_after_hours, settings.grace_hours, complete_until(settings, "events"))
-    applies = applicability(settings, scorer.target, cutoff)
-    has_called = ~np.isnan(np.asarray(columns["days_since_last_call"], dtype=np.float64))
-    judged = [
-        judge(
-            freshness,
-            is_known=True,
-            is_mixed=False,
-            applicable=applies.get(account, without_subscription()),
-            has_called=called,
-            features_as_of=cutoff,
-        )
-        for account, called in zip(account_ids, has_called.tolist(), strict=True)
-    ]
-    who = attributes(settings, cutoff)
-    mrr = [None if np.isnan(value) else value for value in np.asarray(columns["mrr"], dtype=np.float64).tolist()]
-    answers = [
-        ScoredAccount(account, status, detail, mrr=revenue, **_named(who.get(account)))
-        for account, (status, detail), revenue in zip(account_ids, judged, mrr, strict=True)
-    ]
-    places = [i for i, (status, _) in enumerate(judged) if status in {Status.SCORED, Status.STALE}]
-    chosen = {name: np.asarray(values)[places] for name, values in columns.items()}
-    scores = score_rows(scorer, chosen)
-    spoken = reasons_for(scores.features, chosen, scores.contributions, limit=reasons)
-    numbers = zip(
-        places,
-        scores.probability.tolist(),
-        scores.band.tolist(),
-        scores.margin.tolist(),
-        scores.base_margin.tolist(),
-        spoken,
-        strict=True,
+) -> Assessed:
+    """Judge, score and explain rows of features that were read at ``cutoff``: one answer per account, in their order.
+
+    The run is measured against its own cutoff, not against a clock.
+    """
+    rows = FeatureRows(account_ids, columns, [cutoff] * len(account_ids), np.zeros(len(account_ids), dtype=bool))
+    return assess(
+        scorer,
+        rows,
+        freshness=Freshness(
+            cutoff, settings.stale_after_hours, settings.grace_hours, complete_until(settings, "events")
+        ),
+        applies=applicable(scorer.target, rows, {cutoff: applicability(settings, scorer.target, cutoff)}),
+        reasons=reasons,
     )
-    for place, probability, band, margin, base_margin, said in numbers:
-        answers[place] = replace(
-            answers[place], probability=probability, band=band, margin=margin, base_margin=base_margin, reasons=said
-        )
-    return answers
 
 
-def export(run: ScoreRun, path: Path) -> None:
-    """Write every row of the run to a CSV or Parquet file, one column per reason.
-
-    Raises
-    ------
-    InputError
-        When the file's ending is neither, or it cannot be written.
-    """
-    check_export(path)
-    frame = pd.DataFrame([_exported(part, account) for part in run.targets for account in part.accounts])
-    try:
-        if path.suffix == ".csv":
-            frame.to_csv(path, index=False)
-        else:
-            frame.to_parquet(path, index=False)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
-
-
-def check_export(path: Path) -> None:
-    """Refuse a file that :func:`export` could not write, before any work is done for it.
-
-    Raises
-    ------
-    InputError
-        When its ending is neither of the two, or its folder cannot be made or written.
-    """
-    if path.suffix not in {".csv", ".parquet"}:
-        raise InputError(f"{path} ends in neither .csv nor .parquet. Name it so that the format is clear.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written. Choose another place for --out.")
-
-
-def _run(
+def _runs(
     settings: Settings,
-    scorer: Scorer,
-    store: Store,
+    scorers: Sequence[Scorer],
     accounts: Sequence[str],
     *,
     cutoff: datetime,
     now: datetime,
     reasons: int,
-) -> TargetRun:
-    bundle = scorer.bundle
+) -> Iterator[TargetRun]:
+    """One run per scorer, churn first: whether an upgrade is offered depends on it."""
+    store = open_store(settings)
+    columns: dict[str, Mapping[str, NDArray[Any]]] = {}
+    churn = None
+    for scorer in sorted(scorers, key=lambda one: one.target != CHURN):
+        service = scorer.bundle.service
+        if service not in columns:
+            columns[service] = _columns(store, service, accounts, cutoff)
+        assessed = assess_columns(settings, scorer, accounts, columns[service], cutoff=cutoff, reasons=reasons)
+        churn = assessed if scorer.target == CHURN else churn
+        mrr = np.asarray(columns[service]["mrr"], dtype=np.float64)
+        money = [value if known else None for value, known in zip(mrr.tolist(), np.isfinite(mrr), strict=True)]
+        yield _run(settings, scorer, assessed, money, churn, cutoff=cutoff, now=now)
+
+
+def _columns(store: Store, service: str, accounts: Sequence[str], cutoff: datetime) -> Mapping[str, NDArray[Any]]:
     entities = pd.DataFrame({"account_id": accounts, "event_timestamp": pd.Timestamp(cutoff)})
-    frame = store.historical(entities, service=bundle.service)
-    columns = {spec.name: frame[spec.name].to_numpy() for spec in features_of_service(bundle.service)}
-    fingerprint = _fingerprint(settings, cutoff)
+    frame = store.historical(entities, service=service)
+    return {feature.name: frame[feature.name].to_numpy() for feature in features_of_service(service)}
+
+
+def _run(
+    settings: Settings,
+    scorer: Scorer,
+    assessed: Assessed,
+    mrr: Sequence[float | None],
+    churn: Assessed | None,
+    *,
+    cutoff: datetime,
+    now: datetime,
+) -> TargetRun:
+    bundle, target = scorer.bundle, scorer.target
+    offered: list[bool | None] = [None] * len(mrr)
+    if is_offer(target):
+        offered = offers(assessed, churn)
+        assessed = with_offers(assessed, offered)
+    who = attributes(settings, cutoff)
+    accounts = ScoredAccounts(assessed, mrr, offered, costs_mrr(target), who)
+    fingerprint = digest([_features_fingerprint(settings, cutoff), _answers_fingerprint(accounts)])
     return TargetRun(
         run_id=run_id(
             as_of=cutoff,
-            target=scorer.target,
+            target=target,
             model=scorer.name,
             version=scorer.version,
             bundle_sha256=scorer.sha256,
             fingerprint=fingerprint,
         ),
-        target=scorer.target,
+        target=target,
         as_of=cutoff,
         scored_at=now,
         model=scorer.name,
@@ -206,12 +173,17 @@ def _run(
         fingerprint=fingerprint,
         horizon_days=bundle.horizon_days,
         lead_days=bundle.lead_days,
-        accounts=score_columns(settings, scorer, accounts, columns, cutoff=cutoff, reasons=reasons),
+        accounts=accounts,
     )
 
 
 def _scorers(settings: Settings, target: str | None) -> list[Scorer]:
-    chosen = champions(settings) if target is None else {target: champion(settings, target)}
+    """The champions to score with: all, or one, and churn's beside it where that decides about an offer."""
+    if target is None:
+        chosen = champions(settings)
+    else:
+        beside = champions(settings) if is_offer(target) else {}
+        chosen = {name: one for name, one in beside.items() if name == CHURN} | {target: champion(settings, target)}
     if not chosen:
         raise DependencyError(
             "No target has a champion yet. Run `bellwether train --target churn`, then "
@@ -236,32 +208,21 @@ def _cutoff(settings: Settings, as_of: datetime | None) -> datetime:
     return as_of
 
 
-def _fingerprint(settings: Settings, cutoff: datetime) -> str:
+def _features_fingerprint(settings: Settings, cutoff: datetime) -> str:
     """Fingerprint of the feature files of one cutoff."""
     manifest = ManifestStore(settings.home / "features").manifest()
     return digest([manifest.fingerprint(f"{group}/cutoff={cutoff:%Y-%m-%d}") for group in GROUPS])
 
 
-def _named(who: Any) -> dict[str, Any]:
-    return {} if who is None else {"name": who.name, "owner": who.owner, "segment": who.segment}
+def _answers_fingerprint(accounts: ScoredAccounts) -> str:
+    """Fingerprint of what answers say beside the features: statuses, details, offers, names, owners, segments.
 
-
-def _exported(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
-    said = [reason.text for reason in account.reasons] + [None] * REASONS_KEPT
-    return {
-        "account_id": account.account_id,
-        "name": account.name,
-        "owner": account.owner,
-        "segment": account.segment,
-        "target": part.target,
-        "as_of": part.as_of,
-        "status": str(account.status),
-        "detail": account.detail,
-        "probability": account.probability,
-        "band": account.band,
-        "mrr": account.mrr,
-        "mrr_at_risk": account.mrr_at_risk,
-        **{f"reason_{rank}": said[rank - 1] for rank in range(1, REASONS_KEPT + 1)},
-        "model": part.model,
-        "version": part.version,
-    }
+    They come from subscriptions, accounts, the settings and how far the log is complete, which may all change at one
+    cutoff; a change that changes no answer is no new run.
+    """
+    found = accounts.assessed
+    people = (accounts.who.get(account) for account in found.account_ids)
+    who = [None if one is None else (one.name, one.owner, one.segment) for one in people]
+    return digest(
+        [list(found.account_ids), list(map(str, found.status)), list(found.detail), list(accounts.offer), who]
+    )

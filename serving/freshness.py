@@ -22,9 +22,13 @@ class Status(StrEnum):
 _NOT_APPLICABLE = {
     "cancelled": "cancelled: the subscription had ended by the time of these features.",
     "expired": "expired: the term had ended and was not renewed by the time of these features.",
-    "too_new": "too_new: the account is too young to be judged.",
+    "too_new": "too_new: this became an account too recently to be judged; see the setting minimum_tenure_days.",
     "no_subscription": "no_subscription: no subscription of this account is known.",
+    "top_plan": "top_plan: the account is on the largest plan there is.",
+    "no_recent_calls": "no_recent_calls: the account made no call in the last 28 days, so it is silent already.",
 }
+_NO_CALLS = "no_calls: this account has never made a call, so there is nothing to judge it by."
+_INFINITE = "infinite_feature: infinite values make no score: {}. Mend the source they come from, then build again."
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,11 @@ class Freshness:
     stale_after_hours: float
     grace_hours: float
     source_complete_until: datetime | None
+
+    def too_late(self, as_of: datetime) -> str | None:
+        """What to say when features of this cutoff are too old, or stand on a log that ends too early."""
+        old = old_features(age_hours(as_of, self.measured_at), self.stale_after_hours)
+        return old or self.late_source(as_of)
 
     def late_source(self, as_of: datetime) -> str | None:
         """What to say when the log itself ends too early: then silence is the pipeline's, not the customer's."""
@@ -77,6 +86,7 @@ def judge(
     applicable: str,
     has_called: bool,
     features_as_of: datetime | None,
+    infinite: str | None = None,
 ) -> tuple[Status, str | None]:
     """Status of one account for one target, and the detail in words; the detail starts with a word for machines.
 
@@ -86,17 +96,24 @@ def judge(
         ``ok``, or why the target does not apply (``training.targets.Status``).
     has_called
         Whether the account has ever made a call.
+    infinite
+        Names of the features the model reads that hold infinite values here.
     """
     if not is_known or features_as_of is None:
         return Status.UNKNOWN_ACCOUNT, "unknown_account: the feature store has no account of this id."
     if applicable != "ok":
         return Status.NOT_APPLICABLE, _NOT_APPLICABLE.get(applicable, f"{applicable}: the target does not apply.")
     if not has_called:
-        return Status.INSUFFICIENT_DATA, "no_calls: this account has never made a call."
+        return (
+            Status.INSUFFICIENT_DATA,
+            "no_calls: this account has never made a call, so there is nothing to judge it by.",
+        )
+    if infinite:
+        return (
+            Status.INSUFFICIENT_DATA,
+            f"infinite_feature: no score from infinite values: {infinite}. Mend the source.",
+        )
     if is_mixed:
         return Status.STALE, "mixed_cutoffs: the store is being filled; no score until every view is of one cutoff."
-    hours = age_hours(features_as_of, freshness.measured_at)
-    if old := old_features(hours, freshness.stale_after_hours):
-        return Status.STALE, old
-    late = freshness.late_source(features_as_of)
+    late = freshness.too_late(features_as_of)
     return (Status.SCORED, None) if late is None else (Status.STALE, late)

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,75 +13,12 @@ from sqlalchemy.dialects import sqlite
 
 from features.exceptions import DependencyError
 from features.settings import Settings
+from serving.ledger_tables import REASONS, RUNS, SCORES, SORTS, make_tables
 from serving.runs import ScoredAccount, TargetRun
 
 __all__ = ["SORTS", "AccountRow", "Ledger", "RunHead", "open_ledger"]
 
-_VERSION = 1
-_CHUNK = 20_000
-
-_tables = sa.MetaData()
-_ledger_version = sa.Table("ledger_version", _tables, sa.Column("version", sa.Integer, primary_key=True))
-_runs = sa.Table(
-    "score_runs",
-    _tables,
-    sa.Column("run_id", sa.String(32), primary_key=True),
-    sa.Column("target", sa.String(64), nullable=False),
-    sa.Column("as_of", sa.String(32), nullable=False),  # ISO-8601 with offset: SQLite has no time with a zone
-    sa.Column("scored_at", sa.String(32), nullable=False),
-    sa.Column("model", sa.String(128), nullable=False),
-    sa.Column("version", sa.String(32), nullable=False),
-    sa.Column("bundle_sha256", sa.String(64), nullable=False),
-    sa.Column("fingerprint", sa.String(64), nullable=False),
-    sa.Column("horizon_days", sa.Integer, nullable=False),
-    sa.Column("lead_days", sa.Integer, nullable=False),
-    sa.Column("accounts", sa.Integer, nullable=False),
-    sa.Index("score_runs_newest", "target", "as_of", "scored_at"),
-)
-_scores = sa.Table(
-    "scores",
-    _tables,
-    sa.Column("run_id", sa.String(32), sa.ForeignKey("score_runs.run_id"), primary_key=True),
-    sa.Column("account_id", sa.String(128), primary_key=True),
-    sa.Column("status", sa.String(32), nullable=False),
-    sa.Column("detail", sa.Text),
-    sa.Column("probability", sa.Float(53)),
-    sa.Column("band", sa.String(8)),
-    sa.Column("margin", sa.Float(53)),
-    sa.Column("base_margin", sa.Float(53)),
-    sa.Column("mrr", sa.Float(53)),
-    sa.Column("mrr_at_risk", sa.Float(53)),
-    sa.Column("name", sa.Text),
-    sa.Column("owner", sa.Text),
-    sa.Column("segment", sa.Text),
-)
-_reasons = sa.Table(
-    "reasons",
-    _tables,
-    sa.Column("run_id", sa.String(32), primary_key=True),
-    sa.Column("account_id", sa.String(128), primary_key=True),
-    sa.Column("rank", sa.Integer, primary_key=True),
-    sa.Column("code", sa.String(64), nullable=False),
-    sa.Column("contribution", sa.Float(53), nullable=False),
-    sa.Column("direction", sa.String(8), nullable=False),
-    sa.Column("actionable", sa.Boolean, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("features", sa.Text, nullable=False),  # JSON: name, value, contribution of each
-)
-
-
-def _largest_first(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Rows without the number come last; none of the numbers is negative."""
-    return sa.func.coalesce(column, -1.0)
-
-
-SORTS: Mapping[str, sa.ColumnElement[Any]] = {
-    name: _largest_first(_scores.c[name]) for name in ("mrr_at_risk", "probability", "mrr")
-}
-"""What accounts may be sorted by, the largest first; ties by account id."""
-
-for _name, _sort in SORTS.items():
-    sa.Index(f"scores_{_name}", _scores.c.run_id, _sort.desc(), _scores.c.account_id)
+_CHUNK = 5_000
 
 
 @dataclass(frozen=True)
@@ -113,6 +50,7 @@ class AccountRow:
     segment: str | None
     status: str
     detail: str | None
+    offer: bool | None
     reason: str | None
     sort_value: float
 
@@ -147,36 +85,36 @@ class Ledger:
                 "lead_days": run.lead_days,
                 "accounts": len(run.accounts),
             }
-            done = connection.execute(sqlite.insert(_runs).values(head).on_conflict_do_nothing())
+            done = connection.execute(sqlite.insert(RUNS).values(head).on_conflict_do_nothing())
             if done.rowcount == 0:
                 return False
             for chunk in _chunks(run.accounts):
-                connection.execute(sa.insert(_scores), [_score_row(run.run_id, account) for account in chunk])
+                connection.execute(sa.insert(SCORES), [_score_row(run.run_id, account) for account in chunk])
                 if rows := [row for account in chunk for row in _reason_rows(run.run_id, account)]:
-                    connection.execute(sa.insert(_reasons), rows)
+                    connection.execute(sa.insert(REASONS), rows)
         return True
 
     def latest(self, target: str) -> RunHead | None:
         """The run with the newest as-of, the last made among equals; None before the first."""
-        query = sa.select(_runs).where(_runs.c.target == target)
-        return self._head(query.order_by(_runs.c.as_of.desc(), _runs.c.scored_at.desc()).limit(1))
+        query = sa.select(RUNS).where(RUNS.c.target == target)
+        return self._head(query.order_by(RUNS.c.as_of.desc(), RUNS.c.scored_at.desc()).limit(1))
 
     def before(self, target: str, as_of: datetime) -> RunHead | None:
         """The newest run of an earlier as-of, the last made among equals; None before the first."""
-        query = sa.select(_runs).where(_runs.c.target == target, _runs.c.as_of < as_of.isoformat())
-        return self._head(query.order_by(_runs.c.as_of.desc(), _runs.c.scored_at.desc()).limit(1))
+        query = sa.select(RUNS).where(RUNS.c.target == target, RUNS.c.as_of < as_of.isoformat())
+        return self._head(query.order_by(RUNS.c.as_of.desc(), RUNS.c.scored_at.desc()).limit(1))
 
     def probabilities(self, run_id: str) -> dict[str, float]:
         """Account to probability, of the accounts of a run that have a score."""
-        query = sa.select(_scores.c.account_id, _scores.c.probability).where(
-            _scores.c.run_id == run_id, _scores.c.probability.is_not(None)
+        query = sa.select(SCORES.c.account_id, SCORES.c.probability).where(
+            SCORES.c.run_id == run_id, SCORES.c.probability.is_not(None)
         )
         with self._connection() as connection:
             return {account: float(probability) for account, probability in connection.execute(query)}
 
     def run(self, run_id: str) -> RunHead | None:
         """The run of this id, or None."""
-        return self._head(sa.select(_runs).where(_runs.c.run_id == run_id))
+        return self._head(sa.select(RUNS).where(RUNS.c.run_id == run_id))
 
     def page(
         self,
@@ -191,17 +129,17 @@ class Ledger:
     ) -> list[AccountRow]:
         """Scored accounts of a run, the largest first; ``after`` is the last row's sort value and account id."""
         key = SORTS[sort]
-        chosen = sa.and_(_scores.c.run_id == run_id, _scores.c.probability.is_not(None))
-        for column, wanted in ((_scores.c.band, band), (_scores.c.owner, owner), (_scores.c.segment, segment)):
+        chosen = sa.and_(SCORES.c.run_id == run_id, SCORES.c.probability.is_not(None))
+        for column, wanted in ((SCORES.c.band, band), (SCORES.c.owner, owner), (SCORES.c.segment, segment)):
             if wanted is not None:
                 chosen = sa.and_(chosen, column == wanted)
         if after is not None:
             value, account = after
-            chosen = sa.and_(chosen, sa.or_(key < value, sa.and_(key == value, _scores.c.account_id > account)))
+            chosen = sa.and_(chosen, sa.or_(key < value, sa.and_(key == value, SCORES.c.account_id > account)))
         top_reason = (
-            sa.select(_reasons.c.text)
-            .where(_reasons.c.run_id == _scores.c.run_id, _reasons.c.account_id == _scores.c.account_id)
-            .order_by(_reasons.c.direction != "raises", _reasons.c.rank)  # why it is at risk, before why it is not
+            sa.select(REASONS.c.text)
+            .where(REASONS.c.run_id == SCORES.c.run_id, REASONS.c.account_id == SCORES.c.account_id)
+            .order_by(REASONS.c.direction != "raises", REASONS.c.rank)  # why it is at risk, before why it is not
             .limit(1)
             .scalar_subquery()
         )
@@ -216,11 +154,12 @@ class Ledger:
             "segment",
             "status",
             "detail",
+            "offer",
         )
         query = (
-            sa.select(*(_scores.c[name] for name in names), top_reason.label("reason"), key.label("sort_value"))
+            sa.select(*(SCORES.c[name] for name in names), top_reason.label("reason"), key.label("sort_value"))
             .where(chosen)
-            .order_by(key.desc(), _scores.c.account_id)
+            .order_by(key.desc(), SCORES.c.account_id)
             .limit(limit)
         )
         with self._connection() as connection:
@@ -238,15 +177,7 @@ class Ledger:
             if self._is_made:
                 return
             with _reported(self._engine), self._engine.begin() as connection:
-                _tables.create_all(connection)
-                found = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
-                if found is None:
-                    connection.execute(sqlite.insert(_ledger_version).values(version=_VERSION).on_conflict_do_nothing())
-                elif found != _VERSION:
-                    raise DependencyError(
-                        f"The ledger {self._engine.url.database} has schema version {found}, not {_VERSION}. "
-                        "Use the Bellwether that wrote it, or move the file away to begin another."
-                    )
+                make_tables(connection, database=str(self._engine.url.database))
             self._is_made = True
 
     def close(self) -> None:
@@ -318,6 +249,7 @@ def _score_row(run_id: str, account: ScoredAccount) -> dict[str, object]:
         "base_margin": account.base_margin,
         "mrr": account.mrr,
         "mrr_at_risk": account.mrr_at_risk,
+        "offer": account.offer,
         "name": account.name,
         "owner": account.owner,
         "segment": account.segment,

@@ -1,7 +1,7 @@
 """Turns contributions into reasons: families that speak once, in plain words, largest first."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, overload
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features.catalog import FAMILIES, spec
 from serving.words import sentences
 
-__all__ = ["MINIMUM_CONTRIBUTION", "FeatureShare", "Reason", "Reasons", "reasons_for"]
+__all__ = ["MINIMUM_CONTRIBUTION", "FeatureShare", "Reason", "Reasons", "RowReasons", "reasons_for"]
 
 MINIMUM_CONTRIBUTION = 0.05
 """A family whose sum is smaller, in log-odds, is not worth a sentence."""
@@ -65,8 +65,8 @@ class _Family:
 
 
 @dataclass(frozen=True)
-class Reasons(Sequence[tuple[Reason, ...]]):
-    """The reasons of many rows, by column; a row's :class:`Reason` objects are made when the row is asked for.
+class Reasons:
+    """The reasons of many rows, by column.
 
     Attributes
     ----------
@@ -87,22 +87,15 @@ class Reasons(Sequence[tuple[Reason, ...]]):
     def __len__(self) -> int:
         return len(self.first) - 1
 
-    @overload
-    def __getitem__(self, row: int) -> tuple[Reason, ...]: ...
+    def __iter__(self) -> Iterator["RowReasons"]:
+        return (RowReasons(self, row) for row in range(len(self)))
 
-    @overload
-    def __getitem__(self, row: slice) -> list[tuple[Reason, ...]]: ...
+    def __getitem__(self, row: int) -> "RowReasons":
+        """The reasons of one row, the first to be said first."""
+        return RowReasons(self, range(len(self))[row])
 
-    def __getitem__(self, row: int | slice) -> tuple[Reason, ...] | list[tuple[Reason, ...]]:
-        """The reasons of one row, the first to be said first; of several rows by a slice."""
-        if isinstance(row, slice):
-            return [self[place] for place in range(*row.indices(len(self)))]
-        if not -len(self) <= row < len(self):
-            raise IndexError(row)
-        row %= len(self)
-        return tuple(self._reason(row, place) for place in range(self.first[row], self.first[row + 1]))
-
-    def _reason(self, row: int, place: int) -> Reason:
+    def reason(self, row: int, place: int) -> Reason:
+        """One reason; ``place`` is where it stands in the columns."""
         family, total = self._families[self.family[place]], float(self.total[place])
         about = FAMILIES[family.name]
         code, direction = (about.raises, _RAISES) if total > 0 else (about.lowers, _LOWERS)
@@ -113,6 +106,34 @@ class Reasons(Sequence[tuple[Reason, ...]]):
         parts = tuple(self._contributions[row, family.places].tolist())
         text = self.text[place]
         return Reason(code, family.name, total, direction, about.actionable, text, family.names, values, parts)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RowReasons(Sequence[Reason]):
+    """One row's reasons; each is made when it is read, since most of half a million never are."""
+
+    table: Reasons
+    row: int
+
+    def __len__(self) -> int:
+        return int(self.table.first[self.row + 1] - self.table.first[self.row])
+
+    @overload
+    def __getitem__(self, rank: int) -> Reason: ...
+
+    @overload
+    def __getitem__(self, rank: slice) -> list[Reason]: ...
+
+    def __getitem__(self, rank: int | slice) -> Reason | list[Reason]:
+        """The reason of this rank, 0 the first; of several ranks by a slice."""
+        if isinstance(rank, slice):
+            return [self[one] for one in range(*rank.indices(len(self)))]
+        return self.table.reason(self.row, int(self.table.first[self.row]) + range(len(self))[rank])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]  # a row is as equal as what it holds
 
 
 def reasons_for(features: Sequence[str], columns: Mapping[str, Any], contributions: Floats, *, limit: int) -> Reasons:
@@ -133,7 +154,8 @@ def reasons_for(features: Sequence[str], columns: Mapping[str, Any], contributio
     if not rows or not families or limit < 1:
         nothing = np.zeros(rows + 1, dtype=np.intp)
         return Reasons(nothing, nothing[:0], np.zeros(0), np.zeros(0, dtype=object), families, values, contributions)
-    sums = np.column_stack([contributions[:, family.places].sum(axis=1) for family in families])
+    # Laid out row by row, numpy adds the numbers of a row in one order, however many rows there are.
+    sums = np.column_stack([np.ascontiguousarray(contributions[:, family.places]).sum(axis=1) for family in families])
     order = _order(sums, np.array([FAMILIES[family.name].actionable for family in families]))[:, :limit]
     ranked = np.take_along_axis(sums, order, axis=1)
     speaks = np.abs(ranked) >= MINIMUM_CONTRIBUTION
@@ -142,7 +164,7 @@ def reasons_for(features: Sequence[str], columns: Mapping[str, Any], contributio
     for place, family in enumerate(families):
         at = np.flatnonzero(said_by == place)
         if len(at):
-            text[at] = _family_texts(family, values, contributions, row_of[at])
+            text[at] = _family_texts(family, values, contributions, row_of[at], sums[row_of[at], place])
     first = np.concatenate([[0], np.cumsum(speaks.sum(axis=1))])
     return Reasons(first, said_by, ranked[speaks], text, families, values, contributions)
 
@@ -176,10 +198,11 @@ def _family_texts(
     columns: Mapping[str, NDArray[Any]],
     contributions: Floats,
     rows: NDArray[np.intp],
+    totals: Floats,
 ) -> NDArray[np.object_]:
     """The family's sentence for each of ``rows``: of the feature that contributes most in the direction of the sum."""
     parts = contributions[rows[:, None], family.places]
-    signs = np.where(parts.sum(axis=1) > 0, 1.0, -1.0)
+    signs = np.where(totals > 0, 1.0, -1.0)
     leading = np.argmax(parts * signs[:, None], axis=1)
     texts = np.empty(len(rows), dtype=object)
     for place in np.unique(leading):

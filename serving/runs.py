@@ -1,21 +1,27 @@
 """A score run: what one model said about every account at one cutoff."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, overload
 
 from features.manifest import digest
+from serving.accounts import Attributes
+from serving.assessment import Assessed
 from serving.freshness import Status
 from serving.reasons import Reason
 
-__all__ = ["ScoreRun", "ScoredAccount", "TargetRun", "run_id"]
+__all__ = ["ScoreRun", "ScoredAccount", "ScoredAccounts", "TargetRun", "run_id"]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredAccount:
-    """One account's answer from one model; the numbers are null unless there is a score."""
+    """One account's answer from one model; the numbers are null unless there is a score.
+
+    ``mrr_at_risk`` is monthly recurring revenue times probability, for targets that lose it. ``offer`` says whether an
+    upgrade should be offered now; null for other targets, and where nobody knows.
+    """
 
     account_id: str
     status: Status
@@ -25,21 +31,83 @@ class ScoredAccount:
     margin: float | None = None
     base_margin: float | None = None
     mrr: float | None = None
+    mrr_at_risk: float | None = None
+    offer: bool | None = None
     name: str | None = None
     owner: str | None = None
     segment: str | None = None
-    reasons: tuple[Reason, ...] = ()
-
-    @property
-    def mrr_at_risk(self) -> float | None:
-        """Monthly recurring revenue times probability."""
-        return None if self.mrr is None or self.probability is None else self.mrr * self.probability
+    reasons: Sequence[Reason] = ()
 
     @property
     def top_reason(self) -> str | None:
         """The first reason that raises the score, or the first there is."""
         ranked = sorted(self.reasons, key=lambda reason: reason.direction != "raises")
         return ranked[0].text if ranked else None
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredAccounts(Sequence[ScoredAccount]):
+    """One target's answers, by column; a :class:`ScoredAccount` is made when it is asked for.
+
+    Attributes
+    ----------
+    assessed
+        Status, numbers and reasons, one per account.
+    mrr, offer
+        One per account.
+    at_risk
+        Whether the target, if it comes true, costs the account's MRR.
+    who
+        Account to its name, owner and segment.
+    """
+
+    assessed: Assessed
+    mrr: Sequence[float | None]
+    offer: Sequence[bool | None]
+    at_risk: bool
+    who: Mapping[str, Attributes]
+
+    def __len__(self) -> int:
+        return len(self.assessed.account_ids)
+
+    @overload
+    def __getitem__(self, place: int) -> ScoredAccount: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[ScoredAccount]: ...
+
+    def __getitem__(self, place: int | slice) -> ScoredAccount | list[ScoredAccount]:
+        """One account's answer; those of several by a slice."""
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        found, scores, row = self.assessed, self.assessed.scores, int(self.assessed.place[place])
+        account, mrr = found.account_ids[place], self.mrr[place]
+        who = self.who.get(account, _NOBODY)
+        numbers: dict[str, Any] = {}
+        if row >= 0:
+            probability = float(scores.probability[row])
+            numbers = {
+                "probability": probability,
+                "band": str(scores.band[row]),
+                "margin": float(scores.margin[row]),
+                "base_margin": float(scores.base_margin[row]),
+                "mrr_at_risk": mrr * probability if self.at_risk and mrr is not None else None,
+                "reasons": found.reasons[row],
+            }
+        return ScoredAccount(
+            account,
+            found.status[place],
+            found.detail[place],
+            mrr=mrr,
+            offer=self.offer[place],
+            name=who.name,
+            owner=who.owner,
+            segment=who.segment,
+            **numbers,
+        )
+
+
+_NOBODY = Attributes()
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from serving.offers import costs_mrr, default_sort
 from serving.runs import ScoredAccount, TargetRun
 
-__all__ = ["explanation", "riskiest"]
+__all__ = ["explanation", "in_money", "riskiest"]
 
 _BAR = 24
 
@@ -15,14 +16,22 @@ _SORTS: Mapping[str, Callable[[ScoredAccount], float | None]] = {
 }
 
 
-def riskiest(run: TargetRun, *, limit: int, sort: str = "mrr_at_risk") -> list[dict[str, Any]]:
-    """The accounts with a score, the largest first: account, MRR, probability, band, top reason, MRR at risk."""
-    value = _SORTS[sort]
+def riskiest(run: TargetRun, *, limit: int, sort: str | None = None) -> list[dict[str, Any]]:
+    """The accounts with a score, the largest first: account, MRR, probability, band, top reason, MRR at risk.
+
+    Upgrades that are held back come after all others.
+    """
+    value = _SORTS[sort if sort is not None and costs_mrr(run.target) else default_sort(run.target)]
     scored = [account for account in run.accounts if account.probability is not None]
 
-    def key(account: ScoredAccount) -> tuple[float, float, str]:
+    def key(account: ScoredAccount) -> tuple[bool, float, float, str]:
         number = value(account)
-        return (-(number if number is not None else -1.0), -(account.probability or 0.0), account.account_id)
+        return (
+            account.offer is False,
+            -(number if number is not None else -1.0),
+            -(account.probability or 0.0),
+            account.account_id,
+        )
 
     return [
         {
@@ -32,10 +41,17 @@ def riskiest(run: TargetRun, *, limit: int, sort: str = "mrr_at_risk") -> list[d
             "probability": account.probability,
             "band": account.band,
             "mrr_at_risk": account.mrr_at_risk,
+            "offer": account.offer,
             "top_reason": account.top_reason,
         }
         for account in sorted(scored, key=key)[:limit]
     ]
+
+
+def in_money(account: ScoredAccount) -> str:
+    """The account's MRR and, where the target costs it, how much of it is at risk."""
+    mrr = "" if account.mrr is None else f", MRR {account.mrr:,.0f}"
+    return mrr if account.mrr_at_risk is None else f"{mrr}, at risk {account.mrr_at_risk:,.0f}"
 
 
 def explanation(run: TargetRun, account_id: str) -> str:
@@ -47,8 +63,7 @@ def explanation(run: TargetRun, account_id: str) -> str:
         return f"{head}\n  No score. {account.detail}"
     lines = [
         head,
-        f"  Probability {100 * account.probability:.1f} %, band {account.band}"
-        + (f", MRR {account.mrr:,.0f}, at risk {account.mrr_at_risk:,.0f}" if account.mrr is not None else ""),
+        f"  Probability {100 * account.probability:.1f} %, band {account.band}" + in_money(account),
         *([f"  Mind: {account.detail}"] if account.detail else []),
         f"  {'lowers':>{_BAR}} | {'raises':<{_BAR}}  log-odds",
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from features.exceptions import InputError
-from serving.batch import check_export
+from serving.export import check_export
 
 
 def test_the_ending_and_the_folder_are_checked_first(tmp_path: Path) -> None:

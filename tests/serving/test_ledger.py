@@ -23,7 +23,8 @@ AS_OF = utc(2026, 6, 29)
 def account(name: str, probability: float | None, mrr: float | None, *reasons: Reason, **more: str) -> ScoredAccount:
     band = None if probability is None else "high" if probability > 0.5 else "low"
     status = Status.SCORED if probability is not None else Status.NOT_APPLICABLE
-    return ScoredAccount(name, status, None, probability, band, 0.1, -1.0, mrr, None, reasons=reasons, **more)
+    at_risk = None if mrr is None or probability is None else mrr * probability
+    return ScoredAccount(name, status, None, probability, band, 0.1, -1.0, mrr, at_risk, reasons=reasons, **more)
 
 
 def reason(text: str, contribution: float) -> Reason:
@@ -140,7 +141,7 @@ def test_a_ledger_of_another_version_is_refused(ledger: Ledger, tmp_path: Path) 
         connection.execute("UPDATE ledger_version SET version = 99")
         connection.commit()
     again = open_ledger(load_settings(home=tmp_path))
-    with pytest.raises(DependencyError, match="has schema version 99, not 1"):
+    with pytest.raises(DependencyError, match="has schema version 99, not 2"):
         again.latest("churn")
     again.close()
 

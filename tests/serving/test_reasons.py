@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ VALUES = {
 }
 
 
-def reasons(*contributions: float, limit: int = 5) -> tuple[Reason, ...]:
+def reasons(*contributions: float, limit: int = 5) -> Sequence[Reason]:
     (found,) = reasons_for(FEATURES, VALUES, np.array([contributions]), limit=limit)
     return found
 
@@ -64,7 +64,7 @@ def test_counts_are_whole_numbers_and_missing_values_null() -> None:
 
 
 def test_no_rows_and_no_limit_give_nothing() -> None:
-    assert reasons_for(FEATURES, {name: [] for name in VALUES}, np.zeros((0, 5)), limit=5)[:] == []
+    assert list(reasons_for(FEATURES, {name: [] for name in VALUES}, np.zeros((0, 5)), limit=5)) == []
     assert reasons(1.0, 1.0, 1.0, 1.0, 1.0, limit=0) == ()
 
 
@@ -82,7 +82,7 @@ def test_many_rows_give_what_each_gives_alone(rows: Callable[..., dict[str, Any]
     together = reasons_for(names, columns, contributions, limit=6)
     for row, found in enumerate(together):
         alone = {name: values[row : row + 1] for name, values in columns.items()}
-        assert reasons_for(names, alone, contributions[row : row + 1], limit=6)[:] == [found]
+        assert list(reasons_for(names, alone, contributions[row : row + 1], limit=6)) == [found]
 
 
 def test_every_reason_adds_up_and_reads(rows: Callable[..., dict[str, Any]]) -> None:
