@@ -6,15 +6,28 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
+from features.build import build, feature_store
 from features.catalog import CATALOG, GROUPS
+from features.ingest import ingest
+from features.rollup import roll_up
 from features.schema import RAW_TABLES
+from features.settings import Settings
+from features.simulator import simulate
 from features.windows import DAY, utc
 
 CUTOFFS = [utc(2026, 3, 2), utc(2026, 5, 4), utc(2026, 5, 5), utc(2026, 6, 29)]
 APPROXIMATE = {"latency_p50_ms_28d": 0.025, "latency_p95_ms_7d": 0.025, "latency_p95_ms_28d": 0.025}
 APPROXIMATE |= {"latency_p95_7d_vs_prior_28d": 0.051}  # a ratio of two percentiles
+
+OVER_A_YEAR = {"calls_28d_vs_year_ago"}
+RAW_FILES = {
+    "events": "events/*/*.parquet",
+    "accounts": "raw/accounts/*.parquet",
+    "subscriptions": "raw/subscriptions/*.parquet",
+}
 
 SQL = Path(__file__).parent / "oracle"
 """``known.sql`` makes the tables of what is known at a cutoff; a query per group makes its features from them."""
@@ -69,7 +82,19 @@ def a_random_world(log, seed):
                     "source_order": number,
                 },
             )
+    some_busy_days(log, accounts, dice)
     return log
+
+
+def some_busy_days(log, accounts, dice):
+    for account in dice.choices(accounts, k=50):
+        day = dice.choice(CUTOFFS) - dice.randint(1, 120) * DAY
+        calls, broken = dice.choice([19, 20, 23, 80]), dice.choice([0.1, 0.25, 0.28, 1.0])
+        for number in range(calls):
+            moment = day + timedelta(microseconds=int(dice.uniform(0, 86_400e6)))
+            status = None if number < 3 else 503 if number < calls * broken else 200
+            row = {"account_id": account, "event_time": moment, "endpoint": "/busy", "status": status}
+            log.add("events", row | {"ingested_at": moment + dice.choice([0, 0, 0, 0.8]) * DAY})
 
 
 @pytest.mark.slow
@@ -77,32 +102,7 @@ def a_random_world(log, seed):
 def test_every_feature_equals_the_plain_sql_from_raw_rows(log, seed):
     a_random_world(log, seed)
     made = log.table(*CUTOFFS)
-    with duckdb.connect() as oracle:
-        oracle.execute("SET TimeZone = 'UTC'")
-        for table, folder in (
-            ("events", "events/*/*"),
-            ("accounts", "raw/accounts/*"),
-            ("subscriptions", "raw/subscriptions/*"),
-        ):
-            columns = ", ".join(RAW_TABLES[table].schema.names)
-            files = str(log.settings.home / f"{folder}.parquet")
-            oracle.execute(
-                f"CREATE TABLE {table} AS SELECT {columns} FROM read_parquet('{files}', hive_partitioning = false)"
-            )
-        expected = {}
-        for cutoff in CUTOFFS:
-            run(oracle, "known", cutoff)
-            for group in GROUPS:
-                for row in run(oracle, group, cutoff):
-                    expected.setdefault((row["account_id"], cutoff), {}).update(row)
-    assert made.keys() == expected.keys()
-    wrong = [
-        (key, feature.name, made[key][feature.name], row[feature.name])
-        for key, row in expected.items()
-        for feature in CATALOG
-        if not equal(made[key][feature.name], row[feature.name], APPROXIMATE.get(feature.name, 1e-9))
-    ]
-    assert wrong == []
+    assert differences(made, by_plain_sql(log.settings.home, CUTOFFS)) == []
 
 
 @pytest.mark.slow
@@ -110,7 +110,61 @@ def test_the_oracle_sees_every_feature_with_and_without_a_value(log):
     rows = list(a_random_world(log, 1).table(*CUTOFFS).values())
     for feature in CATALOG:
         values = {row[feature.name] for row in rows}
-        assert len(values - {None}) >= 2, feature.name
+        assert len(values - {None}) >= 2 or feature.name in OVER_A_YEAR, feature.name
+
+
+@pytest.mark.slow
+def test_a_comparison_with_the_year_before_equals_the_plain_sql(tmp_path):
+    settings, files = Settings(home=tmp_path / "home"), tmp_path / "files"
+    end = utc(2026, 6, 29)
+    simulate(files, accounts=30, days=460, calls_per_day=0.5, seed=3, end=end)
+    ingest(
+        settings,
+        now=end + DAY,
+        events=[files / "events"],
+        accounts=[files / "accounts.parquet"],
+        subscriptions=[files / "subscriptions.parquet"],
+    )
+    roll_up(settings)
+    cutoffs = [end - 69 * DAY, end - 68 * DAY, end - 7 * DAY, end]
+    build(settings, cutoffs, now=end + DAY, groups=["usage"])
+    made = {}
+    for cutoff in cutoffs:
+        (path,) = feature_store(settings).files(f"usage/cutoff={cutoff.date()}", "usage")
+        for row in pq.read_table(path, partitioning=None).to_pylist():
+            made[row["account_id"], cutoff] = row
+    assert differences(made, by_plain_sql(settings.home, cutoffs, groups=["usage"]), groups=["usage"]) == []
+    for name in OVER_A_YEAR:
+        assert len({row[name] for row in made.values()} - {None}) >= 10
+
+
+def by_plain_sql(home, cutoffs, *, groups=GROUPS):
+    expected = {}
+    with duckdb.connect() as oracle:
+        oracle.execute("SET TimeZone = 'UTC'")
+        for table, folder in RAW_FILES.items():
+            columns = ", ".join(RAW_TABLES[table].schema.names)
+            files = str(home / folder)
+            oracle.execute(
+                f"CREATE TABLE {table} AS SELECT {columns} FROM read_parquet('{files}', hive_partitioning = false)"
+            )
+        for cutoff in cutoffs:
+            run(oracle, "known", cutoff)
+            for group in groups:
+                for row in run(oracle, group, cutoff):
+                    expected.setdefault((row["account_id"], cutoff), {}).update(row)
+    return expected
+
+
+def differences(made, expected, *, groups=GROUPS):
+    assert made.keys() == expected.keys()
+    return [
+        (key, feature.name, made[key][feature.name], row[feature.name])
+        for key, row in expected.items()
+        for feature in CATALOG
+        if feature.group in groups
+        and not equal(made[key][feature.name], row[feature.name], APPROXIMATE.get(feature.name, 1e-9))
+    ]
 
 
 def run(oracle, name, cutoff):

@@ -21,5 +21,6 @@ SELECT e.account_id,
      ((SELECT min(occurred_at) FROM subs s WHERE s.account_id = e.account_id)),
      ((SELECT created_at FROM accs a WHERE a.account_id = e.account_id))) AS v(m)) AS since,
   (SELECT min(day) FROM known) AS log_day,
-  (SELECT max(event_time) FROM known k WHERE k.account_id = e.account_id) AS last_call
+  (SELECT max(event_time) FROM known k WHERE k.account_id = e.account_id) AS last_call,
+  (SELECT max(event_time) FROM known k WHERE k.account_id = e.account_id AND ok) AS last_success
 FROM everybody e;
