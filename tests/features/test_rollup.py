@@ -36,7 +36,30 @@ def test_nulls_have_a_row_under_the_empty_route_and_none_elsewhere(log):
     log.add("events", {"event_time": D, "endpoint": None, "method": None}).store()
     roll_up(log.settings)
     assert [(row["method"], row["endpoint"], row["calls"]) for row in rows(log, "endpoint")] == [("", "", 1)]
-    assert [rows(log, name) for name in ("latency", "token", "user")] == [[], [], []]
+    assert [rows(log, name) for name in ("latency", "token", "user", "service")] == [[], [], [], []]
+
+
+def test_the_service_is_counted_over_all_accounts(log):
+    slow = {"event_time": D, "endpoint": "/a", "latency_ms": 9.0}
+    log.add("events", slow, slow | {"account_id": "b"}, slow | {"endpoint": None}, slow | {"latency_ms": None}).store()
+    roll_up(log.settings)
+    (row,) = rows(log, "service")
+    assert (row["method"], row["endpoint"], row["calls"]) == ("GET", "/a", 2)
+    assert "account_id" not in row
+
+
+def test_value_calls_are_counted_with_their_times(new_log):
+    log = new_log(value_endpoints=("GET /a",)).add(
+        "events",
+        {"event_time": D, "endpoint": "/b"},
+        {"event_time": D + HOUR, "endpoint": "/a"},
+        {"event_time": D + 3 * HOUR, "endpoint": "/a"},
+        {"event_time": D + 5 * HOUR, "endpoint": "/a", "status": 404},
+    )
+    log.store()
+    roll_up(log.settings)
+    (row,) = rows(log, "usage")
+    assert (row["value_calls"], row["min_value_time"], row["max_value_time"]) == (2, D + HOUR, D + 3 * HOUR)
 
 
 def test_files_have_the_declared_columns(log):
@@ -60,7 +83,9 @@ def test_only_changed_days_are_read_again_and_gone_days_are_dropped(log):
     assert sorted(rollup_store(log.settings).manifest().partitions) == ["day=2026-06-02", "day=2026-06-03"]
 
 
-@pytest.mark.parametrize("changed", [{"grace_hours": 3.0}, {"slow_call_ms": 50.0}])
+@pytest.mark.parametrize(
+    "changed", [{"grace_hours": 3.0}, {"slow_call_ms": 50.0}, {"value_endpoints": ("/v1/orders",)}]
+)
 def test_another_setting_counts_every_day_again(log, changed):
     log.add("events", *[{"event_time": D + days * DAY} for days in range(2)]).store()
     roll_up(log.settings)

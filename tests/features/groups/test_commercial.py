@@ -94,3 +94,90 @@ def test_the_quota_is_used_by_successful_calls_of_28_days(log):
     table = log.table(C)
     assert table["a", C]["quota_used_share_28d"] == pytest.approx(2 / (10 * 28 / 30.4375))
     assert [table[name, C]["quota_used_share_28d"] for name in ("unlimited", "silent", "zero")] == [None, 0.0, None]
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_notice_keeps_what_the_last_other_event_said(log, missing):
+    stated = {"quota_calls_per_month": 10, "term_end": C + 5 * DAY}
+    nothing = {"plan": None, "mrr": None}
+    notices = [event("cancel_notice", C - (4 - number) * DAY, **nothing) for number in range(1 + missing)]
+    log.add("events", {"event_time": C - DAY})
+    log.add(
+        "subscriptions",
+        event("start", C - 99 * DAY, "pro", 300.0, **stated),
+        *notices,
+        event("start", C - 99 * DAY, "pro", 300.0, **stated, account_id="b"),
+        event("renew", C - 50 * DAY, "max", 900.0, account_id="b"),  # unlimited, without a term
+        event("cancel_notice", C - 9 * DAY, **nothing, account_id="b"),
+        event("start", C - 99 * DAY, "pro", 300.0, **stated, account_id="c"),
+        event("cancel_notice", C - 9 * DAY, "basic", 7.0, account_id="c"),
+        event("cancel_notice", C - 9 * DAY, **nothing, account_id="d"),
+    )
+    table = log.table(C)
+    names = ("plan", "mrr", "quota_used_share_28d", "days_to_term_end")
+    found = {account: [table[account, C][name] for name in names] for account in "abcd"}
+    assert found["a"] == ["pro", 300.0, pytest.approx(1 / (10 * 28 / 30.4375)), 5.0]
+    assert found["b"] == ["max", 900.0, None, None]
+    assert found["c"] == ["basic", 7.0, 0.0, 5.0]
+    assert found["d"] == [None] * 4
+
+
+def test_the_growth_of_the_price_compares_the_states_of_two_times_as_known_now(log):
+    then = C - 91 * DAY
+    log.add(
+        "subscriptions",
+        event("start", then - MICROSECOND, mrr=100.0, known_at=C + GRACE - MICROSECOND),
+        event("upgrade", then, mrr=500.0),
+        event("downgrade", C - MICROSECOND, mrr=150.0),
+        event("upgrade", then - MICROSECOND, mrr=1.0, known_at=C + GRACE),
+        event("start", then, account_id="new"),
+        event("start", then - DAY, account_id="free", mrr=0.0),
+        event("upgrade", then, account_id="free", mrr=10.0),
+        event("start", then - DAY, account_id="gone", mrr=10.0),
+        event("cancel_notice", C - DAY, account_id="gone", mrr=None),
+    )
+    table = log.table(C)
+    found = [table[account, C]["mrr_growth_91d"] for account in ("a", "new", "free", "gone")]
+    assert found == [1.5, None, None, 1.0]
+
+
+def test_plan_changes_and_downgrades_of_a_year(log):
+    year = C - 364 * DAY
+    log.add(
+        "subscriptions",
+        event("start", year - 9 * DAY, "basic"),
+        event("downgrade", year - MICROSECOND, "free"),
+        event("upgrade", year, "pro"),
+        event("renew", C - 50 * DAY, None),
+        event("upgrade", C - 40 * DAY, "pro"),  # the same plan as before the nameless one
+        event("downgrade", C - MICROSECOND, "basic", known_at=C + GRACE - MICROSECOND),
+        event("downgrade", C - DAY, "late", known_at=C + GRACE),
+        event("start", C - DAY, "basic", account_id="b"),
+    )
+    log.add("events", {"event_time": C - DAY, "account_id": "calls only"})
+    table = log.table(C)
+    names = ("plan_changes_364d", "downgrades_364d")
+    found = [tuple(table[account, C][name] for name in names) for account in ("a", "b", "calls only")]
+    assert found == [(2, 1), (0, 0), (0, 0)]
+
+
+def test_without_subscriptions_there_are_no_counts_of_them(log):
+    log.add("events", {"event_time": C - DAY})
+    log.add("subscriptions", event("start", C - DAY, account_id="b", known_at=C + GRACE))
+    row = log.at(C)
+    assert [row[name] for name in ("plan_changes_364d", "downgrades_364d", "mrr_growth_91d")] == [None] * 3
+
+
+def test_the_price_of_a_thousand_successful_calls(log):
+    log.add("subscriptions", event("start", C - DAY, mrr=30.0), event("start", C - DAY, account_id="silent"))
+    log.add(
+        "events",
+        {"event_time": C - 28 * DAY - MICROSECOND},
+        {"event_time": C - 28 * DAY},
+        {"event_time": C - DAY, "status": None},
+        {"event_time": C - DAY, "status": 500},
+        {"event_time": C - DAY, "account_id": "free rider"},
+    )
+    table = log.table(C)
+    found = [table[account, C]["cost_per_1k_success_28d"] for account in ("a", "silent", "free rider")]
+    assert found == [15_000.0, None, None]
