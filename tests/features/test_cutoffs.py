@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from features.cutoffs import build_cutoffs
+from features.cutoffs import build_cutoffs, missing_cutoffs
 from features.exceptions import InputError
 from features.windows import DAY, utc
 
@@ -55,3 +55,29 @@ def test_one_event_of_1970_makes_no_thousands_of_cutoffs(seven_weeks):
 def test_without_events_there_is_nothing_to_build(log):
     with pytest.raises(InputError, match=r"no events. Run `bellwether ingest"):
         dates(log)
+
+
+def test_a_night_builds_its_cutoff_and_the_mondays_that_were_never_built(seven_weeks, write_features):
+    write_features(seven_weeks.settings.home, {"2026-06-08": ["a"], "2026-06-22": ["a"]})
+    seven_weeks.store()
+    found = missing_cutoffs(seven_weeks.settings, MONDAY + 2 * DAY)
+    assert [str(cutoff.date()) for cutoff in found] == ["2026-06-15", "2026-06-29", "2026-07-01"]
+
+
+def test_a_night_builds_outdated_cutoffs_up_to_its_own_again(seven_weeks, write_features):
+    write_features(seven_weeks.settings.home, {"2026-06-12": ["a"], "2026-07-01": ["a"]})
+    seven_weeks.store()
+    other = seven_weeks.settings.model_copy(update={"slow_call_ms": 50.0})
+    found = missing_cutoffs(other, MONDAY)
+    assert [str(cutoff.date()) for cutoff in found] == [
+        "2026-06-08",
+        "2026-06-12",
+        "2026-06-15",
+        "2026-06-22",
+        "2026-06-29",
+    ]
+
+
+def test_a_young_log_has_its_night_too(log):
+    log.add("events", {"event_time": MONDAY}).store()
+    assert missing_cutoffs(log.settings, MONDAY + DAY) == [MONDAY + DAY]
