@@ -17,7 +17,7 @@ from training.targets import TARGETS
 
 __all__ = ["REFRESH_SECONDS", "LiveChampions", "Served"]
 
-REFRESH_SECONDS = 3.0
+REFRESH_SECONDS = 2.0
 _PATIENCE = 20
 """Looks after which a model that did not load in a process of its own is given another chance."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from serving import live
 from serving.live import LiveChampions
 from serving.meters import Meters
 from tests.serving.conftest import Place, make_bundle
-from training.bundle import BundleError
+from training.bundle import Bundle, BundleError, write
 from training.registry import tracking_address
 
 NAME = "bellwether-churn"
@@ -107,15 +108,12 @@ def test_a_model_that_would_abort_the_process_is_refused(copied: Place, tmp_path
     assert sha256 in running._failed
 
 
-def _smuggled(place: Place, broken: Any, scratch: Path, client: Any) -> tuple[str, str]:
-    """Register a bundle that :func:`training.registry.register` would refuse."""
-    from training.bundle import write
-
-    folder = scratch / "smuggled" / "bundle"
-    sha256 = write(broken, folder)
-    run = client.create_run(client.get_experiment_by_name(NAME).experiment_id)
-    client.log_artifacts(run.info.run_id, str(folder), "bundle")
-    version = client.create_model_version(NAME, source=str(folder), run_id=run.info.run_id)
+def _smuggled(place: Place, broken: Bundle, scratch: Path, client: Any) -> tuple[str, str]:
+    """Register a bundle that :func:`training.registry.register` would refuse; its SHA-256 and version."""
+    sha256 = write(broken, scratch / "bundle")
+    shutil.copytree(scratch / "bundle", place.settings.home / "bundles" / sha256)
+    first = client.get_model_version(NAME, "1")
+    version = client.create_model_version(NAME, source=first.source, run_id=first.run_id)
     client.set_model_version_tag(NAME, version.version, "bundle_sha256", sha256)
     return sha256, str(version.version)
 
