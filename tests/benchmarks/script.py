@@ -15,30 +15,41 @@ WITH ev AS MATERIALIZED (
   FROM read_parquet({files}, hive_partitioning = false)
   WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR),
 history AS (
-  SELECT account_id, min(event_time) AS first_call, max(event_time) AS last_call FROM read_parquet({history}, hive_partitioning = false)
+  SELECT account_id, min(event_time) AS first_call, max(event_time) AS last_call,
+    max(event_time) FILTER (status IS NULL OR status < 400) AS last_ok FROM read_parquet({history}, hive_partitioning = false)
   WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR GROUP BY 1),
 population AS (SELECT *, min(first_call) OVER ()::DATE AS log_start FROM history),
 daily AS MATERIALIZED (SELECT account_id, age, count(*) AS n, count(status) AS a, count(*) FILTER (status >= 400) AS f,
     count(*) FILTER (status >= 500) AS s, count(*) FILTER (status IN (401, 403)) AS au, count(*) FILTER (status = 429) AS th,
+    count(*) FILTER (status < 500 AND status >= 400 AND status NOT IN (401, 403, 429)) AS cl,
     count(latency_ms) AS lat, count(*) FILTER (latency_ms >= 1000) AS slow FROM ev GROUP BY 1, 2),
 sums AS (SELECT account_id, {weeks},
-    count(*) FILTER (age <= 28) AS active28, sum(a) FILTER (age <= 7) AS a7, sum(a) FILTER (age <= 28) AS a28,
+    sum(n) FILTER (age > 364) AS y28, count(*) FILTER (age <= 7) AS active7, count(*) FILTER (age <= 28) AS active28,
+    count(*) FILTER (age <= 91) AS active91, sum(n - f) FILTER (age <= 28) AS ok28,
+    sqrt(28 * sum(n * n) FILTER (age <= 28) - sum(n) FILTER (age <= 28) ** 2) / sum(n) FILTER (age <= 28) AS volatility,
+    sum(n) FILTER (age <= 28 AND ({c} - age - 4) % 7 >= 5) AS weekend28, sum(au) FILTER (age <= 7) AS au7,
+    sum(cl) FILTER (age <= 28) AS cl28, max(f / nullif(a, 0)) FILTER (age <= 28 AND n >= 20) AS worst,
+    min(age) FILTER (age <= 91 AND f >= 20 AND f * 4 >= a) AS burst, sum(a) FILTER (age <= 7) AS a7, sum(a) FILTER (age <= 28) AS a28,
     sum(a) FILTER (age BETWEEN 8 AND 35) AS ap, sum(f) FILTER (age <= 7) AS f7, sum(f) FILTER (age <= 28) AS f28,
     sum(f) FILTER (age BETWEEN 8 AND 35) AS fp, sum(s) FILTER (age <= 28) AS s28, sum(au) FILTER (age <= 28) AS au28,
     sum(th) FILTER (age <= 28) AS th28, count(*) FILTER (age <= 28 AND n >= 5 AND f > 0 AND f * 10 >= a) AS bad,
     sum(slow) FILTER (age <= 28) AS slow28, sum(lat) FILTER (age <= 28) AS lat28
   FROM daily GROUP BY 1),
 gaps AS (SELECT account_id, median(gap) AS gap FROM (
-    SELECT account_id, age - lag(age) OVER (PARTITION BY account_id ORDER BY age) AS gap FROM daily)
+    SELECT account_id, age - lag(age) OVER (PARTITION BY account_id ORDER BY age) AS gap FROM daily WHERE age <= 91)
   GROUP BY 1 HAVING count(gap) >= 2),
-tokens AS (SELECT account_id, count(DISTINCT token) AS n FROM ev WHERE age <= 28 GROUP BY 1),
+tokens AS (SELECT account_id, count(*) AS n, count(*) FILTER (low <= 7) AS t7, count(*) FILTER (prior) AS tp7
+  FROM (SELECT account_id, token, min(age) AS low, bool_or(age BETWEEN 8 AND 14) AS prior
+    FROM ev WHERE age <= 28 AND token IS NOT NULL GROUP BY 1, 2) GROUP BY 1),
 users AS (SELECT account_id, count(*) AS n, count(*) FILTER (low <= 7) AS u7, count(*) FILTER (prior) AS up7, max(n) / sum(n) AS top
   FROM (SELECT account_id, user_id, count(*) AS n, min(age) AS low, bool_or(age BETWEEN 8 AND 14) AS prior
     FROM ev WHERE age <= 28 AND user_id IS NOT NULL GROUP BY 1, 2) GROUP BY 1),
 routes AS (SELECT account_id, count(*) FILTER (ok7 > 0) AS e7, count(*) FILTER (ok28 > 0) AS e28,
+    count(*) FILTER (endpoint IS NOT NULL AND n >= 10 AND f > 0 AND f * 5 >= a) AS failing,
     count(*) FILTER (okp > 0 AND ok28 = 0) AS dropped, max(n) / nullif(sum(n), 0) AS top,
     coalesce(sum(n) FILTER (method IN ('POST', 'PUT', 'PATCH', 'DELETE')), 0) / nullif(sum(n), 0) AS writes
   FROM (SELECT account_id, method, endpoint, count(*) FILTER (age <= 28) AS n,
+      count(status) FILTER (age <= 28) AS a, count(*) FILTER (age <= 28 AND status >= 400) AS f,
       count(*) FILTER (age <= 7 AND (status IS NULL OR status < 400)) AS ok7,
       count(*) FILTER (age <= 28 AND (status IS NULL OR status < 400)) AS ok28,
       count(*) FILTER (age > 28 AND (status IS NULL OR status < 400)) AS okp
@@ -46,19 +57,28 @@ routes AS (SELECT account_id, count(*) FILTER (ok7 > 0) AS e7, count(*) FILTER (
 latency AS (SELECT account_id, quantile_disc(latency_ms, 0.5) FILTER (age <= 28) AS q50,
     quantile_disc(latency_ms, 0.95) FILTER (age <= 7) AS q957, quantile_disc(latency_ms, 0.95) FILTER (age <= 28) AS q95,
     quantile_disc(latency_ms, 0.95) FILTER (age > 7) AS q95p FROM ev WHERE age <= 35 AND latency_ms IS NOT NULL GROUP BY 1)
-SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS calls_91d, coalesce(active28, 0) AS active_days_28d,
+SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS calls_91d, coalesce(ok28, 0) AS successful_calls_28d,
+  coalesce(active7, 0) AS active_days_7d, coalesce(active28, 0) AS active_days_28d, coalesce(active91, 0) AS active_days_91d,
   CASE WHEN {w0} + {w1} > 0 AND {old14} THEN ({w0} + 1) / ({w1} + 1) END AS calls_7d_vs_prior_7d,
   CASE WHEN {n28} + {p28} > 0 AND {old56} THEN ({n28} + 1) / ({p28} + 1) END AS calls_28d_vs_prior_28d,
+  CASE WHEN {n28} + coalesce(y28, 0) > 0 AND {old392} THEN ({n28} + 1) / (coalesce(y28, 0) + 1) END AS calls_28d_vs_year_ago,
   CASE WHEN {old91} THEN ({slope}) / 182 END AS calls_weekly_slope_91d,
   CASE WHEN log_start <= $c - INTERVAL 91 DAY THEN 1 - {w0} / nullif(greatest({all_weeks}), 0) END AS calls_drop_from_peak_91d,
   (epoch_us($c) - epoch_us(last_call)) / 86400e6 AS days_since_last_call,
+  (epoch_us($c) - epoch_us(last_ok)) / 86400e6 AS days_since_last_success,
+  CASE WHEN {old49} THEN (ln(1 + {w0}) - list_median({before})) / (1.4826 * list_mad({before}) + 0.1) END AS usage_anomaly_z_7d,
+  volatility AS calls_volatility_28d, coalesce(weekend28, 0) / nullif({n28}, 0) AS weekend_share_28d,
   (epoch_us($c) - epoch_us(last_call)) / 86400e6 / gap AS silence_vs_own_rhythm,
-  coalesce(tokens.n, 0) AS active_tokens_28d, coalesce(users.n, 0) AS active_users_28d,
+  coalesce(t7, 0) AS active_tokens_7d, coalesce(tokens.n, 0) AS active_tokens_28d,
+  CASE WHEN t7 + tp7 > 0 AND {old14} THEN (t7 + 1) / (tp7 + 1) END AS active_tokens_7d_vs_prior_7d,
+  coalesce(u7, 0) AS active_users_7d, coalesce(users.n, 0) AS active_users_28d,
   CASE WHEN u7 + up7 > 0 AND {old14} THEN (u7 + 1) / (up7 + 1) END AS active_users_7d_vs_prior_7d, users.top AS top_user_share_28d,
-  f7 / nullif(a7, 0) AS error_rate_7d, f28 / nullif(a28, 0) AS error_rate_28d, s28 / nullif(a28, 0) AS server_error_rate_28d,
+  f7 / nullif(a7, 0) AS error_rate_7d, f28 / nullif(a28, 0) AS error_rate_28d, cl28 / nullif(a28, 0) AS client_error_rate_28d,
+  s28 / nullif(a28, 0) AS server_error_rate_28d, au7 / nullif(a7, 0) AS auth_error_rate_7d,
   au28 / nullif(a28, 0) AS auth_error_rate_28d, th28 / nullif(a28, 0) AS throttled_rate_28d,
   CASE WHEN a7 > 0 AND ap > 0 THEN ((f7 + 0.5::DOUBLE) / (a7 + 1)) / ((fp + 0.5::DOUBLE) / (ap + 1)) END AS error_rate_7d_vs_prior_28d,
-  coalesce(bad, 0) AS error_days_28d, q50 AS latency_p50_ms_28d, q957 AS latency_p95_ms_7d, q95 AS latency_p95_ms_28d,
+  coalesce(bad, 0) AS error_days_28d, worst AS worst_daily_error_rate_28d, coalesce(failing, 0) AS failing_endpoints_28d,
+  burst AS days_since_last_error_burst, q50 AS latency_p50_ms_28d, q957 AS latency_p95_ms_7d, q95 AS latency_p95_ms_28d,
   q957 / q95p AS latency_p95_7d_vs_prior_28d, slow28 / nullif(lat28, 0) AS slow_call_share_28d,
   coalesce(e7, 0) AS endpoints_used_7d, coalesce(e28, 0) AS endpoints_used_28d,
   CASE WHEN e28 > 0 THEN (e28 <= 2)::INT END AS narrow_use_28d, routes.top AS top_endpoint_share_28d,
@@ -66,6 +86,9 @@ SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS cal
   NULL::DOUBLE AS days_to_term_end, NULL::DOUBLE AS tenure_days, NULL::DOUBLE AS quota_used_share_28d
 FROM population LEFT JOIN sums USING (account_id) LEFT JOIN gaps USING (account_id) LEFT JOIN tokens USING (account_id)
 LEFT JOIN users USING (account_id) LEFT JOIN routes USING (account_id) LEFT JOIN latency USING (account_id) ORDER BY account_id"""
+
+WEEKS_BEFORE = "(epoch_us($c) - epoch_us(first_call)) // (7 * 86400000000) - 1"
+"""Weeks before the last one over which an account was there."""
 
 
 def hand_written(home: Path, out: Path) -> None:
@@ -78,12 +101,13 @@ def hand_written(home: Path, out: Path) -> None:
             "SET enable_progress_bar = false; SET threads = 2; SET memory_limit = '3GB'; SET TimeZone = 'UTC'; SET preserve_insertion_order = false"
         )
         for cutoff in cutoffs():
-            first = f"day={(cutoff - 91 * DAY).date()}"
+            ages = [*range(1, 92), *range(365, 393)]
+            reached = {f"day={(cutoff - age * DAY).date()}" for age in ages}
             days = sorted(day for day in manifest.partitions if day < f"day={cutoff.date()}")
             files = {day: str(store.files(day, manifest=manifest)[0]) for day in days}
             query = SCRIPT.format(
                 c=int(cutoff.timestamp()) // 86400,
-                files=[file for day, file in files.items() if day >= first],
+                files=[file for day, file in files.items() if day in reached],
                 history=list(files.values()),
                 weeks=", ".join(f"sum(n) FILTER ((age - 1) // 7 = {week}) AS w{week}" for week in range(13)),
                 w0=weeks[0],
@@ -91,11 +115,12 @@ def hand_written(home: Path, out: Path) -> None:
                 n28="(" + " + ".join(weeks[:4]) + ")",
                 p28="(" + " + ".join(weeks[4:8]) + ")",
                 n91="(" + " + ".join(weeks) + ")",
+                before=f"list_slice([{', '.join(f'ln(1 + {calls})' for calls in weeks[1:])}], 1, {WEEKS_BEFORE})",
                 all_weeks=", ".join(weeks),
                 slope=" + ".join(f"({6 - week}) * ln(1 + {calls})" for week, calls in enumerate(weeks)),
                 **{
                     f"old{days}": f"(first_call <= $c - INTERVAL {days} DAY AND log_start <= $c - INTERVAL {days} DAY)"
-                    for days in (14, 56, 91)
+                    for days in (14, 49, 56, 91, 392)
                 },
             )
             target = out / f"{cutoff.date()}.parquet"
