@@ -14,14 +14,15 @@ from features.catalog import FeatureSpec
 __all__ = ["FORMATS", "sentences"]
 
 _PRIOR, _BASE = "prior", "base"
+_SIGNED = {"growth"}
 _HOUR_MS, _MINUTE_MS, _SECOND_MS = 3_600_000, 60_000, 1_000
 
 
 def count(value: float, nouns: str = "") -> str:
     """A number, and after it the noun that fits: ``count call|calls``.
 
-    >>> count(12410), count(49.9), count(0.004), count(1, "call|calls"), count(0, "call|calls")
-    ('12,410', '49.90', 'less than 0.01', '1 call', '0 calls')
+    >>> count(12410), count(49.9), count(0.004), count(0), count(1, "call|calls"), count(0, "call|calls")
+    ('12,410', '49.90', 'less than 0.01', '0', '1 call', 'no calls')
     """
     if value == round(value) or abs(value) >= 1000:
         said = f"{value:,.0f}"
@@ -30,7 +31,7 @@ def count(value: float, nouns: str = "") -> str:
     if not nouns:
         return said
     one, many = nouns.split("|")
-    return f"{said} {one if said == '1' else many}"
+    return f"no {many}" if value == 0 else f"{said} {one if said == '1' else many}"
 
 
 def percent(value: float) -> str:
@@ -44,6 +45,15 @@ def percent(value: float) -> str:
         return "less than 0.1 %"
     said = f"{share:,.1f}" if 0 < abs(share) < 9.95 else f"{share:,.0f}"
     return f"{said.removesuffix('.0')} %"
+
+
+def share(value: float, nouns: str) -> str:
+    """A share of something, or none of it: ``share calls``.
+
+    >>> share(0.041, "calls"), share(0, "calls")
+    ('4.1 % of calls', 'no calls')
+    """
+    return f"no {nouns}" if value == 0 else f"{percent(value)} of {nouns}"
 
 
 def change(value: float) -> str:
@@ -64,10 +74,12 @@ def change(value: float) -> str:
 def growth(value: float) -> str:
     """A slope of the logarithm per week.
 
-    >>> growth(-0.1278), growth(0.0488), growth(0.001)
-    ('fell by 12 % a week', 'grew by 5 % a week', 'stayed level')
+    >>> growth(-0.1278), growth(0.0488), growth(0.001), growth(9)
+    ('fell by 12 % a week', 'grew by 5 % a week', 'stayed level', 'grew more than tenfold a week')
     """
-    weekly = math.expm1(min(value, 20.0))
+    if value > math.log(10):
+        return "grew more than tenfold a week"
+    weekly = math.expm1(value)
     if abs(weekly) < 0.005:
         return "stayed level"
     return f"{'fell' if weekly < 0 else 'grew'} by {percent(abs(weekly))} a week"
@@ -102,14 +114,14 @@ def days(value: float) -> str:
 def times(value: float) -> str:
     """A multiple; its sign is the sentence's business.
 
-    >>> times(2.34), times(0.5), times(120.4), times(0.01), times(-3.2)
-    ('2.3 times', '0.5 times', '120 times', 'less than 0.1 times', '3.2 times')
+    >>> times(2.34), times(0.5), times(120.4), times(0.01), times(-3.2), times(1.01)
+    ('2.3 times', '0.5 times', '120 times', 'less than 0.1 times', '3.2 times', 'once')
     """
     size = abs(value)
     if 0 < size < 0.05:
         return "less than 0.1 times"
     said = f"{size:,.0f}" if size >= 9.95 else f"{size:,.1f}".removesuffix(".0")
-    return f"{said} times"
+    return "once" if said == "1" else f"{said} times"
 
 
 def name(value: object) -> str:
@@ -120,6 +132,7 @@ def name(value: object) -> str:
 FORMATS: Mapping[str, Callable[..., str]] = {
     "count": count,
     "percent": percent,
+    "share": share,
     "change": change,
     "growth": growth,
     "ms": milliseconds,
@@ -133,8 +146,9 @@ FORMATS: Mapping[str, Callable[..., str]] = {
 def sentences(feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]) -> NDArray[np.object_]:
     """The catalogue's sentence about ``feature``, one for each of ``rows``.
 
-    ``columns`` holds feature values, column-wise: numbers with nan for null, categories as objects with None. A
-    sentence that needs a value which is null, infinite or not among them is the feature's ``null_text``.
+    ``columns`` holds feature values, column-wise: numbers with nan for null, categories as objects with None. The
+    sentence is the feature's ``null_text`` when its own value, or another that the sentence needs, is null, infinite,
+    negative where only a date that passed could be, or not among the columns.
     """
     said = np.full(len(rows), feature.null_text, dtype=object)
     for text, places in _variants(feature, columns, rows):
@@ -151,7 +165,7 @@ def _variants(
     if own is None or feature.kind == "category":
         return [(feature.text, np.arange(len(rows)))]
     values = np.asarray(own[rows], dtype=np.float64)
-    variants, usual = [], np.ones(len(rows), dtype=bool)
+    variants, usual = [], ~np.isnan(values)
     for text, fits in ((feature.past_text, values < 0), (feature.zero_text, values == 0)):
         if text is not None:
             variants.append((text, np.flatnonzero(fits)))
@@ -163,13 +177,20 @@ def _written(
     feature: FeatureSpec, text: str, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
 ) -> NDArray[np.object_]:
     pattern, fields = _compiled(text)
-    parts = [_said(feature, field, columns, rows) for field in fields]
+    least = -math.inf if text == feature.past_text else 0.0
+    parts = [_said(feature, field, columns, rows, least=least) for field in fields]
     if len(parts) == 1:  # most sentences: written once for each value there is, not once for each row
         ((words, places),) = parts
-        return _objects([feature.null_text if word is None else pattern.format(word) for word in words])[places]
+        return _objects([feature.null_text if word is None else _sentence(pattern, word) for word in words])[places]
     said = [words[places].tolist() for words, places in parts]
     rows_said: Iterable[tuple[Any, ...]] = zip(*said, strict=True) if said else ((),) * len(rows)
-    return _objects([feature.null_text if None in row else pattern.format(*row) for row in rows_said])
+    return _objects([feature.null_text if None in row else _sentence(pattern, *row) for row in rows_said])
+
+
+def _sentence(pattern: str, *words: str) -> str:
+    """The words in their places; a sentence that begins with "no calls" begins with a capital."""
+    text = pattern.format(*words)
+    return text[0].upper() + text[1:]
 
 
 @cache
@@ -186,7 +207,12 @@ def _compiled(text: str) -> tuple[str, tuple[tuple[str, str, str], ...]]:
 
 
 def _said(
-    feature: FeatureSpec, field: tuple[str, str, str], columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
+    feature: FeatureSpec,
+    field: tuple[str, str, str],
+    columns: Mapping[str, NDArray[Any]],
+    rows: NDArray[np.intp],
+    *,
+    least: float,
 ) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
     """One field of the sentence: its different wordings, None for nothing to say, and which of them each row has."""
     named, kind, argument = field
@@ -201,7 +227,7 @@ def _said(
         return _objects(texts), np.array([places[value] for value in values.tolist()], dtype=np.intp)
     numbers, inverse = np.unique(values, return_inverse=True)
     arguments = (argument,) if argument else ()
-    known = (np.abs(numbers) <= most).tolist()
+    known = ((numbers <= most) & (numbers >= (-most if kind in _SIGNED else least)) & (numbers >= -most)).tolist()
     return _objects(
         [
             say(number, *arguments) if is_known else None

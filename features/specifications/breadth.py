@@ -18,7 +18,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule=NULL_ENDPOINTS,
         meaning="distinct method and endpoint with a success, last 7 days",
-        text="{endpoints_used_7d:count endpoint|endpoints} in use in the last 7 days.",
+        text="{endpoints_used_7d:count endpoint|endpoints} in use in the last 7 days, {endpoints_used_28d:count} in the last 28.",
         null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
     ),
@@ -31,7 +31,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule=NULL_ENDPOINTS,
         meaning="distinct method and endpoint with a success, last 28 days",
-        text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days.",
+        text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoints_used_91d:count} in the last 91.",
         null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
     ),
@@ -44,8 +44,9 @@ BREADTH: tuple[FeatureSpec, ...] = (
         kind="int",
         null_rule="null when no endpoint is used",
         meaning="1 when only one or two endpoints are used",
-        text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days.",
-        null_text=NO_CALLS,
+        text="Only {endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoints_used_91d:count} in the last 91.",
+        null_text="No endpoint was in use in the last 28 days.",
+        zero_text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoints_used_91d:count} in the last 91.",
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -59,6 +60,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         meaning="share of calls to the busiest endpoint",
         text="{top_endpoint_share_28d:percent} of calls go to one endpoint.",
         null_text=NO_CALLS,
+        zero_text="No call of the last 28 days names an endpoint.",
     ),
     FeatureSpec(
         name="endpoints_dropped_28d",
@@ -71,6 +73,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         meaning="endpoints used in the prior 28 days and not in the last 28",
         text="{endpoints_dropped_28d:count endpoint|endpoints} in use in the four weeks before, not in the last 28 days.",
         null_text="The log carries no endpoints.",
+        zero_text="Every endpoint in use in the four weeks before is still in use.",
     ),
     FeatureSpec(
         name="write_share_28d",
@@ -83,6 +86,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         meaning="POST, PUT, PATCH and DELETE among calls with a method",
         text="{write_share_28d:percent} of calls write data.",
         null_text=NO_CALLS,
+        zero_text="No call of the last 28 days wrote data.",
     ),
     FeatureSpec(
         name="endpoints_used_91d",
@@ -120,6 +124,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         meaning="endpoints used in the last 28 days and not in the 28 before",
         text="{endpoints_adopted_28d:count endpoint|endpoints} in use in the last 28 days, not in the four weeks before.",
         null_text="The log carries no endpoints.",
+        zero_text="No endpoint came into use in the last 28 days.",
     ),
     FeatureSpec(
         name="endpoint_coverage_28d",
@@ -132,6 +137,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         meaning="endpoints used by the account among those used by any account",
         text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoint_coverage_28d:percent} of those any customer uses.",
         null_text="The log carries no endpoints.",
+        zero_text="No endpoint was in use in the last 28 days.",
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -158,6 +164,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         meaning="successful calls to the value endpoints among successful calls to any endpoint",
         text="{value_endpoint_share_28d:percent} of the successful calls of the last 28 days went to the main value endpoint.",
         null_text=NO_CALLS,
+        zero_text="No successful call of the last 28 days went to the main value endpoint.",
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -171,6 +178,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         meaning="1 when a call to a value endpoint ever succeeded",
         text="The main value endpoint was last reached {days_since_value_endpoint:days} ago.",
         null_text=_NO_VALUE_CALL,
+        zero_text="The main value endpoint was never reached.",
     ),
     FeatureSpec(
         name="days_since_value_endpoint",

@@ -28,6 +28,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         meaning="monthly recurring revenue at the cutoff",
         text="The account pays {mrr:count} a month.",
         null_text="No subscription is known for this account.",
+        zero_text="The account pays nothing.",
     ),
     FeatureSpec(
         name="days_to_term_end",
@@ -65,6 +66,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         meaning="successful calls against the quota, scaled to 28 days",
         text="{quota_used_share_28d:percent} of the plan's quota was used in the last 28 days.",
         null_text="The plan has no quota.",
+        zero_text="The plan's quota was not used in the last 28 days.",
         upsell=Risk.CERTAIN_UP,
     ),
     FeatureSpec(
@@ -90,6 +92,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         meaning="times the plan became another one, last 364 days",
         text="The plan changed {plan_changes_364d:count time|times} in the last 364 days.",
         null_text="No subscription is known for this account.",
+        zero_text="The plan did not change in the last 364 days.",
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -142,6 +145,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         meaning="monthly recurring revenue per 1,000 successful calls of the last 28 days",
         text="1,000 successful calls cost {cost_per_1k_success_28d:count} at the calls of the last 28 days.",
         null_text="There were no successful calls to set against the price.",
+        zero_text="The successful calls of the last 28 days cost nothing.",
         churn=Risk.UP,
     ),
 )

@@ -49,7 +49,7 @@ class FeatureSpec:
         is one, the comparison, and is true whichever way the feature pushed. Fields in braces are features of
         the same row, ``prior`` or ``base``; the formats are those of ``serving.words``.
     null_text
-        What is said instead when a value the sentence needs is null.
+        What is said instead when the feature, or another value the sentence needs, is null.
     past_text
         The sentence when the feature's own value is negative: a date that has passed.
     zero_text

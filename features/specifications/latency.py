@@ -54,8 +54,10 @@ LATENCY: tuple[FeatureSpec, ...] = (
         kind="float",
         null_rule="null when either window has no call with a latency, or the prior percentile is 0",
         meaning="95th percentile of the last 7 days against the 28 days before",
-        text="The slowest 5 % of calls took {latency_p95_ms_7d:ms} or more in the last 7 days, {latency_p95_7d_vs_prior_28d:times} the four weeks before.",
+        text="The slowest 5 % of calls took {latency_p95_ms_7d:ms} or more in the last 7 days, {base:ms} or more in the four weeks before.",
         null_text=YOUNG,
+        zero_text="The slowest 5 % of calls took {latency_p95_ms_7d:ms} in the last 7 days, less than in the four weeks before.",
+        base_of="latency_p95_ms_7d",
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -69,6 +71,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         meaning="share of calls at least as slow as the setting slow_call_ms",
         text="{slow_call_share_28d:percent} of calls were slow in the last 28 days.",
         null_text=NO_CALLS,
+        zero_text="No call was slow in the last 28 days.",
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -106,8 +109,10 @@ LATENCY: tuple[FeatureSpec, ...] = (
         kind="float",
         null_rule="null without calls that carry an endpoint and a latency",
         meaning="95th percentile against the same percentile of all customers on the endpoints it calls, weighted by its calls",
-        text="The slowest 5 % of calls took {latency_p95_ms_28d:ms} or more in the last 28 days, {latency_p95_vs_service_28d:times} what all customers see on the same endpoints.",
+        text="The slowest 5 % of calls took {latency_p95_ms_28d:ms} or more in the last 28 days; on the same endpoints all customers together see {base:ms}.",
         null_text=NO_CALLS,
+        zero_text="The slowest 5 % of calls took {latency_p95_ms_28d:ms} in the last 28 days, less than other customers see.",
+        base_of="latency_p95_ms_28d",
         churn=Risk.UP,
     ),
 )

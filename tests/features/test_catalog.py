@@ -19,7 +19,7 @@ from features.catalog import (
 )
 from features.exceptions import InputError
 
-FORMATS = {"count", "percent", "change", "growth", "ms", "days", "times", "name"}
+FORMATS = {"count", "percent", "share", "change", "growth", "ms", "days", "times", "name"}
 NAMES = {feature.name for feature in CATALOG}
 
 every_feature = pytest.mark.parametrize("feature", CATALOG, ids=lambda feature: feature.name)
@@ -60,7 +60,7 @@ def test_a_familys_codes_are_its_own() -> None:
 @every_feature
 def test_a_reason_speaks_of_features_of_the_row_in_known_formats(feature: FeatureSpec) -> None:
     named = placeholders(feature.text)
-    allowed = NAMES | ({"prior"} if feature.prior_of else set())
+    allowed = NAMES | ({"prior"} if feature.prior_of else set()) | ({"base"} if feature.base_of else set())
     assert {name for name, _ in named} <= allowed
     assert {form.split()[0] for _, form in named} <= FORMATS
     assert named, "the sentence states no value"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.catalog import CATALOG, spec
+from features.catalog import CATALOG, FeatureSpec, spec
 from serving import words
 from serving.words import FORMATS, sentences
 
@@ -60,6 +60,27 @@ def column(name: str, values: list[object]) -> np.ndarray:
             {"calls_weekly_slope_91d": -0.12},
             "Weekly calls fell by 11 % a week over the last 13 weeks.",
         ),
+        ("calls_7d", {"calls_7d": 0.0}, "No calls in the last 7 days."),
+        (
+            "server_error_rate_28d",
+            {"server_error_rate_28d": 0.0},
+            "No call ended in a server error in the last 28 days.",
+        ),
+        (
+            "silence_vs_own_rhythm",
+            {"silence_vs_own_rhythm": 4.0, "days_since_last_call": 12.2},
+            "Silent for 12 days; the usual gap between its active days is 3 days.",
+        ),
+        (
+            "latency_p95_7d_vs_prior_28d",
+            {"latency_p95_7d_vs_prior_28d": 2.0, "latency_p95_ms_7d": 820.0},
+            "The slowest 5 % of calls took 820 ms or more in the last 7 days, 410 ms or more in the four weeks before.",
+        ),
+        (
+            "endpoints_used_28d",
+            {"endpoints_used_28d": 5.0, "endpoints_used_91d": 9.0},
+            "5 endpoints in use in the last 28 days, 9 in the last 91.",
+        ),
         (
             "error_rate_7d_vs_prior_28d",
             {"error_rate_7d_vs_prior_28d": 2.0},
@@ -107,7 +128,7 @@ def test_every_format_of_the_catalogue_is_known() -> None:
     used = {
         (form or "").split(" ")[0]
         for feature in CATALOG
-        for text in (feature.text, feature.past_text or "")
+        for text in (feature.text, feature.past_text or "", feature.zero_text or "")
         for _, field, form, _ in Formatter().parse(text)
         if field
     }
@@ -115,7 +136,7 @@ def test_every_format_of_the_catalogue_is_known() -> None:
 
 
 def test_every_field_of_a_sentence_is_a_feature_or_the_count_before() -> None:
-    names = {feature.name for feature in CATALOG} | {"prior"}
+    names = {feature.name for feature in CATALOG} | {"prior", "base"}
     assert {field for feature in CATALOG for _, field, _, _ in Formatter().parse(feature.text) if field} <= names
 
 
@@ -139,6 +160,32 @@ def test_no_value_makes_a_sentence_that_does_not_read(data: st.DataObject) -> No
         (text,) = sentences(feature, columns, np.arange(1))
         assert text.endswith(".")
         assert not re.search(r"[{}]|\bnan\b|\bNone\b|\binf\b|e\+\d", text), text
+
+
+TYPICAL = {"share": 0.037, "ratio": 0.6, "ms": 420.0, "calls": 5212.0, "log calls per week": -0.1}
+CASES = {"null": math.nan, "nothing": 0.0, "one": 1.0, "huge": 1e9, "negative": -3.0}
+
+
+@pytest.mark.parametrize("feature", CATALOG, ids=lambda feature: feature.name)
+def test_every_sentence_reads_for_every_kind_of_value(feature: FeatureSpec) -> None:
+    usual = {
+        one.name: column(one.name, ["pro"] if one.kind == "category" else [TYPICAL.get(one.unit, 12.0)])
+        for one in CATALOG
+    }
+    said = {
+        case: sentences(feature, {**usual, feature.name: column(feature.name, [value])}, np.arange(1))[0]
+        for case, value in (CASES.items() if feature.kind != "category" else [("null", None), ("one", "pro")])
+    }
+    said["typical"] = sentences(feature, usual, np.arange(1))[0]
+    for case, text in said.items():
+        assert text[0].isupper() or text[0].isdigit(), (case, text)
+        assert text.endswith("."), (case, text)
+        assert not re.search(r"^0 |\b1 times\b|(^|\s)-\d|\b1 (days|calls|endpoints|people)\b", text), (
+            case,
+            text,
+        )
+        assert not re.search(r"\d{4} % a week|[Oo]nly no ", text), (case, text)
+    assert said["null"] == feature.null_text
 
 
 def test_a_sentence_about_many_rows_is_that_about_each() -> None:
