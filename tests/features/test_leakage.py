@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from features.catalog import CATALOG
 from features.windows import DAY, utc
 
 C = utc(2026, 6, 29)
@@ -26,6 +27,12 @@ def random_call(dice, moment, **row):
     }
 
 
+@pytest.fixture
+def with_history(new_log):
+    """Makes logs with one history, each in a home of its own, in which every feature has a value for somebody."""
+    return lambda: some_history(new_log(value_endpoints=("POST /a",)))
+
+
 def some_history(log):
     dice = random.Random(1)
     log.add("events", *[random_call(dice, C - dice.uniform(0.001, 100) * DAY) for _ in range(300)])
@@ -34,7 +41,10 @@ def some_history(log):
         "subscriptions",
         {"kind": "start", "occurred_at": C - 90 * DAY, "plan": "basic", "mrr": 10.0, "quota_calls_per_month": 50},
         {"account_id": "b", "kind": "start", "occurred_at": C - 9 * DAY, "plan": "pro", "mrr": 99.0},
-    )
+        {"account_id": "c", "kind": "start", "occurred_at": C - 99 * DAY, "plan": "basic", "mrr": 10.0,
+         "quota_calls_per_month": 3, "term_end": C + DAY},
+        {"account_id": "c", "kind": "cancel_notice", "occurred_at": C - 9 * DAY},
+    )  # fmt: skip
     return log
 
 
@@ -47,6 +57,13 @@ def calls_of_the_past_that_arrive_too_late(log):
     dice = random.Random(3)
     moments = [C - days * DAY for days in (0.000001, 3, 8, 20, 40, 90, 300)]
     log.add("events", *[random_call(dice, moment, ingested_at=KNOWN_TOO_LATE) for moment in moments])
+
+
+def calls_of_others_that_arrive_too_late(log):
+    for endpoint in ("/a", "/b", "/c", "/new"):
+        for method in ("GET", "POST", None):
+            row = {"account_id": "d", "event_time": C - 3 * DAY, "ingested_at": KNOWN_TOO_LATE, "latency_ms": 9e6}
+            log.add("events", {**row, "endpoint": endpoint, "method": method})
 
 
 def a_new_account_that_calls_later(log):
@@ -62,6 +79,12 @@ def subscription_events_known_too_late(log):
     for account in ("a", "b", "never seen"):
         row = {"account_id": account, "kind": "upgrade", "occurred_at": C - 200 * DAY, "known_at": KNOWN_TOO_LATE}
         log.add("subscriptions", {**row, "plan": "x", "mrr": 5.0}, {**row, "kind": "start", "plan": "y"})
+
+
+def notices_known_too_late(log):
+    for account in ("a", "b", "c"):
+        row = {"account_id": account, "kind": "cancel_notice", "occurred_at": C - DAY, "plan": "x", "mrr": 7.0}
+        log.add("subscriptions", {**row, "known_at": KNOWN_TOO_LATE, "quota_calls_per_month": 1})
 
 
 def account_rows_known_too_late(log):
@@ -84,9 +107,11 @@ def synthetic_traffic(log):
     [
         later_calls,
         calls_of_the_past_that_arrive_too_late,
+        calls_of_others_that_arrive_too_late,
         a_new_account_that_calls_later,
         subscription_events_from_the_cutoff_on,
         subscription_events_known_too_late,
+        notices_known_too_late,
         account_rows_known_too_late,
         accounts_created_from_the_cutoff_on,
         synthetic_traffic,
@@ -94,11 +119,18 @@ def synthetic_traffic(log):
     ids=lambda add: add.__name__,
 )
 @pytest.mark.slow
-def test_nothing_from_beyond_the_cutoff_changes_any_feature(new_log, add):
-    before = some_history(new_log()).table(C)
-    log = some_history(new_log())
+def test_nothing_from_beyond_the_cutoff_changes_any_feature(with_history, add):
+    before = with_history().table(C)
+    log = with_history()
     add(log)
     assert log.table(C) == before
+
+
+@pytest.mark.slow
+def test_every_feature_has_a_value_that_could_change(with_history):
+    rows = with_history().table(C).values()
+    null = {feature.name for feature in CATALOG if all(row[feature.name] is None for row in rows)}
+    assert null <= {"calls_28d_vs_year_ago", "days_since_last_error_burst", "worst_daily_error_rate_28d"}
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def a_random_world(log, seed):
                         ]
                     ),
                     "plan": dice.choice(["basic", "pro", None]),
-                    "mrr": dice.choice([0.0, 99.5, None]),
+                    "mrr": dice.choice([0.0, 49.0, 99.5, None]),
                     "quota_calls_per_month": dice.choice([None, 0, 5, 15, 100]),
                     "term_end": dice.choice([None, occurred + 365 * DAY]),
                     "source_order": number,
