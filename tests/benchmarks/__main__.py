@@ -13,11 +13,11 @@ import click
 
 from features.settings import Settings, load_settings
 from features.start import start
-from tests.benchmarks import bars, building, frame, ingesting, request, scoring
+from tests.benchmarks import bars, building, frame, ingesting, real_log, request, scoring
 from tests.benchmarks.row import Row, table, write_json
 from tests.benchmarks.world import make_world
 
-NAMES = ("build", "ingest", "frame", "score", "http", "simulator")
+NAMES = ("build", "ingest", "frame", "score", "http", "simulator", "real-log")
 SIZES = (2_000_000, 20_000_000)
 
 
@@ -59,6 +59,7 @@ def measured(
         "score": [lambda: scoring.rows(world())],
         "http": [lambda: request.rows(world())],
         "simulator": [_simulator],
+        "real-log": [real_log.rows],
     }
     for name in names:
         for work in works[name]:

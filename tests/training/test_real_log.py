@@ -1,0 +1,30 @@
+"""A real log from its mapping file to a judged model: no better than it can be, no worse than a rule."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.real_log import NOW, prepared
+from training.flow import train
+
+RULE = "days_since_last_call alone (highest first)"
+
+
+@pytest.mark.slow
+def test_silence_is_foretold_from_a_foreign_log_alone(shared_data: Path, tmp_path: Path) -> None:
+    settings = prepared(tmp_path, shared_data)
+    report = train(settings, "churn_inactivity", now=NOW)
+
+    # The protocol's figures: a job in the last 28 days, no job in [c + 7 d, c + 37 d), the last 30 % of cutoffs.
+    assert (report.counts["test rows"], report.counts["test accounts"]) == (1828, 257)
+    assert report.counts["fitting cutoffs"] == 22
+    assert report.metrics["base_rate"] == pytest.approx(0.32, abs=0.005)
+    assert report.name == "bellwether-churn-inactivity"
+
+    # Far above 0.85 the future would have leaked in.
+    assert 0.70 < report.metrics["roc_auc"] < 0.85
+    ahead = {row.rival: row.difference for row in report.comparisons if row.metric == "roc_auc"}
+    assert ahead[RULE] > 0
+    assert ahead["logistic regression"] > -0.005
+    assert {"plan", "mrr", "tenure_days", "active_tokens_28d"} <= set(report.left_out)
+    assert not report.verdict.refusals
