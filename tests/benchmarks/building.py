@@ -18,7 +18,7 @@ from features.windows import DAY
 from tests.benchmarks.measure import Cost, apart, measured
 from tests.benchmarks.row import Row
 from tests.benchmarks.script import hand_written
-from tests.benchmarks.traffic import CUTOFFS, DAYS, FIRST_DAY, cutoffs, make_events
+from tests.benchmarks.traffic import CUTOFFS, DAYS, FIRST_DAY, VALUE_ENDPOINT, cutoffs, make_events
 
 NOW = FIRST_DAY + (DAYS + 2) * DAY
 NEXT = FIRST_DAY + DAYS * DAY
@@ -35,7 +35,7 @@ def rows(home: Path, *, events: int) -> Iterator[Row]:
     out.mkdir(exist_ok=True)
     rollup, built = apart(everything, home)
     script = apart(measured, hand_written, home, out)
-    wrong = different(Settings(home=home), out)
+    wrong = different(settings_of(home), out)
     ratio = (rollup.seconds + built.seconds) / script.seconds
     cpu_ratio = (rollup.cpu_seconds + built.cpu_seconds) / script.cpu_seconds
     name = f"rollup + build, {events / 1e6:g} M events"
@@ -68,7 +68,7 @@ def rows(home: Path, *, events: int) -> Iterator[Row]:
 
 def everything(home: Path) -> tuple[Cost, Cost]:
     """The whole history at once."""
-    settings = Settings(home=home)
+    settings = settings_of(home)
     return measured(lambda: roll_up(settings) and None), measured(lambda: build(settings, cutoffs(), now=NOW) and None)
 
 
@@ -86,7 +86,12 @@ def forgotten(home: Path) -> Settings:
     with ManifestStore(home / "features").writer() as writer:
         for group in GROUPS:
             writer.remove(f"{group}/cutoff={NEXT.date()}")
-    return Settings(home=home)
+    return settings_of(home)
+
+
+def settings_of(home: Path) -> Settings:
+    """The settings of the rollups and features that the script computes too."""
+    return Settings(home=home, value_endpoints=(VALUE_ENDPOINT,))
 
 
 def _one_more_day(settings: Settings) -> None:

@@ -6,7 +6,7 @@ import duckdb
 
 from features.manifest import ManifestStore
 from features.windows import DAY
-from tests.benchmarks.traffic import cutoffs
+from tests.benchmarks.traffic import VALUE_ENDPOINT, cutoffs
 
 SCRIPT = """
 WITH ev AS MATERIALIZED (
@@ -16,7 +16,8 @@ WITH ev AS MATERIALIZED (
   WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR),
 history AS (
   SELECT account_id, min(event_time) AS first_call, max(event_time) AS last_call,
-    max(event_time) FILTER (status IS NULL OR status < 400) AS last_ok FROM read_parquet({history}, hive_partitioning = false)
+    max(event_time) FILTER (status IS NULL OR status < 400) AS last_ok,
+    max(event_time) FILTER ((status IS NULL OR status < 400) AND {value}) AS last_value FROM read_parquet({history}, hive_partitioning = false)
   WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR GROUP BY 1),
 population AS (SELECT *, min(first_call) OVER ()::DATE AS log_start FROM history),
 daily AS MATERIALIZED (SELECT account_id, age, count(*) AS n, count(status) AS a, count(*) FILTER (status >= 400) AS f,
@@ -44,18 +45,27 @@ tokens AS (SELECT account_id, count(*) AS n, count(*) FILTER (low <= 7) AS t7, c
 users AS (SELECT account_id, count(*) AS n, count(*) FILTER (low <= 7) AS u7, count(*) FILTER (prior) AS up7, max(n) / sum(n) AS top
   FROM (SELECT account_id, user_id, count(*) AS n, min(age) AS low, bool_or(age BETWEEN 8 AND 14) AS prior
     FROM ev WHERE age <= 28 AND user_id IS NOT NULL GROUP BY 1, 2) GROUP BY 1),
-routes AS (SELECT account_id, count(*) FILTER (ok7 > 0) AS e7, count(*) FILTER (ok28 > 0) AS e28,
+pairs AS MATERIALIZED (SELECT account_id, method, endpoint, count(*) FILTER (age <= 28) AS n,
+    count(status) FILTER (age <= 28) AS a, count(*) FILTER (age <= 28 AND status >= 400) AS f,
+    count(latency_ms) FILTER (age <= 28) AS lat, count(*) FILTER (status IS NULL OR status < 400) AS ok91,
+    count(*) FILTER (age <= 7 AND (status IS NULL OR status < 400)) AS ok7,
+    count(*) FILTER (age <= 28 AND (status IS NULL OR status < 400)) AS ok28,
+    count(*) FILTER (age BETWEEN 29 AND 56 AND (status IS NULL OR status < 400)) AS okp
+  FROM ev WHERE age <= 91 GROUP BY 1, 2, 3),
+routes AS (SELECT account_id, count(*) FILTER (ok7 > 0) AS e7, count(*) FILTER (ok28 > 0) AS e28, count(*) FILTER (ok91 > 0) AS e91,
+    count(*) FILTER (ok28 > 0 AND okp = 0) AS adopted, sum(ok28) AS okroutes, sum(ok28) FILTER ({value}) AS v28,
+    CASE WHEN sum(n) > 0 THEN ln(sum(n)) - sum(n * ln(greatest(n, 1))) / sum(n) END AS entropy,
     count(*) FILTER (endpoint IS NOT NULL AND n >= 10 AND f > 0 AND f * 5 >= a) AS failing,
     count(*) FILTER (okp > 0 AND ok28 = 0) AS dropped, max(n) / nullif(sum(n), 0) AS top,
     coalesce(sum(n) FILTER (method IN ('POST', 'PUT', 'PATCH', 'DELETE')), 0) / nullif(sum(n), 0) AS writes
-  FROM (SELECT account_id, method, endpoint, count(*) FILTER (age <= 28) AS n,
-      count(status) FILTER (age <= 28) AS a, count(*) FILTER (age <= 28 AND status >= 400) AS f,
-      count(*) FILTER (age <= 7 AND (status IS NULL OR status < 400)) AS ok7,
-      count(*) FILTER (age <= 28 AND (status IS NULL OR status < 400)) AS ok28,
-      count(*) FILTER (age > 28 AND (status IS NULL OR status < 400)) AS okp
-    FROM ev WHERE age <= 56 GROUP BY 1, 2, 3) GROUP BY 1),
+  FROM pairs GROUP BY 1),
+fleet AS (SELECT count(DISTINCT (method, endpoint)) AS used FROM pairs WHERE ok28 > 0),
+service AS (SELECT method, endpoint, quantile_disc(latency_ms, 0.95) AS q95 FROM ev
+  WHERE age <= 28 AND latency_ms IS NOT NULL GROUP BY 1, 2),
+usual AS (SELECT account_id, sum(lat * q95) / nullif(sum(lat), 0) AS usual95 FROM pairs JOIN service USING (method, endpoint) GROUP BY 1),
 latency AS (SELECT account_id, quantile_disc(latency_ms, 0.5) FILTER (age <= 28) AS q50,
     quantile_disc(latency_ms, 0.95) FILTER (age <= 7) AS q957, quantile_disc(latency_ms, 0.95) FILTER (age <= 28) AS q95,
+    quantile_disc(latency_ms, 0.99) FILTER (age <= 28) AS q99, max(latency_ms) FILTER (age <= 28) AS longest,
     quantile_disc(latency_ms, 0.95) FILTER (age > 7) AS q95p FROM ev WHERE age <= 35 AND latency_ms IS NOT NULL GROUP BY 1)
 SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS calls_91d, coalesce(ok28, 0) AS successful_calls_28d,
   coalesce(active7, 0) AS active_days_7d, coalesce(active28, 0) AS active_days_28d, coalesce(active91, 0) AS active_days_91d,
@@ -80,11 +90,18 @@ SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS cal
   coalesce(bad, 0) AS error_days_28d, worst AS worst_daily_error_rate_28d, coalesce(failing, 0) AS failing_endpoints_28d,
   burst AS days_since_last_error_burst, q50 AS latency_p50_ms_28d, q957 AS latency_p95_ms_7d, q95 AS latency_p95_ms_28d,
   q957 / q95p AS latency_p95_7d_vs_prior_28d, slow28 / nullif(lat28, 0) AS slow_call_share_28d,
-  coalesce(e7, 0) AS endpoints_used_7d, coalesce(e28, 0) AS endpoints_used_28d,
+  q99 AS latency_p99_ms_28d, longest AS latency_max_ms_28d, q95 / usual95 AS latency_p95_vs_service_28d,
+  coalesce(e7, 0) AS endpoints_used_7d, coalesce(e28, 0) AS endpoints_used_28d, coalesce(e91, 0) AS endpoints_used_91d,
+  entropy AS endpoint_entropy_28d, coalesce(adopted, 0) AS endpoints_adopted_28d,
+  coalesce(e28, 0) / nullif(fleet.used, 0) AS endpoint_coverage_28d, coalesce(v28, 0) AS value_endpoint_calls_28d,
+  coalesce(v28, 0) / nullif(okroutes, 0) AS value_endpoint_share_28d, (last_value IS NOT NULL)::INT AS value_endpoint_reached,
+  (epoch_us($c) - epoch_us(last_value)) / 86400e6 AS days_since_value_endpoint,
   CASE WHEN e28 > 0 THEN (e28 <= 2)::INT END AS narrow_use_28d, routes.top AS top_endpoint_share_28d,
   coalesce(dropped, 0) AS endpoints_dropped_28d, writes AS write_share_28d, NULL::VARCHAR AS plan, NULL::DOUBLE AS mrr,
-  NULL::DOUBLE AS days_to_term_end, NULL::DOUBLE AS tenure_days, NULL::DOUBLE AS quota_used_share_28d
-FROM population LEFT JOIN sums USING (account_id) LEFT JOIN gaps USING (account_id) LEFT JOIN tokens USING (account_id)
+  NULL::DOUBLE AS days_to_term_end, NULL::DOUBLE AS tenure_days, NULL::DOUBLE AS quota_used_share_28d,
+  NULL::DOUBLE AS mrr_growth_91d, NULL::BIGINT AS plan_changes_364d, NULL::BIGINT AS downgrades_364d,
+  NULL::DOUBLE AS quota_forecast_share_30d, NULL::BIGINT AS days_to_quota, NULL::DOUBLE AS cost_per_1k_success_28d
+FROM population CROSS JOIN fleet LEFT JOIN usual USING (account_id) LEFT JOIN sums USING (account_id) LEFT JOIN gaps USING (account_id) LEFT JOIN tokens USING (account_id)
 LEFT JOIN users USING (account_id) LEFT JOIN routes USING (account_id) LEFT JOIN latency USING (account_id) ORDER BY account_id"""
 
 WEEKS_BEFORE = "(epoch_us($c) - epoch_us(first_call)) // (7 * 86400000000) - 1"
@@ -110,6 +127,7 @@ def hand_written(home: Path, out: Path) -> None:
                 files=[file for day, file in files.items() if day in reached],
                 history=list(files.values()),
                 weeks=", ".join(f"sum(n) FILTER ((age - 1) // 7 = {week}) AS w{week}" for week in range(13)),
+                value=f"(method || ' ' || endpoint = '{VALUE_ENDPOINT}')",
                 w0=weeks[0],
                 w1=weeks[1],
                 n28="(" + " + ".join(weeks[:4]) + ")",

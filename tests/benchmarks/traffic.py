@@ -10,6 +10,7 @@ from features.windows import DAY, cutoffs_between, utc
 FIRST_DAY = utc(2026, 1, 1)
 DAYS = 180
 CUTOFFS = 26
+VALUE_ENDPOINT = "POST /v1/orders"
 
 MAKE_DAY = """
 COPY (
