@@ -13,21 +13,29 @@ _DATE = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[T ][0-9:.]+(?:Z|[+-]\d{2}:?\d{2})?)?|(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])"
 )
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
-_EMAIL = re.compile(r"[^@/\s]+(?:@|%40)[^@/\s]+\.[A-Za-z]{2,}", re.IGNORECASE)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
+_PHONE = re.compile(r"(?:\+[\d().\s-]*|[(\d](?=[\d().\s-]*[().\s-])[\d().\s-]*)\d")
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*")
 _HASH = re.compile(r"(?=[^0-9]*[0-9])[0-9a-f]{8,}", re.IGNORECASE)
 _LONG_ID = re.compile(r"(?=(?:[^0-9]*[0-9]){3})[A-Za-z0-9_~=.-]{20,}")
 _PREFIXED_ID = re.compile(r"(?P<prefix>[A-Za-z]{1,8})[_-](?=[A-Za-z]*[0-9])[A-Za-z0-9]{6,}")
-_TAIL = re.compile(r"[/\s]+$")
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_KEY = re.compile(
+    r"(?:[sprw]k)_(?:live|test)_[A-Za-z0-9]+"
+    r"|(?:api[_-]?)?(?:key|token|secret)[_-](?!v\d+$)(?=[A-Za-z]*[0-9])[A-Za-z0-9]+"
+    r"|(?:[A-Za-z]{1,8}[_-]){2,3}(?=(?:[A-Za-z]*[0-9]){2})[A-Za-z0-9]{8,}",
+    re.IGNORECASE,
+)
+_LONGEST_SEGMENT = 100  # no route has a longer name; it also bounds what the patterns can cost
+_PHONE_DIGITS = range(9, 16)  # ITU-T E.164 allows 15; fewer than 9 may be a range of years
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/?#]*")
 
 _RULES = (
     (_DATE, "{date}"),
     (_UUID, "{uuid}"),
-    (_EMAIL, "{email}"),
     (_NUMBER, "{id}"),
     (_HASH, "{hash}"),
     (_PREFIXED_ID, "{id}"),
+    (_KEY, "{id}"),
     (_LONG_ID, "{hash}"),
 )
 
@@ -59,8 +67,9 @@ class Templates:
         >>> Templates(["/v1/files/{name}"])("/v1/files/report.pdf")
         '/v1/files/{name}'
         """
-        plain = _ORIGIN.sub("", path.strip(), count=1).split("?", 1)[0].split("#", 1)[0]
-        plain = _TAIL.sub("", plain) or "/"
+        plain = path.strip()
+        origin = _ORIGIN.match(plain)
+        plain = _without_tail(plain[origin.end() if origin else 0 :].split("?", 1)[0].split("#", 1)[0]) or "/"
         if plain in self._templates:
             return plain
         for shape, pattern in self._patterns:
@@ -78,10 +87,25 @@ def template(path: str, patterns: Sequence[str] = ()) -> str:
     return Templates(patterns)(path)
 
 
+def _without_tail(path: str) -> str:
+    """The path without slashes and spaces at its end."""
+    end = len(path)
+    while end and (path[end - 1] == "/" or path[end - 1].isspace()):
+        end -= 1
+    return path[:end]
+
+
 @lru_cache(maxsize=65_536)
 def _segment(text: str) -> str:
+    if len(text) > _LONGEST_SEGMENT:
+        return "{text}"
     if not text or _NAMED.fullmatch(text):
         return text
+    plain = text.replace("%40", "@").replace("%20", " ").replace("%2B", "+").replace("%2b", "+")
+    if _EMAIL.fullmatch(plain):
+        return "{email}"
+    if _PHONE.fullmatch(plain) and sum(map(str.isdigit, plain)) in _PHONE_DIGITS and not _DATE.fullmatch(text):
+        return "{phone}"
     return next((name for rule, name in _RULES if rule.fullmatch(text)), text)
 
 

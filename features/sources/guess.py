@@ -1,16 +1,15 @@
 """A first mapping, guessed from the columns of a file."""
 
-import csv
-import gzip
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from features.exceptions import InputError
 from features.schema import EVENTS
-from features.sources.files import find_files, group_files
+from features.sources.files import SourceFiles, find_files, group_files
 
 __all__ = ["guessed_mapping"]
 
@@ -25,19 +24,35 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
         "org_id",
         "organization_id",
         "client_id",
+        "client",
     ),
-    "event_time": ("timestamp", "time", "ts", "requested_at", "request_time", "datetime", "date", "occurred_at"),
+    "event_time": (
+        "timestamp",
+        "time",
+        "ts",
+        "requested_at",
+        "submitted_at",
+        "created_at",
+        "request_time",
+        "datetime",
+        "date",
+        "occurred_at",
+    ),
     "ingested_at": ("received_at", "loaded_at", "processed_at"),
     "endpoint": ("route", "path", "request_path", "uri", "url", "resource"),
     "method": ("http_method", "request_method", "verb"),
     "status": ("status_code", "http_status", "response_code", "response_status", "code"),
-    "latency_ms": ("duration_ms", "response_time_ms", "latency", "duration", "response_time", "elapsed", "took"),
+    "latency_ms": ("latency", "duration", "response_time", "elapsed", "took", "wait"),
     "token": ("api_key", "key_id", "token_id", "access_token"),
     "user_id": ("user", "uid", "username"),
-    "sdk": ("sdk_name", "client", "library"),
+    "sdk": ("sdk_name", "client_library", "library"),
     "sdk_version": ("client_version", "library_version"),
     "synthetic": ("is_synthetic", "is_probe", "probe"),
 }
+# What a name of a duration may end in, and the unit it says.
+_ENDINGS = {"ms": "ms", "millis": "ms", "us": "us", "micros": "us", "ns": "ns", "nanos": "ns"} | dict.fromkeys(
+    ("s", "sec", "secs", "seconds"), "s"
+)
 _UNITS = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"), (0.0, "s"))
 
 
@@ -50,8 +65,9 @@ def guessed_mapping(path: Path) -> str:
         When the file cannot be read.
     """
     files = group_files(find_files([path]))[0]
-    row = _first_row(files.paths[0], files.columns, files.delimiter)
-    types = pq.read_schema(files.paths[0]) if files.delimiter is None else None
+    if not files.columns:
+        raise InputError(f"{path} is empty: there is nothing to guess from. Give a file with some calls.")
+    row, types = _first_row(files)
     lines = [f"# Guessed from the columns of {files.paths[0].name}; check every line.", "[sources.events.columns]"]
     taken = set(files.columns) & set(EVENTS.schema.names)
     for name in EVENTS.schema.names:
@@ -63,32 +79,50 @@ def guessed_mapping(path: Path) -> str:
             lines.append(f"# {name}{needed}: no column looks like it")
             continue
         taken.add(source)
-        more = _details(name, source, row.get(source), None if types is None else types.field(source).type)
+        more, remark = _details(name, source, row.get(source), types.field(source).type)
         if source != name or more:
             given = [] if source == name else [f"from = {_quoted(source)}"]
-            lines.append(f"{name} = {{ {', '.join([*given, *more])} }}")
+            lines.append(f"{name} = {{ {', '.join([*given, *more])} }}{remark and f'  # {remark}'}")
     unused = [column for column in files.columns if column not in taken]
-    lines += [f"# not read: {', '.join(unused)}"] if unused else []
+    lines += [f"# not read: {_quoted(', '.join(unused))[1:-1]}"] if unused else []
     return "\n".join(lines) + "\n"
 
 
 def _like(name: str, columns: tuple[str, ...]) -> list[str]:
-    folded = {re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_"): column for column in columns}
+    folded: dict[str, str] = {}
+    for column in columns:
+        words = _folded(column)
+        folded.setdefault(words, column)
+        if name == "latency_ms":
+            stem, _, ending = words.rpartition("_")
+            folded.setdefault(stem if ending in _ENDINGS else words, column)
     return [folded[known] for known in (name, *_NAMES[name]) if known in folded]
 
 
-def _details(name: str, source: str, value: object, kind: pa.DataType | None) -> list[str]:
-    if name == "latency_ms" and re.search(r"(_s|_sec|_seconds)$", source.lower()):
-        return ['unit = "s"']
-    if name not in ("event_time", "ingested_at"):
-        return []
+def _folded(column: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
+
+
+def _details(name: str, source: str, value: object, kind: pa.DataType) -> tuple[list[str], str]:
+    """What else the mapping has to say of a column, and what its reader should know."""
+    if name == "latency_ms":
+        ending = _folded(source).rpartition("_")[2]
+        if ending not in _ENDINGS:
+            return [], 'taken for milliseconds; add unit = "s" if it counts seconds'
+        return ([] if _ENDINGS[ending] == "ms" else [f'unit = "{_ENDINGS[ending]}"']), ""
+    return _details_of_time(value, kind) if name in ("event_time", "ingested_at") else ([], "")
+
+
+def _details_of_time(value: object, kind: pa.DataType) -> tuple[list[str], str]:
     number = _number(value)
     if number is not None:
-        return [f'unit = "{next(unit for least, unit in _UNITS if abs(number) >= least)}"']
-    if kind is not None and pa.types.is_timestamp(kind):
-        return [] if kind.tz else ['time_zone = "UTC"']
-    text = str(value or "")
-    return [] if re.search(r"(Z|UTC|[+-]\d{2}:?\d{2})$", text) else ['time_zone = "UTC"']
+        unit = next(unit for least, unit in _UNITS if abs(number) >= least)
+        return [f'unit = "{unit}"'], f"the first row holds {number:.0f}"
+    if pa.types.is_timestamp(kind):
+        return ([], "") if kind.tz else (['time_zone = "UTC"'], "the times say no zone; is it UTC?")
+    if re.search(r"(Z|UTC|[+-]\d{2}:?\d{2})$", str(value or "")):
+        return [], ""
+    return ['time_zone = "UTC"'], "the times say no zone; is it UTC?"
 
 
 def _number(value: object) -> float | None:
@@ -98,18 +132,12 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _first_row(path: Path, columns: tuple[str, ...], delimiter: str | None) -> dict[str, object]:
-    if delimiter is None:
-        with pq.ParquetFile(path) as file:
-            batch = next(file.iter_batches(batch_size=1), None)
-        rows = batch.to_pylist() if batch is not None else []
-        return dict(rows[0]) if rows else {}
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter=delimiter)
-        next(lines, None)
-        return dict(zip(columns, next(lines, []), strict=False))
+def _first_row(files: SourceFiles) -> tuple[dict[str, object], pa.Schema]:
+    for rows in files.rows(files.paths[0], files.columns, seen=set()):
+        if len(rows.table):
+            return dict(rows.table.slice(0, 1).to_pylist()[0]), rows.table.schema
+    return {}, files.schema
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(text, ensure_ascii=False)

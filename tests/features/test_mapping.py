@@ -1,3 +1,5 @@
+import tomllib
+
 import pytest
 
 from features.exceptions import InputError, SettingsError
@@ -70,3 +72,43 @@ def test_a_first_mapping_is_guessed(tmp_path):
     assert 'event_time = { from = "ts", unit = "s" }' in text
     assert 'status = { from = "status_code" }' in text
     assert "# not read: " in text
+    assert 'latency_ms = { from = "duration_s", unit = "s" }' in text
+
+
+def guessed(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    return guessed_mapping(path)
+
+
+def test_a_guess_says_which_unit_it_took(tmp_path):
+    text = guessed(tmp_path, "e.csv", b"tenant,time,Duration\nacme,2026-01-01 10:00:00,3\n")
+    assert 'latency_ms = { from = "Duration" }  # taken for milliseconds; add unit = "s" if' in text
+    assert 'event_time = { from = "time", time_zone = "UTC" }  # the times say no zone; is it UTC?' in text
+
+
+def test_a_mapping_of_json_lines_is_guessed_and_can_be_read(tmp_path):
+    content = b'{"customer_id": 7, "ts": 1767261600000, "took_us": 5, "a\\nb": 1}\n'
+    text = guessed(tmp_path, "e.jsonl", content)
+    columns = tomllib.loads(text)["sources"]["events"]["columns"]
+    assert columns == {
+        "account_id": {"from": "customer_id"},
+        "event_time": {"from": "ts", "unit": "ms"},
+        "latency_ms": {"from": "took_us", "unit": "us"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("e.csv", b"", r"e.csv is empty: its first line should name the columns"),
+        ("e.jsonl", b"", r"e.jsonl is empty: there is nothing to guess from"),
+        ("e.csv", b"\xff\xfea\x00", r"e.csv cannot be read as UTF-8 CSV"),
+        ("e.csv.gz", b"\x1f\x8b\x08\x00", r"e.csv.gz cannot be read: it was cut short in its first line"),
+        ("e.csv.gz", b"no gzip at all", r"e.csv.gz is damaged: it cannot be unpacked"),
+        ("e.parquet", b"PAR1", r"e.parquet cannot be read as Parquet"),
+    ],
+)
+def test_a_damaged_or_empty_file_is_no_ground_for_a_guess(tmp_path, name, content, text):
+    with pytest.raises(InputError, match=text):
+        guessed(tmp_path, name, content)
