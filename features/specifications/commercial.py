@@ -132,6 +132,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         meaning="days until the first one on which the month's forecast calls pass the quota",
         text="At the pace of the last 13 weeks a month's quota is passed in {days_to_quota:days}.",
         null_text="No month's quota is forecast to be passed within 91 days.",
+        zero_text="At the pace of the last 13 weeks this month's quota is passed within a day, or it already was.",
         upsell=Risk.CERTAIN_DOWN,
     ),
     FeatureSpec(
