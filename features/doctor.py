@@ -148,9 +148,13 @@ def _is_locked(folder: Path) -> bool:
 def _look_at_rollups(settings: Settings, _: datetime) -> Iterator[Finding]:
     days = [day.removeprefix("day=") for day in outdated_days(settings)]
     if days:
-        what = "1 event day is" if len(days) == 1 else f"{len(days)} event days are"
+        what = (
+            "1 event day is not counted as it is"
+            if len(days) == 1
+            else f"{len(days)} event days are not counted as they are"
+        )
         yield Finding(
-            f"{what} not counted as they are now: {listed(days)}. Features would miss what came in.",
+            f"{what} now: {listed(days)}. Features would miss what came in.",
             "Run `bellwether features build`.",
         )
 

@@ -12,12 +12,14 @@ __all__ = [
     "accounts_stamped",
     "forget_newer",
     "forget_others",
+    "is_damaged",
     "is_registry_lost",
     "lacks_journal",
     "newest_stamp",
     "protect_online",
     "read_ahead_journal",
     "refuse_lost_registry",
+    "remove_database",
     "restore_snapshot",
     "snapshot",
     "unprotected",
@@ -65,6 +67,23 @@ def forget_others(database: Path, table: str, keys: Iterable[bytes]) -> None:
         connection.executemany("INSERT OR IGNORE INTO kept VALUES (?)", ((key,) for key in keys))
         query = f'DELETE FROM "{table}" WHERE entity_key NOT IN (SELECT entity_key FROM kept)'  # noqa: S608
         connection.execute(query)
+
+
+def is_damaged(database: Path) -> bool:
+    """Whether the file is no database any more, or its pages contradict each other; reads all of it."""
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)])
+    except sqlite3.OperationalError:  # locked, or not to be opened: that is no damage
+        return False
+    except sqlite3.DatabaseError:
+        return True
+
+
+def remove_database(database: Path) -> None:
+    """Remove a file with its journal."""
+    for path in (database, *(database.with_name(f"{database.name}{end}") for end in ("-wal", "-shm"))):
+        path.unlink(missing_ok=True)
 
 
 def lacks_journal(database: Path) -> bool:
@@ -115,8 +134,7 @@ def restore_snapshot(registry: Path) -> None:
     kept = registry.with_name(_SNAPSHOT)
     if not _has_views(kept):
         raise DependencyError(f"There is no snapshot {kept} to put back. Restore {registry} from a backup.")
-    for left in (registry, *(registry.with_name(f"{registry.name}{end}") for end in ("-wal", "-shm"))):
-        left.unlink(missing_ok=True)
+    remove_database(registry)
     with _connected(kept) as source, _connected(registry) as target:
         source.backup(target)
 

@@ -1,5 +1,6 @@
 """How a home is examined: checks that look, findings in words, and repairs that are safe to make."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,9 @@ from features.exceptions import BellwetherError
 from features.settings import Settings
 
 __all__ = ["Check", "Finding", "Result", "examine"]
+
+# What reading a broken home raises: our own errors, and those of files, databases and Parquet below them.
+_BROKEN = (BellwetherError, OSError, ValueError, sqlite3.Error)
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,18 @@ def examine(checks: Sequence[Check], settings: Settings, *, now: datetime, repai
 def _looked(check: Check, settings: Settings, now: datetime) -> list[Finding]:
     try:
         return list(check.look(settings, now))
-    except BellwetherError as error:
-        return [Finding(str(error), "See there.")]
+    except _BROKEN as error:
+        return [_failed("looked at", error)]
 
 
 def _mended(mend: Callable[[Settings, datetime], object], settings: Settings, now: datetime) -> list[Finding]:
     """Mend; a finding more when that failed."""
     try:
         mend(settings, now)
-    except BellwetherError as error:
-        return [Finding(f"The repair failed: {error}", "See there.")]
+    except _BROKEN as error:
+        return [_failed("repaired", error)]
     return []
+
+
+def _failed(what: str, error: Exception) -> Finding:
+    return Finding(f"This could not be {what}: {error}", "Mend what the other findings name first, then look again.")

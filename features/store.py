@@ -463,19 +463,23 @@ class Store:
             known = {view.name: view for view in feast.registry.list_feature_views(feast.project)}
         return [_state(group, known.get(group)) for group in GROUPS]
 
-    def withdraw(self, groups: Sequence[str]) -> None:
-        """Take views out of the registry, with all it believes of them; :meth:`apply` declares them anew.
+    def renew(self, groups: Sequence[str]) -> None:
+        """Declare views anew, with nothing believed of what they hold; an online file that is gone is made again.
 
         Raises
         ------
         LockHeldError, DependencyError
             As :meth:`apply`.
         """
-        with exclusive_lock(self._folder), self._lock, _reported(self._folder):
-            feast = self._opened()
-            for group in groups:
-                feast.registry.delete_feature_view(group, feast.project)
-            self._close()
+        with exclusive_lock(self._folder):
+            with self._lock, _reported(self._folder):
+                self._close()
+                registry = FeatureStore(config=repo_config(self._settings)).registry
+                for group in groups:
+                    registry.delete_feature_view(group, self._settings.feature_project)
+                FeatureStore(config=repo_config(self._settings)).apply(feature_objects(self._settings))
+            self._guard()
+            snapshot(self._registry)
 
     def ping(self) -> None:
         """Read one row that is not there, through everything a real read passes.

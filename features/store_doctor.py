@@ -10,16 +10,18 @@ from features.catalog import GROUPS, cutoff_day_field
 from features.embedded import (
     accounts_stamped,
     forget_newer,
+    is_damaged,
     is_registry_lost,
     lacks_journal,
     newest_stamp,
     protect_online,
     read_ahead_journal,
+    remove_database,
     restore_snapshot,
     unprotected,
 )
 from features.examination import Check, Finding
-from features.exceptions import BellwetherError, DependencyError, listed
+from features.exceptions import BellwetherError, listed
 from features.feature_files import accounts_built
 from features.manifest import exclusive_lock
 from features.settings import Settings
@@ -45,12 +47,9 @@ def _tables(settings: Settings) -> list[str]:
 def _look_at_registry(settings: Settings, _: datetime) -> Iterator[Finding]:
     registry = _registry(settings)
     remedy = "`bellwether doctor --repair` puts back the snapshot made at the last apply."
-    try:
-        is_lost = is_registry_lost(registry, _online(settings))
-    except DependencyError:
+    if registry.exists() and is_damaged(registry):
         yield Finding(f"The feature registry {registry} is damaged: nothing can be read through it.", remedy)
-        return
-    if is_lost:
+    elif is_registry_lost(registry, _online(settings)):
         yield Finding(f"The feature registry {registry} is empty, though features were applied before.", remedy)
 
 
@@ -58,6 +57,23 @@ def _mend_registry(settings: Settings, _: datetime) -> None:
     with exclusive_lock(settings.home / "feast"):
         restore_snapshot(_registry(settings))
         read_ahead_journal(_registry(settings))
+
+
+def _look_at_online(settings: Settings, _: datetime) -> Iterator[Finding]:
+    if _is_there(settings) and is_damaged(_online(settings)):
+        yield Finding(
+            f"The online store {_online(settings)} is damaged: the service cannot answer, or not for every account.",
+            "`bellwether doctor --repair` makes it anew from the feature files; restart the service after it.",
+        )
+
+
+def _mend_online(settings: Settings, now: datetime) -> None:
+    store = open_store(settings)
+    registered = [state.group for state in store.views() if state.is_registered]
+    with exclusive_lock(settings.home / "feast"):
+        remove_database(_online(settings))
+    store.renew(registered)
+    _fill(settings, store, now)
 
 
 def _look_at_views(settings: Settings, _: datetime) -> Iterator[Finding]:
@@ -112,8 +128,7 @@ def _look_at_future(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 def _mend_future(settings: Settings, now: datetime) -> None:
     store = open_store(settings)
-    store.withdraw([state.group for state in store.views() if state.until is not None and state.until > now])
-    store.apply()
+    store.renew([state.group for state in store.views() if state.until is not None and state.until > now])
     with exclusive_lock(settings.home / "feast"):
         forget_newer(_online(settings), _tables(settings), now)
     _fill(settings, store, now)
@@ -127,7 +142,8 @@ def _look_at_counts(settings: Settings, _: datetime) -> Iterator[Finding]:
         if built_cutoffs(settings):
             yield Finding("Not every view is filled: answers are stale or missing.", _AGAIN)
         return
-    with contextlib.suppress(BellwetherError):  # a cutoff that is gone offline says nothing about the online rows
+    # A cutoff that is gone or damaged offline says nothing about the online rows.
+    with contextlib.suppress(BellwetherError, OSError, ValueError):
         offline = len(accounts_built(settings.home / "features", cutoff))
         for group in GROUPS:
             online = accounts_stamped(
@@ -157,6 +173,7 @@ def _is_there(settings: Settings) -> bool:
 
 STORE_CHECKS: tuple[Check, ...] = (
     Check("feature registry", _look_at_registry, _mend_registry),
+    Check("online store", _look_at_online, _mend_online),
     Check("online guards", _look_at_guards, _mend_guards),
     Check("online rows of the future", _look_at_future, _mend_future),
     Check("feature views", _look_at_views, _fill_again),
