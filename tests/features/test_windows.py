@@ -9,13 +9,13 @@ from features.windows import (
     cutoff_day,
     cutoff_of_day,
     cutoffs_between,
+    days_of_ages,
     is_buildable,
     label_window,
     newest_cutoff,
     require_utc,
     utc,
     visible_from,
-    window_start,
 )
 
 MONDAY = utc(2026, 6, 29)
@@ -45,7 +45,8 @@ def test_cutoff_days_count_from_1970_and_back():
 
 
 def test_windows_are_half_open_and_whole_days():
-    assert window_start(MONDAY, 28) == utc(2026, 6, 1)
+    days = list(days_of_ages(MONDAY, [range(1, 3), range(365, 366)]))
+    assert days == [date(2026, 6, 28), date(2026, 6, 27), date(2025, 6, 29)]
     assert label_window(MONDAY, lead_days=7, horizon_days=30) == (utc(2026, 7, 6), utc(2026, 8, 5))
 
 
