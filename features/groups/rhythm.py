@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from features.groups.arithmetic import KEYS, has_history, ratio
 from features.windows import days_between
 
-__all__ = ["anomaly", "median_gap", "volatility"]
+__all__ = ["median_gap", "volatility", "with_anomaly"]
 
 _MAD_TO_DEVIATION = 1.4826  # of normal values: the standard deviation is 1 / 0.6745 of the median absolute deviation
 _LEAST_DEVIATION = 0.1  # in log calls: what keeps an account that never varies from an infinite score
@@ -34,28 +34,35 @@ def volatility(calls: ir.NumericValue, squares: ir.NumericValue, *, days: int) -
     return ratio(spread.sqrt(), total)
 
 
-def anomaly(population: ir.Table, weeks: Sequence[ir.IntegerValue]) -> ir.FloatingValue:
-    """Robust z score of the calls of the last week against the 12 weeks before.
+def with_anomaly(population: ir.Table, weeks: Sequence[str]) -> ir.Table:
+    """The population with ``usage_anomaly_z_7d``, the robust z score of the last week against the 12 before.
 
     (x - median) / (1.4826 MAD + 0.1) with x = log(1 + calls of 7 days); median and MAD, the median absolute deviation
     from it, are those of the weeks over which both account and log were there. Null under 6 such weeks. See
     Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
 
-    ``population`` has ``known_since``, ``log_start`` and ``cutoff``; ``weeks`` are calls, from newest to oldest.
+    ``population`` has ``known_since``, ``log_start`` and ``cutoff``; ``weeks`` names its columns of calls, from newest
+    to oldest. Each step is a table of its own, or the engine would sort once for every use of a median.
     """
-    before = len(weeks) - 1
     there = ibis.least(
         *(days_between(population[moment], population.cutoff) for moment in ("known_since", "log_start"))
     )
-    known = ibis.least((there / 7).floor().cast("int64") - 1, before)
+    table = population.mutate(known=ibis.least((there / 7).floor().cast("int64") - 1, len(weeks) - 1))
     # Weeks that are not known sort behind all others, where no median looks.
-    levels = [ibis.ifelse(known >= age, (calls + 1).ln(), float("inf")) for age, calls in enumerate(weeks[1:], start=1)]
-    ordered = ibis.array(levels).sort()
-    median = _middle(ordered, known)
-    deviations = ordered.map(lambda level: (level - median).abs()).sort()
-    score = ((weeks[0] + 1).ln() - median) / (_MAD_TO_DEVIATION * _middle(deviations, known) + _LEAST_DEVIATION)
-    enough = has_history(population, window_days=7 * (_LEAST_WEEKS + 1))
-    return ibis.ifelse(enough, score, None)
+    levels = [
+        ibis.ifelse(table.known >= age, (table[week] + 1).ln(), float("inf"))
+        for age, week in enumerate(weeks[1:], start=1)
+    ]
+    table = table.mutate(levels=ibis.array(levels).sort())
+    table = table.mutate(median=_middle(table.levels, table.known))
+    median = table.median
+    table = table.mutate(deviations=table.levels.map(lambda level: (level - median).abs()).sort())
+    deviation = _MAD_TO_DEVIATION * _middle(table.deviations, table.known) + _LEAST_DEVIATION
+    score = ((table[weeks[0]] + 1).ln() - table.median) / deviation
+    enough = has_history(table, window_days=7 * (_LEAST_WEEKS + 1))
+    return table.mutate(usage_anomaly_z_7d=ibis.ifelse(enough, score, None)).drop(
+        "known", "levels", "median", "deviations"
+    )
 
 
 def _middle(ordered: ir.ArrayValue, count: ir.IntegerValue) -> ir.FloatingValue:

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 from features.groups.arithmetic import KEYS, beside, count_ratio, has_history, known_rows, ratio
 from features.groups.inputs import YEAR_AGO, Rollups
 from features.groups.people import distinct_by_window
-from features.groups.rhythm import anomaly, median_gap, volatility
+from features.groups.rhythm import median_gap, volatility, with_anomaly
 from features.windows import days_between, is_weekend, starts_before_window
 
 __all__ = ["usage_features"]
@@ -32,7 +32,9 @@ def usage_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) ->
         distinct_by_window(rollups.user, cutoffs, key="user_id", name="user"),
         distinct_by_window(rollups.token, cutoffs, key="token", name="token"),
     )
-    weeks = [joined[f"calls_week_{week}"].fill_null(0) for week in range(_WEEKS)]
+    names = [f"calls_week_{week}" for week in range(_WEEKS)]
+    joined = with_anomaly(joined.mutate(**{name: joined[name].fill_null(0) for name in names}), names)
+    weeks = [joined[name] for name in names]
     calls_7d, calls_28d = weeks[0], joined.calls_28d.fill_null(0)
     silent_days = days_between(joined.last_call, joined.cutoff)
     return joined.select(
@@ -61,7 +63,7 @@ def usage_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) ->
         days_since_last_call=silent_days,
         days_since_last_success=days_between(joined.last_success, joined.cutoff),
         silence_vs_own_rhythm=ratio(silent_days, joined.median_gap_days),
-        usage_anomaly_z_7d=anomaly(joined, weeks),
+        usage_anomaly_z_7d=joined.usage_anomaly_z_7d,
         calls_volatility_28d=volatility(joined.calls_28d, joined.squares_28d, days=28),
         weekend_share_28d=ratio(joined.weekend_calls_28d, joined.calls_28d),
         **_people(joined, "token"),
