@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from features.engine import Engine, Prepared, named, prepare
+from features.engine import Engine, EngineError, Prepared, named, prepare
 from features.exceptions import InputError, listed
 from features.progress import Progress, silent
 from features.pseudonyms import PATH_KEY, Pseudonyms
@@ -235,8 +235,17 @@ class _TakingIn:
             made = self._staging.prepared(given.schema, self._mapped, title=self._title)
             self._prepared = (given.schema, made)
         engine = self._staging.engine
-        with engine.lent(_GIVEN, given):
-            engine.add(self._kept, self._prepared[1])
+        try:
+            with engine.lent(_GIVEN, given):
+                engine.add(self._kept, self._prepared[1])
+        except EngineError as error:
+            if error.is_about_room:
+                raise
+            # The engine's words would repeat the value, which may be a secret.
+            raise InputError(
+                f"{self._title} cannot be taken in: its values do not fit their columns. Check the types of its "
+                f"columns and [sources.{self._staging.table.name}.columns]. Nothing was stored."
+            ) from error
 
 
 def _staged_schema(table: RawTable) -> pa.Schema:
