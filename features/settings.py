@@ -31,6 +31,10 @@ class ColumnMapping(BaseModel):
     )
 
 
+FILE_NAME = "bellwether.toml"
+"""Name of the settings file, in the working directory or in a home."""
+
+
 class SourceSettings(BaseModel):
     """How one raw table is read from the files people have."""
 
@@ -145,7 +149,8 @@ class Settings(BaseSettings):
 def load_settings(config: Path | None = None, **flags: Any) -> Settings:
     """Read ``config`` (TOML), let ``BELLWETHER_*`` override it, and flags override both.
 
-    Flags that are ``None`` count as not given.
+    Without ``config`` the file ``bellwether.toml`` in the home is read, where there is one: a home that was built under
+    its own settings, as the demonstration's, is always read under them. Flags that are ``None`` count as not given.
 
     Raises
     ------
@@ -153,6 +158,9 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         When the file cannot be read or a value cannot be used.
     """
     from_file: dict[str, Any] = {}
+    given = {name: value for name, value in flags.items() if value is not None}
+    if config is None:
+        config = _file_of_home(given.get("home"))
     if config is not None:
         try:
             from_file = tomllib.loads(config.read_text(encoding="utf-8"))
@@ -162,7 +170,6 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{config} cannot be read as TOML: {error}. Mend that place and run again.") from error
-    given = {name: value for name, value in flags.items() if value is not None}
     try:
         environment = Settings.from_environment()
         return Settings(**{**from_file, **environment, **given})
@@ -173,3 +180,10 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError(
             f"{error.error_count()} setting(s) cannot be used: {lines}. `bellwether settings` lists what there is."
         ) from error
+
+
+def _file_of_home(home: Path | None) -> Path | None:
+    """The settings file that lies in the home itself, or None."""
+    named = home or Settings.from_environment().get("home") or Settings.model_fields["home"].default
+    found = Path(named).expanduser() / FILE_NAME
+    return found if found.is_file() else None

@@ -13,7 +13,7 @@ import click
 from features import cli as features_cli
 from features.console import FORMATS, emit, emit_notes, progress_bar
 from features.exceptions import BellwetherError
-from features.settings import Settings, load_settings
+from features.settings import FILE_NAME, Settings, load_settings
 from features.start import start
 from training import cli as training_cli
 
@@ -193,9 +193,11 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
 @click.pass_obj
 def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
     """Simulate a company and run everything on it, from the log to the service."""
-    from serving.demo import run_demo
+    from serving.demo import run_demo, settings_of_demo
     from serving.launch import address, curl_line, serve_forever
 
+    if _config_file(_given_config()) is None:
+        settings = settings_of_demo(settings)
     with progress_bar() as progress:
         report = run_demo(settings, accounts=accounts, days=days, seed=seed, now=_now(), progress=progress)
     click.echo(report.text)
@@ -235,7 +237,7 @@ def _config_file(given: Path | None) -> Path | None:
         return given
     if named := os.environ.get("BELLWETHER_CONFIG"):
         return Path(named)
-    default = Path("bellwether.toml")
+    default = Path(FILE_NAME)
     return default if default.is_file() else None
 
 

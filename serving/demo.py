@@ -14,20 +14,26 @@ from features.home import initialise
 from features.ingest import ingest
 from features.progress import Progress, silent
 from features.rollup import roll_up
-from features.settings import Settings
+from features.settings import FILE_NAME, Settings, load_settings
 from features.simulator import simulate
 from features.store import open_store
 from features.windows import newest_cutoff
 from serving.batch import score_batch
 from serving.runs import ScoredAccount, TargetRun
-from training.flow import train
-from training.registry import promote
+from serving.tables import in_money
+from training.flow import TrainReport, train
+from training.registry import PromoteReport, promote
 from training.text import promote_lines, train_lines
 
-__all__ = ["DemoReport", "run_demo"]
+__all__ = ["DemoReport", "run_demo", "settings_of_demo"]
 
-_TARGET = "churn"
-_SHOWN = 10
+_TARGET, _UPSELL = "churn", "upsell"
+_SHOWN, _CANDIDATES = 10, 5
+_SETTINGS = """\
+# Settings of the demonstration's home, read when no other settings file is named.
+value_endpoints = ["POST /v1/orders", "POST /v1/payments"]
+"""
+_MARKER = Path("demo") / "company.json"
 _STORES = ("events", "raw", "quarantine", "rollups", "features", "feast", "mlflow", "bundles", "demo")
 
 
@@ -47,6 +53,27 @@ class _Company:
     days: int
     seed: int
     end: str
+
+
+def settings_of_demo(settings: Settings) -> Settings:
+    """The settings under which the simulated company means most: which endpoints make its product's value.
+
+    They are written into the home, so that every later command reads the home under them.
+
+    Raises
+    ------
+    InputError
+        When the home holds data that is not a demonstration's, or cannot be written.
+    """
+    _refuse_foreign(settings.home)
+    path = settings.home / FILE_NAME
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(_SETTINGS, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another with --home.") from error
+    return load_settings(path, home=settings.home)
 
 
 def run_demo(
@@ -84,34 +111,66 @@ def run_demo(
     build(settings, cutoffs, now=now, progress=progress)
     store = open_store(settings)
     store.apply()
-    trained = train(settings, _TARGET, now=now, truth=files / "truth.parquet", progress=progress)
+    truth = files / "truth.parquet"
+    trained, promoted = _champion(settings, _TARGET, truth, now, progress)
     try:
-        promoted = promote(settings, _TARGET)
-    except GateRefusedError as error:
-        found = "\n".join(train_lines(trained))
-        raise GateRefusedError(f"{error}\n\nWhat the training found:\n{found}") from error
+        upsell = list(_lines(*_champion(settings, _UPSELL, truth, now, progress)))
+    except (GateRefusedError, WorkFailedError) as error:  # a company too small for upgrades is still a demonstration
+        upsell = [f"{_UPSELL} has no champion. {error}"]
     store.materialize(cutoffs[-1], progress=progress)
-    (run,) = score_batch(settings, as_of=cutoffs[-1], now=now, progress=progress).targets
-    riskiest = _riskiest(run)
+    runs = {run.target: run for run in score_batch(settings, as_of=cutoffs[-1], now=now, progress=progress).targets}
+    run = runs[_TARGET]
+    riskiest = _first(run, _SHOWN)
     if not riskiest:
         raise WorkFailedError("No account could be scored. Give the demonstration more accounts or days.")
     lines = [
         f"{stored.events_total:,} events of {simulated.accounts:,} accounts over {days} days.",
         f"{len(cutoffs)} cutoffs built, the newest {cutoffs[-1]:%Y-%m-%d} with {len(run.accounts):,} accounts.",
         "",
-        *train_lines(trained),
+        *_lines(trained, promoted),
         "",
-        *promote_lines(promoted),
+        *upsell,
         "",
         f"The {len(riskiest)} riskiest accounts ({run.in_words}):",
         *_shown(riskiest),
     ]
+    if _UPSELL in runs:
+        candidates = [account for account in _first(runs[_UPSELL]) if account.offer is not False]
+        held_back = sum(account.offer is False for account in runs[_UPSELL].accounts)
+        best = candidates[:_CANDIDATES]
+        said = f"{runs[_UPSELL].in_words}; {held_back:,} held back while churn risk is high"
+        lines += ["", f"The {len(best)} best candidates for an upgrade ({said}):", *_shown(best)]
     return DemoReport("\n".join(lines), riskiest[0].account_id)
+
+
+def _champion(
+    settings: Settings, target: str, truth: Path, now: datetime, progress: Progress
+) -> tuple[TrainReport, PromoteReport]:
+    trained = train(settings, target, now=now, truth=truth, progress=progress)
+    try:
+        return trained, promote(settings, target)
+    except GateRefusedError as error:
+        found = "\n".join(train_lines(trained))
+        raise GateRefusedError(f"{error}\n\nWhat the training found:\n{found}") from error
+
+
+def _lines(trained: TrainReport, promoted: PromoteReport) -> Iterator[str]:
+    yield from train_lines(trained)
+    yield ""
+    yield from promote_lines(promoted)
+
+
+def _refuse_foreign(home: Path) -> None:
+    if (home / "events" / "_manifest.json").exists() and not (home / _MARKER).exists():
+        raise InputError(
+            f"{home} holds events that are not a demonstration's. Choose another folder: `bellwether --home DIR demo`."
+        )
 
 
 def _begin(settings: Settings, company: _Company) -> None:
     """Make room for this company: an earlier demonstration's other company goes, anybody's own data stays."""
-    home, marker = settings.home, settings.home / "demo" / "company.json"
+    home, marker = settings.home, settings.home / _MARKER
+    _refuse_foreign(home)
     wanted = json.dumps(asdict(company))
     if marker.exists():
         if marker.read_text(encoding="utf-8") == wanted:
@@ -120,10 +179,6 @@ def _begin(settings: Settings, company: _Company) -> None:
             shutil.rmtree(home / name, ignore_errors=True)
         for path in home.glob("ledger.db*"):
             path.unlink()
-    elif (home / "events" / "_manifest.json").exists():
-        raise InputError(
-            f"{home} holds events that are not a demonstration's. Choose another folder: `bellwether --home DIR demo`."
-        )
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(wanted, encoding="utf-8")
@@ -132,14 +187,15 @@ def _begin(settings: Settings, company: _Company) -> None:
         raise InputError(f"{place} cannot be written: {error.strerror}. Choose another with --home.") from error
 
 
-def _riskiest(run: TargetRun) -> list[ScoredAccount]:
+def _first(run: TargetRun, limit: int | None = None) -> list[ScoredAccount]:
+    """Accounts with a score, the most probable first."""
     scored = [account for account in run.accounts if account.probability is not None]
-    return sorted(scored, key=lambda account: (-(account.probability or 0.0), account.account_id))[:_SHOWN]
+    return sorted(scored, key=lambda account: (-(account.probability or 0.0), account.account_id))[:limit]
 
 
 def _shown(accounts: list[ScoredAccount]) -> Iterator[str]:
     for account in accounts:
-        money = "" if account.mrr is None else f"  MRR {account.mrr:,.0f}, at risk {account.mrr_at_risk:,.0f}"
+        money = in_money(account).replace(", ", "  ", 1)
         yield f"  {account.account_id:<14}{100 * (account.probability or 0.0):5.1f} %  {account.band or '':<7}{money}"
         raising = [reason for reason in account.reasons if reason.direction == "raises"]
         for reason in (raising or list(account.reasons))[:3]:

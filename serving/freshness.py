@@ -103,16 +103,8 @@ def judge(
         return Status.UNKNOWN_ACCOUNT, "unknown_account: the feature store has no account of this id."
     if applicable != "ok":
         return Status.NOT_APPLICABLE, _NOT_APPLICABLE.get(applicable, f"{applicable}: the target does not apply.")
-    if not has_called:
-        return (
-            Status.INSUFFICIENT_DATA,
-            "no_calls: this account has never made a call, so there is nothing to judge it by.",
-        )
-    if infinite:
-        return (
-            Status.INSUFFICIENT_DATA,
-            f"infinite_feature: no score from infinite values: {infinite}. Mend the source.",
-        )
+    if not has_called or infinite:
+        return Status.INSUFFICIENT_DATA, _INFINITE.format(infinite) if has_called else _NO_CALLS
     if is_mixed:
         return Status.STALE, "mixed_cutoffs: the store is being filled; no score until every view is of one cutoff."
     late = freshness.too_late(features_as_of)

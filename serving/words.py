@@ -225,7 +225,8 @@ def _said(
         places = {value: place for place, value in enumerate(different)}
         texts = [say(value) if isinstance(value, str) else None for value in different]
         return _objects(texts), np.array([places[value] for value in values.tolist()], dtype=np.intp)
-    numbers, inverse = np.unique(values, return_inverse=True)
+    rounded = values if kind == "count" else _four_digits(values)
+    numbers, inverse = np.unique(rounded, return_inverse=True)
     arguments = (argument,) if argument else ()
     known = ((numbers <= most) & (numbers >= (-most if kind in _SIGNED else least)) & (numbers >= -most)).tolist()
     return _objects(
@@ -234,6 +235,14 @@ def _said(
             for number, is_known in zip(numbers.tolist(), known, strict=True)
         ]
     ), inverse
+
+
+def _four_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The numbers to four digits, which is more than a sentence says: so there are few different ones to write."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = 10.0 ** (3 - np.floor(np.log10(np.abs(values))))
+        short = np.round(values * scale) / scale
+    return np.where(np.isfinite(short), short, values)
 
 
 def _values(

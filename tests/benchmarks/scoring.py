@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
+from features.catalog import features_of_service
 from features.feature_files import files_of_group
 from features.settings import Settings
 from tests.benchmarks.measure import alternating, cpu_ratio, middle
@@ -27,7 +28,9 @@ def rows(settings: Settings) -> Iterator[Row]:
 
     def ours() -> None:
         scores = score_rows(scorer, columns)
-        reasons_for(scores.features, columns, scores.contributions, limit=REASONS)
+        found = reasons_for(scores.features, columns, scores.contributions, limit=REASONS)
+        assert len(found) == ACCOUNTS
+        assert all(found.text)  # every sentence of every account is written
 
     def bare() -> None:
         scorer.booster.predict(design)
@@ -49,15 +52,19 @@ def rows(settings: Settings) -> Iterator[Row]:
 
 
 def tiled(settings: Settings, service: str) -> dict[str, np.ndarray]:
-    """Feature columns of the world's accounts at all its cutoffs, repeated up to the number of rows."""
-    from features.build import built_cutoffs
+    """Feature columns of the world's accounts at all its cutoffs, repeated up to the number of rows.
+
+    Sentences are written once per value, so a repeated value would cost nothing: every number that is no count is moved
+    by up to a thousandth, and no two rows share it.
+    """
     from features.store import open_store
 
-    file = files_of_group(settings.home / "features", "usage", wanted=lambda _: True)[-1]
-    accounts = pd.read_parquet(file, columns=["account_id"])["account_id"]
-    entities = pd.DataFrame(
-        {"account_id": accounts, "event_timestamp": pd.Timestamp(max(built_cutoffs(settings))).as_unit("us")}
-    )
+    files = files_of_group(settings.home / "features", "usage", wanted=lambda _: True)
+    entities = pd.concat([pd.read_parquet(file, columns=["account_id", "event_timestamp"]) for file in files])
     frame = open_store(settings).historical(entities, service=service)
-    places = np.arange(ACCOUNTS) % len(frame)
-    return {name: frame[name].to_numpy()[places] for name in frame.columns[2:]}
+    places, dice = np.arange(ACCOUNTS) % len(frame), np.random.default_rng(7)
+    return {
+        feature.name: values * dice.uniform(0.999, 1.001, ACCOUNTS) if feature.kind == "float" else values
+        for feature in features_of_service(service)
+        for values in [frame[feature.name].to_numpy()[places]]
+    }

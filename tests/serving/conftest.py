@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from features.settings import Settings, load_settings
 from features.windows import cutoff_day, utc
 from training.bundle import Bundle, Calibration, Column, Golden, Verdict, design_matrix, write
 from training.registry import Champion
+
+if TYPE_CHECKING:
+    from tests.serving.server import Running
 
 CUTOFF = utc(2026, 6, 29)
 NOW = utc(2026, 6, 29, 12)
@@ -206,7 +209,9 @@ def register_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> tuple[
     pictures.mkdir(exist_ok=True)
     (pictures / "card.md").write_text("A model for tests.\n")
     example = pd.DataFrame([[0.5] * len(bundle.columns)] * 2, columns=[column.name for column in bundle.columns])
-    run = TrainingRun("churn", bundle, folder, sha256, pictures, example, {"rounds": bundle.rounds}, ("lightgbm",))
+    run = TrainingRun(
+        bundle.target, bundle, folder, sha256, pictures, example, {"rounds": bundle.rounds}, ("lightgbm",)
+    )
     return sha256, register(settings, run)
 
 
@@ -256,3 +261,17 @@ def place(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Place:
 def copied(place: Place, tmp_path: Path) -> Place:
     """The same home, for a test that writes."""
     return place.copy_to(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def server(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server of two workers on a copy of the home, with one score run in its ledger."""
+    from serving.batch import score_batch
+    from tests.serving.server import running
+
+    root = tmp_path_factory.mktemp("server")
+    copy = place.copy_to(root / "home")
+    score_batch(copy.settings, now=NOW)
+    with running(copy, root / "log.txt", workers=2) as found:
+        found.wait_for(lambda: found.get("/readyz").status_code == 200)
+        yield found

@@ -6,6 +6,7 @@ import pytest
 
 from features.windows import utc
 from serving.freshness import Freshness, Status, age_hours, judge
+from training.targets import Status as Applicability
 
 AS_OF = utc(2026, 6, 29)
 
@@ -27,6 +28,8 @@ def test_a_fresh_account_is_scored() -> None:
         ({"applicable": "too_new"}, Status.NOT_APPLICABLE, "too_new:"),
         ({"applicable": "no_subscription"}, Status.NOT_APPLICABLE, "no_subscription:"),
         ({"applicable": "top_plan"}, Status.NOT_APPLICABLE, "top_plan:"),
+        ({"applicable": "no_recent_calls"}, Status.NOT_APPLICABLE, "no_recent_calls:"),
+        ({"infinite": "mrr"}, Status.INSUFFICIENT_DATA, "infinite_feature:"),
         ({"has_called": False}, Status.INSUFFICIENT_DATA, "no_calls:"),
         ({"is_mixed": True}, Status.STALE, "mixed_cutoffs:"),
         ({"is_mixed": True, "applicable": "cancelled"}, Status.NOT_APPLICABLE, "cancelled:"),
@@ -39,6 +42,13 @@ def test_what_is_wrong_with_an_account_has_a_status_and_a_word(
     assert found == status
     assert detail is not None
     assert detail.startswith(word)
+
+
+@pytest.mark.parametrize("status", [one for one in Applicability if one is not Applicability.OK])
+def test_every_reason_why_a_target_does_not_apply_is_in_words(status: Applicability) -> None:
+    _, detail = judged(applicable=str(status))
+    assert detail is not None
+    assert "the target does not apply" not in detail
 
 
 @pytest.mark.parametrize(("hours", "status"), [(36, Status.SCORED), (36.01, Status.STALE)])

@@ -146,6 +146,18 @@ def test_a_ledger_of_another_version_is_refused(ledger: Ledger, tmp_path: Path) 
     again.close()
 
 
+def test_a_ledger_of_version_1_is_brought_to_this_one(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.append(run(*FIVE))
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.execute("ALTER TABLE scores DROP COLUMN offer")
+        connection.execute("UPDATE ledger_version SET version = 1")
+        connection.commit()
+    again = open_ledger(load_settings(home=tmp_path))
+    assert [row.offer for row in again.page(run().run_id, sort="mrr", limit=10)] == [None] * 4
+    assert again.append(run(FIVE[0], day=1)) is True
+    again.close()
+
+
 def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     broken = open_ledger(load_settings(home=tmp_path / "not there"))
     with pytest.raises(DependencyError, match="cannot be used"):
