@@ -1,6 +1,7 @@
 """Writes a score run to a CSV or Parquet file: one row per account and target, one column per reason."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from serving.runs import ScoredAccount, ScoreRun, TargetRun
 __all__ = ["REASON_COLUMNS", "check_export", "export"]
 
 REASON_COLUMNS = 5
+
+_NAMES = ("name", "owner", "segment")
+_FORMULA = re.compile(r"\s*[=+@-]|[\t\r\n]")
 
 
 def export(run: ScoreRun, path: Path) -> None:
@@ -26,7 +30,7 @@ def export(run: ScoreRun, path: Path) -> None:
     frame = pd.DataFrame([_exported(part, account) for part in run.targets for account in part.accounts])
     try:
         if path.suffix == ".csv":
-            frame.to_csv(path, index=False)
+            frame.assign(**{name: frame[name].map(_harmless) for name in _NAMES}).to_csv(path, index=False)
         else:
             frame.to_parquet(path, index=False)
     except OSError as error:
@@ -49,6 +53,11 @@ def check_export(path: Path) -> None:
         raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"{path} cannot be written. Choose another place for --out.")
+
+
+def _harmless(value: object) -> object:
+    """A name that a spreadsheet would run as a formula, as the text it is (OWASP, CSV injection)."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def _exported(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:

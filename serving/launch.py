@@ -56,8 +56,6 @@ def launch(settings: Settings, *, config: Path | None, environment: Mapping[str,
         "PYTHONPATH": os.pathsep.join(paths),
         # One request, one thread: workers are how this service uses more processors.
         "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", "1"),
-        # Warnings of libraries about each other would stand between the lines of the log.
-        "PYTHONWARNINGS": environment.get("PYTHONWARNINGS", "ignore"),
         # BentoML keeps metrics files here; its own default is a folder in the user's home.
         "BENTOML_HOME": environment.get("BENTOML_HOME", str(settings.home / "bentoml")),
     }

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from features.schema import ACCOUNT_ID_PATTERN
 from serving.freshness import Status
+from training.targets import TARGETS
 
 __all__ = [
     "MAXIMUM_ACCOUNTS",
@@ -28,7 +29,20 @@ __all__ = [
 MAXIMUM_ACCOUNTS = 1000
 
 AccountId = Annotated[str, StringConstraints(pattern=f"^{ACCOUNT_ID_PATTERN}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+# Which names are targets is said in the document; a name that is none is told so in words.
+TargetName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"),
+    WithJsonSchema({"type": "string", "enum": list(TARGETS)}),
+]
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -44,10 +58,10 @@ class ScoreRequest(_Body):
     account_ids: list[AccountId] = Field(
         min_length=1, max_length=MAXIMUM_ACCOUNTS, description="Accounts, in the order the results come back."
     )
-    targets: list[Name] | None = Field(
+    targets: list[TargetName] | None = Field(
         None, min_length=1, max_length=16, description="What to foretell; by default every target with a champion."
     )
-    reasons: int = Field(5, ge=0, le=20, description="At most this many reasons per score.")
+    reasons: Whole = Field(5, ge=0, le=20, description="At most this many reasons per score.")
 
 
 class ReasonFeature(_Body):
@@ -121,7 +135,7 @@ class AccountQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target: Name = Field("churn", description="Whose latest score run to read.")
+    target: TargetName = Field("churn", description="Whose latest score run to read.")
     band: Literal["high", "medium", "low"] | None = Field(None, description="Only this band.")
     owner: Word | None = Field(None, description="Only accounts of this owner.")
     segment: Word | None = Field(None, description="Only accounts of this segment.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ __all__ = ["Bellwether"]
 
 # BentoML's own deadline, far above ours, so that ours is the one that speaks.
 _TIMEOUT_SECONDS = 120
+
+
+# BentoML warns about its own use of pydantic, in the middle of a log whose lines are JSON.
+warnings.filterwarnings("ignore", category=DeprecationWarning, module="_bentoml_sdk")
 
 
 def _settings() -> Settings:

@@ -13,7 +13,7 @@ import pytest
 from tests.killing import finished, killed
 from tests.routine.conftest import END, NOW, YESTERDAY, Household
 from tests.serving.conftest import Place
-from tests.serving.test_service import Running, running, wait_for
+from tests.serving.server import Running, running
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def test_answers_go_on_while_a_night_runs_is_killed_and_runs_again(own: Househol
     accounts = built_accounts(own.settings, YESTERDAY)[:50]
     line = ["--home", str(own.settings.home), "nightly"]
     with running(Place(own.settings, "", ""), tmp_path / "log.txt") as server:
-        wait_for(lambda: server.get("/readyz").status_code == 200, None, tmp_path / "log.txt")
+        server.wait_for(lambda: server.get("/readyz").status_code == 200)
         whole = churn(server, accounts)
         own.deliver(*own.newest_days)
         with asked_all_the_time(server, accounts) as statuses:
@@ -67,6 +67,4 @@ def test_answers_go_on_while_a_night_runs_is_killed_and_runs_again(own: Househol
             assert mixed[place]["status"] == "stale"
             assert mixed[place]["detail"].startswith("mixed_cutoffs")
             assert mixed[place]["as_of"] == YESTERDAY.isoformat()
-        wait_for(
-            lambda: {one["as_of"] for one in churn(server, accounts)} == {END.isoformat()}, None, tmp_path / "log.txt"
-        )
+        server.wait_for(lambda: {one["as_of"] for one in churn(server, accounts)} == {END.isoformat()})

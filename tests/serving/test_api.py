@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from serving.meters import Meters
 from serving.middleware import Gatekeeper
 from serving.problems import HttpProblemError
 from serving.schemas import AccountList
-from tests.serving.test_ledger import AS_OF, FIVE, run
+from tests.serving.test_ledger import AS_OF, FIVE, account, run
 from tests.serving.test_middleware import Client, is_problem
 
 
@@ -89,3 +90,47 @@ def test_a_body_that_is_no_json_or_names_a_key_twice_is_400(body: bytes) -> None
     with pytest.raises(HttpProblemError, match="not JSON, or names a key twice") as refused:
         score_body(unused, body, "id", AS_OF)
     assert refused.value.status == 400
+
+
+HOSTILE = {
+    "html": "<script>alert(1)</script>",
+    "quote": '"><img src=x onerror=alert(1)>',
+    "rtl": "\u202egnp.exe",
+    "emoji": "🦆 \u200d\ufe0f Zoë's",
+    "lines": "first\r\nset-cookie: a=b\n\ttab",
+    "formula": "=1+1",
+    "nul": "a\u0000b",
+    "sql": "'; DROP TABLE scores; --",
+    "long": "x" * 10_000,
+}
+
+
+def test_hostile_names_come_back_as_they_are_and_stay_out_of_the_page(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path)
+    ledger, admission = open_ledger(settings), Admission()
+    rows = [replace(account(key, 0.9, 10.0), name=name, owner=name[:200]) for key, name in HOSTILE.items()]
+    ledger.append(run(*rows))
+    unused: Any = None
+    app = make_api(
+        settings,
+        answerer=unused,
+        champions=unused,
+        ledger=ledger,
+        admission=admission,
+        meters=Meters(),
+        clock=lambda: AS_OF + DAY,
+    )
+    client = Client(Gatekeeper(app))
+    answer = client.get("/v1/accounts")
+    assert {one.account_id: one.name for one in AccountList.model_validate_json(answer.content).accounts} == HOSTILE
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "set-cookie" not in answer.headers
+    for key, name in HOSTILE.items():
+        (found,) = client.get("/v1/accounts", params={"owner": name[:200]}).json()["accounts"]
+        assert found["account_id"] == key
+    page = client.get("/docs")
+    assert not [name for name in HOSTILE.values() if name in page.text]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    admission.close()
+    ledger.close()

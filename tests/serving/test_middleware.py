@@ -231,7 +231,7 @@ def _submit_waits(admission: Admission) -> threading.Event:
 
     def submitted(work: Any) -> Any:
         future = submit(work)
-        has_begun.wait()
+        assert has_begun.wait(60)
         return future
 
     admission._pool.submit = submitted  # type: ignore[method-assign]
