@@ -36,6 +36,7 @@ def with_history(new_log):
 def some_history(log):
     dice = random.Random(1)
     log.add("events", *[random_call(dice, C - dice.uniform(0.001, 100) * DAY) for _ in range(300)])
+    log.add("events", *[{"account_id": account, "event_time": C - 400 * DAY} for account in "abc"])
     log.add("accounts", *[{"account_id": name, "created_at": C - 99 * DAY, "known_at": C - 99 * DAY} for name in "abd"])
     log.add(
         "subscriptions",
@@ -55,8 +56,12 @@ def later_calls(log):
 
 def calls_of_the_past_that_arrive_too_late(log):
     dice = random.Random(3)
-    moments = [C - days * DAY for days in (0.000001, 3, 8, 20, 40, 90, 300)]
+    moments = [C - days * DAY for days in (0.000001, 3, 8, 20, 40, 90, 300, 370)]
     log.add("events", *[random_call(dice, moment, ingested_at=KNOWN_TOO_LATE) for moment in moments])
+    bad_day = {"endpoint": "/late", "method": "PUT", "status": 500, "token": "late", "user_id": "late"}
+    for account in "abc":
+        row = {"account_id": account, "event_time": C - DAY, "ingested_at": KNOWN_TOO_LATE}
+        log.add("events", *[bad_day | row] * 40, *[bad_day | row | {"event_time": C - 370 * DAY}] * 3)
 
 
 def calls_of_others_that_arrive_too_late(log):
