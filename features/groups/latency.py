@@ -72,8 +72,8 @@ def usual_latency(windows: ir.Table, service: ir.Table) -> ir.Table:
     The mean of the percentiles of the endpoints it called in the last 28 days, weighted by its calls that carry a
     latency; calls without a route have no part in it.
     """
-    timed = windows.filter(windows.endpoint != "", windows.latency_calls_28d > 0)
-    joined = timed.join(service, ["cutoff", "method", "endpoint"])
+    timed = windows.filter(windows.latency_calls_28d > 0)
+    joined = timed.join(service, ["cutoff", "method", "endpoint"])  # the service has no calls without a route
     weighted = exact_sum(joined.latency_calls_28d * joined.service_p95_ms)
     return joined.group_by(*KEYS).agg(usual_p95_ms=ratio(weighted, joined.latency_calls_28d.sum()))
 

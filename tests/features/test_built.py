@@ -19,7 +19,9 @@ def two_weeks(log, write_features):
     return log.settings
 
 
-@pytest.mark.parametrize("changed", [{"slow_call_ms": 500.0}, {"grace_hours": 3.0}])
+@pytest.mark.parametrize(
+    "changed", [{"slow_call_ms": 500.0}, {"grace_hours": 3.0}, {"value_endpoints": ("/v1/orders",)}]
+)
 def test_another_setting_leaves_old_cutoffs_out_by_name(two_weeks, changed):
     assert (built_cutoffs(two_weeks), outdated_cutoffs(two_weeks)) == ([OLD, C], [])
     other = two_weeks.model_copy(update=changed)
