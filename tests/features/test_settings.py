@@ -90,3 +90,13 @@ def test_a_mapping_of_a_table_that_is_not_there_names_the_tables(tmp_path):
 def test_a_memory_limit_that_is_no_size_is_refused(size):
     with pytest.raises(SettingsError, match=r"is no size: write it as 3GB, 512MB or 1\.5GiB"):
         load_settings(memory_limit=size)
+
+
+def test_a_home_may_hold_settings_that_a_named_file_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bellwether.toml").write_text('value_endpoints = ["POST /v1/orders"]\n')
+    other = tmp_path / "other.toml"
+    other.write_text("port = 4000\n")
+    assert load_settings(home=tmp_path).value_endpoints == ("POST /v1/orders",)
+    assert load_settings(other, home=tmp_path).value_endpoints == ()
+    monkeypatch.setenv("BELLWETHER_HOME", str(tmp_path))
+    assert load_settings().value_endpoints == ("POST /v1/orders",)

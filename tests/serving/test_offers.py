@@ -182,3 +182,11 @@ def complete(settings: Settings, *, days_before: int) -> None:
     """As an ingest notes it: the call log is complete until then."""
     with ManifestStore(settings.home / "raw").writer() as writer:
         writer.notes["complete_until"] = {"events": (CUTOFF - days_before * DAY).isoformat()}
+
+
+def test_a_comparison_that_cannot_be_measured_fits_the_schema() -> None:
+    from serving.schemas import ModelComparison
+
+    shown = {"rival": "calls fell by half", "metric": "roc_auc", "model": 0.8}
+    numbers = dict.fromkeys(("other", "difference", "low", "high"))
+    assert ModelComparison.model_validate({**shown, **numbers}).difference is None
