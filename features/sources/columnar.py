@@ -33,7 +33,7 @@ def parquet_schema(path: Path) -> pa.Schema:
 
 
 def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
-    """The rows of a Parquet file, of each the values of ``columns``, known by their place; text as a dictionary.
+    """The rows of a Parquet file, of each ``columns``, known by their place; text that repeats as a dictionary.
 
     Raises
     ------
@@ -41,18 +41,29 @@ def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
         When the file is damaged.
     """
     schema = parquet_schema(path)
-    texts = [name for name in columns if schema.field(name).type in (pa.string(), pa.large_string())]
+    texts = [name for name in columns if schema.field(name).type == pa.string()]
     # The reader takes "a.b" for b inside a; a file with such a column is read whole.
     wanted = None if any("." in name for name in schema.names) else list(columns)
     begun = 0
     try:
-        with pq.ParquetFile(path, read_dictionary=texts) as file:
+        kept = _dictionaries(path)
+        with pq.ParquetFile(path, read_dictionary=[name for name in texts if name in kept]) as file:
             for batch in file.iter_batches(batch_size=_ROWS_PER_PIECE, columns=wanted):
                 table = pa.Table.from_batches([batch]).select(list(columns))
                 yield Rows(_in_microseconds(table), range(begun + 1, begun + 1 + len(batch)))
                 begun += len(batch)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} is damaged: {_first_line(error)} Write it again. Nothing was stored.") from error
+
+
+def _dictionaries(path: Path) -> set[str]:
+    """Columns that are dictionaries in the file too: to make one of ids that never repeat costs more than it saves."""
+    metadata = pq.read_metadata(path)
+    if not metadata.num_row_groups:
+        return set()
+    group = metadata.row_group(0)
+    chunks = [group.column(place) for place in range(metadata.num_columns)]
+    return {chunk.path_in_schema for chunk in chunks if "RLE_DICTIONARY" in chunk.encodings}
 
 
 def _in_microseconds(table: pa.Table) -> pa.Table:
