@@ -80,8 +80,7 @@ def _build(home: Path, events: int) -> Iterator[Row]:
 
 
 def _simulator() -> Iterator[Row]:
-    sizes = {"seeds": (1, 2, 3), "accounts": 6000, "days": 300, "calls_per_day": 5.0}
-    for found in bars.rows(targets=("churn", "upsell"), **sizes):
+    for found in bars.rows(seeds=(1, 2, 3), targets=("churn", "upsell"), **bars.COMPANY):
         for name, (low, high) in bars.BARS.items():
             bar = " and ".join(f"{sign} {edge}" for sign, edge in ((">=", low), ("<=", high)) if edge is not None)
             yield Row(
