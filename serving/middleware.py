@@ -43,6 +43,7 @@ _QUIET = frozenset({*_OPEN, "/metrics"})
 _REWRITTEN = {"/score": "/v1/score"}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LONGEST_QUERY_BYTES = 8192
+_LENGTH_DIGITS = len(str(BODY_LIMIT_BYTES))
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 _log = logging.getLogger("bellwether.serving")
@@ -228,7 +229,9 @@ def _check_media(headers: Headers) -> None:
     length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdigit():
         raise HttpProblemError(HTTPStatus.BAD_REQUEST, "The header Content-Length is not a number.")
-    if int(length) > BODY_LIMIT_BYTES:
+    # Counted before it is read: Python refuses to read a number of thousands of digits.
+    digits = length.lstrip("0") or "0"
+    if len(digits) > _LENGTH_DIGITS or int(digits) > BODY_LIMIT_BYTES:
         raise _too_large()
 
 

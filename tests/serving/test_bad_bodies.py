@@ -188,11 +188,20 @@ def test_there_are_sixty_and_each_is_another() -> None:
         ({**JSON, "content-length": "-1"}, 400),
         ({**JSON, "content-length": "1e3"}, 400),
         ({**JSON, "content-length": "99999999999999999999"}, 413),
+        ({**JSON, "content-length": "9" * 4400}, 413),
+        ({**JSON, "content-length": "zq" * 2200}, 400),
+        ({**JSON, "content-length": b"\xb2"}, 400),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:80],
 )
-def test_bad_headers_are_a_problem(app: Client, headers: dict[str, str], status: int) -> None:
+def test_bad_headers_are_a_problem(app: Client, headers: dict[str, str | bytes], status: int) -> None:
     assert is_clean(app.post("/v1/score", content=body(), headers=headers), status)
+
+
+def test_zeros_before_the_length_of_a_body_do_not_make_it_large(app: Client) -> None:
+    sent = body(reasons=1)
+    answer = app.post("/v1/score", content=sent, headers={**JSON, "content-length": "0" * 4400 + str(len(sent))})
+    assert answer.status_code == 200
 
 
 def test_a_body_in_pieces_is_one_body_and_has_the_same_limit(app: Client) -> None:
