@@ -114,7 +114,7 @@ class Answerer:
         return assess(
             scorer,
             found,
-            freshness=Freshness(now, settings.stale_after_hours, settings.grace_hours, self._complete_until(version)),
+            freshness=Freshness(now, settings.stale_after_hours, self._complete_until(version)),
             applies=applicable(scorer.target, found, statuses),
             reasons=reasons,
         )

@@ -99,9 +99,7 @@ def assess_columns(
     return assess(
         scorer,
         rows,
-        freshness=Freshness(
-            cutoff, settings.stale_after_hours, settings.grace_hours, complete_until(settings, "events")
-        ),
+        freshness=Freshness(cutoff, settings.stale_after_hours, complete_until(settings, "events")),
         applies=applicable(scorer.target, rows, {cutoff: applicability(settings, scorer.target, cutoff)}),
         reasons=reasons,
     )

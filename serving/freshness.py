@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from features.windows import known_before
-
 __all__ = ["Freshness", "Status", "age_hours", "judge", "old_features"]
 
 
@@ -41,15 +39,12 @@ class Freshness:
         The service's clock; for a batch run its own as-of.
     stale_after_hours
         Features older than this are stale.
-    grace_hours
-        How long after a cutoff its data still arrives.
     source_complete_until
         The moment up to which the call log is known; None when nobody knows.
     """
 
     measured_at: datetime
     stale_after_hours: float
-    grace_hours: float
     source_complete_until: datetime | None
 
     def too_late(self, as_of: datetime) -> str | None:
@@ -61,7 +56,7 @@ class Freshness:
         """What to say when the log itself ends too early: then silence is the pipeline's, not the customer's."""
         until = self.source_complete_until
         # A log may carry its newest event some hours before the cutoff; a day and a half of nothing at all is a fault.
-        if until is None or age_hours(until, known_before(as_of, grace_hours=0.0)) <= self.stale_after_hours:
+        if until is None or age_hours(until, as_of) <= self.stale_after_hours:
             return None
         return f"source_late: the call log ends at {until:%Y-%m-%d %H:%M} UTC, so a silent account may not be silent."
 

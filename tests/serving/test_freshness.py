@@ -13,7 +13,7 @@ AS_OF = utc(2026, 6, 29)
 
 def judged(*, now: datetime = AS_OF, until: datetime | None = None, **changes: object) -> tuple[Status, str | None]:
     given = {"is_known": True, "is_mixed": False, "applicable": "ok", "has_called": True, "features_as_of": AS_OF}
-    return judge(Freshness(now, 36.0, 6.0, until), **{**given, **changes})
+    return judge(Freshness(now, 36.0, until), **{**given, **changes})
 
 
 def test_a_fresh_account_is_scored() -> None:

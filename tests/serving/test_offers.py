@@ -142,7 +142,7 @@ def test_an_infinite_feature_costs_its_account_the_score_and_nobody_else(
     found = assess(
         load_scorer(champion_of(bundle)),
         FeatureRows(("a", "b", "c"), columns, [CUTOFF] * 3, np.zeros(3, dtype=bool)),
-        freshness=Freshness(CUTOFF, 36.0, 6.0, None),
+        freshness=Freshness(CUTOFF, 36.0, None),
         applies=["ok"] * 3,
         reasons=2,
     )
