@@ -66,12 +66,15 @@ def _store_check(name: str) -> Check:
 def _looker(name: str) -> Callable[[Settings, datetime], Iterator[Finding]]:
     def look(settings: Settings, _: datetime) -> Iterator[Finding]:
         store = ManifestStore(settings.home / name)
+        if store.is_lost():
+            yield Finding(f"The manifest of {store.root} is gone: nobody can tell which files count.", store.remedy())
+            return
         damaged = damaged_files(store)
         if damaged:
             what = "1 listed file is" if len(damaged) == 1 else f"{len(damaged)} listed files are"
             paths = listed(path.relative_to(settings.home) for path in damaged)
             yield Finding(f"{what} missing or damaged: {paths}.", _REMEDIES.get(name, _FROM_BACKUP))
-        leavings = [] if _is_locked(store.root) else _unlisted(store)
+        leavings = [] if _is_locked(store.root) else store.unlisted()
         if leavings:
             what = "1 file is" if len(leavings) == 1 else f"{len(leavings)} files are"
             paths = listed(path.relative_to(settings.home) for path in leavings)
@@ -86,16 +89,12 @@ def _looker(name: str) -> Callable[[Settings, datetime], Iterator[Finding]]:
 def _on(
     name: str, mend: Callable[[Settings, ManifestStore, datetime], object]
 ) -> Callable[[Settings, datetime], object]:
-    return lambda settings, now: mend(settings, ManifestStore(settings.home / name), now)
+    def mend_store(settings: Settings, now: datetime) -> None:
+        store = ManifestStore(settings.home / name)
+        if not store.is_lost():  # that only a person can mend
+            mend(settings, store, now)
 
-
-def _unlisted(store: ManifestStore) -> list[Path]:
-    listed_files = {
-        store.root / partition / file for partition, files in store.manifest().partitions.items() for file in files
-    }
-    found = [*store.root.glob(".scratch-*"), *(path for path in store.root.rglob("*.parquet"))]
-    inside = [path for path in found if not any(part.startswith(".scratch-") for part in path.parent.parts)]
-    return sorted(path for path in inside if path not in listed_files)
+    return mend_store
 
 
 def _sweep(_: Settings, store: ManifestStore, __: datetime) -> None:

@@ -22,6 +22,7 @@ __all__ = ["Manifest", "ManifestStore", "StoreWriter", "digest", "exclusive_lock
 
 _MANIFEST = "_manifest.json"
 _LOCK = ".lock"
+_DERIVED = ("rollups", "features")  # made from the other stores: their folder may be removed
 
 
 def digest(value: object) -> str:
@@ -129,18 +130,46 @@ class ManifestStore:
         Raises
         ------
         WorkFailedError
-            When the manifest is there and cannot be read.
+            When the manifest cannot be read, or is gone while data files are there.
         """
         path = self.root / _MANIFEST
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             return Manifest(content["partitions"], content["made_from"], content["notes"])
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self.is_lost():
+                raise WorkFailedError(f"{path} is gone and data files are there. {self.remedy()}") from error
             return Manifest()
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise WorkFailedError(
                 f"{path} cannot be read: {error}. Restore it from a backup, or remove {self.root} and load again."
             ) from error
+
+    def is_lost(self) -> bool:
+        """Whether the manifest is gone while data files are there: a writer makes it before it puts a file beside it."""
+        return not (self.root / _MANIFEST).exists() and bool(self._data_files())
+
+    def remedy(self) -> str:
+        """What to do when the manifest is gone."""
+        if self.root.name in _DERIVED:
+            return f"Remove the folder {self.root}, then run `bellwether features build`: it makes all of it again."
+        return "Restore it from a backup, or move the files away and load again."
+
+    def unlisted(self) -> list[Path]:
+        """What no manifest lists: the leavings of a killed writer, and files replaced before.
+
+        Raises
+        ------
+        WorkFailedError
+            When the manifest cannot be read, or is gone: nobody can tell then what is a leaving.
+        """
+        partitions = self.manifest().partitions
+        keep = {self.root / partition / file for partition, files in partitions.items() for file in files}
+        return sorted([*self.root.glob(".scratch-*"), *(path for path in self._data_files() if path not in keep)])
+
+    def _data_files(self) -> list[Path]:
+        found = self.root.rglob("*.parquet")
+        return [path for path in found if not path.relative_to(self.root).parts[0].startswith(".scratch-")]
 
     def files(self, partition: str, name: str | None = None, *, manifest: Manifest | None = None) -> list[Path]:
         """Absolute paths of a partition's files, of one logical name if given."""
@@ -175,27 +204,30 @@ class ManifestStore:
     @contextmanager
     def _locked_writer(self) -> Iterator[StoreWriter]:
         with exclusive_lock(self.root):
-            self._sweep(self.manifest())
+            self._sweep()
             writer = StoreWriter(self.root, self.manifest())
             try:
+                if not (self.root / _MANIFEST).exists():
+                    self._publish(writer)  # so that a killed first run is no lost manifest
                 yield writer
-                content = {"partitions": writer.partitions, "made_from": writer.made_from, "notes": writer.notes}
-                draft = writer.scratch / _MANIFEST
-                with draft.open("w", encoding="utf-8") as file:
-                    json.dump(content, file, sort_keys=True, indent=1)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(self.root / _MANIFEST)
+                self._publish(writer)
             finally:
                 shutil.rmtree(writer.scratch, ignore_errors=True)
 
-    def _sweep(self, manifest: Manifest) -> None:
-        """Remove what no manifest lists: the leavings of a killed writer, and files replaced before."""
-        keep = {self.root / partition / file for partition, files in manifest.partitions.items() for file in files}
-        for scratch in self.root.glob(".scratch-*"):
-            shutil.rmtree(scratch, ignore_errors=True)
-        for path in self.root.rglob("*.parquet"):
-            if path not in keep:
+    def _publish(self, writer: StoreWriter) -> None:
+        content = {"partitions": writer.partitions, "made_from": writer.made_from, "notes": writer.notes}
+        draft = writer.scratch / _MANIFEST
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(content, file, sort_keys=True, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.root / _MANIFEST)
+
+    def _sweep(self) -> None:
+        for path in self.unlisted():
+            if path.name.startswith(".scratch-"):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink()
 
 

@@ -123,3 +123,32 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         ManifestStore(tmp_path / "file" / "s").writer(),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("events", "Restore it from a backup, or move the files away"), ("rollups", "Remove the folder")],
+)
+def test_a_lost_manifest_is_no_empty_store(tmp_path, name, advice):
+    store = ManifestStore(tmp_path / name)
+    write(store, "p", [1])
+    (kept,) = store.files("p")
+    (store.root / "_manifest.json").unlink()
+    with pytest.raises(WorkFailedError, match=rf"_manifest\.json is gone and data files are there\. {advice}"):
+        write(store, "q", [2])
+    with pytest.raises(WorkFailedError, match="is gone"):
+        store.unlisted()
+    assert kept.exists()
+
+
+def test_a_first_run_that_ended_early_is_swept_by_the_next(tmp_path):
+    store = ManifestStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt), store.writer() as writer:  # noqa: PT012 - the block is what is tested
+        path = writer.scratch / "staged.parquet"
+        pq.write_table(pa.table({"a": [1]}), path)
+        writer.replace("p", {"rows": path})
+        raise KeyboardInterrupt
+    assert [path.parent.name for path in store.unlisted()] == ["p"]
+    write(store, "q", [2])
+    assert store.unlisted() == []
+    assert not list((tmp_path / "p").iterdir())

@@ -63,6 +63,10 @@ def show_key(settings: Settings) -> None:
     (settings.home / "secret.key").chmod(0o644)
 
 
+def lose_manifest(settings: Settings) -> None:
+    (settings.home / "raw/_manifest.json").unlink()
+
+
 def lose_key(settings: Settings) -> None:
     (settings.home / "secret.key").unlink()
 
@@ -174,6 +178,7 @@ MENDED: dict[str, list[Breakage]] = {
 # What only a person can mend: it is told, and left.
 LEFT: list[Breakage] = [
     (lose_events, "store events | 1 listed file is missing or damaged: events/day="),
+    (lose_manifest, "/raw is gone: nobody can tell which files count. | Restore it from a backup"),
     (lose_key, "secret.key is missing: new tokens and users will no longer match"),
     (drop_champion, "bellwether-churn has versions (1) and no champion"),
 ]
@@ -198,9 +203,11 @@ def test_what_can_be_mended_is_found_told_and_repaired(own: Household, breakages
 def test_what_a_person_has_to_mend_is_told_and_left(own: Household) -> None:
     for broken, _ in LEFT:
         broken(own.settings)
+    records = first_file(own.settings, "raw")
     left = said([one for one in looked(own.settings, repair=True) if not one.is_repaired])
     for _, words in LEFT:
         assert words in left
+    assert records.exists()
 
 
 def test_an_alias_of_a_version_that_is_gone_is_dropped(own: Household) -> None:
