@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 
 from features.exceptions import DependencyError
 from features.settings import Settings
-from serving.ledger_tables import REASONS, RUNS, SCORES, SORTS, make_tables
+from serving.ledger_tables import CONFIRMED, REASONS, RUNS, SCORES, SORTS, make_tables
 from serving.runs import ScoredAccount, TargetRun
 
 __all__ = ["SORTS", "AccountRow", "Ledger", "RunHead", "open_ledger"]
@@ -66,6 +66,9 @@ class Ledger:
     def append(self, run: TargetRun) -> bool:
         """Write a run with its scores and reasons, all or nothing; False when the ledger already holds it.
 
+        A run it holds is not written again. Where another has been made of the same as-of since, as by a model that
+        was champion in between, it is noted that this one holds again.
+
         Raises
         ------
         DependencyError
@@ -87,6 +90,10 @@ class Ledger:
             }
             done = connection.execute(sqlite.insert(RUNS).values(head).on_conflict_do_nothing())
             if done.rowcount == 0:
+                newest = connection.execute(_newest_first(run.target, RUNS.c.as_of == head["as_of"])).mappings().first()
+                if newest is None or newest["run_id"] != run.run_id:
+                    again = {"run_id": run.run_id, "at": head["scored_at"]}
+                    connection.execute(sqlite.insert(CONFIRMED).values(again).on_conflict_do_nothing())
                 return False
             for chunk in _chunks(run.accounts):
                 connection.execute(sa.insert(SCORES), [_score_row(run.run_id, account) for account in chunk])
@@ -95,14 +102,12 @@ class Ledger:
         return True
 
     def latest(self, target: str) -> RunHead | None:
-        """The run with the newest as-of, the last made among equals; None before the first."""
-        query = sa.select(RUNS).where(RUNS.c.target == target)
-        return self._head(query.order_by(RUNS.c.as_of.desc(), RUNS.c.scored_at.desc()).limit(1))
+        """The run with the newest as-of, the last made or confirmed among equals; None before the first."""
+        return self._head(_newest_first(target))
 
     def before(self, target: str, as_of: datetime) -> RunHead | None:
-        """The newest run of an earlier as-of, the last made among equals; None before the first."""
-        query = sa.select(RUNS).where(RUNS.c.target == target, RUNS.c.as_of < as_of.isoformat())
-        return self._head(query.order_by(RUNS.c.as_of.desc(), RUNS.c.scored_at.desc()).limit(1))
+        """The newest run of an earlier as-of, the last made or confirmed among equals; None before the first."""
+        return self._head(_newest_first(target, RUNS.c.as_of < as_of.isoformat()))
 
     def probabilities(self, run_id: str) -> dict[str, float]:
         """Account to probability, of the accounts of a run that have a score."""
@@ -231,6 +236,14 @@ def _reported(engine: sa.Engine) -> Iterator[None]:
             f"The ledger {engine.url.database} cannot be used: {getattr(error, 'orig', error)}. "
             "Check that its folder is there and can be written, then run the same command again."
         ) from error
+
+
+def _newest_first(target: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The one newest run of a target: by as-of, then by when it was made or last confirmed."""
+    confirmed = sa.select(sa.func.max(CONFIRMED.c.at)).where(CONFIRMED.c.run_id == RUNS.c.run_id).scalar_subquery()
+    held_at = sa.func.max(RUNS.c.scored_at, sa.func.coalesce(confirmed, ""))  # of two values: SQLite's larger one
+    query = sa.select(RUNS).where(RUNS.c.target == target, *conditions)
+    return query.order_by(RUNS.c.as_of.desc(), held_at.desc()).limit(1)
 
 
 def _chunks(accounts: Any) -> Iterable[Any]:

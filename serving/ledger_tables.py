@@ -8,7 +8,7 @@ from sqlalchemy.dialects import sqlite
 
 from features.exceptions import DependencyError
 
-__all__ = ["REASONS", "RUNS", "SCORES", "SORTS", "make_tables"]
+__all__ = ["CONFIRMED", "REASONS", "RUNS", "SCORES", "SORTS", "make_tables"]
 
 _VERSION = 2
 
@@ -29,6 +29,12 @@ RUNS = sa.Table(
     sa.Column("lead_days", sa.Integer, nullable=False),
     sa.Column("accounts", sa.Integer, nullable=False),
     sa.Index("score_runs_newest", "target", "as_of", "scored_at"),
+)
+CONFIRMED = sa.Table(
+    "run_confirmed",
+    _tables,
+    sa.Column("run_id", sa.String(32), sa.ForeignKey("score_runs.run_id"), primary_key=True),
+    sa.Column("at", sa.String(32), primary_key=True),  # as scored_at of the run that said the same again
 )
 SCORES = sa.Table(
     "scores",

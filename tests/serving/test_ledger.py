@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,10 @@ def reason(text: str, contribution: float) -> Reason:
     return Reason("usage_low", "usage_level", contribution, direction, True, text, names, values, parts)
 
 
-def run(*accounts: ScoredAccount, day: int = 0, version: str = "1") -> TargetRun:
+def run(*accounts: ScoredAccount, day: int = 0, version: str = "1", hour: int = 0) -> TargetRun:
     as_of = AS_OF + day * DAY
     key = run_id(as_of=as_of, target="churn", model="m", version=version, bundle_sha256="a", fingerprint="f")
-    return TargetRun(key, "churn", as_of, as_of, "m", version, "a", "f", 30, 7, accounts)
+    return TargetRun(key, "churn", as_of, as_of + timedelta(hours=hour), "m", version, "a", "f", 30, 7, accounts)
 
 
 FIVE = (
@@ -66,11 +67,11 @@ def test_the_same_run_twice_writes_nothing(ledger: Ledger, tmp_path: Path) -> No
     assert _rows(tmp_path) == before == {"score_runs": 1, "scores": 5, "reasons": 2}
 
 
-def _rows(home: Path) -> dict[str, int]:
+def _rows(home: Path, *tables: str) -> dict[str, int]:
     with closing(sqlite3.connect(home / "ledger.db")) as connection:
         return {
             table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("score_runs", "scores", "reasons")
+            for table in tables or ("score_runs", "scores", "reasons")
         }
 
 
@@ -111,6 +112,27 @@ def test_the_latest_run_has_the_newest_as_of(ledger: Ledger) -> None:
     assert latest.as_of == AS_OF + DAY
     assert ledger.run(latest.run_id) == latest
     assert ledger.run("none") is None
+
+
+def test_a_model_that_is_champion_again_has_the_latest_run_again(ledger: Ledger, tmp_path: Path) -> None:
+    first, second = run(*FIVE, version="1", hour=1), run(*FIVE, version="2", hour=2)
+    back, forth = run(*FIVE, version="1", hour=3), run(*FIVE, version="2", hour=5)
+    for made, version, confirmed in (
+        (first, "1", 0),
+        (second, "2", 0),
+        (second, "2", 0),
+        (back, "1", 1),
+        (run(*FIVE, version="1", hour=4), "1", 1),
+        (forth, "2", 2),
+        (run(*FIVE, version="2", hour=6), "2", 2),
+        (run(FIVE[0], day=-1, version="3", hour=50), "2", 2),
+    ):
+        ledger.append(made)
+        for found in (ledger.latest("churn"), ledger.before("churn", AS_OF + DAY)):
+            assert found is not None
+            assert found.version == version
+            assert found.scored_at == {"1": first, "2": second}[version].scored_at
+        assert _rows(tmp_path, "run_confirmed") == {"run_confirmed": confirmed}
 
 
 @given(
