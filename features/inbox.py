@@ -53,6 +53,11 @@ class TakenFiles:
         self._path = settings.home / "nightly" / "taken.json"
         self._files: dict[str, Any] = recall(self._path)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files that were taken, by their path below the inbox."""
+        return tuple(self._files)
+
     def recognises(self, name: str, size: int, written_at: datetime) -> bool:
         """Whether this file was taken and not written since; costs no reading."""
         known = self._files.get(name, {})

@@ -146,7 +146,7 @@ class ManifestStore:
             ) from error
 
     def is_lost(self) -> bool:
-        """Whether the manifest is gone while data files are there: a writer makes it before it puts a file beside it."""
+        """Whether the manifest is gone while data files are there: a writer makes it before it adds a file."""
         return not (self.root / _MANIFEST).exists() and bool(self._data_files())
 
     def remedy(self) -> str:

@@ -1,18 +1,22 @@
 """The demonstration: a simulated company, from its log to scored accounts with reasons."""
 
-import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from features.build import build
 from features.cutoffs import build_cutoffs
 from features.exceptions import GateRefusedError, InputError, WorkFailedError
 from features.home import initialise
+from features.inbox import TakenFiles
 from features.ingest import ingest
+from features.manifest import ManifestStore, digest
 from features.progress import Progress, silent
+from features.raw import events_store, raw_store
+from features.remembered import recall, remember
 from features.rollup import roll_up
 from features.settings import FILE_NAME, Settings, load_settings
 from features.simulator import simulate
@@ -34,7 +38,7 @@ _SETTINGS = """\
 value_endpoints = ["POST /v1/orders", "POST /v1/payments"]
 """
 _MARKER = Path("demo") / "company.json"
-_STORES = ("events", "raw", "quarantine", "rollups", "features", "feast", "mlflow", "bundles", "demo")
+_STORES = ("events", "raw", "quarantine", "rollups", "features", "feast", "mlflow", "bundles", "demo", "nightly")
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def run_demo(
     Raises
     ------
     InputError
-        When the home holds data that is not a demonstration's.
+        When the home holds data that is not a demonstration's, or to begin afresh would remove what came in since.
     GateRefusedError
         When the model is not good enough to be promoted; what the training found is in the message.
     """
@@ -106,6 +110,7 @@ def run_demo(
         complete_until=end,
         progress=progress,
     )
+    _remember_data(settings)
     roll_up(settings, progress=progress)
     cutoffs = build_cutoffs(settings, now=now)
     build(settings, cutoffs, now=now, progress=progress)
@@ -171,20 +176,45 @@ def _begin(settings: Settings, company: _Company) -> None:
     """Make room for this company: an earlier demonstration's other company goes, anybody's own data stays."""
     home, marker = settings.home, settings.home / _MARKER
     _refuse_foreign(home)
-    wanted = json.dumps(asdict(company))
+    found = recall(marker)
+    if found.get("company") == asdict(company):
+        return
     if marker.exists():
-        if marker.read_text(encoding="utf-8") == wanted:
-            return
+        _refuse_additions(settings, found)
         for name in _STORES:
             shutil.rmtree(home / name, ignore_errors=True)
         for path in home.glob("ledger.db*"):
             path.unlink()
     try:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text(wanted, encoding="utf-8")
-    except OSError as error:
-        place = Path(error.filename or home)
-        raise InputError(f"{place} cannot be written: {error.strerror}. Choose another with --home.") from error
+        remember(marker, {"company": asdict(company)})
+    except WorkFailedError as error:
+        raise InputError(f"{error} Or choose another home with --home.") from error
+
+
+def _refuse_additions(settings: Settings, found: Mapping[str, Any]) -> None:
+    """Keep what came in after the demonstration's own data: it is nowhere else, perhaps."""
+    is_added = any(store.manifest().partitions for store in _data(settings)) and found.get("data") != _state(settings)
+    if is_added or TakenFiles(settings).names:
+        raise InputError(
+            f"{settings.home} holds more than an earlier demonstration put there, and this one would remove it. "
+            "Give it another home: `bellwether --home DIR demo`; or `make clean` if nothing is needed any more."
+        )
+
+
+def _remember_data(settings: Settings) -> None:
+    """Write down, once, what the demonstration itself put in."""
+    marker = settings.home / _MARKER
+    found = recall(marker)
+    if "data" not in found:
+        remember(marker, {**found, "data": _state(settings)})
+
+
+def _state(settings: Settings) -> str:
+    return digest([store.manifest().partitions for store in _data(settings)])
+
+
+def _data(settings: Settings) -> tuple[ManifestStore, ManifestStore]:
+    return events_store(settings), raw_store(settings)
 
 
 def _first(run: TargetRun, limit: int | None = None) -> list[ScoredAccount]:

@@ -1,0 +1,73 @@
+"""What a demonstration may remove before it begins afresh: what it made itself, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.exceptions import InputError
+from features.raw import events_store, raw_store
+from features.remembered import remember
+from features.settings import Settings, load_settings
+from features.windows import DAY, utc
+from serving.demo import run_demo
+
+NOW = utc(2026, 7, 1, 12)
+
+
+class _BeganError(Exception):
+    """Raised in place of the simulation."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A home in which a demonstration has put its data; what comes after the ingest is left out."""
+    settings = load_settings(home=tmp_path / "home")
+
+    def began(*_: object, **__: object) -> None:
+        raise _BeganError
+
+    monkeypatch.setattr("serving.demo.simulate", lambda *_, **__: None)
+    monkeypatch.setattr("serving.demo.ingest", lambda *_, **__: put(settings, "day=2026-06-30", 1))
+    monkeypatch.setattr("serving.demo.roll_up", began)
+    demo(settings)
+    return settings
+
+
+def demo(settings: Settings, *, days_later: int = 0) -> None:
+    with pytest.raises(_BeganError):
+        run_demo(settings, accounts=10, days=30, seed=1, now=NOW + days_later * DAY)
+
+
+def put(settings: Settings, day: str, value: int, *, in_raw: bool = False) -> None:
+    with (raw_store if in_raw else events_store)(settings).writer() as writer:
+        path = writer.scratch / "rows"
+        pq.write_table(pa.table({"a": [value]}), path)
+        writer.replace(day, {"events": path})
+
+
+def test_on_another_day_it_begins_afresh(settings: Settings) -> None:
+    (settings.home / "nightly").mkdir()
+    remember(settings.home / "nightly/online.json", {"cutoff": "2026-06-30"})
+    demo(settings, days_later=1)
+    assert not (settings.home / "nightly").exists()
+    assert json.loads((settings.home / "demo/company.json").read_text())["company"]["end"].startswith("2026-07-02")
+
+
+@pytest.mark.parametrize("in_raw", [False, True])
+def test_what_was_ingested_since_is_kept(settings: Settings, *, in_raw: bool) -> None:
+    put(settings, "mine", 2, in_raw=in_raw)
+    demo(settings)  # the same demonstration again removes nothing, and does not take my rows for its own
+    with pytest.raises(InputError, match=r"holds more than an earlier demonstration put there.*--home DIR demo"):
+        run_demo(settings, accounts=10, days=30, seed=1, now=NOW + DAY)
+    assert (raw_store if in_raw else events_store)(settings).files("mine")[0].exists()
+
+
+def test_what_a_night_took_in_is_kept(settings: Settings) -> None:
+    remember(settings.home / "nightly/taken.json", {"events/a.csv": {"content": "0", "size": 1, "written_at": "x"}})
+    with pytest.raises(InputError, match="holds more than an earlier demonstration put there"):
+        run_demo(settings, accounts=10, days=31, seed=1, now=NOW)
