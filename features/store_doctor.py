@@ -21,9 +21,10 @@ from features.embedded import (
     unprotected,
 )
 from features.examination import Check, Finding
-from features.exceptions import BellwetherError, listed
+from features.exceptions import BellwetherError, InputError, listed
 from features.feature_files import accounts_built
 from features.manifest import exclusive_lock
+from features.raw import complete_until
 from features.settings import Settings
 from features.store import Store, online_table, open_store
 
@@ -127,6 +128,9 @@ def _look_at_future(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 
 def _mend_future(settings: Settings, now: datetime) -> None:
+    known = [complete_until(settings, "events"), *built_cutoffs(settings)]
+    if any(moment is not None and moment > now for moment in known):
+        raise InputError("The data reach beyond this clock too: set the clock first.")
     store = open_store(settings)
     store.renew([state.group for state in store.views() if state.until is not None and state.until > now])
     with exclusive_lock(settings.home / "feast"):

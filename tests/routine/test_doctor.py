@@ -233,6 +233,14 @@ def test_a_clock_that_jumps_back_is_told(own: Household) -> None:
     assert "online rows of the future | Online rows are of 2026-06-28" in found
 
 
+def test_under_a_clock_that_is_behind_no_online_row_is_removed(own: Household) -> None:
+    from features.store import open_store
+
+    left = [one for one in looked(own.settings, now=YESTERDAY - DAY, repair=True) if not one.is_repaired]
+    assert "The data reach beyond this clock too: set the clock first" in said(left)
+    assert open_store(own.settings).materialized_cutoff() == YESTERDAY
+
+
 def test_online_rows_of_the_future_are_removed(own: Household) -> None:
     """A night that ran while the clock was wrong fills the store with what nothing true can replace."""
     from features.build import build
