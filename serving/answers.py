@@ -1,6 +1,7 @@
 """Answers a score request: online features in, one result per account out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalog import SERVICES
 from features.online import OnlineRows
 from features.raw import complete_until
 from features.settings import Settings
@@ -59,9 +61,7 @@ class Answerer:
         wanted = {scorer.target for scorer in chosen}
         # Whether an upgrade is offered depends on the churn risk, asked for or not.
         beside = [served[CHURN]] if any(map(is_offer, wanted)) and CHURN in served and CHURN not in wanted else []
-        by_service: dict[str, OnlineRows] = {}
-        for service in dict.fromkeys(scorer.bundle.service for scorer in (*chosen, *beside)):
-            by_service[service] = self._store.online(request.account_ids, service=service)
+        by_service = self._online(request.account_ids, [scorer.bundle.service for scorer in (*chosen, *beside)])
         asked = [by_service[scorer.bundle.service] for scorer in chosen]
         if len(request.account_ids) == 1 and not any(rows.known[0] for rows in asked):
             raise HttpProblemError(HTTPStatus.NOT_FOUND, "The feature store has no account of this id.")
@@ -104,6 +104,25 @@ class Answerer:
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{what} {tail}. Train and promote a model; GET /v1/models lists them."
             )
         return [scorers[target] for target in wanted]
+
+    def _online(self, account_ids: Sequence[str], services: Iterable[str]) -> dict[str, OnlineRows]:
+        """Rows by service, all of one cutoff: what differs between two reads is mixed in each of them.
+
+        Services of the same features are one read: the store may be filled between two.
+        """
+        lists = {service: SERVICES.get(service, (service,)) for service in services}
+        reads: dict[tuple[str, ...], OnlineRows] = {}
+        for service, features in lists.items():
+            if features not in reads:
+                reads[features] = self._store.online(account_ids, service=service)
+        if len(reads) > 1:
+            together = {
+                f"{view}, read {number}": days
+                for number, read in enumerate(reads.values(), start=1)
+                for view, days in read.cutoff_days.items()
+            }
+            reads = {features: replace(read, cutoff_days=together) for features, read in reads.items()}
+        return {service: reads[features] for service, features in lists.items()}
 
     def _assessed(self, scorer: Scorer, rows: OnlineRows, reasons: int, now: datetime) -> Assessed:
         settings, version = self._settings, records_version(self._settings)

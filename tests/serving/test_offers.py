@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.catalog import SERVICES
 from features.manifest import ManifestStore
 from features.settings import Settings
 from features.windows import DAY
@@ -100,6 +101,51 @@ def test_the_service_says_the_same_whether_churn_is_asked_or_not(both: Settings,
     assert {tuple(one["scores"]) for one in results} == {tuple(targets or ("churn", "upsell"))}
 
 
+class FilledBetween:
+    """The store of an answerer, filled with the next cutoff after its first read."""
+
+    def __init__(self, answerer: Any) -> None:
+        self.store, self.reads = answerer._store, 0
+        answerer._store = self
+
+    def online(self, account_ids: Sequence[str], *, service: str) -> Any:
+        rows = self.store.online(account_ids, service=service)
+        later = {view: days + self.reads for view, days in rows.cutoff_days.items()}
+        self.reads += 1
+        return replace(rows, cutoff_days=later)
+
+
+@pytest.mark.parametrize("targets", [["upsell"], ["churn", "upsell"]])
+def test_services_of_the_same_features_are_one_read(both: Settings, targets: list[str]) -> None:
+    answerer = make_answerer(both)
+    expected = ask(answerer, targets)
+    store = FilledBetween(answerer)
+    assert ask(answerer, targets) == expected
+    assert store.reads == 1
+
+
+def test_services_of_other_features_read_at_two_cutoffs_are_mixed(
+    both: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SERVICES, "upsell_v1", tuple(reversed(SERVICES["upsell_v1"])))  # type: ignore[arg-type]
+    answerer = make_answerer(both)
+    whole = ask(answerer, ["churn", "upsell"])
+    assert "mixed_cutoffs" not in str(whole)
+    store = FilledBetween(answerer)
+    mixed = ask(answerer, ["churn", "upsell"])
+    assert store.reads == 2
+    assert "scored" in {one["status"] for one in whole}
+    for before, after in zip(whole, mixed, strict=True):
+        if before["status"] == "scored":
+            assert after["status"] == "stale"
+            assert after["detail"].startswith("mixed_cutoffs:")
+            assert "probability" not in after
+    store.reads = 0
+    answer = answerer.score(request(["churn", "upsell"]), now=CUTOFF)
+    assert {one["features_as_of"] for one in answer} == {CUTOFF.isoformat()}
+    assert {one["scores"]["upsell"].get("offer") for one in answer} == {None}
+
+
 def test_answers_fit_the_schema(both: Settings) -> None:
     from serving.schemas import ScoreResponse
 
@@ -163,19 +209,19 @@ def make_answerer(settings: Settings) -> Any:
 
 
 def answers(settings: Settings, *, targets: list[str] | None) -> list[dict[str, Any]]:
-    from serving.schemas import ScoreRequest
-
-    found: list[dict[str, Any]] = make_answerer(settings).score(
-        ScoreRequest(account_ids=list(EVERYBODY), targets=targets), now=NOW
-    )
+    found: list[dict[str, Any]] = make_answerer(settings).score(request(targets), now=NOW)
     return found
 
 
 def ask(answerer: Any, targets: list[str]) -> list[dict[str, Any]]:
+    results = answerer.score(request(targets), now=CUTOFF)
+    return [{"detail": None, **result["scores"][targets[0]]} for result in results]
+
+
+def request(targets: list[str] | None) -> Any:
     from serving.schemas import ScoreRequest
 
-    results = answerer.score(ScoreRequest(account_ids=list(EVERYBODY), targets=targets), now=CUTOFF)
-    return [{"detail": None, **result["scores"][targets[0]]} for result in results]
+    return ScoreRequest(account_ids=list(EVERYBODY), targets=targets)
 
 
 def complete(settings: Settings, *, days_before: int) -> None:
