@@ -151,9 +151,10 @@ def _read_number(given: ir.Value, name: str, canonical: pa.DataType, column: Map
     unreadable = plain.notnull() & (number.isnull() | number.isnan() | number.isinf())
     if pa.types.is_integer(canonical):
         too_large = number.abs() > _LARGEST[str(canonical)]
-        problems = [(f"{name}_unreadable", unreadable | (number != number.floor()) | too_large)]
-        whole = (unreadable | too_large).ifelse(ibis.null("float64"), number).cast(str(canonical))
-        return whole, problems
+        # floor() is a BIGINT on the engine, which fails on what does not fit one.
+        bounded = (unreadable | too_large).ifelse(ibis.null("float64"), number)
+        problems = [(f"{name}_unreadable", unreadable | too_large | (bounded != bounded.floor()))]
+        return bounded.cast(str(canonical)), problems
     if column.unit is not None and name == "latency_ms":
         number = number * (UNITS_PER_SECOND["ms"] / UNITS_PER_SECOND[column.unit])
     return number, [(f"{name}_unreadable", unreadable)]

@@ -163,6 +163,11 @@ def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
             f"{path} cannot be read as UTF-8 CSV: its first line is in another encoding. Write it again as UTF-8. "
             "Nothing was stored."
         ) from error
+    except csv.Error as error:
+        raise InputError(
+            f"{path} cannot be read as CSV: its first line is no header ({error}). End its lines with a line feed. "
+            "Nothing was stored."
+        ) from error
     if not columns:
         raise InputError(f"{path} is empty: its first line should name the columns. Nothing was stored.")
     # pandas writes its index as a column without a name.

@@ -36,6 +36,7 @@ def read_json_lines(
                 continue
             try:
                 made = object_of(line)
+                inner = _texts_of_others(made, line)
             except UnicodeDecodeError:
                 faults.append(Fault(number, NOT_UTF8, "bytes that are not UTF-8", line.rstrip(b"\r")))
                 continue
@@ -44,12 +45,10 @@ def read_json_lines(
                 continue
             if not made.keys() <= seen:
                 seen.update(made)
-            for name, value in made.items():
-                if value.__class__ is not str and value is not None:
-                    made[name] = _as_text(value, line, name)
-                    if isinstance(value, dict | list):
-                        nested.setdefault(name, []).append(len(objects))
-            objects.append(made)
+            for name in inner:
+                if isinstance(made[name], dict | list):
+                    nested.setdefault(name, []).append(len(objects))
+            objects.append(made | inner)
             numbers.append(number)
         yield Rows(_table(objects, columns), numbers, tuple(faults), nested)
 
@@ -77,11 +76,19 @@ def _no_number(word: str) -> None:
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_number)
 
 
-def _as_text(value: Any, line: bytes, name: str) -> str:
-    if value is True or value is False:
-        return "true" if value else "false"
-    # Decoded anew: inside it numbers are numbers, not words.
-    return json.dumps(json.loads(line)[name], ensure_ascii=False)
+def _texts_of_others(made: dict[str, Any], line: bytes) -> dict[str, str]:
+    """The values that are neither text nor null, as text.
+
+    Raises
+    ------
+    ValueError
+        When a number inside one has more digits than can be read.
+    """
+    others = {name: value for name, value in made.items() if value.__class__ is not str and value is not None}
+    if not any(isinstance(value, dict | list) for value in others.values()):
+        return {name: "true" if value else "false" for name, value in others.items()}
+    again = json.loads(line)  # inside what is nested numbers are numbers, not words
+    return {name: json.dumps(again[name], ensure_ascii=False) for name in others}
 
 
 def _table(objects: Sequence[dict[str, Any]], columns: Sequence[str]) -> pa.Table:

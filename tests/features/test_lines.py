@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from features.exceptions import InputError
 from features.sources.delimited import read_delimited
+from features.sources.files import group_files
 from features.sources.json_lines import read_json_lines
 from features.sources.lines import read_blocks
 
@@ -125,6 +126,14 @@ def test_objects_are_read_and_other_lines_are_faults(tmp_path, content, rows, fa
     assert (got, [number for number, _ in found]) == (rows, faults)
 
 
+def test_a_number_too_long_to_read_is_a_fault_of_its_line_alone(tmp_path):
+    long = b"9" * 5000
+    path = put(tmp_path / "e.jsonl", b'{"a": 1}\n{"a": 2, "x": [' + long + b']}\n{"a": 3}\n')
+    rows, faults, *_ = read_json(path, "a")
+    assert rows == [(1, "1"), (3, "3")]
+    assert faults == [(2, "line_unreadable")]
+
+
 def test_nested_values_are_noted_and_kept_as_json(tmp_path):
     path = put(tmp_path / "x.jsonl", b'{"a": 1}\n{"a": {"id": 7}, "c": [1]}\n')
     rows, _, (part, *_), seen = read_json(path, "a")
@@ -145,3 +154,9 @@ def test_json_lines_say_what_python_says(tmp_path_factory, objects):
     ]
     assert faults == []
     assert [row[1:] for row in rows] == said
+
+
+@pytest.mark.parametrize("content", [b"a,b\rc,d\r", b'"' + b"x" * 200_000 + b'",b\n'])
+def test_a_header_that_is_no_csv_line_is_told(tmp_path, content):
+    with pytest.raises(InputError, match="its first line is no header"):
+        group_files([put(tmp_path / "e.csv", content)])
