@@ -203,7 +203,11 @@ def status_at(chosen: Target, subscriptions: pd.DataFrame, cutoff: datetime, set
     if chosen.kind == "upgrade":
         known = _known(subscriptions, cutoff, grace_hours=settings.grace_hours)
         ranks = plan_ranks(known, settings)
-        status[state["plan"].map(ranks) == max(ranks.values(), default=None)] = str(Status.TOP_PLAN)
+        # A renewal that names no plan keeps the plan there was: as the labels see it.
+        named = known[~known["kind"].isin((SubscriptionKind.CANCEL, SubscriptionKind.CANCEL_NOTICE))]
+        ordered = named.sort_values(["account_id", "occurred_at", "known_at", "source_order"], kind="stable")
+        held = ordered.groupby("account_id")["plan"].last().reindex(state.index)  # last() passes over nulls
+        status[held.map(ranks) == max(ranks.values(), default=None)] = str(Status.TOP_PLAN)
     status[state["spell_start"] > days_later(moment, -settings.minimum_tenure_days)] = str(Status.TOO_NEW)
     status[days_later(state["term_end"], settings.renewal_grace_days) <= moment] = str(Status.EXPIRED)
     status[state["kind"] == SubscriptionKind.CANCEL] = str(Status.CANCELLED)

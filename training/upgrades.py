@@ -22,21 +22,25 @@ _ENDING = (SubscriptionKind.CANCEL, SubscriptionKind.CANCEL_NOTICE)
 def plan_states(subscriptions: pd.DataFrame, ranks: Mapping[str, int]) -> pd.DataFrame:
     """What each subscription event left an account with: one row per event, in order of time.
 
-    Columns ``account_id``, ``occurred_at``, ``mrr``, ``rank`` (of the plan; null without one), ``rank_before`` and
-    ``is_upgrade`` (the event calls itself one). A cancellation and its notice are no states; an event that names no
-    plan keeps the plan there was.
+    Columns ``account_id``, ``occurred_at``, ``mrr``, ``rank`` (of the plan; null without one), ``rank_before``,
+    ``is_upgrade`` (the event calls itself one) and ``is_return`` (a cancellation came just before: winning a customer
+    back, on whatever plan, is no upgrade). A cancellation and its notice are no states; an event that names no plan
+    or no price keeps the one there was.
     """
-    rows = subscriptions[~subscriptions["kind"].isin(_ENDING)].sort_values(_ORDER, kind="stable")
+    every = subscriptions.sort_values(_ORDER, kind="stable")
+    is_return = every["kind"].groupby(every["account_id"]).shift(1) == SubscriptionKind.CANCEL
+    rows = every[~every["kind"].isin(_ENDING)]
     account = rows["account_id"]
     rank = rows["plan"].groupby(account).ffill().map(ranks).astype("float64")
     return pd.DataFrame(
         {
             "account_id": account,
             "occurred_at": rows["occurred_at"],
-            "mrr": rows["mrr"].astype("float64"),
+            "mrr": rows["mrr"].groupby(account).ffill().astype("float64"),
             "rank": rank,
             "rank_before": rank.groupby(account).shift(1),
             "is_upgrade": rows["kind"] == SubscriptionKind.UPGRADE,
+            "is_return": is_return.reindex(rows.index),
         }
     ).reset_index(drop=True)
 
@@ -53,6 +57,7 @@ def upgrades_after(states: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
     before = held.reindex(later["account_id"]).to_numpy(dtype=np.float64)
     mrr, rank = later["mrr"].to_numpy(dtype=np.float64), later["rank"].to_numpy(dtype=np.float64)
     is_larger = (rank > before[:, 1]) & (rank > later["rank_before"].to_numpy(dtype=np.float64))
+    is_larger &= ~later["is_return"].to_numpy(dtype=bool)
     is_dearer = (mrr > before[:, 0]) & (mrr >= LEAST_INCREASE * before[:, 0] - _CENT)
     chosen = later[is_larger | (later["is_upgrade"].to_numpy() & is_dearer)]
     return chosen[["account_id", "occurred_at"]].rename(columns={"occurred_at": "event_time"}).reset_index(drop=True)

@@ -95,7 +95,8 @@ def status(
         return "too_new"
     if upsell:
         order = ranks([row for row in everybody if is_known(row)])
-        if now.plan is not None and order.get(now.plan) == max(order.values()):
+        named = [row.plan for row in rows if row.plan is not None and row.kind not in {"cancel", "cancel_notice"}]
+        if named and order.get(named[-1]) == max(order.values()):
             return "top_plan"
     return "ok"
 
@@ -134,16 +135,19 @@ def departures(mine: Sequence[Change], until: datetime, rules: Rules) -> list[tu
 def upgrades(mine: Sequence[Change], everybody: Sequence[Change], c: datetime, until: datetime) -> Iterator[datetime]:
     """When the account came to pay for more than at the cutoff."""
     order = ranks([row for row in everybody if row.known <= until])
-    rows = [row for row in mine if row.known <= until and row.kind not in {"cancel", "cancel_notice"}]
-    plan = before = held = price = None
-    for row in sorted(rows, key=lambda r: (r.occurred, r.known, r.order)):
-        before, plan = plan, row.plan or plan
+    plan = before = held = price = mrr = None
+    kind_before = None
+    for row in sorted((row for row in mine if row.known <= until), key=lambda r: (r.occurred, r.known, r.order)):
+        is_return, kind_before = kind_before == "cancel", row.kind
+        if row.kind in {"cancel", "cancel_notice"}:
+            continue
+        before, plan, mrr = plan, row.plan or plan, mrr if row.mrr is None else row.mrr
         if row.occurred < c:
-            held, price = plan, row.mrr
+            held, price = plan, mrr
             continue
         three = [order.get(name) if name else None for name in (plan, before, held)]
-        is_larger = None not in three and three[0] > max(three[1:])
-        is_dearer = row.kind == "upgrade" and None not in (row.mrr, price) and row.mrr * 10 >= price * 11 > 0
+        is_larger = None not in three and three[0] > max(three[1:]) and not is_return
+        is_dearer = row.kind == "upgrade" and None not in (mrr, price) and mrr * 10 >= price * 11 > 0
         if is_larger or is_dearer:
             yield row.occurred
 

@@ -54,6 +54,8 @@ def found(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
         ([(10, "cancel_notice", "l", 300.0)], (0, False)),
         ([(5, "upgrade", "m", 100.0), (10, "renew", "m", 100.0)], (0, True)),  # still the same rise
         ([(20, "upgrade", "m", 100.0, 18)], (0, False)),  # known after the labels are complete
+        ([(-40, "renew", None, None), (10, "upgrade", None, 80.0)], (1, False)),  # a blank price is the one there was
+        ([(2, "cancel", None, None), (25, "start", "m", 100.0)], (0, False)),  # won back, though dearer
     ],
 )
 def test_upgrades_at_each_boundary(plain: Settings, rows, outcome):
