@@ -96,10 +96,17 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
     if found is None:
         connection.execute(sqlite.insert(_ledger_version).values(version=_VERSION).on_conflict_do_nothing())
     elif found == 1:
-        connection.execute(sa.text("ALTER TABLE scores ADD COLUMN offer BOOLEAN"))
-        connection.execute(sa.update(_ledger_version).values(version=_VERSION))
+        _add_offer(connection)
     elif found != _VERSION:
         raise DependencyError(
             f"The ledger {database} has schema version {found}, not {_VERSION}. "
             "Use the Bellwether that wrote it, or move the file away to begin another."
         )
+
+
+def _add_offer(connection: sa.Connection) -> None:
+    """From version 1 to 2, all or nothing; another process may have done it, or half of it, meanwhile."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins none by itself before a change of a table
+    if SCORES.c.offer.name not in {column["name"] for column in sa.inspect(connection).get_columns(SCORES.name)}:
+        connection.exec_driver_sql("ALTER TABLE scores ADD COLUMN offer BOOLEAN")
+    connection.execute(sa.update(_ledger_version).values(version=_VERSION))

@@ -180,6 +180,28 @@ def test_a_ledger_of_version_1_is_brought_to_this_one(ledger: Ledger, tmp_path: 
     again.close()
 
 
+@pytest.mark.parametrize("is_half_done", [False, True])
+def test_an_upgrade_is_whole_or_not_there(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_half_done: bool
+) -> None:
+    ledger.append(run(*FIVE))
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        if not is_half_done:  # as an earlier Bellwether that was killed left it: the column, and the old version
+            connection.execute("ALTER TABLE scores DROP COLUMN offer")
+        connection.execute("UPDATE ledger_version SET version = 1")
+        connection.commit()
+    again = open_ledger(load_settings(home=tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("serving.ledger_tables._VERSION", object())  # writing the new version fails
+        with pytest.raises(DependencyError, match="cannot be used"):
+            again.latest("churn")
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(scores)")]
+    assert ("offer" in columns) is is_half_done
+    assert again.latest("churn") is not None
+    again.close()
+
+
 def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     broken = open_ledger(load_settings(home=tmp_path / "not there"))
     with pytest.raises(DependencyError, match="cannot be used"):
