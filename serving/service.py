@@ -31,8 +31,10 @@ __all__ = ["Bellwether"]
 _TIMEOUT_SECONDS = 120
 
 
-# BentoML warns about its own use of pydantic, in the middle of a log whose lines are JSON.
+# BentoML warns about its own use of pydantic, and of tornado when it is told to stop, in the middle of a log whose
+# lines are JSON.
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="_bentoml_sdk")
+warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
 
 
 def _settings() -> Settings:

@@ -31,6 +31,8 @@ def bare(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     with running(copy, root / "log.txt", BELLWETHER_API_KEYS=digest) as found:
         yield found
+    # Until its end, and in the process that ends the workers too.
+    assert all(json.loads(line)["time"] for line in (root / "log.txt").read_text().splitlines())
 
 
 def test_scores_come_in_the_order_asked_with_reasons(server: Running) -> None:
