@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from features.exceptions import SettingsError, listed
-from features.schema import RAW_TABLES
 
 __all__ = ["ColumnMapping", "Settings", "SourceSettings", "load_settings"]
 
@@ -120,6 +119,10 @@ class Settings(BaseSettings):
     @field_validator("sources")
     @classmethod
     def _raw_tables(cls, value: dict[str, SourceSettings]) -> dict[str, SourceSettings]:
+        if not value:  # the schema needs pyarrow, which a command that only helps does not wait for
+            return value
+        from features.schema import RAW_TABLES
+
         unknown = [name for name in value if name not in RAW_TABLES]
         if unknown:
             raise ValueError(f"there is no table {listed(unknown)}; the tables are {', '.join(RAW_TABLES)}")

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.catalog import CATALOG, GROUPS, cutoff_day_field
+from features.catalog import CATALOG, GROUPS, SERVICES, cutoff_day_field
 from features.embedded import snapshot
 from features.exceptions import DependencyError
 from features.settings import Settings, load_settings
@@ -235,9 +235,11 @@ def test_an_account_missing_in_one_view_is_mixed(home: Settings) -> None:
 
 def test_the_cutoff_day_is_in_every_view_and_service(home: Settings) -> None:
     feast = feast_of(home)
-    (service,) = feast.list_feature_services()
-    for projection in service.feature_view_projections:
-        assert cutoff_day_field(projection.name) in {field.name for field in projection.features}
+    services = feast.list_feature_services()
+    assert {service.name for service in services} == set(SERVICES)
+    for service in services:
+        for projection in service.feature_view_projections:
+            assert cutoff_day_field(projection.name) in {field.name for field in projection.features}
 
 
 def test_a_refresh_under_way_or_killed_is_served(home: Settings) -> None:
