@@ -1,18 +1,20 @@
 """The inbox: which of its files are new, told by their content, and which were taken before."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from features.exceptions import InputError, WorkFailedError
+from features.exceptions import InputError
+from features.raw import events_store, raw_store
 from features.remembered import recall, remember
 from features.settings import Settings
 from features.sources.files import find_files
 
-__all__ = ["INBOX_TABLES", "Arrival", "TakenFiles", "inbox_folder", "new_arrivals", "strangers"]
+__all__ = ["INBOX_TABLES", "Arrival", "Inbox", "Refused", "TakenFiles", "inbox_folder", "new_arrivals", "strangers"]
 
 INBOX_TABLES = ("events", "accounts", "subscriptions", "touchpoints")
 """The inbox has one sub-folder for each."""
@@ -31,7 +33,7 @@ class Arrival:
     size
         Bytes.
     written_at
-        When it was last written, UTC: its rows cannot have been known before.
+        When it was written or put here, UTC: its rows cannot have been known before.
     """
 
     path: Path
@@ -46,12 +48,40 @@ class Arrival:
         return self.name.partition("/")[0]
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A file of the inbox that could not be used; it stays where it is."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """What is new: raw table to files in the order of their names, and the files that cannot even be opened."""
+
+    files: Mapping[str, tuple[Arrival, ...]]
+    refused: tuple[Refused, ...] = ()
+
+
 class TakenFiles:
-    """Remembers which files were taken in, by name, size, time and content."""
+    """Remembers which files were taken in, by name, size, time and content, and into which stores.
+
+    Where a store was removed since, or an earlier state of it restored, no file counts as taken: to take one twice
+    changes nothing.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._path = settings.home / "nightly" / "taken.json"
-        self._files: dict[str, Any] = recall(self._path)
+        found = recall(self._path)
+        held = _stores(settings)
+        is_held = (
+            None not in held["generations"]
+            and held["generations"] == found.get("generations")
+            and set(found.get("days", ())) <= set(held["days"])
+        )
+        self._files: dict[str, Any] = found.get("files", {}) if is_held else {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,7 +113,7 @@ class TakenFiles:
             one.name: {"content": one.content, "size": one.size, "written_at": one.written_at.isoformat()}
             for one in arrivals
         }
-        remember(self._path, self._files)
+        remember(self._path, {**_stores(self._settings), "files": self._files})
 
 
 def inbox_folder(settings: Settings) -> Path:
@@ -91,18 +121,15 @@ def inbox_folder(settings: Settings) -> Path:
     return settings.home / settings.inbox.expanduser()
 
 
-def new_arrivals(settings: Settings, taken: TakenFiles) -> Mapping[str, tuple[Arrival, ...]]:
-    """Raw table to the files that were never taken, in the order of their names.
+def new_arrivals(settings: Settings, taken: TakenFiles) -> Inbox:
+    """The files that were never taken.
 
     A file of the same name with another content is new. The same content under another name or with another time is
     not, and is remembered. Files whose name begins with a dot or an underscore are still on their way.
-
-    Raises
-    ------
-    WorkFailedError
-        When a file cannot be opened.
     """
-    return {table: tuple(_new_of(inbox_folder(settings), table, taken)) for table in INBOX_TABLES}
+    refused: list[Refused] = []
+    files = {table: tuple(_new_of(inbox_folder(settings), table, taken, refused)) for table in INBOX_TABLES}
+    return Inbox(files, tuple(refused))
 
 
 def strangers(settings: Settings) -> list[str]:
@@ -112,23 +139,27 @@ def strangers(settings: Settings) -> list[str]:
         return []
     known = {path for table in INBOX_TABLES for path in _files_of(root / table)}
     files = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith((".", "_")))
-    return [path.relative_to(root).as_posix() for path in files if path not in known]
+    return [_printable(path.relative_to(root).as_posix()) for path in files if path not in known]
 
 
-def _new_of(root: Path, table: str, taken: TakenFiles) -> Iterator[Arrival]:
+def _new_of(root: Path, table: str, taken: TakenFiles, refused: list[Refused]) -> Iterator[Arrival]:
     found: set[str] = set()
     moved: list[Arrival] = []
     for path in _files_of(root / table):
         name = path.relative_to(root).as_posix()
+        if _printable(name) != name:
+            refused.append(Refused(_printable(name), "Its name is not UTF-8. Rename it."))
+            continue
         try:
             state = path.stat()
-            written_at = datetime.fromtimestamp(state.st_mtime, UTC)
+            written_at = _arrived_at(state)
             if taken.recognises(name, state.st_size, written_at):
                 continue
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise WorkFailedError(f"{path} cannot be read: {error.strerror}. Mend its permissions.") from error
+            refused.append(Refused(name, f"It cannot be read: {error.strerror}. Mend its permissions."))
+            continue
         arrival = Arrival(path, name, content, state.st_size, written_at)
         if taken.holds(table, content):
             moved.append(arrival)
@@ -136,6 +167,22 @@ def _new_of(root: Path, table: str, taken: TakenFiles) -> Iterator[Arrival]:
             found.add(content)
             yield arrival
     taken.add(moved)
+
+
+def _arrived_at(state: os.stat_result) -> datetime:
+    """When it was put here: a copy may keep the time of its original (`rsync -t`), which is not when we had it."""
+    return datetime.fromtimestamp(max(state.st_mtime, state.st_ctime), UTC)
+
+
+def _printable(name: str) -> str:
+    """The name with the bytes that are no UTF-8 written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _stores(settings: Settings) -> dict[str, Any]:
+    """Which stores these are, and how far they had got: what a removal or a restored copy changes."""
+    events, raw = events_store(settings).manifest(), raw_store(settings).manifest()
+    return {"generations": [one.notes.get("generation") for one in (events, raw)], "days": sorted(events.partitions)}
 
 
 def _files_of(folder: Path) -> list[Path]:

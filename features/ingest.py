@@ -1,5 +1,6 @@
 """Takes API-call logs, accounts, subscription events and touchpoints into the stores: validated, or quarantined."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -120,6 +121,8 @@ def ingest(
         raw = stack.enter_context(raw_store(settings).writer())
         days = stack.enter_context(events_store(settings).writer())
         refused = stack.enter_context(quarantine_store(settings).writer())
+        for store in (raw, days):  # tells this store from one that takes its place later
+            store.notes.setdefault("generation", uuid.uuid4().hex)
         engine = duckdb_engine(
             threads=settings.threads, memory_limit=settings.memory_limit, spill=days.scratch / "spill"
         )

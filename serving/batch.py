@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from features.built import built_cutoffs, left_out
 from features.catalog import GROUPS, features_of_service
-from features.exceptions import DependencyError, InputError, listed
+from features.exceptions import BellwetherError, DependencyError, InputError, listed
 from features.manifest import ManifestStore, digest
 from features.progress import Progress, silent
 from features.raw import complete_until
@@ -21,13 +22,14 @@ from features.store import Store, open_store
 from serving.accounts import applicability, attributes, built_accounts
 from serving.assessment import Assessed, FeatureRows, applicable, assess
 from serving.freshness import Freshness
-from serving.ledger import open_ledger
+from serving.ledger import Ledger, open_ledger
 from serving.offers import CHURN, costs_mrr, is_offer, offers, with_offers
 from serving.runs import ScoredAccounts, ScoreRun, TargetRun, run_id
 from serving.scoring import Scorer, load_scorer
-from training.registry import champion, champions
+from training.registry import champion, champion_version, champions
+from training.targets import TARGETS
 
-__all__ = ["REASONS_KEPT", "assess_columns", "score_account", "score_batch"]
+__all__ = ["REASONS_KEPT", "assess_columns", "features_fingerprint", "score_account", "score_batch"]
 
 REASONS_KEPT = 5
 
@@ -37,27 +39,27 @@ def score_batch(
 ) -> ScoreRun:
     """Score and explain every account at one cutoff, for each target with a champion, and append to the ledger.
 
-    The same run twice writes nothing.
+    The same run twice writes nothing. A target whose model cannot be had keeps no other from being scored; it is
+    named in the run's failures.
 
     Raises
     ------
     InputError
         When the cutoff is not built.
     DependencyError
-        When no target has a champion, or a store is away.
+        When no target can be scored, or a store is away.
     """
     report = progress or silent
     cutoff = _cutoff(settings, as_of)
-    scorers = _scorers(settings, None)
-    accounts = built_accounts(settings, cutoff)
-    ledger = open_ledger(settings)
     runs: list[TargetRun] = []
-    report("score", 0, len(scorers))
-    for run in _runs(settings, scorers, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT):
-        runs.append(replace(run, written=ledger.append(run)))
-        report("score", len(runs), len(scorers))
-    ledger.close()
-    return ScoreRun(cutoff, tuple(runs))
+    with closing(open_ledger(settings)) as ledger:
+        scorers, failures = _loaded(settings, ledger)
+        accounts = built_accounts(settings, cutoff)
+        report("score", 0, len(scorers))
+        for run in _runs(settings, scorers, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT):
+            runs.append(replace(run, written=ledger.append(run)))
+            report("score", len(runs), len(scorers))
+    return ScoreRun(cutoff, tuple(runs), failures)
 
 
 def score_account(
@@ -152,7 +154,7 @@ def _run(
         assessed = with_offers(assessed, offered)
     who = attributes(settings, cutoff)
     accounts = ScoredAccounts(assessed, mrr, offered, costs_mrr(target), who)
-    fingerprint = digest([_features_fingerprint(settings, cutoff), _answers_fingerprint(accounts)])
+    fingerprint = digest([features_fingerprint(settings, cutoff), _answers_fingerprint(accounts)])
     return TargetRun(
         run_id=run_id(
             as_of=cutoff,
@@ -175,6 +177,36 @@ def _run(
     )
 
 
+def _loaded(settings: Settings, ledger: Ledger) -> tuple[list[Scorer], tuple[BellwetherError, ...]]:
+    """The champions that can be had, and why the others cannot: those there are, and those there were."""
+    scorers: list[Scorer] = []
+    failures: list[BellwetherError] = []
+    for name in TARGETS:
+        try:
+            if champion_version(settings, name) is not None:
+                scorers.append(load_scorer(champion(settings, name)))
+            elif ledger.latest(name) is not None:
+                failures.append(
+                    DependencyError(
+                        f"{name} was scored before and has no champion any more. "
+                        f"Run `bellwether promote --target {name}`."
+                    )
+                )
+        except BellwetherError as error:
+            failures.append(error)
+    if failures and not scorers:
+        raise failures[0]
+    if not scorers:
+        raise _without_champions()
+    return scorers, tuple(failures)
+
+
+def _without_champions() -> DependencyError:
+    return DependencyError(
+        "No target has a champion yet. Run `bellwether train --target churn`, then `bellwether promote --target churn`."
+    )
+
+
 def _scorers(settings: Settings, target: str | None) -> list[Scorer]:
     """The champions to score with: all, or one, and churn's beside it where that decides about an offer."""
     if target is None:
@@ -183,10 +215,7 @@ def _scorers(settings: Settings, target: str | None) -> list[Scorer]:
         beside = champions(settings) if is_offer(target) else {}
         chosen = {name: one for name, one in beside.items() if name == CHURN} | {target: champion(settings, target)}
     if not chosen:
-        raise DependencyError(
-            "No target has a champion yet. Run `bellwether train --target churn`, then "
-            "`bellwether promote --target churn`."
-        )
+        raise _without_champions()
     return [load_scorer(one) for one in chosen.values()]
 
 
@@ -206,7 +235,7 @@ def _cutoff(settings: Settings, as_of: datetime | None) -> datetime:
     return as_of
 
 
-def _features_fingerprint(settings: Settings, cutoff: datetime) -> str:
+def features_fingerprint(settings: Settings, cutoff: datetime) -> str:
     """Fingerprint of the feature files of one cutoff."""
     manifest = ManifestStore(settings.home / "features").manifest()
     return digest([manifest.fingerprint(f"{group}/cutoff={cutoff:%Y-%m-%d}") for group in GROUPS])

@@ -92,6 +92,8 @@ def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sor
     if out is not None:
         export(run, out)
         click.echo(f"Wrote {out}", err=True)
+    if run.failures:  # the others are scored
+        raise run.failures[0]
 
 
 @click.command()

@@ -1,18 +1,17 @@
 """The nightly routine: new files of the inbox, rollups, features, the online store, scores; safe to run again."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from features.build import build
-from features.built import feature_partition, feature_store
-from features.catalog import GROUPS
 from features.cutoffs import missing_cutoffs
 from features.exceptions import BellwetherError, InputError, WorkFailedError, listed
-from features.inbox import INBOX_TABLES, Arrival, TakenFiles, inbox_folder, new_arrivals, strangers
+from features.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, strangers
 from features.ingest import TableReport, ingest
-from features.manifest import digest, exclusive_lock
+from features.manifest import exclusive_lock
 from features.progress import Progress, silent
 from features.raw import complete_until
 from features.remembered import recall, remember
@@ -20,22 +19,15 @@ from features.rollup import roll_up
 from features.settings import Settings
 from features.store import open_store
 from features.windows import DAY, as_cutoff, is_buildable, known_before, newest_cutoff, require_utc
-from serving.batch import score_batch
+from serving.batch import features_fingerprint, score_batch
 from serving.ledger import Ledger, RunHead, open_ledger
 from serving.runs import TargetRun
 
-__all__ = ["Failure", "Mover", "NightlyReport", "Refused", "Source", "TargetNight", "due_cutoff", "run_nightly"]
+__all__ = ["Failure", "Mover", "NightlyReport", "Source", "TargetNight", "due_cutoff", "run_nightly"]
 
+_log = logging.getLogger(__name__)
 _MOVERS = 5
 _STEPS = ("ingest", "roll up", "build", "materialize", "score")
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A file of the inbox that could not be used; it stays where it is."""
-
-    name: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -163,6 +155,7 @@ class _Night:
         self._now = now
         self._progress = progress
         self._report = NightlyReport(cutoff)
+        self._left_over: Failure | None = None
 
     def run(self) -> NightlyReport:
         steps: Sequence[Callable[[], NightlyReport]] = (
@@ -175,16 +168,24 @@ class _Night:
         for name, step in zip(_STEPS, steps, strict=True):
             try:
                 self._report = step()
-            except BellwetherError as error:
-                return replace(self._report, sources=self._sources(), failure=Failure(name, error))
-        return replace(self._report, sources=self._sources(), failure=self._refusal())
+            except Exception as error:  # noqa: BLE001 - whatever it is, the summary of what was done is not lost
+                return self._ended(_failure(name, error))
+        return self._ended(self._left_over or self._refusal())
+
+    def _ended(self, failure: Failure | None) -> NightlyReport:
+        try:
+            sources = self._sources()
+        except Exception as error:  # noqa: BLE001 - as above
+            return replace(self._report, failure=failure or _failure("summary", error))
+        return replace(self._report, sources=sources, failure=failure)
 
     # ---- the steps ----
 
     def _ingest(self) -> NightlyReport:
         taken = TakenFiles(self._settings)
-        self._report = replace(self._report, unread=tuple(strangers(self._settings)))
-        arrivals = [one for files in new_arrivals(self._settings, taken).values() for one in files]
+        found = new_arrivals(self._settings, taken)
+        self._report = replace(self._report, unread=tuple(strangers(self._settings)), refused=found.refused)
+        arrivals = [one for files in found.files.values() for one in files]
         deadline = known_before(self._cutoff, grace_hours=self._settings.grace_hours)
         in_time = [one for one in arrivals if one.written_at < deadline]
         late = [one for one in arrivals if one.written_at >= deadline]
@@ -198,7 +199,7 @@ class _Night:
             return
         try:
             self._take_together(arrivals, taken, now=now)
-        except InputError as error:
+        except (InputError, OSError) as error:
             if len(arrivals) == 1:
                 refused = Refused(arrivals[0].name, str(error))
                 self._report = replace(self._report, refused=(*self._report.refused, refused))
@@ -239,7 +240,8 @@ class _Night:
         store.apply()
         online = store.materialized_cutoff()
         path = self._settings.home / "nightly" / "online.json"
-        wanted = {"cutoff": self._cutoff.date().isoformat(), "features": _fingerprint(self._settings, self._cutoff)}
+        features = features_fingerprint(self._settings, self._cutoff)
+        wanted = {"cutoff": self._cutoff.date().isoformat(), "features": features}
         if online is not None and (online > self._cutoff or (online == self._cutoff and recall(path) == wanted)):
             return replace(self._report, is_online_kept=True)
         accounts = store.materialize(self._cutoff, progress=self._progress)
@@ -248,6 +250,8 @@ class _Night:
 
     def _score(self) -> NightlyReport:
         run = score_batch(self._settings, as_of=self._cutoff, now=self._now, progress=self._progress)
+        if run.failures:
+            self._left_over = Failure("score", type(run.failures[0])(" ".join(str(one) for one in run.failures)))
         ledger = open_ledger(self._settings)
         try:
             return replace(self._report, targets=tuple(_target_night(part, ledger) for part in run.targets))
@@ -300,9 +304,12 @@ def _sum(one: TableReport, other: TableReport) -> TableReport:
     )
 
 
-def _fingerprint(settings: Settings, cutoff: datetime) -> str:
-    manifest = feature_store(settings).manifest()
-    return digest([manifest.fingerprint(feature_partition(group, cutoff)) for group in GROUPS])
+def _failure(step: str, error: Exception) -> Failure:
+    if isinstance(error, BellwetherError):
+        return Failure(step, error)
+    _log.error("Step %s ended unexpectedly", step, exc_info=error)
+    what = f"It ended unexpectedly: {type(error).__name__}: {error}."
+    return Failure(step, WorkFailedError(f"{what} What was done before it stays; run `bellwether doctor`, then again."))
 
 
 def _target_night(run: TargetRun, ledger: Ledger) -> TargetNight:

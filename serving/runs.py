@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, overload
 
+from features.exceptions import BellwetherError
 from features.manifest import digest
 from serving.accounts import Attributes
 from serving.assessment import Assessed
@@ -138,10 +139,14 @@ class TargetRun:
 
 @dataclass(frozen=True)
 class ScoreRun:
-    """One batch run: every target with a champion, at one cutoff."""
+    """One batch run: every target with a champion, at one cutoff.
+
+    ``failures`` says why a target that has a champion, or had one, is not among them.
+    """
 
     as_of: datetime
     targets: tuple[TargetRun, ...]
+    failures: tuple[BellwetherError, ...] = ()
 
 
 def run_id(*, as_of: datetime, target: str, model: str, version: str, bundle_sha256: str, fingerprint: str) -> str:

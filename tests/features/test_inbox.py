@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from features.exceptions import WorkFailedError
 from features.inbox import TakenFiles, inbox_folder, new_arrivals, strangers
+from features.raw import events_store, raw_store
 from features.settings import Settings, load_settings
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load_settings(home=tmp_path / "home")
+    settings = load_settings(home=tmp_path / "home")
+    begin(settings)
+    return settings
+
+
+def begin(settings: Settings, *, days: tuple[str, ...] = (), generation: str = "first") -> None:
+    """What an ingest leaves in the manifests of its stores."""
+    for store in (events_store(settings), raw_store(settings)):
+        with store.writer() as writer:
+            writer.notes["generation"] = generation
+            writer.partitions = {day: {} for day in days}
 
 
 def put(settings: Settings, name: str, text: str = "account_id\n") -> Path:
@@ -25,12 +38,12 @@ def put(settings: Settings, name: str, text: str = "account_id\n") -> Path:
 
 
 def new(settings: Settings) -> list[str]:
-    return [one.name for files in new_arrivals(settings, TakenFiles(settings)).values() for one in files]
+    return [one.name for files in new_arrivals(settings, TakenFiles(settings)).files.values() for one in files]
 
 
 def take(settings: Settings) -> None:
     taken = TakenFiles(settings)
-    taken.add([one for files in new_arrivals(settings, taken).values() for one in files])
+    taken.add([one for files in new_arrivals(settings, taken).files.values() for one in files])
 
 
 def test_files_are_found_by_sub_folder_also_in_folders_below(settings: Settings) -> None:
@@ -98,3 +111,51 @@ def test_an_absolute_inbox_may_lie_anywhere(tmp_path: Path) -> None:
     put(settings, "events/a.csv")
     assert (tmp_path / "drop/events/a.csv").exists()
     assert new(settings) == ["events/a.csv"]
+
+
+def test_after_a_store_was_replaced_or_an_earlier_state_restored_every_file_is_new(settings: Settings) -> None:
+    put(settings, "events/a.csv")
+    begin(settings, days=("day=2026-01-01", "day=2026-01-02"))
+    take(settings)
+    begin(settings, days=("day=2026-01-01", "day=2026-01-02", "day=2026-01-03"))
+    assert new(settings) == []
+    begin(settings, days=("day=2026-01-01",))
+    assert new(settings) == ["events/a.csv"]
+    begin(settings, days=("day=2026-01-01", "day=2026-01-02"), generation="second")
+    assert new(settings) == ["events/a.csv"]
+    (events_store(settings).root / "_manifest.json").unlink()
+    assert new(settings) == ["events/a.csv"]
+
+
+def test_a_file_that_cannot_be_opened_is_refused_and_keeps_no_other_out(settings: Settings) -> None:
+    put(settings, "events/a.csv", "a")
+    bad = os.fsencode(inbox_folder(settings) / "events") + b"/caf\xe9.csv"
+    Path(os.fsdecode(bad)).write_text("b")
+    found = new_arrivals(settings, TakenFiles(settings))
+    assert [one.name for one in found.files["events"]] == ["events/a.csv"]
+    assert [(one.name, one.why) for one in found.refused] == [
+        ("events/caf\\xe9.csv", "Its name is not UTF-8. Rename it.")
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(settings, "events/a.csv", "a")
+    put(settings, "accounts/a.csv", "b")
+    digest = hashlib.file_digest
+
+    def refuses(file: Any, name: str) -> Any:
+        if "/events/" in str(file.name):
+            raise PermissionError(13, "Permission denied")
+        return digest(file, name)
+
+    monkeypatch.setattr("hashlib.file_digest", refuses)
+    found = new_arrivals(settings, TakenFiles(settings))
+    assert [one.name for one in found.files["accounts"]] == ["accounts/a.csv"]
+    assert [one.why for one in found.refused] == ["It cannot be read: Permission denied. Mend its permissions."]
+
+
+def test_a_copy_that_kept_its_time_arrived_when_it_was_put_here(settings: Settings) -> None:
+    path = put(settings, "events/a.csv")
+    os.utime(path, (0, 0))
+    (arrival,) = new_arrivals(settings, TakenFiles(settings)).files["events"]
+    assert arrival.written_at.timestamp() == pytest.approx(path.stat().st_ctime)

@@ -223,7 +223,7 @@ def test_any_order_repetition_and_split_gives_the_same_store(tmp_path_factory, m
     ingest(one, now=NOW, events=[csv(folder / "all.csv", *lines)])
     for number, part in enumerate([shuffled[:cut], shuffled[cut:]]):
         ingest(other, now=NOW, events=[csv(folder / f"part{number}.csv", *part)])
-    assert events_store(one).manifest() == events_store(other).manifest()
+    assert events_store(one).manifest().partitions == events_store(other).manifest().partitions
 
 
 def test_parquet_csv_gz_folders_and_globs_are_read(tmp_path, settings):

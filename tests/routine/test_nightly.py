@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime, timedelta
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,12 @@ from tests.killing import finished, killed
 from tests.routine.conftest import END, NOW, YESTERDAY, Household
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _times_of_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file arrives when a test says so: nobody can set the time at which the system saw it come."""
+    monkeypatch.setattr("features.inbox._arrived_at", lambda state: datetime.fromtimestamp(state.st_mtime, UTC))
 
 
 def state(household: Household) -> dict[str, Any]:
@@ -172,6 +180,53 @@ def test_without_a_champion_all_else_is_done_and_the_step_is_named(own: Househol
     assert report.failure.step == "score"
     assert isinstance(report.failure.error, DependencyError)
     assert "Stopped at: score" in nightly_lines(report)
+
+
+def test_a_target_that_lost_its_champion_is_told_while_the_others_are_scored(
+    own: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.bundle import BundleError
+    from training.registry import champion
+
+    with closing(sqlite3.connect(own.settings.home / "ledger.db")) as ledger, ledger:
+        columns = [row[1] for row in ledger.execute("PRAGMA table_info(score_runs)")]
+        given = {"run_id": "'lost'", "target": "'upsell'"}
+        chosen = ", ".join(given.get(column, column) for column in columns)
+        ledger.execute(f"INSERT INTO score_runs SELECT {chosen} FROM score_runs LIMIT 1")
+    report = night(own, as_of=YESTERDAY)
+    assert [one.target for one in report.targets] == ["churn"]
+    assert report.failure is not None
+    with pytest.raises(DependencyError, match="upsell was scored before and has no champion any more"):
+        raise report.failure.error
+
+    def unreadable(settings: Any, name: str) -> Any:
+        if name == "upsell":
+            raise BundleError("Its model.txt is damaged.")
+        return champion(settings, name)
+
+    monkeypatch.setattr("serving.batch.champion_version", lambda _, name: None if "inactivity" in name else "1")
+    monkeypatch.setattr("serving.batch.champion", unreadable)
+    report = night(own, as_of=YESTERDAY)
+    assert [one.target for one in report.targets] == ["churn"]
+    assert report.failure is not None
+    assert (report.failure.step, str(report.failure.error)) == ("score", "Its model.txt is damaged.")
+
+
+def test_whatever_ends_a_step_the_summary_names_it(own: Household, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object, **__: object) -> None:
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr("serving.nightly.roll_up", breaks)
+    report = night(own, as_of=YESTERDAY)
+    assert report.failure is not None
+    assert report.failure.step == "roll up"
+    assert len(report.sources) == 4
+    with pytest.raises(WorkFailedError, match="It ended unexpectedly: ValueError: nobody foresaw this"):
+        raise report.failure.error
+    monkeypatch.setattr("serving.nightly.complete_until", breaks)
+    report = night(own, as_of=YESTERDAY)
+    assert report.failure is not None
+    assert (report.failure.step, report.sources) == ("roll up", ())
 
 
 def test_a_late_source_is_named(own: Household) -> None:
