@@ -75,9 +75,7 @@ class Settings(BaseSettings):
     minimum_tenure_days: int = _setting(28, "days", "accounts younger than this are not scored for churn", ge=0)
     stale_after_hours: float = _setting(36.0, "hours", "scores of features older than this are marked stale", gt=0)
     slow_call_ms: float = _setting(1000.0, "ms", "a call at least this slow is a slow call", gt=0)
-    value_endpoints: tuple[str, ...] = _setting(
-        (), "routes", "routes that make the value: /v1/orders, POST /v1/orders"
-    )
+    value_endpoints: tuple[str, ...] = _setting((), "routes", "routes that make the value: /v1/orders, POST /v1/orders")
     plan_ranks: tuple[str, ...] = _setting((), "plans", "plans from smallest to largest; empty: by median MRR")
     seed: int = _setting(7, "number", "seed of folds, bootstrap and booster", ge=0)
     threads: int = _setting(2, "threads", "processor threads of the engine and of training", ge=1)
