@@ -25,9 +25,9 @@ def calibrate(margin: Floats, label: Floats, account: npt.NDArray[np.object_], f
     a fold is fitted on and the time it is judged on is noise to the final model, so it must not reach it. The
     intercept that counts is set by :func:`anchor`. A slope that would turn the order around is refused.
 
-    A fold fitted on fewer rows overfits more, and its slope trusts margins less than the refitted model deserves. So the
-    newest fold, which is fitted on most, decides alone where it has 150 such accounts: below, the chance of one fold is
-    more than what the older ones are off.
+    A fold fitted on fewer rows overfits more, and its slope trusts margins less than the refitted model deserves. So
+    the newest fold, fitted on most, decides alone where it has 150 such accounts: below, the chance of one fold is more
+    than what the older ones are off.
 
     Parameters
     ----------
