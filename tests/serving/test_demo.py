@@ -68,6 +68,11 @@ def test_what_was_ingested_since_is_kept(settings: Settings, *, in_raw: bool) ->
 
 
 def test_what_a_night_took_in_is_kept(settings: Settings) -> None:
-    remember(settings.home / "nightly/taken.json", {"events/a.csv": {"content": "0", "size": 1, "written_at": "x"}})
+    for store in (events_store(settings), raw_store(settings)):
+        with store.writer() as writer:
+            writer.notes["generation"] = "first"
+    taken = {"events/a.csv": {"content": "0", "size": 1, "written_at": "x"}}
+    memory = {"generations": ["first", "first"], "days": [], "files": taken}
+    remember(settings.home / "nightly/taken.json", memory)
     with pytest.raises(InputError, match="holds more than an earlier demonstration put there"):
         run_demo(settings, accounts=10, days=31, seed=1, now=NOW)
