@@ -9,7 +9,6 @@ from training.bundle import Calibration
 __all__ = ["anchor", "calibrate", "logistic_line"]
 
 _PLATT_POSITIVES = 50
-_NEWEST_ALONE_POSITIVES = 150
 _INTERCEPT_POSITIVES = 10
 _STEPS = 50
 
@@ -17,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def calibrate(margin: Floats, label: Floats, account: npt.NDArray[np.object_], fold: Integers) -> Calibration:
+def calibrate(margin: Floats, label: Floats, fold: Integers, *, positive_accounts: int) -> Calibration:
     """Fit how far out-of-fold margins may be trusted.
 
     A slope common to all folds from 50 distinct accounts with a positive label on (Platt, 1999, Advances in Large
@@ -25,23 +24,15 @@ def calibrate(margin: Floats, label: Floats, account: npt.NDArray[np.object_], f
     a fold is fitted on and the time it is judged on is noise to the final model, so it must not reach it. The
     intercept that counts is set by :func:`anchor`. A slope that would turn the order around is refused.
 
-    A fold fitted on fewer rows overfits more, and its slope trusts margins less than the refitted model deserves. So
-    the newest fold, fitted on most, decides alone where it has 150 such accounts: below, the chance of one fold is more
-    than what the older ones are off.
-
     Parameters
     ----------
-    margin, label, account, fold
-        One value per out-of-fold row; log-odds, 0 or 1, whose it is, and the number of the fold that judged it.
+    margin, label, fold
+        One value per out-of-fold row; log-odds, 0 or 1, and the number of the fold that judged it.
     """
-    is_positive, is_newest = label == 1, fold == fold.max(initial=0)
-    positives = len(set(account[is_positive]))
-    if positives < _INTERCEPT_POSITIVES:
+    if positive_accounts < _INTERCEPT_POSITIVES:
         return Calibration("none", 1.0, 0.0)
-    if positives >= _PLATT_POSITIVES:
-        is_enough = len(set(account[is_positive & is_newest])) >= _NEWEST_ALONE_POSITIVES
-        chosen = is_newest if is_enough else np.ones_like(is_newest)
-        slope = _common_slope(margin[chosen], label[chosen], fold[chosen])
+    if positive_accounts >= _PLATT_POSITIVES:
+        slope = _common_slope(margin, label, fold)
         if slope > 0:
             return Calibration("platt", slope, 0.0)
     return Calibration("intercept", 1.0, 0.0)

@@ -193,7 +193,7 @@ def out_of_fold(
     label = np.concatenate([rows["label"].to_numpy(dtype=np.float64) for _, _, rows in staged])
     account = np.concatenate([rows["account_id"].to_numpy(dtype=object) for _, _, rows in staged])
     judged_by = np.repeat(np.arange(len(staged), dtype=np.int64), [len(rows) for _, _, rows in staged])
-    found = calibrate(margin, label, account, judged_by)
+    found = calibrate(margin, label, judged_by, positive_accounts=len(set(account[label == 1])))
     return OutOfFold(rounds, float(pooled[rounds - 1]), margin, label, account, found)
 
 

@@ -26,27 +26,20 @@ def test_the_line_equals_scikit_learn():
 ONE_FOLD = np.zeros(4000, dtype=np.int64)
 
 
-def owners(label, accounts: int):
-    """Owners of the rows, of whom so many have a positive label."""
-    return np.where(label == 1, np.cumsum(label == 1) % accounts, accounts)
-
-
 @pytest.mark.parametrize(("accounts", "method"), [(50, "platt"), (49, "intercept"), (10, "intercept"), (9, "none")])
 def test_how_much_is_fitted_depends_on_positive_accounts(accounts, method):
-    margin, label = draws(1.5, -1.0)
-    assert calibrate(margin, label, owners(label, accounts), ONE_FOLD).method == method
+    assert calibrate(*draws(1.5, -1.0), ONE_FOLD, positive_accounts=accounts).method == method
 
 
 def test_the_slope_is_that_of_platt():
-    margin, label = draws(1.5, -1.0)
-    found = calibrate(margin, label, owners(label, 500), ONE_FOLD)
+    found = calibrate(*draws(1.5, -1.0), ONE_FOLD, positive_accounts=500)
     assert found.slope == pytest.approx(logistic_line(*draws(1.5, -1.0))[0], rel=1e-4)
 
 
 def test_a_base_rate_that_moved_between_folds_changes_neither_slope_nor_level():
     calm, busy = draws(1.5, -3.0), draws(1.5, -1.0)
     margin, label = (np.concatenate(pair) for pair in zip(calm, busy, strict=True))
-    found = calibrate(margin, label, owners(label, 149), np.repeat([0, 1], 4000))
+    found = calibrate(margin, label, np.repeat([0, 1], 4000), positive_accounts=500)
     assert found.slope == pytest.approx(1.5, rel=0.1)
     assert found.intercept == 0.0
 
@@ -54,22 +47,13 @@ def test_a_base_rate_that_moved_between_folds_changes_neither_slope_nor_level():
 @pytest.mark.parametrize("accounts", [20, 200])
 def test_the_mean_probability_of_the_fitting_rows_is_the_base_rate(accounts):
     margin, label = draws(2.0, -3.0)
-    found = anchor(calibrate(margin, label, owners(label, accounts), ONE_FOLD), margin, label)
+    found = anchor(calibrate(margin, label, ONE_FOLD, positive_accounts=accounts), margin, label)
     assert found.probability(margin).mean() == pytest.approx(label.mean(), abs=1e-6)
-
-
-@pytest.mark.parametrize(("accounts", "slope"), [(150, 2.0), (149, 1.4)])
-def test_the_newest_fold_decides_alone_where_it_has_enough(accounts, slope):
-    old, new = draws(1.0, -1.0), draws(2.0, -1.0)
-    margin, label = (np.concatenate(pair) for pair in zip(old, new, strict=True))
-    account = np.concatenate([owners(old[1], 600), owners(new[1], accounts)])
-    found = calibrate(margin, label, account, np.repeat([0, 1], 4000))
-    assert found.slope == pytest.approx(slope, abs=0.15)
 
 
 def test_a_slope_that_turns_the_order_around_is_refused():
     margin, label = draws(-1.0, -1.0)
-    assert calibrate(margin, label, owners(label, 500), ONE_FOLD).method == "intercept"
+    assert calibrate(margin, label, ONE_FOLD, positive_accounts=500).method == "intercept"
 
 
 def test_one_class_decides_nothing():
