@@ -3,6 +3,7 @@
 ``python -m tests.test_docs`` writes the generated tables into the README again.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -46,6 +47,15 @@ def test_the_tables_of_the_readme_are_those_of_the_code(name: str) -> None:
 @pytest.mark.parametrize("name", ["demo", "figures", "score", "mapping"])
 def test_the_readme_shows_real_output(name: str) -> None:
     assert block(name, README.read_text(encoding="utf-8")).strip()
+
+
+def test_the_answer_shown_is_that_of_the_demonstration_shown() -> None:
+    text = README.read_text(encoding="utf-8")
+    (result,) = json.loads(re.search(r"```json\n(.*?)```", block("score", text), re.DOTALL).group(1))["results"]
+    churn = result["scores"]["churn"]
+    line = f"{result['account_id']}  {churn['probability']:8.1%}  {churn['band']}".replace("%", " %")
+    assert re.sub(" +", " ", line) in re.sub(" +", " ", block("demo", text))
+    assert all(reason["text"] in block("demo", text) for reason in churn["reasons"])
 
 
 def command_lines() -> Iterator[str]:
