@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,15 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def client(copied: Place) -> Any:
+def client(copied: Place) -> Iterator[Any]:
     """MLflow's own client: what a hand beside ours would use."""
     import mlflow
 
-    return mlflow.MlflowClient(*[tracking_address(copied.settings)] * 2)
+    before = mlflow.get_tracking_uri()
+    # ``create_model_version`` looks up "models:/" sources at the address of the process, not at its client's.
+    mlflow.set_tracking_uri(tracking_address(copied.settings))
+    yield mlflow.MlflowClient(*[tracking_address(copied.settings)] * 2)
+    mlflow.set_tracking_uri(before)
 
 
 class Told(Meters):
