@@ -2,58 +2,36 @@
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from training.bundle import Calibration
 
-__all__ = ["anchor", "calibrate", "logistic_line"]
+__all__ = ["calibrate", "logistic_line"]
 
 _PLATT_POSITIVES = 50
 _INTERCEPT_POSITIVES = 10
 _STEPS = 50
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
-def calibrate(margin: Floats, label: Floats, fold: Integers, *, positive_accounts: int) -> Calibration:
+def calibrate(margin: Floats, label: Floats, *, positive_accounts: int) -> Calibration:
     """Fit how far out-of-fold margins may be trusted.
 
-    A slope common to all folds from 50 distinct accounts with a positive label on (Platt, 1999, Advances in Large
-    Margin Classifiers), 1 below. Each fold has an intercept of its own: how much the base rate moved between the time
-    a fold is fitted on and the time it is judged on is noise to the final model, so it must not reach it. The
-    intercept that counts is set by :func:`anchor`. A slope that would turn the order around is refused.
+    Slope and intercept from 50 distinct accounts with a positive label on (Platt, 1999, Advances in Large Margin
+    Classifiers), the intercept alone from 10, nothing below. A slope that would turn the order around is refused.
 
     Parameters
     ----------
-    margin, label, fold
-        One value per out-of-fold row; log-odds, 0 or 1, and the number of the fold that judged it.
+    margin, label
+        One value per row, out of fold; log-odds, and 0 or 1.
     """
     if positive_accounts < _INTERCEPT_POSITIVES:
         return Calibration("none", 1.0, 0.0)
     if positive_accounts >= _PLATT_POSITIVES:
-        slope = _common_slope(margin, label, fold)
+        slope, intercept = logistic_line(margin, label)
         if slope > 0:
-            return Calibration("platt", slope, 0.0)
-    return Calibration("intercept", 1.0, 0.0)
-
-
-def anchor(calibration: Calibration, margin: Floats, label: Floats) -> Calibration:
-    """Set the intercept so that the mean probability of the fitting rows is their base rate.
-
-    ``margin`` comes from the refitted booster: more rows than any fold, hence the least noise there is.
-    """
-    if calibration.method == "none":
-        return calibration
-    _, intercept = logistic_line(margin, label, fixed_slope=calibration.slope)
-    return Calibration(calibration.method, calibration.slope, intercept)
-
-
-def _common_slope(margin: Floats, label: Floats, fold: Integers) -> float:
-    """Slope of the logistic regression of labels on margins with one intercept per fold."""
-    design = np.column_stack([fold == number for number in np.unique(fold)] + [margin]).astype(np.float64)
-    fitted = LogisticRegression(C=np.inf, fit_intercept=False, solver="newton-cholesky", tol=1e-8).fit(design, label)
-    return float(fitted.coef_[0, -1])
+            return Calibration("platt", slope, intercept)
+    return Calibration("intercept", *logistic_line(margin, label, fixed_slope=1.0))
 
 
 def logistic_line(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from features.exceptions import InputError
@@ -22,7 +23,7 @@ from training import registry
 from training.bundle import Bundle, BundleError, Comparison, Golden, Verdict
 from training.dataset import Dataset, load
 from training.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
-from training.model import RECIPE, Fitted, OutOfFold, rows_per_leaf
+from training.model import RECIPE, Fitted, rows_per_leaf
 from training.report import write_report
 from training.targets import Target, target
 
@@ -111,10 +112,10 @@ def train_dataset(
     said = replace(judged.verdict, remarks=(*judged.verdict.remarks, *unread))
     judged = replace(judged, verdict=said)
     everything = dataset.rows(dataset.cutoffs)
-    final, found = fit_recipe(
+    final, unseen = fit_recipe(
         everything, dataset, settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
     )
-    bundle = make_bundle(dataset, judged, final, found, settings)
+    bundle = make_bundle(dataset, judged, final, unseen, settings)
     with tempfile.TemporaryDirectory() as scratch:
         folder, pictures = Path(scratch) / "bundle", Path(scratch) / "report"
         sha256 = bundles.write(bundle, folder)
@@ -158,14 +159,16 @@ def train_dataset(
     )
 
 
-def make_bundle(dataset: Dataset, judged: Judgement, final: Fitted, found: OutOfFold, settings: Settings) -> Bundle:
+def make_bundle(
+    dataset: Dataset, judged: Judgement, final: Fitted, unseen: npt.NDArray[np.float64], settings: Settings
+) -> Bundle:
     """Everything serving needs: the model refitted on all closed cutoffs, with the metrics of the one that was judged.
 
     Bands are the probabilities at which the out-of-fold scores leave ``capacity_share`` and then ``medium_share`` of
     the rows above.
     """
     rows = dataset.rows(dataset.cutoffs)
-    probability = final.calibration.probability(found.margin)
+    probability = final.calibration.probability(unseen)
     high, medium = np.quantile(
         probability, [1.0 - settings.capacity_share, 1.0 - settings.capacity_share - settings.medium_share]
     )

@@ -1,7 +1,7 @@
 """Fit on the past and judge once on what came after, beside every rival."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from features.progress import Progress, silent
 from features.settings import Settings
 from training.baselines import LOGISTIC, best_rule, known_rule, logistic
 from training.bundle import Bundle, Comparison, Verdict
-from training.calibrate import anchor
+from training.calibrate import calibrate
 from training.dataset import Dataset
 from training.evaluate import (
     Judged,
@@ -25,7 +25,7 @@ from training.evaluate import (
     roc_auc,
 )
 from training.gate import verdict
-from training.model import RECIPE, Fitted, OutOfFold, encode, fit, out_of_fold
+from training.model import RECIPE, Fitted, Options, choose_rounds, encode, fit, out_of_fold
 from training.splits import Split, folds, split
 from training.targets import Target
 
@@ -139,8 +139,10 @@ def fit_recipe(
     *,
     progress: Progress = silent,
     stage: str,
-) -> tuple[Fitted, OutOfFold]:
-    """The whole recipe on these rows: folds, rounds, calibration, and the refit on all of them.
+) -> tuple[Fitted, Floats]:
+    """The whole recipe on these rows: rounds, calibration, and the refit on all of them.
+
+    Returns the model, and the log-odds of each row by models that do not know its account.
 
     Raises
     ------
@@ -148,30 +150,17 @@ def fit_recipe(
         When the rows are too few, or span too short a time, for one fold.
     """
     cutoffs = [moment.to_pydatetime() for moment in sorted(rows["cutoff"].unique())]
-    found = out_of_fold(
-        rows,
-        folds(cutoffs, gap_days=dataset.target.closing_days),
-        dataset.features,
-        target=dataset.target.name,
-        parameters=parameters,
-        seed=settings.seed,
-        threads=settings.threads,
-        progress=progress,
-        stage=stage,
+    options = Options(dataset.target.name, parameters, settings.seed, settings.threads)
+    in_time = folds(cutoffs, gap_days=dataset.target.closing_days)
+    rounds = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
+    unseen = out_of_fold(
+        rows, dataset.features, options, rounds=rounds, progress=progress, stage=f"{stage}: calibration"
     )
+    label = rows["label"].to_numpy(dtype=np.float64)
+    calibration = calibrate(unseen, label, positive_accounts=rows.loc[label == 1, "account_id"].nunique())
     encoding = encode(rows, dataset.features)
-    booster = fit(
-        rows,
-        encoding,
-        target=dataset.target.name,
-        rounds=found.rounds,
-        parameters=parameters,
-        seed=settings.seed,
-        threads=settings.threads,
-    )
-    fitted = Fitted(booster, encoding, found.calibration, found.rounds)
-    calibration = anchor(found.calibration, fitted.margin(rows), rows["label"].to_numpy(dtype=np.float64))
-    return replace(fitted, calibration=calibration), found
+    booster = fit(rows, encoding, options, rounds=rounds)
+    return Fitted(booster, encoding, calibration, rounds), unseen
 
 
 def distinct_events(rows: pd.DataFrame) -> int:

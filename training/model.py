@@ -13,10 +13,9 @@ from features.catalog import FeatureSpec
 from features.exceptions import WorkFailedError
 from features.progress import Progress, silent
 from training.bundle import OTHER, Calibration, Column, design_matrix
-from training.calibrate import calibrate
-from training.splits import Fold
+from training.splits import Fold, account_folds
 
-__all__ = ["RECIPE", "Encoding", "Fitted", "OutOfFold", "encode", "fit", "out_of_fold", "rows_per_leaf"]
+__all__ = ["RECIPE", "Encoding", "Fitted", "Options", "choose_rounds", "encode", "fit", "out_of_fold", "rows_per_leaf"]
 
 _MOST_VALUES = 12
 _MOST_ROUNDS = 400
@@ -44,21 +43,6 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class OutOfFold:
-    """What the folds found: how many rounds, and margins of rows the model had not seen.
-
-    ``margin``, ``label`` and ``account`` have one value per judged row.
-    """
-
-    rounds: int
-    log_loss: float
-    margin: Floats
-    label: Floats
-    account: npt.NDArray[np.object_]
-    calibration: Calibration
-
-
-@dataclass(frozen=True)
 class Fitted:
     """A booster with its encoding and calibration."""
 
@@ -74,6 +58,16 @@ class Fitted:
     def probability(self, frame: pd.DataFrame) -> Floats:
         """Calibrated probability of each row."""
         return self.calibration.probability(self.margin(frame))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What all fits of one model share: target, booster parameters, seed, and threads at most."""
+
+    target: str
+    parameters: Mapping[str, float]
+    seed: int
+    threads: int
 
 
 RECIPE: Mapping[str, float] = {
@@ -130,39 +124,25 @@ def encode(frame: pd.DataFrame, features: Sequence[FeatureSpec]) -> Encoding:
     return Encoding(used, tuple(columns), vocabularies, left_out)
 
 
-def fit(
-    frame: pd.DataFrame,
-    encoding: Encoding,
-    *,
-    target: str,
-    rounds: int,
-    parameters: Mapping[str, float],
-    seed: int,
-    threads: int,
-) -> lgb.Booster:
+def fit(frame: pd.DataFrame, encoding: Encoding, options: Options, *, rounds: int) -> lgb.Booster:
     """Fit one booster; the same rows, seed and threads give the same model text."""
     return lgb.train(
-        _parameters(encoding, target, parameters, seed, threads, len(frame)),
+        _parameters(encoding, options, len(frame)),
         _lgb_dataset(frame, encoding),
         num_boost_round=rounds,
     )
 
 
-def out_of_fold(
-    dataset_rows: "pd.DataFrame",
+def choose_rounds(
+    rows: pd.DataFrame,
     folds: Sequence[Fold],
     features: Sequence[FeatureSpec],
+    options: Options,
     *,
-    target: str,
-    parameters: Mapping[str, float],
-    seed: int,
-    threads: int,
     progress: Progress = silent,
     stage: str = "Folds",
-) -> OutOfFold:
-    """Choose the number of rounds and the calibration on rows each fold's model has not seen.
-
-    The number of rounds is the one with the least log loss over the pooled rows of all folds.
+) -> int:
+    """Number of rounds with the least log loss over the pooled rows that come after what each fold is fitted on.
 
     Raises
     ------
@@ -170,70 +150,77 @@ def out_of_fold(
         When no fold has a positive label on both sides.
     """
     losses: list[Floats] = []
-    staged: list[tuple[lgb.Booster, Encoding, pd.DataFrame]] = []
+    positives = judged_rows = 0
     for place, fold in enumerate(folds):
-        fitted, judged = _rows(dataset_rows, fold.fitted), _rows(dataset_rows, fold.judged)
+        fitted, judged = _rows(rows, fold.fitted), _rows(rows, fold.judged)
         if fitted["label"].sum() and len(judged):
-            encoding = encode(fitted, features)
-            booster, loss = _traced(fitted, judged, encoding, target, parameters, seed, threads)
+            loss = _traced(fitted, judged, encode(fitted, features), options)
             losses.append(loss * len(judged))
-            staged.append((booster, encoding, judged))
+            positives += int(judged["label"].sum())
+            judged_rows += len(judged)
         progress(stage, place + 1, len(folds))
-    positives = sum(int(judged["label"].sum()) for _, _, judged in staged)
     if not positives:
         raise WorkFailedError(
             f"None of the {len(folds)} folds has an event to foretell both among the rows it is fitted on and among "
             "those it is judged on. Load a longer history, or more accounts."
         )
-    pooled = np.sum(losses, axis=0) / sum(len(judged) for _, _, judged in staged)
-    rounds = int(np.argmin(pooled)) + 1
-    margin = np.concatenate(
-        [np.asarray(b.predict(e.matrix(rows), raw_score=True, num_iteration=rounds)) for b, e, rows in staged]
-    )
-    label = np.concatenate([rows["label"].to_numpy(dtype=np.float64) for _, _, rows in staged])
-    account = np.concatenate([rows["account_id"].to_numpy(dtype=object) for _, _, rows in staged])
-    judged_by = np.repeat(np.arange(len(staged), dtype=np.int64), [len(rows) for _, _, rows in staged])
-    found = calibrate(margin, label, judged_by, positive_accounts=len(set(account[label == 1])))
-    return OutOfFold(rounds, float(pooled[rounds - 1]), margin, label, account, found)
+    return int(np.argmin(np.sum(losses, axis=0) / judged_rows)) + 1
 
 
-def _traced(
-    fitted: pd.DataFrame,
-    judged: pd.DataFrame,
-    encoding: Encoding,
-    target: str,
-    parameters: Mapping[str, float],
-    seed: int,
-    threads: int,
-) -> tuple[lgb.Booster, Floats]:
-    """A booster of the most rounds, and its log loss on the judged rows after each of them."""
+def out_of_fold(
+    rows: pd.DataFrame,
+    features: Sequence[FeatureSpec],
+    options: Options,
+    *,
+    rounds: int,
+    progress: Progress = silent,
+    stage: str = "Out of fold",
+) -> Floats:
+    """Log-odds of each row by a model fitted on the same cutoffs of other accounts.
+
+    Each of these models sees four fifths of what the final one sees, so its margins are as bold as the final ones
+    will be on accounts it does not know. Folds in time cannot tell that: the gap leaves them a fraction of the
+    cutoffs, and the fewer rows, the more a booster exaggerates.
+    """
+    part = account_folds(rows["account_id"].to_numpy(dtype=str), rows["label"].to_numpy(dtype=np.float64))
+    margin = np.empty(len(rows))
+    count = int(part.max()) + 1
+    for number in range(count):
+        fitted, judged = rows[part != number], rows[part == number]
+        encoding = encode(fitted, features)
+        booster = fit(fitted, encoding, options, rounds=rounds)
+        margin[part == number] = booster.predict(encoding.matrix(judged), raw_score=True)
+        progress(stage, number + 1, count)
+    return margin
+
+
+def _traced(fitted: pd.DataFrame, judged: pd.DataFrame, encoding: Encoding, options: Options) -> Floats:
+    """Log loss on the judged rows after each round of a booster of the most rounds."""
     losses: dict[str, dict[str, list[float]]] = {}
     data = _lgb_dataset(fitted, encoding)
-    booster = lgb.train(
-        {**_parameters(encoding, target, parameters, seed, threads, len(fitted)), "metric": "binary_logloss"},
+    lgb.train(
+        {**_parameters(encoding, options, len(fitted)), "metric": "binary_logloss"},
         data,
         num_boost_round=_MOST_ROUNDS,
         valid_sets=[_lgb_dataset(judged, encoding, reference=data)],
         valid_names=["judged"],
         callbacks=[lgb.record_evaluation(losses)],
     )
-    return booster, np.asarray(losses["judged"]["binary_logloss"])
+    return np.asarray(losses["judged"]["binary_logloss"])
 
 
-def _parameters(
-    encoding: Encoding, target: str, parameters: Mapping[str, float], seed: int, threads: int, rows: int
-) -> dict[str, object]:
-    directions = {feature.name: feature.risk(target).monotone for feature in encoding.features}
+def _parameters(encoding: Encoding, options: Options, rows: int) -> dict[str, object]:
+    directions = {feature.name: feature.risk(options.target).monotone for feature in encoding.features}
     return {
-        **parameters,
-        "min_data_in_leaf": rows_per_leaf(rows, parameters),
+        **options.parameters,
+        "min_data_in_leaf": rows_per_leaf(rows, options.parameters),
         "objective": "binary",
         "monotone_constraints": [directions[c.feature] if c.value is None else 0 for c in encoding.columns],
         "monotone_constraints_method": "intermediate",
         "deterministic": True,
         "force_row_wise": True,
-        "seed": seed,
-        "num_threads": threads if rows >= _ROWS_WORTH_THREADS else 1,
+        "seed": options.seed,
+        "num_threads": options.threads if rows >= _ROWS_WORTH_THREADS else 1,
         "verbosity": -1,
     }
 

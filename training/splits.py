@@ -1,17 +1,21 @@
-"""Which cutoffs are fitted, which are judged, and the purged folds inside fitting."""
+"""Which cutoffs are fitted, which are judged, and the folds inside fitting: by time, and by account."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
+
 from features.exceptions import WorkFailedError
 from features.windows import days_later
 
-__all__ = ["Fold", "Split", "folds", "split"]
+__all__ = ["Fold", "Split", "account_folds", "folds", "split"]
 
 _MOST_FOLDS = 5
 _LEAST_FITTED = 4
+_ACCOUNT_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,32 @@ def folds(fitting: Sequence[datetime], *, gap_days: int) -> tuple[Fold, ...]:
     edges = [round(i * len(judged) / count) for i in range(count + 1)]
     blocks = [tuple(judged[a:b]) for a, b in pairwise(edges)]
     return tuple(Fold(tuple(f for f in ordered if f <= days_later(block[0], -gap_days)), block) for block in blocks)
+
+
+def account_folds(account: npt.NDArray[np.str_], label: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Fold of each row: all rows of an account in one, accounts with an event dealt out first.
+
+    As many folds as there are accounts with an event, up to five. The order of the rows changes nothing.
+
+    Raises
+    ------
+    WorkFailedError
+        When fewer than two accounts have an event: no fold would have one to learn from.
+
+    >>> account_folds(np.array(["a", "b", "c", "c", "d"]), np.array([0.0, 1.0, 0.0, 1.0, 0.0])).tolist()
+    [0, 0, 1, 1, 1]
+    """
+    accounts, place = np.unique(account, return_inverse=True)
+    has_event = np.bincount(place, weights=label) > 0
+    count = min(_ACCOUNT_FOLDS, int(has_event.sum()))
+    if count < 2:
+        raise WorkFailedError(
+            f"{count} of {len(accounts)} accounts has an event to foretell in the fitting span; calibration takes at "
+            "least two. Load a longer history, or more accounts."
+        )
+    number = np.empty(len(accounts), dtype=np.int64)
+    number[np.argsort(~has_event, kind="stable")] = np.arange(len(accounts)) % count
+    return number[place]
 
 
 def _day(moment: datetime) -> str:

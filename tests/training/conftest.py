@@ -93,8 +93,8 @@ def judged(small_company: tuple[Dataset, pd.DataFrame], plain: Settings) -> Judg
 def bundle(small_company: tuple[Dataset, pd.DataFrame], plain: Settings, judged: Judgement) -> Bundle:
     """The small company's bundle."""
     dataset, _ = small_company
-    final, found = fit_recipe(dataset.rows(dataset.cutoffs), dataset, plain, RECIPE, stage="all")
-    return make_bundle(dataset, judged, final, found, plain)
+    final, unseen = fit_recipe(dataset.rows(dataset.cutoffs), dataset, plain, RECIPE, stage="all")
+    return make_bundle(dataset, judged, final, unseen, plain)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 from features.catalog import features_of_service, spec
 from features.exceptions import WorkFailedError
 from training.bundle import OTHER
-from training.model import RECIPE, encode, fit, out_of_fold, rows_per_leaf
+from training.calibrate import logistic_line
+from training.model import RECIPE, Options, choose_rounds, encode, fit, out_of_fold, rows_per_leaf
 from training.splits import Fold, split
 
 FEATURES = features_of_service("churn_v1")
@@ -22,7 +23,7 @@ def fitted_rows(small_company) -> pd.DataFrame:
 
 def booster_of(rows: pd.DataFrame, seed: int = 7):
     encoding = encode(rows, FEATURES)
-    return encoding, fit(rows, encoding, target="churn", rounds=40, parameters=RECIPE, seed=seed, threads=1)
+    return encoding, fit(rows, encoding, Options("churn", RECIPE, seed, 1), rounds=40)
 
 
 def test_training_twice_gives_the_same_text(fitted_rows):
@@ -79,12 +80,32 @@ def test_nothing_to_learn_from_is_said():
 def test_folds_without_a_departure_cannot_choose(fitted_rows):
     cutoffs = [moment.to_pydatetime() for moment in sorted(fitted_rows["cutoff"].unique())]
     with pytest.raises(WorkFailedError, match="None of the 1 folds has an event to foretell"):
-        out_of_fold(
+        choose_rounds(
             fitted_rows.assign(label=0),
             [Fold(tuple(cutoffs[:3]), tuple(cutoffs[12:]))],
             FEATURES,
-            target="churn",
-            parameters=RECIPE,
-            seed=7,
-            threads=1,
+            Options("churn", RECIPE, 7, 1),
         )
+
+
+def test_out_of_fold_no_row_is_judged_by_a_model_that_knows_its_account(fitted_rows):
+    options = Options("churn", RECIPE, 7, 1)
+    before = out_of_fold(fitted_rows, FEATURES, options, rounds=20)
+    account = fitted_rows["account_id"][fitted_rows["label"] == 1].iloc[0]
+    own = (fitted_rows["account_id"] == account).to_numpy()
+    # Its labels turned around: the account is still dealt to its fold, and its own margins do not move.
+    rows = fitted_rows.assign(label=fitted_rows["label"].where(~own, 1 - fitted_rows["label"]))
+    if not rows["label"][own].any():
+        rows.loc[own, "label"] = [1, *[0] * (own.sum() - 1)]
+    after = out_of_fold(rows, FEATURES, options, rounds=20)
+    assert (before[own] == after[own]).all()
+    assert (before[~own] != after[~own]).any()
+
+
+def test_margins_out_of_fold_are_less_bold_than_those_of_rows_a_model_knows(fitted_rows):
+    options = Options("churn", RECIPE, 7, 1)
+    encoding = encode(fitted_rows, FEATURES)
+    known = fit(fitted_rows, encoding, options, rounds=200).predict(encoding.matrix(fitted_rows), raw_score=True)
+    unseen = out_of_fold(fitted_rows, FEATURES, options, rounds=200)
+    label = fitted_rows["label"].to_numpy(dtype=np.float64)
+    assert logistic_line(unseen, label)[0] < logistic_line(known, label)[0]

@@ -1,12 +1,13 @@
 """Which cutoffs are fitted and which are judged: no label reaches into what comes after it."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features.exceptions import WorkFailedError
 from features.windows import days_later, utc
-from training.splits import folds, split
+from training.splits import account_folds, folds, split
 
 FIRST = utc(2025, 1, 6)
 
@@ -47,3 +48,21 @@ def test_too_short_a_history_says_how_short(count, text):
 def test_a_fitting_span_within_the_gap_has_no_fold():
     with pytest.raises(WorkFailedError, match="3 fitting cutoffs from 2025-01-06 to 2025-01-20 are too short a span"):
         folds(mondays(3), gap_days=51)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=80), st.randoms())
+def test_all_rows_of_an_account_are_in_one_fold_with_events_in_every_fold(rows, chance):
+    account, label = (np.array(column) for column in zip(*rows, strict=True))
+    account, label = account.astype(str), label.astype(float)
+    eventful = set(account[label == 1])
+    if len(eventful) < 2:
+        with pytest.raises(WorkFailedError, match="calibration takes at least two"):
+            account_folds(account, label)
+        return
+    found = account_folds(account, label)
+    assert len(set(found)) == min(5, len(eventful))
+    assert len({*zip(account.tolist(), found.tolist(), strict=True)}) == len(set(account))
+    assert set(found[label == 1]) == set(found)
+    places = list(range(len(rows)))
+    chance.shuffle(places)
+    assert account_folds(account[places], label[places]).tolist() == found[places].tolist()
