@@ -85,6 +85,9 @@ def damage_registry(settings: Settings) -> None:
 
 
 def damage_online(settings: Settings) -> None:
+    with closing(sqlite3.connect(settings.home / "feast/online.db")) as connection:
+        # A page that lies in the journal still would be read from there, whole.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     with (settings.home / "feast/online.db").open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 8192)
