@@ -36,7 +36,7 @@ test: install  ## everything
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -n 2 --dist loadfile --durations=15
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 bench: install  ## every benchmark: a table on stdout, JSON under var/bench/
 	$(BIN)/python -m tests.benchmarks

@@ -1,9 +1,13 @@
 """The simulated world, made once a session: ingested, rolled up, built, applied, materialized, trained."""
 
+from __future__ import annotations
+
 import os
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -11,6 +15,8 @@ import pytest
 from features.settings import Settings, load_settings
 from features.start import start
 from features.windows import DAY, cutoffs_between, utc
+from tests.dealing import in_order, scheduler
+from tests.shared import made_once
 
 start()
 
@@ -22,6 +28,16 @@ END = utc(2026, 6, 29)  # a Monday
 ACCOUNTS, DAYS, CALLS_PER_DAY = 1000, 300, 2.5
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 @dataclass(frozen=True)
 class World:
     """A small company whose truth is known, at rest in a home of its own."""
@@ -30,6 +46,11 @@ class World:
     files: Path
     now: datetime
     newest: datetime
+
+    def copy_to(self, root: Path) -> World:
+        """The same in another folder."""
+        shutil.copytree(self.settings.home.parent, root, dirs_exist_ok=True)
+        return _world(root)
 
     @property
     def truth(self) -> Path:
@@ -52,53 +73,63 @@ def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+def _world(root: Path) -> World:
+    # The world lies in the past; only the tests of freshness ask how long ago.
+    settings = load_settings(home=root / "home", stale_after_hours=1e6)
+    return World(settings, root / "files", END + timedelta(hours=12), END)
+
+
 @pytest.fixture(scope="session")
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Simulated and ingested, nothing built."""
+    """Simulated and ingested, nothing built. Do not write to it."""
     from features.ingest import ingest
     from features.simulator import simulate
 
-    root = tmp_path_factory.mktemp("world")
-    files = root / "files"
-    simulate(files, accounts=ACCOUNTS, days=DAYS, calls_per_day=CALLS_PER_DAY, seed=7, end=END)
-    # The world lies in the past; only the tests of freshness ask how long ago.
-    settings = load_settings(home=root / "home", stale_after_hours=1e6)
-    now = END + timedelta(hours=12)
-    ingest(
-        settings,
-        now=now,
-        events=[files / "events"],
-        accounts=[files / "accounts.parquet"],
-        subscriptions=[files / "subscriptions.parquet"],
-        touchpoints=[files / "touchpoints.parquet"],
-    )
-    return World(settings, files, now, END)
+    def make(root: Path) -> None:
+        made = _world(root)
+        simulate(made.files, accounts=ACCOUNTS, days=DAYS, calls_per_day=CALLS_PER_DAY, seed=7, end=END)
+        ingest(
+            made.settings,
+            now=made.now,
+            events=[made.files / "events"],
+            accounts=[made.files / "accounts.parquet"],
+            subscriptions=[made.files / "subscriptions.parquet"],
+            touchpoints=[made.files / "touchpoints.parquet"],
+        )
+
+    return _world(made_once(tmp_path_factory, "ingested", make))
 
 
 @pytest.fixture(scope="session")
-def world(ingested: World) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory, ingested: World) -> World:
     """Features of every Monday, in the offline store and, the newest, online. Do not write to it."""
     from features.build import build
     from features.rollup import roll_up
     from features.store import open_store
 
-    roll_up(ingested.settings)
-    cutoffs = list(cutoffs_between(END - (DAYS - 28) * DAY, END))
-    build(ingested.settings, cutoffs, now=ingested.now)
-    store = open_store(ingested.settings)
-    store.apply()
-    store.materialize(ingested.newest)
-    return ingested
+    def make(root: Path) -> None:
+        made = ingested.copy_to(root)
+        roll_up(made.settings)
+        cutoffs = list(cutoffs_between(END - (DAYS - 28) * DAY, END))
+        build(made.settings, cutoffs, now=made.now)
+        store = open_store(made.settings)
+        store.apply()
+        store.materialize(made.newest)
+
+    return _world(made_once(tmp_path_factory, "world", make))
 
 
 @pytest.fixture(scope="session")
-def trained(world: World) -> World:
+def trained(tmp_path_factory: pytest.TempPathFactory, world: World) -> World:
     """The world with a champion and one score run. Do not write to it."""
     from serving.batch import score_batch
     from training.flow import train
     from training.registry import promote
 
-    train(world.settings, "churn", now=world.now, truth=world.truth)
-    promote(world.settings, "churn")
-    score_batch(world.settings, as_of=world.newest, now=world.now)
-    return world
+    def make(root: Path) -> None:
+        made = world.copy_to(root)
+        train(made.settings, "churn", now=made.now, truth=made.truth)
+        promote(made.settings, "churn")
+        score_batch(made.settings, as_of=made.newest, now=made.now)
+
+    return _world(made_once(tmp_path_factory, "trained", make))

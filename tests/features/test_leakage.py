@@ -7,10 +7,12 @@ import pytest
 
 from features.catalog import CATALOG
 from features.windows import DAY, utc
+from tests.features.conftest import Log
 
 C = utc(2026, 6, 29)
 MICROSECOND = timedelta(microseconds=1)
 KNOWN_TOO_LATE = C + timedelta(hours=6)
+BUSY_DAYS = [*range(8), *range(8, 100, 5)]
 
 
 def random_call(dice, moment, **row):
@@ -28,14 +30,23 @@ def random_call(dice, moment, **row):
 
 
 @pytest.fixture
-def with_history(new_log):
-    """Makes logs with one history, each in a home of its own, in which every feature has a value for somebody."""
-    return lambda: some_history(new_log(value_endpoints=("POST /a",)))
+def log(new_log):
+    """A history in which every feature has a value for somebody."""
+    return some_history(new_log(value_endpoints=("POST /a",)))
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """The features of that history alone."""
+    home = tmp_path_factory.mktemp("before") / "home"
+    return some_history(Log(home, value_endpoints=("POST /a",))).table(C)
 
 
 def some_history(log):
     dice = random.Random(1)
-    log.add("events", *[random_call(dice, C - dice.uniform(0.001, 100) * DAY) for _ in range(300)])
+    log.add(
+        "events", *[random_call(dice, C - (dice.choice(BUSY_DAYS) + dice.uniform(0.001, 1)) * DAY) for _ in range(300)]
+    )
     log.add("events", *[{"account_id": account, "event_time": C - 400 * DAY} for account in "abc"])
     log.add("accounts", *[{"account_id": name, "created_at": C - 99 * DAY, "known_at": C - 99 * DAY} for name in "abd"])
     log.add(
@@ -124,16 +135,14 @@ def synthetic_traffic(log):
     ids=lambda add: add.__name__,
 )
 @pytest.mark.slow
-def test_nothing_from_beyond_the_cutoff_changes_any_feature(with_history, add):
-    before = with_history().table(C)
-    log = with_history()
+def test_nothing_from_beyond_the_cutoff_changes_any_feature(log, before, add):
     add(log)
     assert log.table(C) == before
 
 
 @pytest.mark.slow
-def test_every_feature_has_a_value_that_could_change(with_history):
-    rows = with_history().table(C).values()
+def test_every_feature_has_a_value_that_could_change(before):
+    rows = before.values()
     null = {feature.name for feature in CATALOG if all(row[feature.name] is None for row in rows)}
     assert null <= {"calls_28d_vs_year_ago", "days_since_last_error_burst", "worst_daily_error_rate_28d"}
 

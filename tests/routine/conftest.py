@@ -11,6 +11,7 @@ import pytest
 
 from features.settings import Settings, load_settings
 from features.windows import DAY, utc
+from tests.shared import made_once
 
 END = utc(2026, 6, 29)  # a Monday
 YESTERDAY = END - DAY
@@ -37,6 +38,14 @@ class Household:
             shutil.copy(file, folder)
 
 
+def _settings(root: Path) -> Settings:
+    return load_settings(home=root / "home", stale_after_hours=1e6)
+
+
+def _days(root: Path) -> list[Path]:
+    return sorted((root / "files/events").iterdir())
+
+
 @pytest.fixture(scope="session")
 def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
     """Built, online and scored as of yesterday, by a champion. Do not write to it."""
@@ -50,28 +59,29 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
     from tests.serving.conftest import make_bundle, register_bundle
     from training.registry import promote
 
-    root = tmp_path_factory.mktemp("yesterday")
-    simulate(root / "files", accounts=100, days=60, calls_per_day=1.0, seed=7, end=END)
-    settings = load_settings(home=root / "home", stale_after_hours=1e6)
-    days = sorted((root / "files/events").iterdir())
-    ingest(
-        settings,
-        now=NOW - DAY,
-        events=days[:-3],
-        accounts=[root / "files/accounts.parquet"],
-        subscriptions=[root / "files/subscriptions.parquet"],
-        touchpoints=[root / "files/touchpoints.parquet"],
-    )
-    roll_up(settings)
-    build(settings, [YESTERDAY], now=NOW)
-    store = open_store(settings)
-    store.apply()
-    store.materialize(YESTERDAY)
-    _, version = register_bundle(settings, make_bundle(), root)
-    promote(settings, "churn", version=version)
-    score_batch(settings, as_of=YESTERDAY, now=NOW - DAY)
-    open_ledger(settings).close()
-    return Household(settings, tuple(days[-3:]))
+    def make(root: Path) -> None:
+        settings = _settings(root)
+        simulate(root / "files", accounts=100, days=60, calls_per_day=1.0, seed=7, end=END)
+        ingest(
+            settings,
+            now=NOW - DAY,
+            events=_days(root)[:-3],
+            accounts=[root / "files/accounts.parquet"],
+            subscriptions=[root / "files/subscriptions.parquet"],
+            touchpoints=[root / "files/touchpoints.parquet"],
+        )
+        roll_up(settings)
+        build(settings, [YESTERDAY], now=NOW)
+        store = open_store(settings)
+        store.apply()
+        store.materialize(YESTERDAY)
+        _, version = register_bundle(settings, make_bundle(), root)
+        promote(settings, "churn", version=version)
+        score_batch(settings, as_of=YESTERDAY, now=NOW - DAY)
+        open_ledger(settings).close()
+
+    root = made_once(tmp_path_factory, "yesterday", make)
+    return Household(_settings(root), tuple(_days(root)[-3:]))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from features.manifest import ManifestStore
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 from features.settings import Settings, load_settings
 from features.windows import cutoff_day, utc
+from tests.shared import made_once
 from training.bundle import Bundle, Calibration, Column, Golden, Verdict, design_matrix, write
 from training.registry import Champion
 
@@ -238,23 +240,30 @@ def champion_of(tmp_path: Path) -> Callable[[Bundle], Champion]:
     return made
 
 
+def _settings(root: Path) -> Settings:
+    return load_settings(home=root / "home", stale_after_hours=1e6)
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Place:
     """The home, materialized, version 1 champion, version 2 registered; nothing scored. Do not write to it."""
     from features.store import open_store
     from training.registry import promote
 
-    scratch = tmp_path_factory.mktemp("place")
-    settings = load_settings(home=scratch / "home", stale_after_hours=1e6)
-    write_features(settings, world_columns(), EVERYBODY)
-    write_records(settings)
-    store = open_store(settings)
-    store.apply()
-    store.materialize(CUTOFF)
-    first, version = register_bundle(settings, bundle, scratch)
-    promote(settings, "churn", version=version)
-    second, _ = register_bundle(settings, make_bundle(seed=2), scratch)
-    return Place(settings, first, second)
+    def make(root: Path) -> None:
+        settings = _settings(root)
+        write_features(settings, world_columns(), EVERYBODY)
+        write_records(settings)
+        store = open_store(settings)
+        store.apply()
+        store.materialize(CUTOFF)
+        first, version = register_bundle(settings, bundle, root)
+        promote(settings, "churn", version=version)
+        second, _ = register_bundle(settings, make_bundle(seed=2), root)
+        (root / "sha256.json").write_text(json.dumps([first, second]))
+
+    root = made_once(tmp_path_factory, "place", make)
+    return Place(_settings(root), *json.loads((root / "sha256.json").read_text()))
 
 
 @pytest.fixture

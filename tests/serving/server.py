@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -26,6 +27,9 @@ from tests.serving.conftest import Place
 JSON = {"content-type": "application/json"}
 ROOT = Path(__file__).parents[2]
 
+# Nothing here speaks TLS. Without a context at hand httpx reads every certificate of the machine for each request.
+_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 @dataclass(frozen=True)
 class Running:
@@ -40,12 +44,16 @@ class Running:
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
 
+    def request(self, method: str, path: str, **given: Any) -> httpx.Response:
+        """Ask on a connection of its own."""
+        return httpx.request(method, f"{self.address}{path}", timeout=60, verify=_CONTEXT, **given)
+
     def get(self, path: str, **given: Any) -> httpx.Response:
-        return httpx.get(f"{self.address}{path}", timeout=60, **given)
+        return self.request("GET", path, **given)
 
     def score(self, body: object, path: str = "/v1/score", **given: Any) -> httpx.Response:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return httpx.post(f"{self.address}{path}", content=content, timeout=60, **{"headers": JSON, **given})
+        return self.request("POST", path, content=content, **{"headers": JSON, **given})
 
     def wait_for(self, claim: Callable[[], bool], seconds: float = 180.0) -> None:
         """Until the claim holds; the test fails when the server ends before, or after ``seconds``."""

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from serving.schemas import AccountList, ModelList, ScoreResponse
@@ -84,7 +83,7 @@ def test_bentomls_other_pages_do_not_exist(server: Running, path: str) -> None:
     ("method", "path"), [("GET", "/v1/score"), ("PUT", "/score"), ("POST", "/v1/accounts"), ("POST", "/livez")]
 )
 def test_other_methods_are_405(server: Running, method: str, path: str) -> None:
-    problem_of(httpx.request(method, f"{server.address}{path}", timeout=60), 405)
+    problem_of(server.request(method, path), 405)
 
 
 def test_the_body_is_limited_and_json(server: Running) -> None:

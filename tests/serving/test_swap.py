@@ -31,20 +31,18 @@ BODY = {"account_ids": list(ACCOUNTS), "targets": ["churn"], "reasons": 3}
 class Clients:
     """Ask at a steady pace until told to stop; keep each answer's status and scores."""
 
-    address: str
+    server: Running
     stop: threading.Event = field(default_factory=threading.Event)
     answers: list[tuple[int, Any]] = field(default_factory=list)
 
     def ask(self, offset: int) -> None:
         began = time.monotonic()
-        with httpx.Client(base_url=self.address, timeout=30) as opened:
+        with httpx.Client(base_url=self.server.address, timeout=30) as opened:
             for number in itertools.count(offset, CLIENTS):
                 if self.stop.wait(max(began + number / REQUESTS_PER_SECOND - time.monotonic(), 0)):
                     return
                 # Every other request on a connection of its own, which any worker may take.
-                client = opened if number % 2 else httpx
-                url = "/v1/score" if number % 2 else f"{self.address}/v1/score"
-                answer = client.post(url, json=BODY)
+                answer = opened.post("/v1/score", json=BODY) if number % 2 else self.server.score(BODY)
                 scores = [one["scores"] for one in answer.json()["results"]] if answer.is_success else answer.text
                 self.answers.append((answer.status_code, scores))
 
@@ -81,7 +79,7 @@ def test_ten_promotions_reach_both_workers_and_no_answer_fails_or_is_mixed(serve
         "2": known(place, "2", make_bundle(seed=2), tmp_path / "2", place.challenger_sha256),
     }
     assert right["1"][0]["churn"]["probability"] != right["2"][0]["churn"]["probability"]
-    clients = Clients(server.address)
+    clients = Clients(server)
     late = []
     with ThreadPoolExecutor(CLIENTS) as pool:
         asking = [pool.submit(clients.ask, offset) for offset in range(CLIENTS)]

@@ -1,0 +1,55 @@
+"""Which test files a worker takes together, and in which order the workers take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_HERE = Path(__file__).parent
+
+TOGETHER: tuple[tuple[str, ...], ...] = (
+    # The simulated world, and a model trained on it.
+    ("test_network.py", "test_notebooks.py", "test_whole.py"),
+    # One process forks the children that are killed.
+    ("routine/test_killed.py", "routine/test_nightly.py", "routine/test_served_meanwhile.py"),
+    # One server is started for all of them.
+    ("serving/test_service.py", "serving/test_swap.py", "serving/test_schemathesis.py", "serving/test_bad_bodies.py"),
+    # The small company is judged once.
+    ("training/test_flow.py", "training/test_judge.py", "training/test_bundle.py", "training/test_model.py"),
+    ("features/test_build.py",),
+    ("features/test_ingest.py",),
+    ("serving/test_bento.py",),
+    ("training/test_real_log.py",),
+)
+"""What shares a costly fixture, the longest first: a long one at the end would leave the other workers idle."""
+
+_PLACE = {file: (place, rank) for place, files in enumerate(TOGETHER) for rank, file in enumerate(files)}
+
+
+def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The tests in the order of :data:`TOGETHER`, then file by file."""
+    return sorted(items, key=lambda item: _PLACE.get(item.path.relative_to(_HERE).as_posix(), (len(TOGETHER), 0)))
+
+
+def group_of(file: str) -> str:
+    """The first of the files that go to one worker with this one, itself where it goes alone; all from the root."""
+    place, _ = _PLACE.get(file.removeprefix("tests/"), (None, 0))
+    return file if place is None else f"tests/{TOGETHER[place][0]}"
+
+
+def scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deals groups of files as ``--dist loadfile`` deals files.
+
+    Not ``--dist loadgroup``: pytest 9 does not look at the name of the group that xdist 3.8 adds to a test's, so every
+    test would be a group of its own.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Groups(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(super()._split_scope(nodeid))
+
+    return Groups(config, log)
