@@ -19,7 +19,7 @@ from features.catalog import (
 )
 from features.exceptions import InputError
 
-FORMATS = {"count", "percent", "share", "change", "growth", "ms", "days", "times", "name"}
+FORMATS = {"count", "percent", "share", "change", "growth", "ms", "days", "hours", "points", "stage", "times", "name"}
 NAMES = {feature.name for feature in CATALOG}
 
 every_feature = pytest.mark.parametrize("feature", CATALOG, ids=lambda feature: feature.name)
