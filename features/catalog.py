@@ -17,6 +17,7 @@ __all__ = [
     "CATALOG",
     "FAMILIES",
     "GROUPS",
+    "NEWEST_SERVICE",
     "SERVICES",
     "Family",
     "FeatureSpec",
@@ -64,9 +65,12 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
 }
 """Feature service to feature names, in model order.
 
-A model names the service it was trained on and goes on reading it; a set that changes is a new version, and training
-(``training.targets``) takes the newest.
+A model names the service it was trained on and goes on reading it. A set that changes is a new version, which training
+takes (``training.targets``); a version that was released never changes.
 """
+
+NEWEST_SERVICE = "churn_v2"
+"""A service with every feature of the catalogue."""
 
 _BY_NAME = {feature.name: feature for feature in CATALOG}
 

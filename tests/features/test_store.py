@@ -98,7 +98,7 @@ def test_rows_come_back_in_their_order_repeated_ones_too(at_rest: Settings) -> N
 
 def test_columns_are_the_services_in_its_order_numbers_as_float64(at_rest: Settings) -> None:
     frame = opened(at_rest).historical(rows(("a", "2026-06-15")))
-    names = [feature.name for feature in features_of_service("churn_v1")]
+    names = [feature.name for feature in features_of_service("churn_v2")]
     assert frame.columns.tolist() == ["account_id", "event_timestamp", *names]
     assert str(frame["event_timestamp"].dtype) == "datetime64[us, UTC]"
     for name in names:
@@ -107,7 +107,7 @@ def test_columns_are_the_services_in_its_order_numbers_as_float64(at_rest: Setti
 
 def test_no_rows_give_a_frame_without_rows(at_rest: Settings) -> None:
     frame = opened(at_rest).historical(rows(("a", "2026-06-15")).iloc[:0])
-    assert frame.shape == (0, 2 + len(features_of_service("churn_v1")))
+    assert frame.shape == (0, 2 + len(features_of_service("churn_v2")))
 
 
 def test_rows_without_features_of_their_cutoff_are_named(at_rest: Settings) -> None:

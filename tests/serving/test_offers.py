@@ -32,7 +32,7 @@ def both(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
     root = tmp_path_factory.mktemp("both")
     settings = place.copy_to(root / "home").settings.model_copy(update={"plan_ranks": ("pro", "team")})
-    upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v1", title="upgrade")
+    upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v2", title="upgrade")
     _, version = register_bundle(settings, upsell, root)
     promote(settings, "upsell", version=version)
     return settings
@@ -127,7 +127,7 @@ def test_services_of_the_same_features_are_one_read(both: Settings, targets: lis
 def test_services_of_other_features_read_at_two_cutoffs_are_mixed(
     both: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SERVICES, "upsell_v1", tuple(reversed(SERVICES["upsell_v1"])))  # type: ignore[arg-type]
+    monkeypatch.setitem(SERVICES, "upsell_v2", tuple(reversed(SERVICES["upsell_v2"])))  # type: ignore[arg-type]
     answerer = make_answerer(both)
     whole = ask(answerer, ["churn", "upsell"])
     assert "mixed_cutoffs" not in str(whole)

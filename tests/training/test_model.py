@@ -10,7 +10,7 @@ from training.bundle import OTHER
 from training.model import RECIPE, encode, fit, out_of_fold, rows_per_leaf
 from training.splits import Fold, split
 
-FEATURES = features_of_service("churn_v1")
+FEATURES = features_of_service("churn_v2")
 
 
 @pytest.fixture(scope="module")
