@@ -267,6 +267,28 @@ def test_applying_again_changes_nothing(own: Settings) -> None:
     np.testing.assert_array_equal(store.online(["a"]).values["mrr"], before.values["mrr"])
 
 
+def test_a_home_of_the_first_services_goes_on_serving_them(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = {name: features for name, features in SERVICES.items() if name.endswith("_v1")}
+    read = [spec(name).group for name in earlier["churn_v1"]]
+    shutil.rmtree(own.home / "feast")
+    with monkeypatch.context() as patch:
+        patch.setattr("features.store.SERVICES", earlier)
+        patch.setattr("features.store.GROUPS", tuple(group for group in GROUPS if group in read))
+        before = opened(own)
+        before.apply()
+        before.materialize(SECOND)
+    store = opened(own)
+    store.ping()
+    assert store.online(["a"], service="churn_v1").known.all()
+    with pytest.raises(DependencyError, match=r"features apply"):
+        store.online(["a"], service="churn_v2")
+    store.apply()
+    assert not store.online(["a"], service="churn_v1").mixed.any()
+    assert store.online(["a"], service="churn_v2").mixed.all()  # the new groups are not filled yet
+    store.materialize(SECOND)
+    assert not store.online(["a"], service="churn_v2").mixed.any()
+
+
 def test_materializing_says_how_many_accounts_and_how_far_it_is(own: Settings) -> None:
     stages: list[tuple[str, int, int]] = []
     store = opened(own)
