@@ -118,7 +118,7 @@ def _source_fingerprint(rollups: Manifest, records: Manifest, cutoff: datetime) 
     """What the rows of a cutoff were counted from: rollups of the days before it, and records."""
     end = f"day={cutoff.date().isoformat()}"
     days = {day: rollups.fingerprint(day) for day in rollups.partitions if day < end}
-    tables = [records.fingerprint(name) for name in ("accounts", "subscriptions")]
+    tables = [records.fingerprint(name) for name in ("accounts", "subscriptions", "touchpoints")]
     return digest([days, tables])
 
 

@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 
 from features.exceptions import InputError
+from features.specifications.adoption import ADOPTION
 from features.specifications.breadth import BREADTH
 from features.specifications.commercial import COMMERCIAL
 from features.specifications.errors import ERRORS
 from features.specifications.feature import Family, FeatureSpec, Risk
 from features.specifications.latency import LATENCY
+from features.specifications.sdk import SDK
+from features.specifications.support import SUPPORT
 from features.specifications.usage import USAGE
 
 __all__ = [
     "CATALOG",
     "FAMILIES",
     "GROUPS",
+    "NEWEST_SERVICE",
     "SERVICES",
     "Family",
     "FeatureSpec",
@@ -24,7 +28,7 @@ __all__ = [
     "spec",
 ]
 
-GROUPS = ("usage", "errors", "latency", "breadth", "commercial")
+GROUPS = ("usage", "errors", "latency", "breadth", "commercial", "adoption", "sdk", "support")
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
@@ -43,16 +47,30 @@ FAMILIES: Mapping[str, Family] = {
         Family("contract", "Contract", False, "contract_raises", "contract_lowers"),
         Family("spend", "Spend", False, "spend_raises", "spend_lowers"),
         Family("quota", "Quota", True, "quota_raises", "quota_lowers"),
+        Family("onboarding", "Onboarding", True, "stuck_in_onboarding", "onboarding_done"),
+        Family("sdk", "SDK", True, "sdk_drop_off", "sdk_healthy"),
+        Family("support", "Support and logins", True, "support_raises", "support_lowers"),
     )
 }
 
-CATALOG: tuple[FeatureSpec, ...] = (*USAGE, *ERRORS, *LATENCY, *BREADTH, *COMMERCIAL)
+_FIRST = (*USAGE, *ERRORS, *LATENCY, *BREADTH, *COMMERCIAL)
+_SECOND = (*_FIRST, *ADOPTION, *SDK, *SUPPORT)
+
+CATALOG: tuple[FeatureSpec, ...] = _SECOND
 
 SERVICES: Mapping[str, tuple[str, ...]] = {
-    "churn_v1": tuple(feature.name for feature in CATALOG),
-    "upsell_v1": tuple(feature.name for feature in CATALOG),
+    f"{purpose}_v{version}": tuple(feature.name for feature in features)
+    for version, features in enumerate((_FIRST, _SECOND), start=1)
+    for purpose in ("churn", "upsell")
 }
-"""Feature service to feature names, in model order; a model names the service it was trained on."""
+"""Feature service to feature names, in model order.
+
+A model names the service it was trained on and goes on reading it. A set that changes is a new version, which training
+takes (``training.targets``); a version that was released never changes.
+"""
+
+NEWEST_SERVICE = "churn_v2"
+"""A service with every feature of the catalogue."""
 
 _BY_NAME = {feature.name: feature for feature in CATALOG}
 

@@ -9,16 +9,20 @@ import pyarrow as pa
 
 from features.catalog import cutoff_day_field, features_of_group
 from features.engine import Prepared, named, prepare
+from features.groups.adoption import adoption_features, settled
 from features.groups.breadth import breadth_features
 from features.groups.commercial import commercial_features
 from features.groups.endpoints import endpoint_windows
 from features.groups.errors import error_features
 from features.groups.inputs import Rollups
 from features.groups.latency import latency_features
-from features.groups.usage import usage_features
+from features.groups.releases import releases
+from features.groups.sdk import sdk_features, sdk_windows
+from features.groups.support import support_features
+from features.groups.usage import daily_calls, usage_features
 from features.population import population_of
 from features.rollup import ROLLUPS
-from features.schema import ACCOUNTS, SUBSCRIPTIONS, UTC_MICROSECONDS
+from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, UTC_MICROSECONDS
 from features.windows import cutoff_days
 
 __all__ = ["CUTOFFS", "Plan", "group_expressions", "plan"]
@@ -35,9 +39,10 @@ class Plan:
 
     Attributes
     ----------
-    everybody
-        The population at ``cutoffs_together``, from ``history`` (the usage rollup), ``accounts`` and
-        ``subscriptions``; its rows are to be named ``population_together``.
+    together
+        What is asked of the whole history, by the name its rows are to have, in the order of making: the population at
+        ``cutoffs_together``, from ``history`` (the usage rollup), ``accounts`` and ``subscriptions``; since when
+        accounts are settled, from it and ``history``; the releases of SDKs, from ``release`` and ``cutoffs_together``.
     here
         The rows of ``population_together`` at ``cutoffs``; to be named ``population``.
     accounts
@@ -45,11 +50,11 @@ class Plan:
     shared
         What several groups ask of a rollup, from it and ``cutoffs``; its rows are to be named by its key here.
     groups
-        Every group as it is stored, from ``population``, ``cutoffs``, ``subscriptions``, the rollups by name and
-        ``shared``.
+        Every group as it is stored, from ``population``, ``cutoffs``, ``subscriptions``, ``touchpoints``, the rollups
+        by name, ``together`` and ``shared``.
     """
 
-    everybody: Prepared
+    together: Mapping[str, Prepared]
     here: Prepared
     accounts: Prepared
     shared: Mapping[str, Prepared]
@@ -60,30 +65,40 @@ class Plan:
 def plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
     """The expressions of ``build``; a second of compiling, so a process does it once for each of its arguments."""
     subscriptions = named("subscriptions", SUBSCRIPTIONS.schema)
+    rollups = {name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}
+    history, cutoffs_together = named("history", ROLLUPS["usage"].schema), named("cutoffs_together", CUTOFFS)
     everybody = prepare(
         population_of(
-            named("history", ROLLUPS["usage"].schema),
-            named("accounts", ACCOUNTS.schema),
-            subscriptions,
-            named("cutoffs_together", CUTOFFS),
-            grace_hours=grace_hours,
+            history, named("accounts", ACCOUNTS.schema), subscriptions, cutoffs_together, grace_hours=grace_hours
         )
     )
+    population_together = everybody.named("population_together")
+    together = {
+        "population_together": everybody,
+        "settled": prepare(settled(history, population_together, has_value_endpoints=has_value_endpoints)),
+        "releases": prepare(releases(rollups.pop("release"), cutoffs_together)),
+    }
     cutoffs = named("cutoffs", CUTOFFS)
     population = everybody.named("population")
-    rollups = {name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}
-    shared = {"endpoint_windows": prepare(endpoint_windows(rollups["endpoint"], cutoffs))}
+    shared = {
+        "daily": prepare(daily_calls(rollups["usage"], cutoffs)),
+        "endpoint_windows": prepare(endpoint_windows(rollups["endpoint"], cutoffs)),
+        "sdk_windows": prepare(sdk_windows(rollups["sdk"], cutoffs)),
+    }
+    counted = {name: prepared.named(name) for name, prepared in {**shared, **together}.items()}
+    counted.pop("population_together")
     groups = group_expressions(
-        Rollups(**rollups, **{name: prepared.named(name) for name, prepared in shared.items()}),
+        Rollups(**rollups, **counted),
         population,
         cutoffs,
         subscriptions=subscriptions,
+        touchpoints=named("touchpoints", TOUCHPOINTS.schema),
         grace_hours=grace_hours,
         has_value_endpoints=has_value_endpoints,
     )
     return Plan(
-        everybody,
-        prepare(everybody.named("population_together").semi_join(cutoffs, "cutoff")),
+        together,
+        prepare(population_together.semi_join(cutoffs, "cutoff")),
         prepare(population.group_by("cutoff").agg(accounts=population.count())),
         shared,
         {group: prepare(table) for group, table in groups.items()},
@@ -96,6 +111,7 @@ def group_expressions(
     cutoffs: ir.Table,
     *,
     subscriptions: ir.Table,
+    touchpoints: ir.Table,
     grace_hours: float,
     has_value_endpoints: bool,
 ) -> dict[str, ir.Table]:
@@ -108,6 +124,9 @@ def group_expressions(
         "commercial": commercial_features(
             rollups, population, cutoffs, subscriptions=subscriptions, grace_hours=grace_hours
         ),
+        "adoption": adoption_features(rollups, population, has_value_endpoints=has_value_endpoints),
+        "sdk": sdk_features(rollups, population),
+        "support": support_features(population, cutoffs, touchpoints=touchpoints, grace_hours=grace_hours),
     }
     return {group: _as_catalogued(group, table) for group, table in made.items()}
 

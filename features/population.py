@@ -19,11 +19,11 @@ def population_of(
     Returns
     -------
     Table
-        ``account_id``, ``cutoff``; ``created_at``; ``first_call``, ``last_call``, ``last_success``;
+        ``account_id``, ``cutoff``; ``created_at``; ``first_call``, ``last_call``, ``first_success``, ``last_success``;
         ``first_value_call``, ``last_value_call``, of the successful calls to a value endpoint; ``known_since``, the
         earliest of creation, first subscription event and first call; ``log_start``, the first event day of anybody;
-        ``log_has_status``, ``log_has_endpoint``, ``log_has_token``, ``log_has_user``: whether any call of anybody
-        carried one. All as known at the cutoff, so a row built again later is the same row.
+        ``log_has_status``, ``log_has_endpoint``, ``log_has_token``, ``log_has_user``, ``log_has_sdk``: whether any
+        call of anybody carried one. All as known at the cutoff, so a row built again later is the same row.
     """
     calls = _first_and_last_calls(usage, cutoffs)
     created = _creation(accounts, cutoffs, grace_hours=grace_hours)
@@ -44,6 +44,7 @@ def population_of(
         "created_at",
         "first_call",
         "last_call",
+        "first_success",
         "last_success",
         "first_value_call",
         "last_value_call",
@@ -53,6 +54,7 @@ def population_of(
         log_has_endpoint=(joined.endpoint_calls.max().over(fleet) > 0).fill_null(False),
         log_has_token=(joined.token_calls.max().over(fleet) > 0).fill_null(False),
         log_has_user=(joined.user_calls.max().over(fleet) > 0).fill_null(False),
+        log_has_sdk=(joined.sdk_calls.max().over(fleet) > 0).fill_null(False),
     )
 
 
@@ -68,6 +70,7 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
     steps = seen.group_by("account_id", "cutoff").agg(
         first_call=seen.min_event_time.min(),
         last_call=seen.max_event_time.max(),
+        first_success=seen.min_success_time.min(),
         last_success=seen.max_success_time.max(),
         first_value_call=seen.min_value_time.min(),
         last_value_call=seen.max_value_time.max(),
@@ -75,6 +78,7 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         endpoint_calls=seen.endpoint_calls.sum().cast("int64"),
         token_calls=seen.token_calls.sum().cast("int64"),
         user_calls=seen.user_calls.sum().cast("int64"),
+        sdk_calls=seen.sdk_calls.sum().cast("int64"),
     )
     grid = steps.select("account_id").distinct().cross_join(cutoffs.select("cutoff"))
     filled = grid.left_join(steps, ["account_id", "cutoff"]).drop("account_id_right", "cutoff_right")
@@ -84,6 +88,7 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         "cutoff",
         first_call=filled.first_call.min().over(so_far),
         last_call=filled.last_call.max().over(so_far),
+        first_success=filled.first_success.min().over(so_far),
         last_success=filled.last_success.max().over(so_far),
         first_value_call=filled.first_value_call.min().over(so_far),
         last_value_call=filled.last_value_call.max().over(so_far),
@@ -91,6 +96,7 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         endpoint_calls=filled.endpoint_calls.sum().over(so_far),
         token_calls=filled.token_calls.sum().over(so_far),
         user_calls=filled.user_calls.sum().over(so_far),
+        sdk_calls=filled.sdk_calls.sum().over(so_far),
     )
     return running.filter(running.first_call.notnull())
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from features.engine import Engine
 from features.exceptions import listed
 from features.manifest import StoreWriter
-from features.schema import ACCOUNTS, EVENTS, RawTable
+from features.schema import ACCOUNTS, EVENTS, TOUCHPOINTS, RawTable
 from features.sources.mapping import mappable_columns
 from features.staging import Staged
 
@@ -43,6 +43,8 @@ def notes_about(
         notes.append(f"Rows in quarantine: {counts}. They lie under the home's quarantine folder with their reasons.")
     if EVENTS.name in {one.table.name for one in staged} and "subscriptions" not in raw.partitions:
         notes.append("There are no subscriptions: the target without them is churn_inactivity.")
+    if EVENTS.name in {one.table.name for one in staged} and TOUCHPOINTS.name not in raw.partitions:
+        notes.append("There are no touchpoints: the features of support and logins are null.")
     return notes
 
 

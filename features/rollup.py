@@ -38,7 +38,7 @@ __all__ = [
     "rollup_store",
 ]
 
-_VERSION = 3  # raise it when a rollup's meaning changes: every day is then counted again
+_VERSION = 4  # raise it when a rollup's meaning changes: every day is then counted again
 _REMEDY = "Restore them from a backup, or load all files into a new home."
 _CHUNK_BYTES = 4_000_000  # of event files: about 100,000 events
 
@@ -76,14 +76,16 @@ def _counts(*names: str) -> dict[str, pa.DataType]:
 _OUTCOMES = ("ok", "err_auth", "err_throttled", "err_client", "err_server", "no_status")
 
 _ENDPOINT = {"method": pa.string(), "endpoint": pa.string()}
+_SDK = {"sdk": pa.string(), "sdk_version": pa.string()}
 
 ROLLUPS: Mapping[str, RollupTable] = {
     "usage": RollupTable(
         {},
         {
             **_counts("calls", *_OUTCOMES, "latency_calls", "slow_calls"),
-            **_counts("endpoint_calls", "token_calls", "user_calls", "value_calls"),
-            **dict.fromkeys(("min_event_time", "max_event_time", "max_success_time"), UTC_MICROSECONDS),
+            **_counts("endpoint_calls", "token_calls", "user_calls", "sdk_calls", "value_calls"),
+            **dict.fromkeys(("min_event_time", "max_event_time"), UTC_MICROSECONDS),
+            **dict.fromkeys(("min_success_time", "max_success_time"), UTC_MICROSECONDS),
             **dict.fromkeys(("min_value_time", "max_value_time"), UTC_MICROSECONDS),
             "max_latency_ms": pa.float64(),
         },
@@ -93,11 +95,13 @@ ROLLUPS: Mapping[str, RollupTable] = {
     "token": RollupTable({"token": pa.string()}, _counts("calls")),
     "user": RollupTable({"user_id": pa.string()}, _counts("calls")),
     "service": RollupTable({**_ENDPOINT, "bucket": pa.int32()}, _counts("calls"), by_account=False),
+    "sdk": RollupTable(_SDK, _counts("calls")),
+    "release": RollupTable(_SDK, {"min_event_time": UTC_MICROSECONDS}, by_account=False),
 }
 """What the logical files of a day hold, by name."""
 
 _READ = ("account_id", "event_time", "ingested_at", "endpoint", "method", "status", "latency_ms", "token", "user_id")
-_EVENT_COLUMNS = pa.schema([EVENTS.schema.field(name) for name in (*_READ, "synthetic")])
+_EVENT_COLUMNS = pa.schema([EVENTS.schema.field(name) for name in (*_READ, "sdk", "sdk_version", "synthetic")])
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,8 @@ def read_rollup(engine: Engine, settings: Settings, name: str) -> ir.Table:
 def countable_events(events: ir.Table, *, grace_hours: float, value_endpoints: Sequence[str] = ()) -> ir.Table:
     """Customer traffic, one row per event, with its day, its first cutoff and its outcome as columns.
 
-    A null status is a call and successful; null endpoints and methods become the empty string. A value call is a
-    successful call to one of ``value_endpoints``.
+    A null status is a call and successful; null endpoints, methods and versions become the empty string. A value call
+    is a successful call to one of ``value_endpoints``.
     """
     customer = events.filter(~events.synthetic.fill_null(False))
     status = customer.status
@@ -180,6 +184,8 @@ def countable_events(events: ir.Table, *, grace_hours: float, value_endpoints: S
         "event_time",
         "token",
         "user_id",
+        "sdk",
+        sdk_version=customer.sdk_version.fill_null(""),
         event_day=event_day(customer.event_time),
         visible_from=visible_from(customer.event_time, customer.ingested_at, grace_hours=grace_hours),
         method=method,
@@ -199,7 +205,7 @@ def countable_events(events: ir.Table, *, grace_hours: float, value_endpoints: S
 def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str, ir.Table]:
     """The rollups of :func:`countable_events`, by name, as :data:`ROLLUPS` declares; sorted by event day first.
 
-    Null latencies, tokens and users have no row in their rollup, calls without a route none in ``service``.
+    Null latencies, tokens, users and SDKs have no row in their rollup, calls without a route none in ``service``.
     """
     outcomes = {"calls": countable.count(), **{name: countable[name].sum() for name in _OUTCOMES}}
     latency_calls = countable.latency_ms.count()
@@ -210,9 +216,11 @@ def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str,
         "endpoint_calls": (countable.endpoint != "").sum(),
         "token_calls": countable.token.count(),
         "user_calls": countable.user_id.count(),
+        "sdk_calls": countable.sdk.count(),
         "value_calls": countable.is_value.sum(),
         "min_event_time": countable.event_time.min(),
         "max_event_time": countable.event_time.max(),
+        "min_success_time": countable.event_time.min(where=countable.ok),
         "max_success_time": countable.event_time.max(where=countable.ok),
         "min_value_time": countable.event_time.min(where=countable.is_value),
         "max_value_time": countable.event_time.max(where=countable.is_value),
@@ -224,11 +232,14 @@ def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str,
         "token": countable.token.notnull(),
         "user": countable.user_id.notnull(),
         "service": measured & (countable.endpoint != ""),
+        "sdk": countable.sdk.notnull(),
     }
+    first_seen = {"min_event_time": countable.event_time.min()}
     return {
         "usage": _grouped(countable, ROLLUPS["usage"], usage),
         "endpoint": _grouped(countable, ROLLUPS["endpoint"], {**outcomes, "latency_calls": latency_calls}),
         **{name: _grouped(countable.filter(rows), ROLLUPS[name], {}) for name, rows in some.items()},
+        "release": _grouped(countable.filter(some["sdk"]), ROLLUPS["release"], first_seen),
     }
 
 

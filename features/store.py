@@ -28,7 +28,7 @@ from feast.types import Float64, Int64, String
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.built import feature_store, outdated_cutoffs
-from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
+from features.catalog import GROUPS, NEWEST_SERVICE, SERVICES, cutoff_day_field, features_of_group
 from features.damage import damage_named
 from features.embedded import (
     accounts_stamped,
@@ -365,7 +365,7 @@ class Store:
                 progress("materialize", done, len(GROUPS))
         return len(accounts)
 
-    def historical(self, entities: pd.DataFrame, *, service: str = "churn_v1") -> pd.DataFrame:
+    def historical(self, entities: pd.DataFrame, *, service: str = NEWEST_SERVICE) -> pd.DataFrame:
         """Features of accounts as of cutoffs, by Feast's point-in-time join.
 
         Parameters
@@ -411,7 +411,7 @@ class Store:
         refuse_incomplete(asked, table, groups)
         return feature_frame(asked, table, service)
 
-    def online(self, account_ids: Sequence[str], *, service: str = "churn_v1") -> OnlineRows:
+    def online(self, account_ids: Sequence[str], *, service: str = NEWEST_SERVICE) -> OnlineRows:
         """Newest features of accounts, from the online store.
 
         Raises
@@ -489,7 +489,8 @@ class Store:
         DependencyError
             When the store is away.
         """
-        self.online(["-"])
+        # Every home has the first service, also before the newest is applied.
+        self.online(["-"], service=next(iter(SERVICES)))
 
     # ---- inside ----
 

@@ -9,14 +9,14 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.engine import Engine, duckdb_engine
-from features.groups.inputs import REACH
+from features.groups.inputs import REACH, WHOLE
 from features.manifest import Manifest
 from features.parts import write_parts
 from features.plan import CUTOFFS, plan
 from features.population import population_of
 from features.raw import raw_store
 from features.rollup import ROLLUPS, rollup_store
-from features.schema import ACCOUNTS, SUBSCRIPTIONS
+from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS
 from features.settings import Settings
 from features.windows import days_of_ages
 
@@ -29,7 +29,7 @@ _BATCH_BYTES = 100_000_000  # of rollup files in reach, counted once per cutoff
 def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Table:
     """Accounts known at each cutoff of a table with the column ``cutoff``; see ``features.population``."""
     history = engine.name_parquet(
-        "history", _usage_files(settings, rollup_store(settings).manifest()), schema=ROLLUPS["usage"].schema
+        "history", _history(settings, rollup_store(settings).manifest(), "usage"), schema=ROLLUPS["usage"].schema
     )
     raw = raw_store(settings)
     accounts = engine.name_parquet("accounts", raw.files("accounts", "accounts"), schema=ACCOUNTS.schema)
@@ -48,7 +48,7 @@ class Workbench:
         self._plan = plan(settings.grace_hours, has_value_endpoints=bool(settings.value_endpoints))
         self._engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
         raw = raw_store(settings)
-        for table in (ACCOUNTS, SUBSCRIPTIONS):
+        for table in (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS):
             self._engine.name_parquet(table.name, raw.files(table.name, table.name), schema=table.schema)
         self._found: list[datetime] = []
         self._batch: list[datetime] = []
@@ -64,7 +64,7 @@ class Workbench:
         batch: list[datetime] = []
         size = 0
         for cutoff in cutoffs:
-            reach = sum(file.stat().st_size for name in ROLLUPS for file in self._files(name, [cutoff]))
+            reach = sum(file.stat().st_size for name in REACH for file in self._files(name, [cutoff]))
             if batch and size + reach > _BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
@@ -78,15 +78,17 @@ class Workbench:
         if not set(batch) <= set(self._found):
             at = order.index(batch[0])
             self._found = list(order[at : at + max(_TOGETHER, len(batch))])
-            files = _usage_files(self._settings, self._manifest, before=self._found[-1])
-            self._engine.name_parquet("history", files, schema=ROLLUPS["usage"].schema)
+            for name, rollup in WHOLE.items():
+                files = _history(self._settings, self._manifest, rollup, before=self._found[-1])
+                self._engine.name_parquet(name, files, schema=ROLLUPS[rollup].schema)
             self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
-            self._engine.name_prepared("population_together", self._plan.everybody)
+            for name, prepared in self._plan.together.items():
+                self._engine.name_prepared(name, prepared)
         self._batch = list(batch)
         self._engine.name_rows("cutoffs", _cutoff_rows(batch))
         self._engine.name_prepared("population", self._plan.here)
-        for name, table in ROLLUPS.items():
-            self._engine.name_parquet(name, self._files(name, batch), schema=table.schema)
+        for name in REACH:
+            self._engine.name_parquet(name, self._files(name, batch), schema=ROLLUPS[name].schema)
         for name, prepared in self._plan.shared.items():
             self._engine.name_prepared(name, prepared)
 
@@ -112,9 +114,9 @@ def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
     return pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS)
 
 
-def _usage_files(settings: Settings, rollups: Manifest, *, before: datetime | None = None) -> list[Path]:
-    """Files of the usage rollup, of event days before a cutoff or of all."""
+def _history(settings: Settings, rollups: Manifest, name: str, *, before: datetime | None = None) -> list[Path]:
+    """Files of one rollup, of event days before a cutoff or of all."""
     store = rollup_store(settings)
     end = "day=~" if before is None else f"day={before.date().isoformat()}"
     days = sorted(day for day in rollups.partitions if day < end)
-    return [file for day in days for file in store.files(day, "usage", manifest=rollups)]
+    return [file for day in days for file in store.files(day, name, manifest=rollups)]

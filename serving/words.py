@@ -15,6 +15,13 @@ __all__ = ["FORMATS", "sentences"]
 
 _PRIOR, _BASE = "prior", "base"
 _SIGNED = {"growth"}
+_STAGES = {
+    0: "signed up, no call yet",
+    1: "there were calls, none has succeeded",
+    2: "a call has succeeded, regular use of what makes the value has not begun",
+    3: "the main value endpoint was reached, regular use has not begun",
+    4: "in regular use",
+}
 _HOUR_MS, _MINUTE_MS, _SECOND_MS = 3_600_000, 60_000, 1_000
 
 
@@ -111,6 +118,39 @@ def days(value: float) -> str:
     return f"{length:,} day" if length == 1 else f"{length:,} days"
 
 
+def hours(value: float) -> str:
+    """A length of time in hours, long ones in days.
+
+    >>> hours(0.4), hours(1.2), hours(30.0), hours(72.0)
+    ('less than an hour', '1 hour', '30 hours', '3 days')
+    """
+    if value < 1:
+        return "less than an hour"
+    if value >= 2 * 24:
+        return days(value / 24)
+    length = round(value)
+    return "1 hour" if length == 1 else f"{length} hours"
+
+
+def points(value: float) -> str:
+    """A difference of two shares; its sign is the sentence's business.
+
+    >>> points(0.041), points(-0.12), points(0.01), points(0.0001)
+    ('4.1 percentage points', '12 percentage points', '1 percentage point', 'less than 0.1 percentage points')
+    """
+    said = percent(abs(value)).removesuffix(" %")
+    return f"{said} percentage {'point' if said == '1' else 'points'}"
+
+
+def stage(value: float) -> str:
+    """What an account has done at an onboarding stage, and what comes next.
+
+    >>> stage(0), stage(2)
+    ('signed up, no call yet', 'a call has succeeded, regular use of what makes the value has not begun')
+    """
+    return _STAGES.get(int(value), "past the last step")
+
+
 def times(value: float) -> str:
     """A multiple; its sign is the sentence's business.
 
@@ -137,6 +177,9 @@ FORMATS: Mapping[str, Callable[..., str]] = {
     "growth": growth,
     "ms": milliseconds,
     "days": days,
+    "hours": hours,
+    "points": points,
+    "stage": stage,
     "times": times,
     "name": name,
 }

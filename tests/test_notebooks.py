@@ -28,7 +28,7 @@ def two_targets(trained: World, tmp_path_factory: pytest.TempPathFactory) -> Pat
     root = tmp_path_factory.mktemp("notebook")
     shutil.copytree(trained.settings.home, root / "home")
     settings = trained.settings.model_copy(update={"home": root / "home"})
-    upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v1", title="upgrade")
+    upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v2", title="upgrade")
     promote(settings, "upsell", version=register_bundle(settings, upsell, root)[1])
     score_batch(settings, as_of=trained.newest, now=trained.now)
     return settings.home

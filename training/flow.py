@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.catalog import SERVICES
 from features.exceptions import InputError
 from features.progress import Progress, silent
 from features.settings import Settings
@@ -214,9 +215,12 @@ def current_champion(settings: Settings, target_name: str) -> tuple[tuple[str, B
         return None, ()
     try:
         current = registry.champion(settings, target_name)
-        return (current.version, bundles.read(current.bundle_folder, sha256=current.sha256)), ()
+        bundle = bundles.read(current.bundle_folder, sha256=current.sha256)
     except BundleError as error:
         return None, (f"The champion cannot be read, so nothing was compared with it: {error}",)
+    if bundle.service not in SERVICES:
+        return None, (f"The champion reads {bundle.service}, which is no more, so nothing was compared with it.",)
+    return (current.version, bundle), ()
 
 
 def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:

@@ -1,13 +1,14 @@
 """Fit on the past and judge once on what came after, beside every rival."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.exceptions import InputError, WorkFailedError
+from features.catalog import features_of_service
+from features.exceptions import InputError, WorkFailedError, listed
 from features.progress import Progress, silent
 from features.settings import Settings
 from training.baselines import LOGISTIC, best_rule, known_rule, logistic
@@ -170,15 +171,21 @@ def distinct_events(rows: pd.DataFrame) -> int:
 
 
 def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, settings: Settings, model: Fitted) -> Fitted:
-    """The champion's recipe fitted on the same cutoffs; the same recipe gives the same model."""
-    if champion.service != dataset.target.service:
+    """The champion's recipe fitted on the same cutoffs, with the features of its own service.
+
+    The same recipe on the same features gives the same model.
+    """
+    features = features_of_service(champion.service)
+    missing = [feature.name for feature in features if feature.name not in dataset.frame.columns]
+    if missing:
         raise WorkFailedError(
-            f"The champion reads {champion.service} and this model {dataset.target.service}: they cannot be compared "
-            "on the same rows. Build the features of both services."
+            f"The champion reads {champion.service}, of which {len(missing)} features are not in the rows of "
+            f"{dataset.target.service}: {listed(missing)}. They cannot be compared on the same rows."
         )
-    if dict(champion.recipe) == dict(RECIPE):
+    if dict(champion.recipe) == dict(RECIPE) and features == dataset.features:
         return model
-    return fit_recipe(fitted, dataset, settings, champion.recipe, stage="Fit the champion's recipe")[0]
+    own = replace(dataset, features=features)
+    return fit_recipe(fitted, own, settings, champion.recipe, stage="Fit the champion's recipe")[0]
 
 
 def _recall(rows: pd.DataFrame, model: Fitted, share: float) -> dict[str, float]:

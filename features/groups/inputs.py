@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-__all__ = ["REACH", "YEAR_AGO", "Rollups"]
+__all__ = ["REACH", "WHOLE", "YEAR_AGO", "Rollups"]
 
 YEAR_AGO = range(365, 393)
 """Ages of the days of ``[c - 392, c - 364)``: the weekdays of the last 28 days, 52 weeks before."""
@@ -17,15 +17,19 @@ REACH: Mapping[str, tuple[range, ...]] = {
     "token": (range(1, 29),),
     "user": (range(1, 29),),
     "service": (range(1, 29),),
+    "sdk": (range(1, 57),),
 }
 """Ages in days that any group looks at in a rollup; 1 is the day that ends at the cutoff. Other files are not read."""
+
+WHOLE: Mapping[str, str] = {"history": "usage", "release": "release"}
+"""What stands for a rollup over the whole history, once for many cutoffs: name to rollup."""
 
 
 @dataclass(frozen=True)
 class Rollups:
     """The rollups of ``features.rollup``, at least the days the widest window reaches.
 
-    ``endpoint_windows`` is what several groups ask of the endpoint rollup, counted once for all of them.
+    The others are what several features, or many cutoffs, ask of a rollup, counted once for all of them.
     """
 
     usage: ir.Table
@@ -34,4 +38,9 @@ class Rollups:
     token: ir.Table
     user: ir.Table
     service: ir.Table
+    sdk: ir.Table
+    daily: ir.Table
     endpoint_windows: ir.Table
+    sdk_windows: ir.Table
+    releases: ir.Table
+    settled: ir.Table

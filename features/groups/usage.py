@@ -12,7 +12,7 @@ from features.groups.people import distinct_by_window
 from features.groups.rhythm import median_gap, volatility, with_anomaly
 from features.windows import days_between, is_weekend, starts_before_window
 
-__all__ = ["usage_features"]
+__all__ = ["daily_calls", "usage_features"]
 
 _WEEKS = 13
 # Weeks centred on the middle one: x = 6 is the week that ends at the cutoff, and the sum of x squared is 182.
@@ -22,7 +22,7 @@ _SLOPE_DENOMINATOR = sum(weight * weight for weight in _SLOPE_WEIGHTS)
 
 def usage_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
     """The usage group: one row per row of ``population``."""
-    daily = daily_calls(rollups.usage, cutoffs)
+    daily = rollups.daily
     joined = beside(
         population.select(
             *KEYS, "known_since", "log_start", "last_call", "last_success", "log_has_token", "log_has_user"

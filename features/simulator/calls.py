@@ -86,7 +86,7 @@ def draw_calls(
     row, contradicts = row[kept], contradicts[kept]
     account, endpoint, user = account[row], endpoint[row], user[row]
 
-    sdk_versions = _sdk_versions(company, day)
+    sdk_versions = _sdk_versions(company, traces, day)
     columns = {
         "event_id": hexadecimal(mixed((np.uint64(day) << np.uint64(40)) + row.astype(np.uint64)), digits=16),
         "account_id": pa.DictionaryArray.from_arrays(pa.array(account, pa.int32()), account_names(company.accounts)),
@@ -166,8 +166,17 @@ _RELEASES = 24
 _SDK_VERSIONS = tuple(f"{1 + n // 8}.{n % 8}.0" for n in range(_RELEASES))
 
 
-def _sdk_versions(company: Company, day: int) -> Ints:
-    """Index of the SDK release each account runs: releases come steadily, accounts follow at their own pace."""
-    releases = (day + 800 - company.sdk_lag_days) // _RELEASE_EVERY_DAYS
-    newest: Ints = np.clip(releases, 0, _RELEASES - 1)
-    return newest
+_BROKEN_EVERY = 4  # releases
+
+
+def _sdk_versions(company: Company, traces: Traces, day: int) -> Ints:
+    """Index of the SDK release each account runs: releases come steadily, accounts follow at their own pace.
+
+    Some releases are broken: those in integration trouble run the newest of these, all others pass them over.
+    """
+    wanted, newest = (day + 800 - company.sdk_lag_days) // _RELEASE_EVERY_DAYS, (day + 800) // _RELEASE_EVERY_DAYS
+    release = np.clip(wanted, 0, _RELEASES - 1)
+    release = np.where(release % _BROKEN_EVERY == 0, np.maximum(release - 1, 0), release)
+    broken = min(newest, _RELEASES - 1) // _BROKEN_EVERY * _BROKEN_EVERY
+    versions: Ints = np.where(traces.on_broken_release, broken, release)
+    return versions

@@ -24,6 +24,8 @@ YEAR = 365
 PRICE_RISE = 1.03  # at each renewal of an annual contract
 ANNUAL_DISCOUNT = 0.85
 LATE_RENEWAL_SHARE = 0.15  # renewed a few days after the term ended
+TICKETS_IN_TROUBLE = 0.7  # a day, of an account in full trouble that has not lost patience yet
+CSAT_SHARE = 0.4  # of closed tickets
 SUBSCRIPTION_FILE = pa.schema([field for field in SUBSCRIPTIONS.schema if field.name != "source_order"])
 _MOMENT = ACCOUNTS.schema.field("created_at").type
 _FIRST = (
@@ -135,9 +137,12 @@ def _with_history(company: Company, lives: Lives) -> SubscriptionRows:
 
 
 def touchpoint_table(company: Company, lives: Lives, start: int, end: int, rng: np.random.Generator) -> pa.Table:
-    """Tickets, surveys, logins and failed payments, drawn from the same latent state as the calls."""
+    """Tickets, surveys, logins and failed payments, drawn from the same latent state as the calls.
+
+    Who meets trouble asks for help, and stops asking as the burden grows: a spike of tickets, then silence.
+    """
     parts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in ("account", "at", "kind", "value")}
-    kinds = ("ticket_opened", "ticket_closed", "nps", "login", "payment_failed")
+    kinds = ("ticket_opened", "ticket_closed", "nps", "csat", "login", "payment_failed")
     names = ("", *(cause.name for cause in CAUSES))
     trouble_code, fading = names.index("integration_trouble"), names.index("fading_need")
 
@@ -152,9 +157,10 @@ def touchpoint_table(company: Company, lives: Lives, start: int, end: int, rng: 
         there = lives.is_subscribed[row]
         severity, cause = lives.severity[row], lives.cause[row]
         trouble = np.where(cause == trouble_code, severity, 0.0) + lives.pain[row]
+        patience = (1.0 - lives.burden[row]) ** 2
         people = 1.0 - np.where(cause != trouble_code, 0.8, 0.2) * severity
         rates = {
-            "ticket_opened": 0.008 + 0.05 * trouble,
+            "ticket_opened": 0.008 + TICKETS_IN_TROUBLE * trouble * patience,
             "nps": np.full(company.accounts, 1 / 120),
             "login": 0.12 * people * np.where(cause == fading, 0.7, 1.0),
             "payment_failed": np.where(lives.plan[row] > 0, 0.0004 + 0.001 * lives.burden[row], 0.0),
@@ -167,7 +173,11 @@ def touchpoint_table(company: Company, lives: Lives, start: int, end: int, rng: 
                 score = np.clip(np.rint(8.5 - 5.0 * lives.burden[row][who] + rng.normal(0, 1.5, len(who))), 0, 10)
             add(who, at, kind, score)
             if kind == "ticket_opened":
-                add(who, at + (rng.exponential(2.5, len(who)) * DAY).astype(np.int64), "ticket_closed")
+                closed = at + (rng.exponential(2.5, len(who)) * DAY).astype(np.int64)
+                add(who, closed, "ticket_closed")
+                answers = rng.random(len(who)) < CSAT_SHARE
+                satisfied = np.clip(np.rint(4.4 - 2.5 * lives.burden[row][who] + rng.normal(0, 0.8, len(who))), 1, 5)
+                add(who[answers], closed[answers] + 2 * HOUR, "csat", satisfied[answers])
     account, at, kind_code, value = (np.concatenate(column) for column in parts.values())
     kept = at < end
     order = np.lexsort((kind_code, account, at))

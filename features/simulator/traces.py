@@ -18,6 +18,7 @@ AFTERGLOW_DAYS = 14  # after leaving, a forgotten job or two still knocks
 AFTERGLOW_SHARE = 0.01
 ONBOARDING_DAYS = 8.0
 PAIN_ON_ACTIVITY = 1.7
+BROKEN_FROM = 0.1  # severity of the integration trouble
 _ON_ACTIVITY = np.array((0.0, 2.3, 1.7, 1.8, 1.8))  # by cause, 0 is well: log share of calls lost at full severity
 _NAMES = ("", *(cause.name for cause in CAUSES))
 
@@ -27,7 +28,8 @@ class Traces:
     """One day's parameters of the calls, one entry per account.
 
     Rates are probabilities per call; ``endpoints`` and ``users`` are how many of the account's own are still in
-    use, ``champion_gone`` whether its busiest user is no longer among them.
+    use, ``champion_gone`` whether its busiest user is no longer among them, ``on_broken_release`` whether it runs a
+    release of its SDK that does not work well.
     """
 
     volume: Floats
@@ -37,6 +39,7 @@ class Traces:
     auth_error_rate: Floats
     client_error_rate: Floats
     throttled_rate: Floats
+    on_broken_release: NDArray[np.bool_]
     is_gone: NDArray[np.bool_]
 
 
@@ -80,5 +83,6 @@ def traces(company: Company, lives: Lives, day: int, *, volume: Floats) -> Trace
         auth_error_rate=np.where(is_gone, 1.0, 0.004 * company.error_factor + 0.10 * trouble),
         client_error_rate=0.02 * company.error_factor + 0.18 * trouble + 0.10 * onboarding,
         throttled_rate=0.12 * np.clip((lives.quota_used[row] - 0.85) / 0.5, 0.0, 1.0),
+        on_broken_release=trouble > BROKEN_FROM,
         is_gone=is_gone,
     )

@@ -128,4 +128,6 @@ def equal(ours: object, theirs: object, tolerance: float) -> bool:
     """Whether two values are both null or near enough."""
     if ours is None or theirs is None:
         return ours is theirs
+    if isinstance(ours, str):
+        return ours == theirs
     return math.isclose(float(ours), float(theirs), rel_tol=tolerance, abs_tol=1e-9)

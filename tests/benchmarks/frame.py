@@ -21,7 +21,7 @@ from tests.benchmarks.row import Row
 from tests.benchmarks.traffic import cutoffs
 
 ACCOUNTS, ENTITIES, ROUNDS = 10_000, 200_000, 5
-SERVICE = "churn_v1"
+SERVICE = "churn_v2"
 
 
 def rows() -> Iterator[Row]:

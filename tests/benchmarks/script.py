@@ -4,6 +4,7 @@ from pathlib import Path
 
 import duckdb
 
+from features.catalog import features_of_group
 from features.manifest import ManifestStore
 from features.windows import DAY
 from tests.benchmarks.traffic import VALUE_ENDPOINT, cutoffs
@@ -11,14 +12,19 @@ from tests.benchmarks.traffic import VALUE_ENDPOINT, cutoffs
 SCRIPT = """
 WITH ev AS MATERIALIZED (
   SELECT account_id, (epoch_us(event_time) // 86400000000)::INT AS day, event_time, method, endpoint, status, latency_ms,
-    token, user_id, {c} - (epoch_us(event_time) // 86400000000)::INT AS age
+    token, user_id, sdk, sdk_version, {c} - (epoch_us(event_time) // 86400000000)::INT AS age
   FROM read_parquet({files}, hive_partitioning = false)
   WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR),
-history AS (
-  SELECT account_id, min(event_time) AS first_call, max(event_time) AS last_call,
-    max(event_time) FILTER (status IS NULL OR status < 400) AS last_ok,
+days AS MATERIALIZED (
+  SELECT account_id, (epoch_us(event_time) // 86400000000)::INT AS day, min(event_time) AS first_call, max(event_time) AS last_call,
+    min(event_time) FILTER (status IS NULL OR status < 400) AS first_ok, max(event_time) FILTER (status IS NULL OR status < 400) AS last_ok,
+    min(event_time) FILTER ((status IS NULL OR status < 400) AND {value}) AS first_value,
     max(event_time) FILTER ((status IS NULL OR status < 400) AND {value}) AS last_value FROM read_parquet({history}, hive_partitioning = false)
-  WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR GROUP BY 1),
+  WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR GROUP BY 1, 2),
+history AS (SELECT account_id, min(first_call) AS first_call, max(last_call) AS last_call, min(first_ok) AS first_ok, max(last_ok) AS last_ok,
+    min(first_value) AS first_value, max(last_value) AS last_value FROM days GROUP BY 1),
+settled AS (SELECT account_id, count(*) >= 5 AS arrived FROM days JOIN history USING (account_id)
+  WHERE day >= epoch_us(history.first_value) // 86400000000 GROUP BY 1),
 population AS (SELECT *, min(first_call) OVER ()::DATE AS log_start FROM history),
 daily AS MATERIALIZED (SELECT account_id, age, count(*) AS n, count(status) AS a, count(*) FILTER (status >= 400) AS f,
     count(*) FILTER (status >= 500) AS s, count(*) FILTER (status IN (401, 403)) AS au, count(*) FILTER (status = 429) AS th,
@@ -66,7 +72,21 @@ usual AS (SELECT account_id, sum(lat * q95) / nullif(sum(lat), 0) AS usual95 FRO
 latency AS (SELECT account_id, quantile_disc(latency_ms, 0.5) FILTER (age <= 28) AS q50,
     quantile_disc(latency_ms, 0.95) FILTER (age <= 7) AS q957, quantile_disc(latency_ms, 0.95) FILTER (age <= 28) AS q95,
     quantile_disc(latency_ms, 0.99) FILTER (age <= 28) AS q99, max(latency_ms) FILTER (age <= 28) AS longest,
-    quantile_disc(latency_ms, 0.95) FILTER (age > 7) AS q95p FROM ev WHERE age <= 35 AND latency_ms IS NOT NULL GROUP BY 1)
+    quantile_disc(latency_ms, 0.95) FILTER (age > 7) AS q95p FROM ev WHERE age <= 35 AND latency_ms IS NOT NULL GROUP BY 1),
+used AS MATERIALIZED (SELECT account_id, sdk, coalesce(sdk_version, '') AS v, count(*) FILTER (age <= 28) AS n,
+    count(*) FILTER (age > 28) AS p FROM ev WHERE age <= 56 AND sdk IS NOT NULL GROUP BY 1, 2, 3),
+main AS (SELECT account_id, arg_max(sdk, n) AS sdk, count(*) AS sdks
+  FROM (SELECT account_id, sdk, sum(n) AS n FROM used GROUP BY 1, 2 HAVING sum(n) > 0) GROUP BY 1),
+release AS (SELECT account_id, max(p) > 0 AS was_there, arg_max((sdk, v), (n, if(n > 0, 0, p))) AS here,
+  arg_max((sdk, v), p) FILTER (p > 0) AS before FROM used GROUP BY 1),
+there AS MATERIALIZED (SELECT account_id, before, w0 IS NULL AND w1 IS NULL AND w2 IS NULL AND w3 IS NULL AS silent
+  FROM sums LEFT JOIN release USING (account_id) WHERE coalesce(w4, w5, w6, w7) IS NOT NULL),
+all_there AS (SELECT avg(silent::INT) AS share FROM there),
+releases AS (SELECT before, count(*) AS n, count(*) FILTER (silent) AS s FROM there GROUP BY 1),
+seen AS (SELECT sdk, sdk_version AS v, min(event_time) AS since, list_transform(split(sdk_version, '.'), lambda part: part::INT) AS place
+  FROM read_parquet({history}, hive_partitioning = false)
+  WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR AND sdk IS NOT NULL GROUP BY 1, 2),
+newer AS (SELECT (a.sdk, a.v) AS here, min(b.since) AS since FROM seen a JOIN seen b ON a.sdk = b.sdk AND b.place > a.place GROUP BY 1)
 SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS calls_91d, coalesce(ok28, 0) AS successful_calls_28d,
   coalesce(active7, 0) AS active_days_7d, coalesce(active28, 0) AS active_days_28d, coalesce(active91, 0) AS active_days_91d,
   CASE WHEN {w0} + {w1} > 0 AND {old14} THEN ({w0} + 1) / ({w1} + 1) END AS calls_7d_vs_prior_7d,
@@ -100,9 +120,24 @@ SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS cal
   coalesce(dropped, 0) AS endpoints_dropped_28d, writes AS write_share_28d, NULL::VARCHAR AS plan, NULL::DOUBLE AS mrr,
   NULL::DOUBLE AS days_to_term_end, NULL::DOUBLE AS tenure_days, NULL::DOUBLE AS quota_used_share_28d,
   NULL::DOUBLE AS mrr_growth_91d, NULL::BIGINT AS plan_changes_364d, NULL::BIGINT AS downgrades_364d,
-  NULL::DOUBLE AS quota_forecast_share_30d, NULL::BIGINT AS days_to_quota, NULL::DOUBLE AS cost_per_1k_success_28d
+  NULL::DOUBLE AS quota_forecast_share_30d, NULL::BIGINT AS days_to_quota, NULL::DOUBLE AS cost_per_1k_success_28d,
+  NULL::DOUBLE AS account_age_days, NULL::DOUBLE AS hours_to_first_call, NULL::DOUBLE AS hours_to_first_success,
+  NULL::DOUBLE AS hours_to_first_value_call,
+  CASE WHEN arrived THEN 4 ELSE 1 + (first_ok IS NOT NULL)::INT + (first_value IS NOT NULL)::INT END AS onboarding_stage,
+  CASE WHEN arrived IS NOT TRUE THEN (epoch_us($c) - epoch_us(coalesce(first_value, first_ok, first_call))) / 86400e6 END AS days_in_stage,
+  main.sdk AS main_sdk_28d, coalesce(sdks, 0) AS sdk_count_28d,
+  CASE WHEN release.here IS NOT NULL THEN (coalesce(s, 0) - own * silent::INT - (coalesce(releases.n, 0) - own) * all_there.share)
+    / (coalesce(releases.n, 0) - own + 20) END AS sdk_dropoff_excess,
+  (epoch_us($c) - epoch_us(newer.since)) / 86400e6 AS sdk_version_age_days, {touchpoints}
 FROM population CROSS JOIN fleet LEFT JOIN usual USING (account_id) LEFT JOIN sums USING (account_id) LEFT JOIN gaps USING (account_id) LEFT JOIN tokens USING (account_id)
-LEFT JOIN users USING (account_id) LEFT JOIN routes USING (account_id) LEFT JOIN latency USING (account_id) ORDER BY account_id"""
+LEFT JOIN users USING (account_id) LEFT JOIN routes USING (account_id) LEFT JOIN latency USING (account_id)
+LEFT JOIN settled USING (account_id) LEFT JOIN main USING (account_id) CROSS JOIN all_there
+LEFT JOIN (SELECT release.account_id, here, coalesce(here = there.before, false)::INT AS own, coalesce(silent, false) AS silent
+  FROM release LEFT JOIN there USING (account_id)) release USING (account_id)
+LEFT JOIN releases ON releases.before = release.here LEFT JOIN newer ON newer.here = release.here ORDER BY account_id"""
+
+TOUCHPOINTS = ", ".join(f"NULL::DOUBLE AS {feature.name}" for feature in features_of_group("support"))
+"""The log of the benchmark has events alone."""
 
 WEEKS_BEFORE = "(epoch_us($c) - epoch_us(first_call)) // (7 * 86400000000) - 1"
 """Weeks before the last one over which an account was there."""
@@ -134,6 +169,7 @@ def hand_written(home: Path, out: Path) -> None:
                 p28="(" + " + ".join(weeks[4:8]) + ")",
                 n91="(" + " + ".join(weeks) + ")",
                 before=f"list_slice([{', '.join(f'ln(1 + {calls})' for calls in weeks[1:])}], 1, {WEEKS_BEFORE})",
+                touchpoints=TOUCHPOINTS,
                 all_weeks=", ".join(weeks),
                 slope=" + ".join(f"({6 - week}) * ln(1 + {calls})" for week, calls in enumerate(weeks)),
                 **{

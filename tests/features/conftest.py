@@ -95,7 +95,7 @@ class Log:
             for day, rows in days.items():
                 self._stage(writer, day, "events", rows)
         with ManifestStore(self.settings.home / "raw").writer() as writer:
-            for name in ("accounts", "subscriptions"):
+            for name in ("accounts", "subscriptions", "touchpoints"):
                 if self._rows[name]:
                     self._stage(writer, name, name, self._rows[name])
 

@@ -76,14 +76,18 @@ def test_what_is_already_built_is_left_alone(log):
     assert (report.built, report.unchanged) == ((C,), (C - 7 * DAY,))
 
 
-@pytest.mark.parametrize("table", ["accounts", "subscriptions"])
+@pytest.mark.parametrize("table", ["accounts", "subscriptions", "touchpoints"])
 def test_a_new_record_builds_again(log, table):
     moment = C - 90 * DAY
     log.add("events", {"event_time": C - DAY}).store()
     roll_up(log.settings)
     build(log.settings, [C], now=C + DAY)
-    row = {"accounts": {"created_at": moment, "known_at": moment}, "subscriptions": {"occurred_at": moment}}[table]
-    log.add(table, row | ({"kind": "start", "plan": "pro"} if table == "subscriptions" else {})).store()
+    row = {
+        "accounts": {"created_at": moment, "known_at": moment},
+        "subscriptions": {"occurred_at": moment, "kind": "start", "plan": "pro"},
+        "touchpoints": {"occurred_at": moment, "kind": "login"},
+    }[table]
+    log.add(table, row).store()
     assert build(log.settings, [C], now=C + DAY).built == (C,)
 
 

@@ -1,5 +1,6 @@
 """The catalogue is sound: what is generated from it can be generated."""
 
+import hashlib
 import re
 from string import Formatter
 
@@ -9,6 +10,7 @@ from features.catalog import (
     CATALOG,
     FAMILIES,
     GROUPS,
+    NEWEST_SERVICE,
     SERVICES,
     FeatureSpec,
     Risk,
@@ -18,8 +20,9 @@ from features.catalog import (
     spec,
 )
 from features.exceptions import InputError
+from training.targets import TARGETS
 
-FORMATS = {"count", "percent", "share", "change", "growth", "ms", "days", "times", "name"}
+FORMATS = {"count", "percent", "share", "change", "growth", "ms", "days", "hours", "points", "stage", "times", "name"}
 NAMES = {feature.name for feature in CATALOG}
 
 every_feature = pytest.mark.parametrize("feature", CATALOG, ids=lambda feature: feature.name)
@@ -100,6 +103,18 @@ def test_a_service_names_features_once_in_model_order() -> None:
         assert re.fullmatch(r"[a-z]+_v[0-9]+", service)
         assert len(names) == len(set(names))
         assert [feature.name for feature in features_of_service(service)] == list(names)
+
+
+def test_the_first_version_of_a_service_stays_what_models_were_trained_on() -> None:
+    names = SERVICES["churn_v1"]
+    assert names == SERVICES["upsell_v1"]
+    assert len(names) == 70
+    assert hashlib.sha256(" ".join(names).encode()).hexdigest().startswith("3201966c7d8fd02a")
+
+
+def test_the_newest_service_has_every_feature() -> None:
+    assert SERVICES[NEWEST_SERVICE] == SERVICES["upsell_v2"] == tuple(feature.name for feature in CATALOG)
+    assert {TARGETS[name].service for name in TARGETS} == {NEWEST_SERVICE, "upsell_v2"}
 
 
 def test_an_unknown_feature_is_named() -> None:

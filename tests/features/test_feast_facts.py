@@ -259,7 +259,7 @@ def test_a_refresh_under_way_or_killed_is_served(home: Settings) -> None:
     refusing = feast_of(home, serve_features_while_materializing=False)
     with pytest.raises(ValueError, match="cannot serve features"):
         refusing.get_online_features(
-            features=refusing.get_feature_service("churn_v1"), entity_rows=[{"account_id": "a"}]
+            features=refusing.get_feature_service("churn_v2"), entity_rows=[{"account_id": "a"}]
         )
     assert opened(home).materialize(SECOND) == 2
     assert feast_of(home).get_feature_view("errors").state == FeatureViewState.AVAILABLE_ONLINE
@@ -348,7 +348,7 @@ def test_a_feature_that_is_new_does_not_stop_serving(home: Settings, monkeypatch
     new = replace(next(feature for feature in CATALOG if feature.name == "calls_7d"), name="calls_8d")
     monkeypatch.setattr(catalog, "CATALOG", (*CATALOG, new))
     monkeypatch.setitem(catalog._BY_NAME, "calls_8d", new)
-    monkeypatch.setitem(catalog.SERVICES, "churn_v1", (*catalog.SERVICES["churn_v1"], "calls_8d"))
+    monkeypatch.setitem(catalog.SERVICES, "churn_v2", (*catalog.SERVICES["churn_v2"], "calls_8d"))
     store = opened(home)
     store.apply()
     online = store.online(["a"])

@@ -25,8 +25,14 @@ def random_call(dice, moment, **row):
         "latency_ms": dice.choice([0.0, 12.0, 1500.0, None]),
         "user_id": dice.choice(["u1", "u2", None]),
         "token": dice.choice(["t1", None]),
+        "sdk": dice.choice(["go", "java", None]),
+        "sdk_version": dice.choice(["1.0", "1.1", None]),
         **row,
     }
+
+
+def touchpoint(dice, kind, moment, **row):
+    return {"account_id": dice.choice("ab"), "kind": kind, "occurred_at": moment, "value": dice.uniform(0, 10), **row}
 
 
 @pytest.fixture
@@ -57,6 +63,11 @@ def some_history(log):
          "quota_calls_per_month": 3, "term_end": C + DAY},
         {"account_id": "c", "kind": "cancel_notice", "occurred_at": C - 9 * DAY},
     )  # fmt: skip
+    log.add("accounts", {"account_id": "d", "created_at": C - 50 * DAY, "known_at": C - 50 * DAY})
+    log.add("events", {"account_id": "d", "event_time": C - 40 * DAY, "endpoint": "/a", "method": "POST"})
+    kinds = ["ticket_opened", "ticket_opened", "ticket_closed", "login", "nps", "csat", "payment_failed"]
+    for _ in range(60):
+        log.add("touchpoints", touchpoint(dice, dice.choice(kinds), C - dice.uniform(0.001, 100) * DAY))
     return log
 
 
@@ -113,6 +124,25 @@ def accounts_created_from_the_cutoff_on(log):
     log.add("accounts", {"account_id": "a", "created_at": C + DAY, "known_at": C - DAY})
 
 
+def a_release_seen_later(log):
+    newer = {"sdk": "go", "sdk_version": "9.0"}
+    log.add("events", {"account_id": "d", "event_time": C, **newer})
+    log.add("events", {"account_id": "d", "event_time": C - 60 * DAY, "ingested_at": KNOWN_TOO_LATE, **newer})
+
+
+def touchpoints_from_the_cutoff_on(log):
+    dice = random.Random(5)
+    for kind in ("ticket_opened", "ticket_closed", "login", "nps", "csat", "payment_failed"):
+        log.add("touchpoints", *[touchpoint(dice, kind, C + days * DAY, known_at=C - DAY) for days in (0, 1)])
+
+
+def touchpoints_known_too_late(log):
+    dice = random.Random(6)
+    for kind in ("ticket_opened", "ticket_closed", "login", "nps", "csat", "payment_failed"):
+        for days in (0.000001, 3, 10, 40, 70, 90, 300):
+            log.add("touchpoints", *[touchpoint(dice, kind, C - days * DAY, known_at=KNOWN_TOO_LATE)] * 3)
+
+
 def synthetic_traffic(log):
     dice = random.Random(4)
     log.add("events", *[random_call(dice, C - days * DAY, synthetic=True, account_id="a") for days in (1, 5, 50)])
@@ -130,6 +160,9 @@ def synthetic_traffic(log):
         notices_known_too_late,
         account_rows_known_too_late,
         accounts_created_from_the_cutoff_on,
+        a_release_seen_later,
+        touchpoints_from_the_cutoff_on,
+        touchpoints_known_too_late,
         synthetic_traffic,
     ],
     ids=lambda add: add.__name__,

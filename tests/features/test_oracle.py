@@ -29,6 +29,7 @@ RAW_FILES = {
     "events": "events/*/*.parquet",
     "accounts": "raw/accounts/*.parquet",
     "subscriptions": "raw/subscriptions/*.parquet",
+    "touchpoints": "raw/touchpoints/*.parquet",
 }
 
 SEEDS = (1, 2)
@@ -45,6 +46,7 @@ def a_random_world(log, seed):
     for account in accounts:
         rate, routes, broken = dice.lognormvariate(3.5, 1.2), dice.randint(1, 6), dice.choice([0.02, 0.1, 0.4])
         first, last = sorted(dice.uniform(0, 166) for _ in "ab")
+        sdk = dice.choice(["go", "python", None])
         for _ in range(int(rate)):
             moment = begin + timedelta(microseconds=int(dice.uniform(first, last) * 86_400e6))
             late = dice.choice([0.0, 0.0, 0.0, dice.uniform(0, 3), dice.uniform(0, 40)])
@@ -63,6 +65,10 @@ def a_random_world(log, seed):
                     "latency_ms": dice.choice([None, 0.0, 0.001, dice.lognormvariate(5, 2), 7_200_000.0]),
                     "token": dice.choice([None, "t1", "t2", account]),
                     "user_id": dice.choice([None, "u1", "u1", "u2", "u3"]),
+                    "sdk": sdk if dice.random() < 0.7 else dice.choice([None, "go", "java"]),
+                    "sdk_version": dice.choice(
+                        [None, "1.9", "1.10", "2.0.1", "nightly"][: 2 + (moment - begin).days // 40]
+                    ),
                     "synthetic": dice.random() < 0.05,
                 },
             )
@@ -99,7 +105,29 @@ def a_random_world(log, seed):
                 },
             )
     some_busy_days(log, accounts, dice)
+    some_touchpoints(log, accounts, begin, dice)
     return log
+
+
+def some_touchpoints(log, accounts, begin, dice):
+    kinds = [
+        "ticket_opened",
+        "ticket_opened",
+        "ticket_closed",
+        "login",
+        "login",
+        "nps",
+        "csat",
+        "payment_failed",
+        "call",
+    ]
+    for account in accounts[3:]:
+        moments = [begin + dice.uniform(-30, 170) * DAY for _ in range(dice.choice([1, 10, 40]))]
+        for occurred in [*moments, *moments[:2]]:
+            late = dice.choice([0, 0, 0, 1, 20]) * DAY
+            value = dice.choice([None, 0.0, 3.0, 9.5])
+            row = {"account_id": account, "occurred_at": occurred, "known_at": occurred + late, "value": value}
+            log.add("touchpoints", row | {"kind": dice.choice(kinds)})
 
 
 def some_busy_days(log, accounts, dice):
@@ -149,6 +177,7 @@ def test_a_comparison_with_the_year_before_equals_the_plain_sql(tmp_path):
         events=[files / "events"],
         accounts=[files / "accounts.parquet"],
         subscriptions=[files / "subscriptions.parquet"],
+        touchpoints=[files / "touchpoints.parquet"],
     )
     roll_up(settings)
     cutoffs = [end - 69 * DAY, end - 68 * DAY, end - 7 * DAY, end]

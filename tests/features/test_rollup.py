@@ -36,7 +36,7 @@ def test_nulls_have_a_row_under_the_empty_route_and_none_elsewhere(log):
     log.add("events", {"event_time": D, "endpoint": None, "method": None}).store()
     roll_up(log.settings)
     assert [(row["method"], row["endpoint"], row["calls"]) for row in rows(log, "endpoint")] == [("", "", 1)]
-    assert [rows(log, name) for name in ("latency", "token", "user", "service")] == [[], [], [], []]
+    assert [rows(log, name) for name in ("latency", "token", "user", "service", "sdk", "release")] == [[]] * 6
 
 
 def test_the_service_is_counted_over_all_accounts(log):
@@ -46,6 +46,34 @@ def test_the_service_is_counted_over_all_accounts(log):
     (row,) = rows(log, "service")
     assert (row["method"], row["endpoint"], row["calls"]) == ("GET", "/a", 2)
     assert "account_id" not in row
+
+
+def test_sdks_are_counted_by_account_and_releases_over_all(log):
+    go = {"sdk": "go", "sdk_version": "1.0"}
+    log.add(
+        "events",
+        {"event_time": D + 2 * HOUR, **go},
+        {"event_time": D + HOUR, "account_id": "b", **go},
+        {"event_time": D + HOUR, "sdk": "go"},
+        {"event_time": D, "sdk_version": "7"},
+    ).store()
+    roll_up(log.settings)
+    counted = [(row["account_id"], row["sdk"], row["sdk_version"], row["calls"]) for row in rows(log, "sdk")]
+    assert counted == [("a", "go", "", 1), ("a", "go", "1.0", 1), ("b", "go", "1.0", 1)]
+    seen = [(row["sdk_version"], row["min_event_time"]) for row in rows(log, "release")]
+    assert seen == [("", D + HOUR), ("1.0", D + HOUR)]
+    assert [row["sdk_calls"] for row in rows(log, "usage")] == [2, 1]
+
+
+def test_the_first_success_is_not_the_first_call(log):
+    log.add("events", {"event_time": D, "status": 500}, {"event_time": D + HOUR}, {"event_time": D + 2 * HOUR}).store()
+    roll_up(log.settings)
+    (row,) = rows(log, "usage")
+    assert [row[name] for name in ("min_event_time", "min_success_time", "max_success_time")] == [
+        D,
+        D + HOUR,
+        D + 2 * HOUR,
+    ]
 
 
 def test_value_calls_are_counted_with_their_times(new_log):

@@ -98,7 +98,7 @@ def test_rows_come_back_in_their_order_repeated_ones_too(at_rest: Settings) -> N
 
 def test_columns_are_the_services_in_its_order_numbers_as_float64(at_rest: Settings) -> None:
     frame = opened(at_rest).historical(rows(("a", "2026-06-15")))
-    names = [feature.name for feature in features_of_service("churn_v1")]
+    names = [feature.name for feature in features_of_service("churn_v2")]
     assert frame.columns.tolist() == ["account_id", "event_timestamp", *names]
     assert str(frame["event_timestamp"].dtype) == "datetime64[us, UTC]"
     for name in names:
@@ -107,7 +107,7 @@ def test_columns_are_the_services_in_its_order_numbers_as_float64(at_rest: Setti
 
 def test_no_rows_give_a_frame_without_rows(at_rest: Settings) -> None:
     frame = opened(at_rest).historical(rows(("a", "2026-06-15")).iloc[:0])
-    assert frame.shape == (0, 2 + len(features_of_service("churn_v1")))
+    assert frame.shape == (0, 2 + len(features_of_service("churn_v2")))
 
 
 def test_rows_without_features_of_their_cutoff_are_named(at_rest: Settings) -> None:
@@ -265,6 +265,28 @@ def test_applying_again_changes_nothing(own: Settings) -> None:
     assert store.apply() == [*GROUPS, *SERVICES]
     assert store.materialized_cutoff() == SECOND
     np.testing.assert_array_equal(store.online(["a"]).values["mrr"], before.values["mrr"])
+
+
+def test_a_home_of_the_first_services_goes_on_serving_them(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = {name: features for name, features in SERVICES.items() if name.endswith("_v1")}
+    read = [spec(name).group for name in earlier["churn_v1"]]
+    shutil.rmtree(own.home / "feast")
+    with monkeypatch.context() as patch:
+        patch.setattr("features.store.SERVICES", earlier)
+        patch.setattr("features.store.GROUPS", tuple(group for group in GROUPS if group in read))
+        before = opened(own)
+        before.apply()
+        before.materialize(SECOND)
+    store = opened(own)
+    store.ping()
+    assert store.online(["a"], service="churn_v1").known.all()
+    with pytest.raises(DependencyError, match=r"features apply"):
+        store.online(["a"], service="churn_v2")
+    store.apply()
+    assert not store.online(["a"], service="churn_v1").mixed.any()
+    assert store.online(["a"], service="churn_v2").mixed.all()  # the new groups are not filled yet
+    store.materialize(SECOND)
+    assert not store.online(["a"], service="churn_v2").mixed.any()
 
 
 def test_materializing_says_how_many_accounts_and_how_far_it_is(own: Settings) -> None:

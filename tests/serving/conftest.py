@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.built import made_from
-from features.catalog import CATALOG, GROUPS, FeatureSpec, cutoff_day_field, features_of_group
+from features.catalog import CATALOG, GROUPS, FeatureSpec, cutoff_day_field, features_of_group, features_of_service
 from features.manifest import ManifestStore
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 from features.settings import Settings, load_settings
@@ -74,12 +74,13 @@ def random_rows(rows: int, *, seed: int) -> dict[str, Any]:
     }
 
 
-def make_bundle(*, seed: int = 1, rows: int = 600) -> Bundle:
+def make_bundle(*, seed: int = 1, rows: int = 600, service: str = "churn_v2") -> Bundle:
     """A small real model: silence and falling calls raise the risk."""
     import lightgbm as lgb
 
     columns = random_rows(rows, seed=seed)
-    numeric = [feature for feature in CATALOG if feature.kind != "category"]
+    read = features_of_service(service)
+    numeric = [feature for feature in read if feature.kind != "category"]
     layout = (
         *(Column(feature.name, feature.name) for feature in numeric),
         *(Column(f"plan__{plan}", "plan", plan) for plan in PLANS),
@@ -106,11 +107,11 @@ def make_bundle(*, seed: int = 1, rows: int = 600) -> Bundle:
     return Bundle(
         target="churn",
         title="cancellation or expiry of the subscription",
-        service="churn_v1",
+        service=service,
         horizon_days=30,
         lead_days=7,
-        features=tuple(feature.name for feature in CATALOG),
-        kinds={feature.name: feature.kind for feature in CATALOG},
+        features=tuple(feature.name for feature in read),
+        kinds={feature.name: feature.kind for feature in read},
         vocabularies={"plan": PLANS},
         columns=layout,
         left_out={},

@@ -32,7 +32,7 @@ def both(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
     root = tmp_path_factory.mktemp("both")
     settings = place.copy_to(root / "home").settings.model_copy(update={"plan_ranks": ("pro", "team")})
-    upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v1", title="upgrade")
+    upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v2", title="upgrade")
     _, version = register_bundle(settings, upsell, root)
     promote(settings, "upsell", version=version)
     return settings
@@ -127,7 +127,7 @@ def test_services_of_the_same_features_are_one_read(both: Settings, targets: lis
 def test_services_of_other_features_read_at_two_cutoffs_are_mixed(
     both: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SERVICES, "upsell_v1", tuple(reversed(SERVICES["upsell_v1"])))  # type: ignore[arg-type]
+    monkeypatch.setitem(SERVICES, "upsell_v2", tuple(reversed(SERVICES["upsell_v2"])))  # type: ignore[arg-type]
     answerer = make_answerer(both)
     whole = ask(answerer, ["churn", "upsell"])
     assert "mixed_cutoffs" not in str(whole)
@@ -144,6 +144,24 @@ def test_services_of_other_features_read_at_two_cutoffs_are_mixed(
     answer = answerer.score(request(["churn", "upsell"]), now=CUTOFF)
     assert {one["features_as_of"] for one in answer} == {CUTOFF.isoformat()}
     assert {one["scores"]["upsell"].get("offer") for one in answer} == {None}
+
+
+def test_a_model_of_the_first_service_goes_on_answering_beside_one_of_the_newest(
+    both: Settings, tmp_path: Path
+) -> None:
+    from training.registry import promote
+
+    shutil.copytree(both.home, tmp_path / "home")
+    settings = both.model_copy(update={"home": tmp_path / "home"})
+    earlier = replace(make_bundle(seed=3, service="upsell_v1"), target="upsell", title="upgrade")
+    _, version = register_bundle(settings, earlier, tmp_path)
+    promote(settings, "upsell", version=version)
+    batch = {one.account_id: one.probability for one in by_target(settings)["upsell"] if one.status == Status.SCORED}
+    online = {one["account_id"]: one["scores"]["upsell"] for one in answers(settings, targets=["churn", "upsell"])}
+    scored = {name: found["probability"] for name, found in online.items() if found["status"] == "scored"}
+    assert {found["model"]["version"] for found in online.values()} == {version}
+    assert scored.keys() == batch.keys()
+    assert list(scored.values()) == pytest.approx([batch[name] for name in scored], rel=1e-9)
 
 
 def test_answers_fit_the_schema(both: Settings) -> None:

@@ -15,6 +15,8 @@ from features.catalog import CATALOG, FeatureSpec, spec
 from serving import words
 from serving.words import FORMATS, sentences
 
+DROP_OFF = "Drop-off: of the other accounts on the same version of node,"
+
 
 def test_the_examples_of_the_formats_hold() -> None:
     assert doctest.testmod(words).failed == 0
@@ -118,6 +120,53 @@ def column(name: str, values: list[object]) -> np.ndarray:
             "There was no burst of errors in the last 91 days.",
         ),
         ("mrr", {"mrr": math.inf}, "No subscription is known for this account."),
+        (
+            "sdk_dropoff_excess",
+            {"sdk_dropoff_excess": 0.062, "main_sdk_28d": "node"},
+            f"{DROP_OFF} 6.2 percentage points more than of all accounts fell silent in the last 28 days.",
+        ),
+        (
+            "sdk_dropoff_excess",
+            {"sdk_dropoff_excess": -0.01, "main_sdk_28d": "node"},
+            f"{DROP_OFF} 1 percentage point fewer than of all accounts fell silent in the last 28 days.",
+        ),
+        (
+            "sdk_dropoff_excess",
+            {"sdk_dropoff_excess": 0.1, "main_sdk_28d": None},
+            "It is not known how the other accounts on this account's SDK fare.",
+        ),
+        (
+            "sdk_version_age_days",
+            {"sdk_version_age_days": 90.2, "main_sdk_28d": "go"},
+            "A newer version of go than this account's has been in use for 90 days.",
+        ),
+        (
+            "hours_to_first_success",
+            {"hours_to_first_success": 80.0},
+            "The time to a first working app was 3 days: from the sign-up to the first call that succeeded.",
+        ),
+        (
+            "days_in_stage",
+            {"days_in_stage": 21.0, "onboarding_stage": 1.0},
+            "In onboarding for 21 days at stage 1 of 4: there were calls, none has succeeded.",
+        ),
+        (
+            "onboarding_stage",
+            {"onboarding_stage": 3.0},
+            "Onboarding stage 3 of 4: the main value endpoint was reached, regular use has not begun.",
+        ),
+        (
+            "ticket_silence_after_spike",
+            {"ticket_silence_after_spike": 1.0, "tickets_opened_28d": 0.0},
+            "After at least 3 support tickets in the eight weeks before, no tickets were opened in the last 28 days.",
+        ),
+        (
+            "logins_28d_vs_prior_28d",
+            {"logins_28d_vs_prior_28d": 4 / 10, "logins_28d": 3.0},
+            "Logins fell 67 % against the four weeks before (9 to 3).",
+        ),
+        ("payment_failures_91d", {"payment_failures_91d": 1.0}, "1 payment failed in the last 91 days."),
+        ("payment_failures_91d", {"payment_failures_91d": 0.0}, "No payments failed in the last 91 days."),
     ],
 )
 def test_a_sentence_says_the_value(name: str, values: dict[str, object], text: str) -> None:

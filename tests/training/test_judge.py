@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.catalog import spec
+from features.catalog import SERVICES, spec
 from features.exceptions import WorkFailedError
 from training.baselines import best_rule
-from training.judge import call_chance, distinct_events, fit_and_judge
+from training.judge import _champion, call_chance, distinct_events, fit_and_judge
 
 from .conftest import company
 
@@ -54,6 +54,25 @@ def test_the_same_recipe_as_the_champion_differs_by_nothing(small_company, plain
     rows = [row for row in again.comparisons if row.rival == "champion, version 4"]
     assert {(row.difference, row.low, row.high) for row in rows} == {(0.0, 0.0, 0.0)}
     assert again.verdict.champion == "4"
+
+
+@pytest.mark.slow
+def test_a_champion_of_an_earlier_service_is_compared_with_its_own_features(small_company, plain, bundle, judged):
+    dataset, _ = small_company
+    earlier = dataclasses.replace(bundle, service="churn_v1")
+    fitted_rows = dataset.rows(judged.split.fitting)
+    refitted = _champion(earlier, fitted_rows, dataset, plain, judged.model)
+    names = {feature.name for feature in refitted.encoding.features}
+    assert names < {feature.name for feature in judged.model.encoding.features}
+    assert names <= set(SERVICES["churn_v1"])
+    assert _champion(bundle, fitted_rows, dataset, plain, judged.model) is judged.model
+
+
+def test_a_champion_whose_features_are_no_more_cannot_be_compared(small_company, plain, bundle):
+    dataset, _ = small_company
+    fewer = dataclasses.replace(dataset, frame=dataset.frame.drop(columns="mrr"))
+    with pytest.raises(WorkFailedError, match=r"reads churn_v2, of which 1 features are not in the rows .*: mrr\."):
+        _champion(bundle, fewer.frame, fewer, plain, model=None)
 
 
 def test_nobody_who_left_nothing_to_learn(plain):

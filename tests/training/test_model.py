@@ -11,7 +11,7 @@ from training.calibrate import logistic_line
 from training.model import RECIPE, Options, choose_rounds, encode, fit, out_of_fold, rows_per_leaf
 from training.splits import Fold, split
 
-FEATURES = features_of_service("churn_v1")
+FEATURES = features_of_service("churn_v2")
 
 
 @pytest.fixture(scope="module")

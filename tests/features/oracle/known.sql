@@ -7,6 +7,10 @@ FROM events WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTER
 CREATE OR REPLACE TEMP TABLE subs AS
 SELECT * FROM subscriptions WHERE occurred_at < $c AND known_at < $c + INTERVAL 6 HOUR;
 
+CREATE OR REPLACE TEMP TABLE tps AS
+SELECT *, date_diff('microsecond', occurred_at, $c) / 86400e6 AS age FROM touchpoints
+WHERE occurred_at < $c AND known_at < $c + INTERVAL 6 HOUR;
+
 CREATE OR REPLACE TEMP TABLE accs AS
 SELECT account_id, arg_max(created_at, known_at) AS created_at FROM accounts
 WHERE known_at < $c + INTERVAL 6 HOUR AND created_at < $c GROUP BY 1;

@@ -1,0 +1,87 @@
+"""How far an account has come from its sign-up to regular use, and how long each step took."""
+
+import ibis
+import ibis.expr.types as ir
+
+from features.groups.inputs import Rollups
+from features.windows import days_between, event_day
+
+__all__ = ["SETTLED_DAYS", "adoption_features", "settled"]
+
+SETTLED_DAYS = 5
+"""Active days from the milestone on, its own day the first, after which an account has arrived."""
+
+_HOURS = 24
+_CALLED, _SUCCEEDED, _REACHED, _SETTLED = 1, 2, 3, 4
+
+
+def adoption_features(rollups: Rollups, population: ir.Table, *, has_value_endpoints: bool) -> ir.Table:
+    """The adoption group: one row per row of ``population``.
+
+    The stages are 0 signed up, 1 called, 2 succeeded, 3 reached a value endpoint, 4 at least :data:`SETTLED_DAYS`
+    active days from then on. Without value endpoints nobody can be at stage 3, and stage 4 counts from the first
+    success. The time to a first call is null when the account is older than the log, which then does not have it, or
+    called before it was created.
+    """
+    people = population.mutate(since_day=event_day(_milestone(population, has_value_endpoints=has_value_endpoints)))
+    joined = people.left_join(rollups.settled, ["account_id", "since_day"])
+    is_settled = (joined.settled_from <= joined.cutoff.date()).fill_null(False)
+    first_value_call = ibis.ifelse(ibis.literal(has_value_endpoints), joined.first_value_call, None)
+    stage = ibis.cases(
+        (is_settled, _SETTLED),
+        (first_value_call.notnull(), _REACHED),
+        (joined.first_success.notnull(), _SUCCEEDED),
+        (joined.first_call.notnull(), _CALLED),
+        else_=0,
+    )
+    reached = ibis.ifelse(
+        is_settled,
+        None,
+        ibis.coalesce(first_value_call, joined.first_success, joined.first_call, joined.created_at),
+    )
+    firsts = {
+        "hours_to_first_call": joined.first_call,
+        "hours_to_first_success": joined.first_success,
+        "hours_to_first_value_call": first_value_call,
+    }
+    has_sign_up = joined.created_at.between(joined.log_start, joined.first_call)
+    return joined.select(
+        "account_id",
+        "cutoff",
+        account_age_days=days_between(joined.created_at, joined.cutoff),
+        **{
+            name: ibis.ifelse(has_sign_up, _HOURS * days_between(joined.created_at, moment), None)
+            for name, moment in firsts.items()
+        },
+        onboarding_stage=stage.cast("int64"),
+        days_in_stage=days_between(reached, joined.cutoff),
+    )
+
+
+def settled(history: ir.Table, population: ir.Table, *, has_value_endpoints: bool) -> ir.Table:
+    """Since when accounts have :data:`SETTLED_DAYS` active days from a milestone on.
+
+    ``history`` is the usage rollup over all days. A milestone may move back from one cutoff to the next, when an
+    earlier call arrives late: each day it ever was has its row.
+
+    Returns
+    -------
+    Table
+        One row per account and ``since_day``, of those that have enough: ``settled_from``, the first cutoff (a date)
+        that sees enough of them.
+    """
+    since = population.select(
+        "account_id", since_day=event_day(_milestone(population, has_value_endpoints=has_value_endpoints))
+    )
+    since = since.filter(since.since_day.notnull()).distinct()
+    # A day with late calls has a row for each cutoff that saw more of it; the first one makes it an active day.
+    days = history.group_by("account_id", "event_day").agg(visible_from=history.visible_from.min())
+    active = days.join(since, "account_id")
+    active = active.filter(active.event_day >= active.since_day)
+    seen = active.group_by("account_id", "since_day").agg(cutoffs=active.visible_from.collect())
+    enough = seen.filter(seen.cutoffs.length() >= SETTLED_DAYS)
+    return enough.select("account_id", "since_day", settled_from=enough.cutoffs.sort()[SETTLED_DAYS - 1])
+
+
+def _milestone(population: ir.Table, *, has_value_endpoints: bool) -> ir.TimestampValue:
+    return population.first_value_call if has_value_endpoints else population.first_success
