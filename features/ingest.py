@@ -22,7 +22,7 @@ from features.raw import events_store, quarantine_store, raw_store
 from features.records import store_records
 from features.schema import EVENTS, RAW_TABLES
 from features.secret import secret_key
-from features.settings import Settings
+from features.settings import Settings, SourceSettings
 from features.sources.files import SourceFiles, find_files, group_files
 from features.staging import Staged, stage
 from features.windows import require_utc
@@ -104,7 +104,11 @@ def ingest(
     """
     now = require_utc(now, what="now")
     given = {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints}
-    groups = {name: group_files(find_files(paths)) for name, paths in given.items() if paths}
+    groups = {
+        name: group_files(find_files(paths), settings.sources.get(name, SourceSettings()), table=name)
+        for name, paths in given.items()
+        if paths
+    }
     if not groups:
         raise InputError(
             "There is nothing to ingest. Give at least one of --events, --accounts, --subscriptions, --touchpoints."
