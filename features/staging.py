@@ -60,6 +60,8 @@ class Staged:
         Files without any row.
     mapped
         What the mapping made of the files that were read together, with their names.
+    is_log
+        All files are access logs.
     """
 
     table: RawTable
@@ -71,6 +73,7 @@ class Staged:
     faults: tuple[tuple[Path, Fault], ...] = ()
     empty: tuple[Path, ...] = ()
     mapped: tuple[tuple[str, MappedFile], ...] = ()
+    is_log: bool = False
 
     def with_names(self, refused: ir.Table) -> ir.Table:
         """Refused rows with the path of their file instead of its place; ``store`` where they come from none."""
@@ -124,6 +127,7 @@ def stage(
         tuple(reading.faults),
         tuple(reading.empty),
         tuple(zip((files.title for files in groups), reading.mapped, strict=True)),
+        all(files.log is not None for files in groups),
     )
     _refuse_naive(engine, staged)
     return staged

@@ -20,7 +20,7 @@ from features.sources.lines import read_blocks
 from features.sources.log_format import LogFormat, log_format
 from features.sources.rows import Rows
 
-__all__ = ["SourceFiles", "find_files", "group_files"]
+__all__ = ["SourceFiles", "find_files", "group_files", "is_log"]
 
 Kind = Literal["parquet", "csv", "json", "log"]
 _NOTHING_DECLARED = SourceSettings()
@@ -168,6 +168,11 @@ def _kind(path: Path) -> Kind | None:
     kinds: tuple[Kind, ...] = ("parquet", "csv", "json")
     found = next((kind for kind in kinds if name.endswith(_ENDINGS[kind])), None)
     return found or ("log" if _LOG.fullmatch(name) else None)
+
+
+def is_log(path: Path) -> bool:
+    """Whether the name is that of a server's log."""
+    return _kind(path) == "log"
 
 
 def _is_error_log(path: Path) -> bool:

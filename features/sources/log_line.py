@@ -62,11 +62,11 @@ def _field(piece: Field, before: str | Field, after: str | Field, *, escape: str
         return r"([^?/\s]*)" if after.kind is Kind.TARGET else r"([^?\s]*)"
     if isinstance(before, str) and before.endswith('"') and after.startswith('"') and escape != "none":
         return r'((?:[^"\\]|\\.)*)'
-    if not after:
-        return "(.*)"
-    if piece.name.startswith("upstream_") and after == " ":
+    if piece.name.startswith("upstream_") and after in ("", " "):
         # Several servers were asked: "0.001, 0.002" or "0.001 : 0.002".
         return r"([^ ]*(?:(?:,| :) [^ ]*)*)"
+    if not after:
+        return r"([^ ]*)" if isinstance(before, str) and before.endswith(" ") else "(.*)"
     return f"([^{re.escape(after)}]*)" if len(after) == 1 else f"((?:(?!{re.escape(after)}).)*)"
 
 
