@@ -67,7 +67,7 @@ def _faults(staged: Staged) -> list[str]:
     if staged.faults:
         lines = [f"{path.name} line {fault.line} ({fault.what})" for path, fault in staged.faults]
         shown = "; ".join(lines[:5]) + (" and more" if len(lines) > 5 else "")
-        notes.append(f"{name}: lines that hold no row: {shown}. They are in quarantine.")
+        notes.append(f"{name}: lines that hold no row: {shown}. They go to quarantine.")
     if staged.empty:
         count = "1 file without a row" if len(staged.empty) == 1 else f"{len(staged.empty)} files without a row"
         notes.append(f"{name}: {count}: {listed([path.name for path in staged.empty])}.")

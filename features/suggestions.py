@@ -16,7 +16,7 @@ MOST_TEMPLATES = 5_000
 
 _VARIED = 50  # different words at one place of a path; fewer may be routes
 _OWN_SHARE = 0.05  # of the calls at such a place: a word with as many is a route of its own
-_DEEP = 20  # different ends behind such a place; with more of them no end is a route
+_DEEP = 20  # patterns behind such a place; with more of them no end is a route
 _LONGEST = 30  # words of a path that are looked at
 _LOOKED_AT = 100_000  # templates: what is suggested has to be found in bounded memory
 
@@ -41,7 +41,8 @@ def suggest_patterns(engine: Engine, events: ir.Table, *, most: int = 10) -> lis
 
     Of more templates than can be looked at, those that a hash picks are.
     """
-    counted = events.filter(events.endpoint.notnull()).group_by("endpoint").agg(calls=events.count())
+    calls = events.filter(events.endpoint.notnull())
+    counted = calls.group_by("endpoint").agg(calls=calls.count())
     picked = counted.order_by(counted.endpoint.hash(), "endpoint").limit(_LOOKED_AT)
     rows = engine.to_arrow(picked).to_pylist()
     return suggested({row["endpoint"]: row["calls"] for row in rows}, most=most)
@@ -85,11 +86,11 @@ def _patterns(before: tuple[str, ...], paths: Sequence[Path], *, is_varied: bool
         yield from _patterns((*before, word), by_word[word], is_varied=True)
     several = [path for word, below in by_word.items() if word not in own for path in below]
     name = _name(before)
-    if len({words for words, _ in several}) > _DEEP:
-        count = sum(calls[word] for word in by_word if word not in own)
-        yield Suggestion("/" + "/".join((*before, f"{{{name}...}}")), len(several), count)
-    else:
-        yield from _patterns((*before, f"{{{name}}}"), several, is_varied=True)
+    found = list(_patterns((*before, f"{{{name}}}"), several, is_varied=True))
+    if len(found) > _DEEP:
+        count = sum(count for _, count in several)
+        found = [Suggestion("/" + "/".join((*before, f"{{{name}...}}")), len(several), count)]
+    yield from found
 
 
 def _words(path: str) -> tuple[str, ...]:

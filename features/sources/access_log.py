@@ -18,7 +18,8 @@ from features.sources.rows import Identity, Rows
 __all__ = ["log_schema", "read_access_log"]
 
 _TIMES = pa.timestamp("us", tz="UTC")
-_TIME_FORMAT = "%d/%b/%Y:%H:%M:%S %z"
+_LOCAL_FORMAT = "%d/%b/%Y:%H:%M:%S"
+_TIME_FORMAT = f"{_LOCAL_FORMAT} %z"
 _ADDRESSES = ("http_referer", "sent_http_location")
 _NEAR = 16_384  # lines within which identical ones are told apart, over the edge of a block
 _NO_TIME = "there is no time where the format has one"
@@ -182,8 +183,11 @@ def _copies(lines: pa.StringArray, before: Mapping[bytes, int]) -> tuple[npt.NDA
 def _times(texts: pa.StringArray) -> pa.TimestampArray:
     """Moments; null where a text is none."""
     distinct = texts.dictionary_encode()
-    moments = pc.strptime(distinct.dictionary, _TIME_FORMAT, "us", error_is_null=True)
-    return moments.cast(_TIMES).take(distinct.indices)
+    moments = pc.strptime(distinct.dictionary, _TIME_FORMAT, "us", error_is_null=True).cast(_TIMES)
+    # It takes the 31st of February for the 3rd of March.
+    local = pc.strptime(pc.utf8_slice_codeunits(distinct.dictionary, 0, -6), _LOCAL_FORMAT, "s", error_is_null=True)
+    is_day = pc.equal(pc.strftime(local, "%d"), pc.utf8_slice_codeunits(distinct.dictionary, 0, 2))
+    return pc.if_else(is_day, moments, pa.scalar(None, _TIMES)).take(distinct.indices)
 
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:

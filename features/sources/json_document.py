@@ -21,7 +21,8 @@ _ROWS_PER_PIECE = 20_000
 _LONGEST_OBJECT = 64 << 20  # characters
 _SEPARATOR = re.compile(r"[\s,]*")
 _LIST = re.compile(r'"[^"\\]*"\s*:\s*\[\s*(?=\{)')
-_SHORTEST_CUT = 64  # an error this near to the end of what was read may be the end itself
+_LONGEST_WORD = 4  # of true, false and null when its end is not read yet
+_OPEN, _BROKEN = "open", "broken"
 _SCANNER = json.JSONDecoder()
 
 
@@ -144,11 +145,11 @@ def _objects(text: _Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]
         if indent is None:
             indent = text.held[text.held.rfind("\n", 0, text.place) + 1 : text.place]
         number, end = text.line, _end_of_value(text)
-        if end is not None:
+        if isinstance(end, int):
             yield number, _bytes(text.held[text.place : end]), None
             text.go_to(end)
             continue
-        is_cut = text.is_whole
+        is_cut = text.is_whole and end is _OPEN
         spoiled = _bytes(text.held[text.place :].split("\n", 1)[0])
         if _goes_on(text, indent):
             yield number, spoiled, (UNREADABLE, "no JSON object")
@@ -158,18 +159,19 @@ def _objects(text: _Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]
         return
 
 
-def _end_of_value(text: _Text) -> int | None:
-    """Where the value that begins here ends; None where it is none."""
+def _end_of_value(text: _Text) -> int | str:
+    """Where the value that begins here ends; why it does not where it is none."""
     while True:
         try:
             return _SCANNER.raw_decode(text.held, text.place)[1]
         except json.JSONDecodeError as error:
-            is_open = error.msg.startswith("Unterminated") or error.pos > len(text.held) - _SHORTEST_CUT
-            too_long = len(text.held) - text.place > _LONGEST_OBJECT
-            if not is_open or too_long or not text.more():
-                return None
+            is_open = error.msg.startswith("Unterminated") or error.pos >= len(text.held.rstrip()) - _LONGEST_WORD
+            if not is_open or len(text.held) - text.place > _LONGEST_OBJECT:
+                return _BROKEN
+            if not text.more():
+                return _OPEN
         except RecursionError:
-            return None
+            return _BROKEN
 
 
 def _goes_on(text: _Text, indent: str) -> bool:

@@ -189,7 +189,7 @@ _APACHE = {
 _APACHE_WHOLE: dict[str, tuple[str | Field, ...]] = {
     "%": ("%",),
     "r": (Field("request", Kind.REQUEST),),
-    "q": (Field("query_string", Kind.QUERY),),
+    "q": (Field("is_args", Kind.MARK), Field("query_string", Kind.QUERY)),
     "t": ("[", Field("time_local", Kind.TIME), "]"),
 }
 _APACHE_NAMED = {"i": "http_", "o": "sent_http_", "C": "cookie_", "e": "env_", "n": "note_"}

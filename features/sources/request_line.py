@@ -13,7 +13,7 @@ __all__ = ["PARAMETER", "of_request", "of_target", "parameters", "without_query"
 PARAMETER = "arg_"
 """A query parameter's column is its name behind this, as in nginx."""
 
-_REQUEST = re.compile(r"([A-Z]+) (.*?)(?: (HTTP/[0-9.]+))?")
+_REQUEST = re.compile(r"([A-Za-z-]+) (.*?)(?: (HTTP/[0-9.]+))?")
 _WORDS = 3  # method, target, protocol
 
 
@@ -26,7 +26,7 @@ def of_request(requests: pa.StringArray) -> dict[str, pa.StringArray]:
     is_plain = pc.fill_null(pc.equal(pc.list_value_length(words), _WORDS), False)
     plain = words if pc.all(is_plain).as_py() else words.filter(is_plain)
     flat = pc.list_flatten(plain)
-    is_http = pc.starts_with(_every(flat, 2), "HTTP/")
+    is_http = pc.and_(pc.starts_with(_every(flat, 2), "HTTP/"), pc.ascii_is_alpha(_every(flat, 0)))
     good = np.zeros(len(requests), dtype=bool)
     good[np.flatnonzero(is_plain)] = is_http.to_numpy(zero_copy_only=False)
     made = [_every(flat, place).filter(is_http) for place in range(_WORDS)]
@@ -58,7 +58,7 @@ def without_query(addresses: pa.StringArray) -> pa.StringArray:
 
 
 def _parameter(queries: pa.StringArray, name: str) -> pa.Array:
-    shape = f"(?:^|[?&])(?i:{re.escape(name)})=(?P<value>[^&#]*)"
+    shape = f"(?:^|&)(?i:{re.escape(name)})=(?P<value>[^&#]*)"
     found = pc.struct_field(pc.extract_regex(queries, shape), "value").dictionary_encode()
     decoded = [None if value is None else unquote_plus(value) for value in found.dictionary.to_pylist()]
     return pa.array(decoded, pa.string()).take(found.indices)
