@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from features.engine import Engine, duckdb_engine
-from features.ingest import TableReport, last_written, source_groups
+from features.ingest import last_written, source_groups
 from features.progress import Progress, silent
 from features.quality import notes_about
 from features.raw import raw_store
@@ -119,7 +119,7 @@ def try_ingest(
         notes = notes_about(
             engine,
             staged,
-            [_report(table) for table in tables],
+            [],  # what would be refused is told by table
             now=now,
             backfill=backfill,
             written=last_written(groups),
@@ -159,8 +159,3 @@ def _places(engine: Engine, staged: Staged, reason: str) -> list[str]:
     rows = staged.rows.filter(staged.rows.reason == reason).select("source_file", "source_row")
     first = engine.to_arrow(rows.order_by("source_file", "source_row").limit(_PLACES_SHOWN)).to_pylist()
     return [f"{staged.paths[row['source_file']].name} {row['source_row']}" for row in first]
-
-
-def _report(table: TableTrial) -> TableReport:
-    refused = {refusal.reason: refusal.rows for refusal in table.refusals}
-    return TableReport(table.table, table.files, table.rows_read, table.rows_good, 0, refused)
