@@ -92,6 +92,7 @@ def simulate(
 Examples:
   bellwether ingest --events 'logs/*.parquet' --accounts accounts.csv --backfill
   bellwether ingest --events logs/2026-06-29.csv.gz
+  bellwether ingest --events /var/log/nginx --dry-run
   bellwether ingest --subscriptions crm.csv --complete-until 2026-06-29
 """
 )
@@ -101,6 +102,7 @@ Examples:
 @click.option("--touchpoints", multiple=True, metavar="P", help="Tickets, surveys, logins, likewise.")
 @click.option("--backfill", is_flag=True, help="First load: events without ingested_at were known when they happened.")
 @click.option("--complete-until", metavar="D", help="The tables given now hold everything before this moment.")
+@click.option("--dry-run", is_flag=True, help="Store nothing: show mapping, ten rows, refusals, patterns to declare.")
 @_FORMAT
 @click.pass_obj
 def ingest(
@@ -111,9 +113,18 @@ def ingest(
     touchpoints: tuple[str, ...],
     backfill: bool,  # noqa: FBT001 - click hands flags over by name
     complete_until: str | None,
+    dry_run: bool,  # noqa: FBT001 - likewise
     output: str,
 ) -> None:
     """Validate files, store what is good, quarantine the rest with a reason."""
+    if dry_run:
+        _try(
+            settings,
+            {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints},
+            backfill=backfill,
+            output=output,
+        )
+        return
     from features.ingest import ingest as run
 
     with progress_bar() as progress:
@@ -264,6 +275,15 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
 
 for _command in commands:
     main.add_command(_command)
+
+
+def _try(settings: Settings, given: dict[str, tuple[str, ...]], *, backfill: bool, output: str) -> None:
+    from features.trial import try_ingest
+    from features.trial_console import show_trial
+
+    with progress_bar() as progress:
+        trial = try_ingest(settings, given, now=_now(), backfill=backfill, progress=progress)
+    show_trial(trial, output, width=_WIDTH)
 
 
 def _now() -> datetime:

@@ -82,6 +82,7 @@ def configuration_text() -> str:
         "# endpoint = { expression = \"split_part(url, '?', 1)\" }",
         "# [sources.events]",
         '# path_patterns = ["/v1/files/{name}"]',
+        '# format = "combined"  # of access logs: a name, or the text of log_format (nginx) or LogFormat (Apache)',
     ]
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from features.engine import Engine, duckdb_engine
 from features.event_days import store_events
 from features.exceptions import InputError
 from features.manifest import ManifestStore, StoreWriter
+from features.matching import CRM_TABLES, account_ids, matching_notes
 from features.progress import Progress, silent
 from features.quality import notes_about
 from features.quarantine import QUARANTINE, keep_refused
@@ -22,12 +23,12 @@ from features.raw import events_store, quarantine_store, raw_store
 from features.records import store_records
 from features.schema import EVENTS, RAW_TABLES
 from features.secret import secret_key
-from features.settings import Settings
+from features.settings import Settings, SourceSettings
 from features.sources.files import SourceFiles, find_files, group_files
 from features.staging import Staged, stage
 from features.windows import require_utc
 
-__all__ = ["IngestReport", "TableReport", "ingest"]
+__all__ = ["IngestReport", "TableReport", "ingest", "last_written", "source_groups"]
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,7 @@ def ingest(
     """
     now = require_utc(now, what="now")
     given = {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints}
-    groups = {name: group_files(find_files(paths)) for name, paths in given.items() if paths}
-    if not groups:
-        raise InputError(
-            "There is nothing to ingest. Give at least one of --events, --accounts, --subscriptions, --touchpoints."
-        )
+    groups = source_groups(settings, given)
     if complete_until is not None and require_utc(complete_until, what="--complete-until") > now:
         raise InputError(
             f"--complete-until {complete_until.isoformat()} lies after {now.isoformat(timespec='seconds')}: "
@@ -129,6 +126,34 @@ def ingest(
         stack.callback(engine.close)
         work = _Work(engine, settings, groups, key, now, backfill, progress or silent)
         return work.run(days, raw, refused, complete_until=complete_until)
+
+
+def source_groups(settings: Settings, given: Mapping[str, Sequence[Path | str]]) -> dict[str, list[SourceFiles]]:
+    """The files of each raw table that was given any, put together that can be read together.
+
+    Raises
+    ------
+    InputError
+        When nothing was given, or a file cannot be used.
+    SettingsError
+        When a log's format is not declared.
+    """
+    groups = {
+        name: group_files(find_files(paths), settings.sources.get(name, SourceSettings()), table=name)
+        for name, paths in given.items()
+        if paths
+    }
+    if not groups:
+        raise InputError(
+            "There is nothing to ingest. Give at least one of --events, --accounts, --subscriptions, --touchpoints."
+        )
+    return groups
+
+
+def last_written(groups: Mapping[str, Sequence[SourceFiles]]) -> dict[Path, datetime]:
+    """When each file was last written."""
+    paths = [path for files in groups.values() for group in files for path in group.paths]
+    return {path: datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in paths}
 
 
 @dataclass(frozen=True)
@@ -177,11 +202,35 @@ class _Work:
                 records = store_records(self.engine, table, raw_store(self.settings), raw, now=self.now)
                 reports.append(self._report(table, records.new, (records.conflicts,), refused))
             _note(raw, self.engine, table, now=self.now, declared=complete_until)
-        notes = notes_about(self.engine, list(staged.values()), reports, raw, backfill=self.backfill)
-        total = sum(
-            pq.read_metadata(path).num_rows for path in _files(ManifestStore(events_store(self.settings).root), days)
+        notes = notes_about(
+            self.engine,
+            list(staged.values()),
+            reports,
+            now=self.now,
+            backfill=self.backfill,
+            written=last_written(self.groups),
+            there=raw.partitions,
         )
+        log = _files(events_store(self.settings), days)
+        notes += self._matching(staged, log, raw)
+        total = sum(pq.read_metadata(path).num_rows for path in log)
         return IngestReport(tuple(reports), tuple(notes), touched, total)
+
+    def _matching(self, staged: Mapping[str, Staged], log: Sequence[Path], raw: StoreWriter) -> list[str]:
+        """How the log's accounts and the CRM's meet: with a CRM table those of the whole log, else the new ones."""
+        given = [name for name in CRM_TABLES if name in staged]
+        known = {
+            name: account_ids(self.engine.read_parquet(paths, schema=RAW_TABLES[name].schema))
+            for name in given or CRM_TABLES
+            if (paths := _files(raw_store(self.settings), raw, name))
+        }
+        if given:
+            calling = self.engine.read_parquet(log, schema=EVENTS.schema)
+        elif EVENTS.name in staged:
+            calling = staged[EVENTS.name].rows.filter(lambda t: t.reason.isnull())
+        else:
+            return []
+        return list(matching_notes(self.engine, account_ids(calling), known, is_whole=bool(given)))
 
     def _report(self, staged: Staged, new: int, conflicts: Sequence[Path], refused: StoreWriter) -> TableReport:
         rows = staged.rows
@@ -192,8 +241,14 @@ class _Work:
         return TableReport(staged.table.name, len(staged.paths), staged.rows_read, new, repeated, by_reason)
 
 
-def _files(store: ManifestStore, writer: StoreWriter) -> list[Path]:
-    return [store.root / partition / file for partition, files in writer.partitions.items() for file in files]
+def _files(store: ManifestStore, writer: StoreWriter, only: str | None = None) -> list[Path]:
+    """Files of a store as they will be once its writer is done."""
+    return [
+        store.root / partition / file
+        for partition, files in writer.partitions.items()
+        for file in files
+        if only in (None, partition)
+    ]
 
 
 def _note(raw: StoreWriter, engine: Engine, staged: Staged, *, now: datetime, declared: datetime | None) -> None:

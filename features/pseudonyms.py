@@ -20,8 +20,14 @@ class Pseudonyms:
     Plain values stay in memory: what a killed ingest leaves on disk must not name anyone.
     """
 
-    def __init__(self, table: RawTable, *, key: bytes, path_patterns: Iterable[str] = ()) -> None:
+    def __init__(
+        self, table: RawTable, *, key: bytes, path_patterns: Iterable[str] = (), hashed: Iterable[str] = ()
+    ) -> None:
         self._table = table
+        self._secret = table.secret
+        # An id is stripped of space before it is compared, so also before it is hashed.
+        self._ids = tuple(name for name in hashed if name not in table.secret)
+        self._hidden_ids = _Remembered(lambda value: pseudonym(key, value.strip()))
         self._key = key
         self._template = Templates(path_patterns)
         self._hidden = _Remembered(lambda value: pseudonym(key, value))
@@ -34,9 +40,10 @@ class Pseudonyms:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The rows with hashes for secrets and, of events, templates for paths and :data:`PATH_KEY` beside them."""
-        for name in self._table.secret:
-            if name in rows.column_names:
-                rows = _replaced(rows, name, _looked_up(rows.column(name), self._hidden))
+        for names, hidden in ((self._secret, self._hidden), (self._ids, self._hidden_ids)):
+            for name in names:
+                if name in rows.column_names:
+                    rows = _replaced(rows, name, _looked_up(rows.column(name), hidden))
         if self._table is EVENTS and "endpoint" in rows.column_names:
             paths = rows.column("endpoint")
             rows = _replaced(rows, "endpoint", _looked_up(paths, self._routes))

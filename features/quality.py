@@ -1,14 +1,18 @@
 """What has to be said about ingested data, each thing once."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
+from features.clocks import clock_notes
 from features.engine import Engine
 from features.exceptions import listed
-from features.manifest import StoreWriter
 from features.schema import ACCOUNTS, EVENTS, TOUCHPOINTS, RawTable
 from features.sources.mapping import mappable_columns
 from features.staging import Staged
+from features.suggestions import MOST_TEMPLATES, count_templates, suggest_patterns
 
 __all__ = ["notes_about"]
 
@@ -30,20 +34,31 @@ class _Counted(Protocol):
 
 
 def notes_about(
-    engine: Engine, staged: Sequence[Staged], reports: Sequence[_Counted], raw: StoreWriter, *, backfill: bool
+    engine: Engine,
+    staged: Sequence[Staged],
+    reports: Sequence[_Counted],
+    *,
+    now: datetime,
+    backfill: bool,
+    written: Mapping[Path, datetime],
+    there: Collection[str],
 ) -> list[str]:
-    """Sentences about defaults taken, columns missing or ignored, and ids that look like one account."""
+    """Sentences about defaults taken, columns missing or ignored, clocks, and ids that look like one account.
+
+    ``written`` says when each file was last written, ``there`` which tables beside the events the home then holds.
+    """
     notes: list[str] = []
     for one in staged:
         notes += _faults(one) + _columns(one) + _defaults(engine, one, backfill=backfill)
+        notes += clock_notes(engine, one, written, now=now) + _templates(engine, one)
     notes += _look_alikes(engine, staged)
     refused = [report for report in reports if report.quarantined_total]
     if refused:
         counts = ", ".join(f"{report.quarantined_total:,} of {report.table}" for report in refused)
         notes.append(f"Rows in quarantine: {counts}. They lie under the home's quarantine folder with their reasons.")
-    if EVENTS.name in {one.table.name for one in staged} and "subscriptions" not in raw.partitions:
+    if EVENTS.name in {one.table.name for one in staged} and "subscriptions" not in there:
         notes.append("There are no subscriptions: the target without them is churn_inactivity.")
-    if EVENTS.name in {one.table.name for one in staged} and TOUCHPOINTS.name not in raw.partitions:
+    if EVENTS.name in {one.table.name for one in staged} and TOUCHPOINTS.name not in there:
         notes.append("There are no touchpoints: the features of support and logins are null.")
     return notes
 
@@ -54,7 +69,7 @@ def _faults(staged: Staged) -> list[str]:
     if staged.faults:
         lines = [f"{path.name} line {fault.line} ({fault.what})" for path, fault in staged.faults]
         shown = "; ".join(lines[:5]) + (" and more" if len(lines) > 5 else "")
-        notes.append(f"{name}: lines that hold no row: {shown}. They are in quarantine.")
+        notes.append(f"{name}: lines that hold no row: {shown}. They go to quarantine.")
     if staged.empty:
         count = "1 file without a row" if len(staged.empty) == 1 else f"{len(staged.empty)} files without a row"
         notes.append(f"{name}: {count}: {listed([path.name for path in staged.empty])}.")
@@ -85,7 +100,8 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
     notes = []
     if table is EVENTS:
         if "event_id" not in brought:
-            notes.append("events: no event_id; identical rows were taken for one event.")
+            what = "lines of two files, but not of one," if staged.is_log else "rows"
+            notes.append(f"events: no event_id; identical {what} were taken for one event.")
         if "ingested_at" not in brought:
             source = "event_time (backfill)" if backfill else "the clock of this command; a first load needs --backfill"
             notes.append(f"events: no ingested_at; it was taken from {source}.")
@@ -101,6 +117,28 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
                 f"accounts: {late:,} rows have no known_at and no created_at; they count as known from now on."
             )
     return notes
+
+
+def _templates(engine: Engine, staged: Staged) -> list[str]:
+    """More endpoints than an API has, and which patterns would make them fewer."""
+    if staged.table is not EVENTS or "endpoint" not in staged.brought:
+        return []
+    good = staged.rows.filter(staged.rows.reason.isnull())
+    count = count_templates(engine, good)
+    if count <= MOST_TEMPLATES:
+        return []
+    found = suggest_patterns(engine, good)
+    patterns = json.dumps([one.pattern for one in found], ensure_ascii=False)
+    remedy = (
+        f"Declare under [sources.events] path_patterns = {patterns}"
+        if found
+        else "Declare the routes whose parts vary as path_patterns under [sources.events]"
+    )
+    text = (
+        f"events: {count:,} different endpoints, more than {MOST_TEMPLATES:,}: their paths name things. {remedy}; what "
+        "is stored keeps its endpoints."
+    )
+    return [text]
 
 
 def _look_alikes(engine: Engine, staged: Sequence[Staged]) -> list[str]:

@@ -14,9 +14,10 @@ from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS,
 from features.sources.mapped import PROBLEM
 from features.sources.mapping import UNITS_PER_SECOND, MappedColumn, mappable_columns
 
-__all__ = ["CLOCK_TOLERANCE", "EARLIEST", "NAIVE", "check_rows", "tidy_text"]
+__all__ = ["CLOCK_TOLERANCE", "EARLIEST", "IDENTITY", "NAIVE", "check_rows", "tidy_text"]
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+IDENTITY = ("_bellwether_line", "_bellwether_copy")  # beside a log's row: its line, and which of identical ones
 NAIVE = "_naive"  # ends the reason of a row whose time has no zone
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before it lie defaults such as 1970-01-01, and epochs of a wrong unit
 _UTC_TIME = "timestamp('UTC', 6)"
@@ -87,7 +88,7 @@ def check_rows(
     return tidy.select(
         "source_file",
         "source_row",
-        *([PATH_KEY] if PATH_KEY in tidy.columns else []),
+        *(name for name in (PATH_KEY, *IDENTITY) if name in tidy.columns),
         **values,
         by_clock=by_clock,
         reason=reason,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from features.exceptions import InputError, SettingsError
 
-__all__ = ["pseudonym", "secret_key"]
+__all__ = ["passing_key", "pseudonym", "secret_key"]
 
 _BYTES = 32
 
@@ -47,6 +47,11 @@ def secret_key(home: Path) -> bytes:
     if len(key) < _BYTES:
         raise SettingsError(f"{path} is cut short. Restore it from the backup of this home.")
     return key
+
+
+def passing_key() -> bytes:
+    """A key that is kept nowhere: for hashes that are only looked at."""
+    return secrets.token_bytes(_BYTES)
 
 
 def pseudonym(key: bytes, value: str) -> str:

@@ -28,6 +28,7 @@ class ColumnMapping(BaseModel):
     time_zone: str | None = Field(
         default=None, description="zone of times written without an offset, e.g. Europe/Berlin"
     )
+    hashed: bool = Field(default=False, description="keep only a keyed hash: an account known by its API key")
 
 
 FILE_NAME = "bellwether.toml"
@@ -39,6 +40,9 @@ class SourceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    format: str | None = Field(
+        default=None, description="of access logs: combined, common, json, or the text of log_format or LogFormat"
+    )
     columns: dict[str, ColumnMapping] = Field(default_factory=dict)
     path_patterns: tuple[str, ...] = Field(
         default=(), description="extra route templates, most specific first, e.g. /v1/files/{name}"

@@ -1,7 +1,7 @@
 """Reads source files once: mapped, pseudonymised, checked, and held ready for the stores to take in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from features.engine import Engine, EngineError, Prepared, named, prepare
 from features.exceptions import InputError, listed
 from features.progress import Progress, silent
 from features.pseudonyms import PATH_KEY, Pseudonyms
-from features.rules import NAIVE, check_rows, tidy_text
+from features.rules import IDENTITY, NAIVE, check_rows, tidy_text
 from features.schema import EVENTS, RawTable
 from features.settings import Settings, SourceSettings
 from features.sources.files import SourceFiles
@@ -33,6 +33,7 @@ from features.sources.rows import Rows
 __all__ = ["Staged", "stage"]
 
 _GIVEN = "given_rows"
+_LINE, _COPY = IDENTITY
 _ROWS_AT_A_TIME = 262_144
 _NAMED = 6  # faults that are told one by one, and one more to know that there are more
 
@@ -57,6 +58,10 @@ class Staged:
         The first lines that hold no row, as file and fault.
     empty
         Files without any row.
+    mapped
+        What the mapping made of the files that were read together, with their names.
+    is_log
+        All files are access logs.
     """
 
     table: RawTable
@@ -67,6 +72,8 @@ class Staged:
     ignored: tuple[str, ...]
     faults: tuple[tuple[Path, Fault], ...] = ()
     empty: tuple[Path, ...] = ()
+    mapped: tuple[tuple[str, MappedFile], ...] = ()
+    is_log: bool = False
 
     def with_names(self, refused: ir.Table) -> ir.Table:
         """Refused rows with the path of their file instead of its place; ``store`` where they come from none."""
@@ -99,7 +106,8 @@ def stage(
     """
     source = settings.sources.get(table.name, SourceSettings())
     check_mapping(table, source)
-    hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns)
+    hashed = [name for name, mapping in source.columns.items() if mapping.hashed]
+    hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns, hashed=hashed)
     paths = tuple(path for files in groups for path in files.paths)
     work = _Staging(engine, table, source, hide, paths, now, backfill)
     kept = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
@@ -118,6 +126,8 @@ def stage(
         tuple(sorted({name for file in reading.mapped for name in file.ignored})),
         tuple(reading.faults),
         tuple(reading.empty),
+        tuple(zip((files.title for files in groups), reading.mapped, strict=True)),
+        all(files.log is not None for files in groups),
     )
     _refuse_naive(engine, staged)
     return staged
@@ -145,12 +155,8 @@ class _Staging:
 
     def read(self, files: SourceFiles, kept: ir.Table, reading: _Reading) -> MappedFile:
         """Take files in; say what the mapping made of their columns."""
-        columns = files.columns
-        if files.kind == "json":
-            # A key may come late in the file: what may be read is looked for in every line.
-            columns = tuple(dict.fromkeys((*columns, *mappable_columns(self.table), *declared_columns(self.source))))
-        mapped = map_columns(self.table, self.source, columns, title=files.title)
-        schema = pa.schema([(name, pa.string()) for name in columns]) if files.kind == "json" else files.schema
+        schema = files.asked(mappable_columns(self.table), declared=declared_columns(self.source))
+        mapped = map_columns(self.table, self.source, schema.names, title=files.title)
         _refuse_nested(mapped, self.table, schema, title=files.title)
         tried = check_expressions(self.engine, schema, self.table, mapped, title=files.title)
         seen: set[str] = set()
@@ -178,19 +184,25 @@ class _Staging:
         if files.kind != "json" or files.paths[0] in reading.empty:
             return mapped
         there = tuple(name for name in dict.fromkeys((*files.columns, *sorted(seen))) if name in seen)
-        return map_columns(self.table, self.source, there, title=files.title)
+        found = map_columns(self.table, self.source, there, title=files.title)
+        # An object of which a part is read is not ignored.
+        parts = {name[: name.index(".")] for name in found.reads if "." in name}
+        return replace(found, ignored=tuple(name for name in found.ignored if name not in parts))
 
     def _given(self, rows: Rows, mapped: MappedFile, place: int, tried: frozenset[str], *, title: str) -> pa.Table:
         """Rows as the file gives them, with canonical columns."""
         given = apply_mapping(self.engine, rows, mapped, self.table, tried=tried, title=title)
         given = given.append_column("source_file", pa.array(np.full(len(given), place, dtype=np.int32)))
-        return given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
+        given = given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
+        if rows.identity is None:
+            return given
+        return given.append_column(_LINE, rows.identity.lines).append_column(_COPY, rows.identity.copies)
 
     def prepared(self, given: pa.Schema, mapped: MappedFile, *, title: str) -> Prepared:
         """What checks given rows and has all columns of the staged ones."""
         tidy = tidy_text(named(_GIVEN, given), self.table)
         rows = check_rows(tidy, self.table, mapped.columns, now=self.now, backfill=self.backfill, title=title)
-        return prepare(_identified(rows) if self.table is EVENTS else rows)
+        return prepare(_identified(rows, self.hide.hide(_LINE)) if self.table is EVENTS else rows)
 
     def _refuse(self, faults: Sequence[Fault], place: int, kept: ir.Table) -> None:
         hidden = self.hide.hide if self.table.secret else None
@@ -254,12 +266,18 @@ def _staged_schema(table: RawTable) -> pa.Schema:
     return pa.schema([*columns, *(pa.field(*pair) for pair in extra), ("reason", pa.string()), ("given", pa.string())])
 
 
-def _identified(rows: ir.Table) -> ir.Table:
-    """Rows without an event id get one, made of all they hold but ``ingested_at``: identical rows are one event."""
+def _identified(rows: ir.Table, key: str) -> ir.Table:
+    """Rows without an event id get one, made of all they hold but ``ingested_at``: identical rows are one event.
+
+    Of a log's line nobody reads everything, so it is part of its row's identity, under a key since it may hold a
+    secret; and identical lines of one file are as many events.
+    """
     rows = rows.mutate(synthetic=rows.synthetic.fill_null(False))
     columns = ["account_id", "event_time", PATH_KEY, "method", "status", "latency_ms"]
     columns += ["token", "user_id", "sdk", "sdk_version", "synthetic"]
     held = [rows[name].cast("string").fill_null("") for name in columns if name in rows.columns]
+    if _LINE in rows.columns:
+        held += [ibis.literal(key), rows[_LINE], rows[_COPY].cast("string")]
     identity = ibis.literal("row-") + ibis.literal("\x1f").join(held).hexdigest("md5")
     return rows.mutate(event_id=ibis.coalesce(rows.event_id, identity))
 

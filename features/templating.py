@@ -27,6 +27,7 @@ _KEY = re.compile(
 )
 _LONGEST_SEGMENT = 100  # no route has a longer name; it also bounds what the patterns can cost
 _PHONE_DIGITS = range(9, 16)  # ITU-T E.164 allows 15; fewer than 9 may be a range of years
+_QUERY = re.compile(r"[?#]|%3F|%23", re.IGNORECASE)  # also one that a client has encoded by mistake
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/?#]*")
 
 _RULES = (
@@ -69,13 +70,13 @@ class Templates:
         """
         plain = path.strip()
         origin = _ORIGIN.match(plain)
-        plain = _without_tail(plain[origin.end() if origin else 0 :].split("?", 1)[0].split("#", 1)[0]) or "/"
+        plain = _without_tail(_QUERY.split(plain[origin.end() if origin else 0 :], maxsplit=1)[0]) or "/"
         if plain in self._templates:
             return plain
         for shape, pattern in self._patterns:
             if shape.fullmatch(plain):
                 return pattern
-        return "/".join(_segment(part) for part in plain.split("/"))
+        return "/".join(_segment(part.partition(";")[0]) for part in plain.split("/"))
 
 
 def template(path: str, patterns: Sequence[str] = ()) -> str:

@@ -2,33 +2,40 @@
 
 import csv
 import glob
-import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 
-from features.exceptions import InputError, listed
+from features.exceptions import InputError, SettingsError, listed
+from features.settings import SourceSettings
+from features.sources.access_log import log_schema, read_access_log
 from features.sources.columnar import parquet_schema, read_columnar
 from features.sources.delimited import read_delimited
-from features.sources.json_lines import object_of, read_json_lines
+from features.sources.json_document import first_keys, read_json
 from features.sources.lines import read_blocks
+from features.sources.log_format import LogFormat, log_format
 from features.sources.rows import Rows
 
-__all__ = ["SourceFiles", "find_files", "group_files"]
+__all__ = ["SourceFiles", "find_files", "group_files", "is_log"]
+
+Kind = Literal["parquet", "csv", "json", "log"]
+_NOTHING_DECLARED = SourceSettings()
 
 _ENDINGS = {
     "parquet": (".parquet", ".pq"),
     "csv": (".csv", ".csv.gz"),
-    "json": (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
+    "json": (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz"),
 }
-_KINDS = ".parquet, .csv, .jsonl, .ndjson (or .csv.gz, .jsonl.gz, .ndjson.gz)"
+_KINDS = ".parquet, .csv, .jsonl, .ndjson, .json, .log, access.log.1 (all but .parquet also with .gz behind)"
+# access.log, access_log, access.log.1, access.log-20260629, access.log.2026-06-29.gz
+_LOG = re.compile(r".*[._]log([.-][0-9][0-9_.-]*)?(\.gz)?", re.IGNORECASE)
 _DELIMITERS = ",;\t|"
 _FILES_PER_GROUP = 256
 _HEAD_BYTES = 1 << 20
-_HEAD_LINES = 1000
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,15 @@ class SourceFiles:
         The files' columns; all text but in Parquet. Of JSON Lines those of the first lines: later ones may have more.
     delimiter
         What separates the columns of a CSV file.
+    log
+        The format of an access log's lines.
     """
 
     paths: tuple[Path, ...]
-    kind: Literal["parquet", "csv", "json"]
+    kind: Kind
     schema: pa.Schema
     delimiter: str = ","
+    log: LogFormat | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -58,6 +68,13 @@ class SourceFiles:
         """The files in a sentence."""
         return listed([path.name for path in self.paths], limit=1)
 
+    def asked(self, columns: Sequence[str], *, declared: Sequence[str]) -> pa.Schema:
+        """The columns to look for, when these are known to us and the ``declared`` ones are named by a mapping."""
+        if self.kind == "json":
+            # A key may come late in the file: what may be read is looked for in every line.
+            return _texts(dict.fromkeys((*self.columns, *columns, *declared)))
+        return self.schema if self.log is None else log_schema(self.log, declared)
+
     def rows(self, path: Path, columns: Sequence[str], *, seen: set[str]) -> Iterator[Rows]:
         """The rows of one of the files, some at a time, with at least ``columns``; every column there is, in ``seen``.
 
@@ -67,10 +84,12 @@ class SourceFiles:
             When the file cannot be read.
         """
         if self.kind == "json":
-            yield from read_json_lines(path, columns, seen=seen)
+            yield from read_json(path, columns, seen=seen)
             return
         seen.update(self.columns)
-        if self.kind == "csv":
+        if self.log is not None:
+            yield from read_access_log(path, columns, self.log)
+        elif self.kind == "csv":
             yield from read_delimited(path, self.columns, delimiter=self.delimiter)
         else:
             yield from read_columnar(path, columns)
@@ -91,7 +110,7 @@ def find_files(given: Sequence[Path | str]) -> list[Path]:
         path = Path(item).expanduser()
         if path.is_dir():
             inside = {file for file in path.rglob("*") if file.is_file() and _kind(file)}
-            inside = {file for file in inside if not file.name.startswith((".", "_"))}
+            inside = {file for file in inside if not file.name.startswith((".", "_")) and not _is_error_log(file)}
             if not inside:
                 raise InputError(f"The folder {item} holds no file that can be read: {_KINDS}. Give another folder.")
             found |= inside
@@ -109,13 +128,17 @@ def find_files(given: Sequence[Path | str]) -> list[Path]:
     return sorted({path.parent.resolve() / path.name for path in found})
 
 
-def group_files(paths: Sequence[Path]) -> list[SourceFiles]:
+def group_files(
+    paths: Sequence[Path], source: SourceSettings = _NOTHING_DECLARED, *, table: str = "events"
+) -> list[SourceFiles]:
     """Files put together that can be read together, in the order of their paths.
 
     Raises
     ------
     InputError
         When a file cannot be read, naming it.
+    SettingsError
+        When a log's format is not declared, or cannot be used.
     """
     groups: list[SourceFiles] = []
     by_schema: dict[str, list[tuple[Path, pa.Schema]]] = {}
@@ -128,8 +151,11 @@ def group_files(paths: Sequence[Path]) -> list[SourceFiles]:
         elif kind == "csv":
             columns, delimiter = _csv_header(path)
             groups.append(SourceFiles((path,), "csv", _texts(columns), delimiter))
+        elif kind == "log" and not _is_json(source.format):
+            log = _declared_format(source.format, path, table)
+            groups.append(SourceFiles((path,), "log", log_schema(log), log=log))
         else:
-            groups.append(SourceFiles((path,), "json", _texts(_json_keys(path))))
+            groups.append(SourceFiles((path,), "json", _texts(first_keys(path))))
     for members in by_schema.values():
         for start in range(0, len(members), _FILES_PER_GROUP):
             some = members[start : start + _FILES_PER_GROUP]
@@ -137,13 +163,43 @@ def group_files(paths: Sequence[Path]) -> list[SourceFiles]:
     return sorted(groups, key=lambda group: group.paths[0])
 
 
-def _kind(path: Path) -> Literal["parquet", "csv", "json"] | None:
+def _kind(path: Path) -> Kind | None:
     name = path.name.lower()
-    kinds: tuple[Literal["parquet", "csv", "json"], ...] = ("parquet", "csv", "json")
-    return next((kind for kind in kinds if name.endswith(_ENDINGS[kind])), None)
+    kinds: tuple[Kind, ...] = ("parquet", "csv", "json")
+    found = next((kind for kind in kinds if name.endswith(_ENDINGS[kind])), None)
+    return found or ("log" if _LOG.fullmatch(name) else None)
 
 
-def _texts(columns: Sequence[str]) -> pa.Schema:
+def is_log(path: Path) -> bool:
+    """Whether the name is that of a server's log."""
+    return _kind(path) == "log"
+
+
+def _is_error_log(path: Path) -> bool:
+    """A server's other log, which lies in the same folder and holds no calls."""
+    return path.name.lower().startswith("error") and _kind(path) == "log"
+
+
+def _is_json(declared: str | None) -> bool:
+    """Whether a server is said to write its log as JSON Lines."""
+    text = (declared or "").strip()
+    return text == "json" or re.match(r"(log_format\s+\S+\s+(escape=\w+\s+)?['\"])?\s*\{", text) is not None
+
+
+def _declared_format(declared: str | None, path: Path, table: str) -> LogFormat:
+    if declared is None:
+        raise SettingsError(
+            f"{path.name} is a log, and nobody says what its lines hold. Declare it under [sources.{table}]: "
+            'format = "combined", or the text of log_format (nginx) or LogFormat (Apache); '
+            f"`bellwether init --from {path.name}` proposes one. Nothing was stored."
+        )
+    try:
+        return log_format(declared)
+    except SettingsError as error:
+        raise SettingsError(f"[sources.{table}] format: {error}") from error
+
+
+def _texts(columns: Iterable[str]) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in columns])
 
 
@@ -174,18 +230,6 @@ def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
     columns = tuple(name or f"column_{place}" for place, name in enumerate(columns, 1))
     _refuse_repeated(path, columns)
     return columns, delimiter
-
-
-def _json_keys(path: Path) -> tuple[str, ...]:
-    """Keys of the first lines, in the order in which they appear."""
-    keys: dict[str, None] = {}
-    lines = next(read_blocks(path, block_bytes=_HEAD_BYTES)).content.split(b"\n")
-    for line in itertools.islice(lines, _HEAD_LINES):
-        try:
-            keys.update(dict.fromkeys(object_of(line)))
-        except (ValueError, RecursionError):
-            continue
-    return tuple(keys)
 
 
 def _refuse_repeated(path: Path, columns: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from features.exceptions import InputError
 
-__all__ = ["CUT_SHORT", "FAULTS", "NOT_UTF8", "UNREADABLE", "Block", "Fault", "is_gzip", "read_blocks"]
+__all__ = ["CUT_SHORT", "FAULTS", "NOT_UTF8", "UNREADABLE", "Block", "Fault", "is_gzip", "read_blocks", "read_pieces"]
 
 UNREADABLE = "line_unreadable"
 NOT_UTF8 = "line_not_utf8"
@@ -87,7 +87,7 @@ def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Bloc
         When the file cannot be read or unpacked, or is no text of lines.
     """
     number, held, begun, cut = 1, b"", False, False
-    for piece in _pieces(path):
+    for piece in read_pieces(path):
         if piece is None:
             cut = True
             break
@@ -116,7 +116,7 @@ def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Bloc
     yield Block(number + held.count(b"\n"), held[end:], is_last=True, cut=True)
 
 
-def _pieces(path: Path) -> Iterator[bytes | None]:
+def read_pieces(path: Path) -> Iterator[bytes | None]:
     """The file's bytes, unpacked; None at the end when a gzip file ends too early."""
     try:
         with path.open("rb") as file:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
@@ -43,6 +43,17 @@ class MappedColumn:
     reads: tuple[str, ...] = ()
     unit: str | None = None
     time_zone: str | None = None
+    is_hashed: bool = False
+
+    @property
+    def made(self) -> str:
+        """In a few words, how it is made."""
+        way = self.expression or self.source
+        if way is None:
+            way = f"always {self.constant!r}"
+        notes = [self.unit, self.time_zone, "keyed hash" if self.is_hashed else None]
+        more = ", ".join(note for note in notes if note)
+        return f"{way} ({more})" if more else way
 
 
 @dataclass(frozen=True)
@@ -91,8 +102,10 @@ def check_mapping(table: RawTable, source: SourceSettings) -> None:
         given = [way for way, value in _ways(mapping).items() if value is not None]
         if len(given) > 1:
             raise SettingsError(f"{place} gives {' and '.join(given)}. Give exactly one of from, constant, expression.")
-        if not given and mapping.unit is None and mapping.time_zone is None:
+        if not given and mapping.unit is None and mapping.time_zone is None and not mapping.hashed:
             raise SettingsError(f"{place} says nothing. Give one of from, constant, expression.")
+        if mapping.hashed and (table.schema.field(name).type != pa.string() or name == "endpoint"):
+            raise SettingsError(f"{place} is to be hashed, which only an id can be. Leave hashed out.")
         if mapping.unit is not None and mapping.unit not in UNITS_PER_SECOND:
             raise SettingsError(f"{place} has the unit {mapping.unit!r}. Use one of {', '.join(UNITS_PER_SECOND)}.")
         if mapping.time_zone is not None:
@@ -124,7 +137,8 @@ def map_columns(table: RawTable, source: SourceSettings, file_columns: Sequence[
             place = f"[sources.{table.name}.columns.{name}]"
             columns[name] = _declared(mapping, file_columns, place=place, title=title)
         elif name in file_columns:
-            columns[name] = MappedColumn(name, reads=(name,), unit=mapping.unit, time_zone=mapping.time_zone)
+            made = MappedColumn(name, reads=(name,), unit=mapping.unit, time_zone=mapping.time_zone)
+            columns[name] = replace(made, is_hashed=mapping.hashed)
     missing = [name for name in table.required if name not in columns]
     if missing:
         example = f", for example {missing[0]} = {{ from = {_quoted(file_columns[0])} }}" if file_columns else ""
@@ -185,7 +199,8 @@ def _declared(mapping: ColumnMapping, file_columns: Sequence[str], *, place: str
             raise _unusable(place, mapping.expression, title, file_columns, error) from error
         meant = [_meant(name, file_columns, place=place, title=title) for name in named]
         reads = tuple(dict.fromkeys(column for columns in meant for column in columns))
-    return MappedColumn(mapping.source, mapping.constant, mapping.expression, reads, mapping.unit, mapping.time_zone)
+    made = MappedColumn(mapping.source, mapping.constant, mapping.expression, reads, mapping.unit, mapping.time_zone)
+    return replace(made, is_hashed=mapping.hashed)
 
 
 def _meant(name: str, file_columns: Sequence[str], *, place: str, title: str) -> list[str]:

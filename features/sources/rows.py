@@ -3,11 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from features.sources.lines import Fault
 
-__all__ = ["Rows"]
+__all__ = ["Identity", "Rows"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells rows apart that may look alike in the columns a mapping reads.
+
+    Attributes
+    ----------
+    lines
+        Each row's line as it is; it may hold a secret, so it is only ever kept as a keyed hash.
+    copies
+        Which of the file's identical lines each is, from 0.
+    """
+
+    lines: pa.StringArray
+    copies: pa.Array
 
 
 @dataclass(frozen=True)
@@ -22,9 +40,12 @@ class Rows:
         Lines that hold no row.
     nested
         Column to the places (in ``table``, from 0) at which it held an object or a list, written as JSON.
+    identity
+        Of lines of a log; elsewhere identical rows are one event.
     """
 
     table: pa.Table
-    numbers: Sequence[int]
+    numbers: Sequence[int] | npt.NDArray[np.int64]
     faults: tuple[Fault, ...] = ()
     nested: dict[str, list[int]] = field(default_factory=dict)
+    identity: Identity | None = None

@@ -129,15 +129,15 @@ def test_objects_are_read_and_other_lines_are_faults(tmp_path, content, rows, fa
 def test_a_number_too_long_to_read_is_a_fault_of_its_line_alone(tmp_path):
     long = b"9" * 5000
     path = put(tmp_path / "e.jsonl", b'{"a": 1}\n{"a": 2, "x": [' + long + b']}\n{"a": 3}\n')
-    rows, faults, *_ = read_json(path, "a")
-    assert rows == [(1, "1"), (3, "3")]
+    rows, faults, *_ = read_json(path, "a", "x")
+    assert rows == [(1, "1", None), (3, "3", None)]
     assert faults == [(2, "line_unreadable")]
 
 
 def test_nested_values_are_noted_and_kept_as_json(tmp_path):
     path = put(tmp_path / "x.jsonl", b'{"a": 1}\n{"a": {"id": 7}, "c": [1]}\n')
-    rows, _, (part, *_), seen = read_json(path, "a")
-    assert rows == [(1, "1"), (2, '{"id": 7}')]
+    rows, _, (part, *_), seen = read_json(path, "a", "c")
+    assert rows == [(1, "1", None), (2, '{"id": 7}', "[1]")]
     assert part.nested == {"a": [1], "c": [1]}
     assert seen == {"a", "c"}
 

@@ -1,3 +1,4 @@
+import json
 import tomllib
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from features.exceptions import InputError, SettingsError
 from features.schema import EVENTS
 from features.settings import SourceSettings
+from features.sources.files import group_files
 from features.sources.guess import guessed_mapping
 from features.sources.mapping import check_mapping, map_columns
 
@@ -98,9 +100,80 @@ def test_a_mapping_of_json_lines_is_guessed_and_can_be_read(tmp_path):
     }
 
 
+BEGIN = (
+    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
+)
+COMMON = b'10.0.0.1 - - [22/Nov/2026:09:25:34 +0000] "GET /a?api_key=k&page=2 HTTP/1.1" 200 12'
+
+
+@pytest.mark.parametrize(
+    ("more", "declared"),
+    [
+        (b"", "common"),
+        (b' "-" "curl/8.1"', "combined"),
+        (
+            b' "-" "curl/8.1" 0.012',
+            BEGIN + " $request_time",
+        ),
+        (
+            b' "https://x.org/" "Mozilla" "10.0.0.9" rt=0.012 urt="0.010" 77 "acme"',
+            BEGIN + ' "$http_x_forwarded_for" rt=$request_time urt="$upstream_response_time" $field_6 "$field_7"',
+        ),
+    ],
+)
+def test_the_format_of_a_log_is_guessed_and_reads_it(tmp_path, more, declared):
+    text = guessed(tmp_path, "access.log", (COMMON + more + b"\n") * 3)
+    source = SourceSettings.model_validate(tomllib.loads(text)["sources"]["events"])
+    assert source.format == declared
+    assert source.columns["event_time"].source == "time_local"
+    assert source.columns["endpoint"].source == "uri"
+    assert source.columns["account_id"].model_dump(include={"source", "hashed"}) == {
+        "source": "arg_api_key",
+        "hashed": True,
+    }
+    has_time = "request_time" in declared
+    assert ("latency_ms" in source.columns) == has_time
+    assert not has_time or source.columns["latency_ms"].unit == "s"
+    (files,) = group_files([tmp_path / "access.log"], source)
+    rows = list(files.rows(tmp_path / "access.log", ["uri", "arg_api_key"], seen=set()))
+    assert rows[0].table.to_pylist() == [{"uri": "/a", "arg_api_key": "k"}] * 3
+    assert rows[0].faults == ()
+
+
+def test_the_account_of_a_log_is_a_header_or_a_parameter_that_is_called_so(tmp_path):
+    text = guessed(tmp_path, "access_log.1", COMMON.replace(b"page", b"tenant").replace(b"- -", b"- ada") + b"\n")
+    assert 'account_id = { from = "arg_tenant" }' in text
+    assert 'token = { from = "arg_api_key" }' in text
+    text = guessed(tmp_path, "access_log.1", COMMON.replace(b"- -", b"- ada") + b"\n")
+    assert 'account_id = { from = "remote_user" }' in text
+
+
+def test_a_mapping_of_a_nested_export_is_guessed_without_its_bodies(tmp_path):
+    request = {"time": "2026-01-01T10:00:00Z", "verb": "GET", "uri": "/a", "headers": {"User-Agent": "x/1"}, "body": {}}
+    made = {"_id": "e", "company_id": "c", "user_id": "u", "session_token": "s", "request": request}
+    made |= {"response": {"time": "2026-01-01T10:00:01Z", "status": 200, "body": {"id": 1}}}
+    text = guessed(tmp_path, "e.json", json.dumps([made], indent=1).encode())
+    columns = tomllib.loads(text)["sources"]["events"]["columns"]
+    assert {name: column.get("from") for name, column in columns.items()} == {
+        "event_id": "_id",
+        "account_id": "company_id",
+        "event_time": "request.time",
+        "endpoint": "request.uri",
+        "method": "request.verb",
+        "status": "response.status",
+        "latency_ms": None,
+        "token": "session_token",
+        "sdk": None,
+        "sdk_version": None,
+    }
+    assert "body." not in text
+
+
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
+        ("access.log", b"no log at all\n", r"access.log looks like no access log: 1 of its first 1 lines begin in"),
+        ("access.log", b"", r"access.log is empty: there is nothing to guess from"),
         ("e.csv", b"", r"e.csv is empty: its first line should name the columns"),
         ("e.jsonl", b"", r"e.jsonl is empty: there is nothing to guess from"),
         ("e.csv", b"\xff\xfea\x00", r"e.csv cannot be read as UTF-8 CSV"),

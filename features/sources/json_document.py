@@ -1,0 +1,195 @@
+"""Reads JSON files whatever their layout: an object per line, a list of objects, a list in an export's envelope."""
+
+import codecs
+import itertools
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from features.sources.json_lines import read_json_lines
+from features.sources.json_rows import ObjectRows, keys_of, object_of
+from features.sources.lines import CUT_SHORT, UNREADABLE, Fault, read_pieces
+from features.sources.rows import Rows
+
+__all__ = ["first_keys", "read_json"]
+
+_HEAD_CHARACTERS = 1 << 20
+_HEAD_OBJECTS = 1000
+_HEAD_LINES = 50
+_ROWS_PER_PIECE = 20_000
+_LONGEST_OBJECT = 64 << 20  # characters
+_SEPARATOR = re.compile(r"[\s,]*")
+_LIST = re.compile(r'"[^"\\]*"\s*:\s*\[\s*(?=\{)')
+_LONGEST_WORD = 4  # of true, false and null when its end is not read yet
+_OPEN, _BROKEN = "open", "broken"
+_SCANNER = json.JSONDecoder()
+
+
+def read_json(path: Path, columns: Sequence[str], *, seen: set[str]) -> Iterator[Rows]:
+    """The objects of a file, each known by the line it begins on; of each the values of ``columns`` as text.
+
+    Every key that occurs is added to ``seen``. In a list that breaks, reading goes on at the next line that begins
+    an object as the first of them did.
+    """
+    text = _Text(path)
+    if _is_lines(path, text.head()):
+        yield from read_json_lines(path, columns, seen=seen)
+        return
+    made = ObjectRows(columns, seen)
+    for count, (number, content, fault) in enumerate(_objects(text), 1):
+        if fault is None:
+            made.add(number, content)
+        else:
+            made.refuse(Fault(number, fault[0], fault[1], content))
+        if count % _ROWS_PER_PIECE == 0:
+            yield made.rows()
+    yield made.rows()
+
+
+def first_keys(path: Path) -> tuple[str, ...]:
+    """Keys of the first objects in the order in which they appear, those inside other objects as ``request.verb``."""
+    text = _Text(path)
+    head = text.head()
+    if _is_lines(path, head):
+        contents = (line.encode("utf-8", "surrogateescape") for line in head.split("\n"))
+    else:
+        contents = (content for _, content, fault in _objects(text) if fault is None)
+    keys: dict[str, None] = {}
+    for content in itertools.islice(contents, _HEAD_OBJECTS):
+        try:
+            keys.update(dict.fromkeys(keys_of(object_of(content))))
+        except (ValueError, RecursionError):
+            continue
+    return tuple(keys)
+
+
+def _is_lines(path: Path, head: str) -> bool:
+    """Whether a file holds one object per line: by its ending, or by what its first lines are."""
+    if not path.name.lower().endswith((".json", ".json.gz")):
+        return True
+    lines = [line for line in head.split("\n", _HEAD_LINES) if line and not line.isspace()]
+    if len(lines) == 1:
+        return _is_object(lines[0]) and not _LIST.search(lines[0])
+    return sum(map(_is_object, lines[:_HEAD_LINES])) > len(lines) / 2
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+class _Text:
+    """A file's text from some place on: more of it when asked, and what was used let go."""
+
+    def __init__(self, path: Path) -> None:
+        self._pieces = read_pieces(path)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self.held = ""
+        self.place = 0
+        self.line = 1
+        self.is_whole = False  # there is no more of it
+        self.is_cut = False
+
+    def head(self) -> str:
+        """Its beginning."""
+        while len(self.held) < _HEAD_CHARACTERS and self.more():
+            pass
+        self.held = self.held.removeprefix("\ufeff")
+        return self.held
+
+    def more(self) -> bool:
+        """Read on; whether there was anything."""
+        piece = b"" if self.is_whole else next(self._pieces, b"")
+        if not piece:
+            self.is_whole, self.is_cut = True, self.is_cut or piece is None
+            return False
+        self.held = self.held[self.place :] + self._decoder.decode(piece)
+        self.place = 0
+        return True
+
+    def go_to(self, place: int) -> None:
+        """Count the lines up to a place, and be there."""
+        self.line += self.held.count("\n", self.place, place)
+        self.place = place
+
+    def skip(self, shape: re.Pattern[str]) -> str:
+        """Go over what has a shape; the sign behind it, empty at the end."""
+        while True:
+            match = shape.match(self.held, self.place)
+            self.go_to(match.end() if match else self.place)
+            if self.place < len(self.held):
+                return self.held[self.place]
+            if not self.more():
+                return ""
+
+
+def _objects(text: _Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
+    """Each object's line and bytes; with a reason and words where there should be one and is none."""
+    head = text.head()
+    is_list = text.skip(_SEPARATOR) == "["
+    start = re.match(r"\s*\[", head) if is_list else _LIST.search(head)
+    is_list = start is not None
+    text.go_to(start.end() if start else 0)
+    indent: str | None = None
+    while True:
+        sign = text.skip(_SEPARATOR)
+        if sign == "]" and is_list:
+            return
+        if not sign:
+            if is_list or text.is_cut:
+                yield text.line, b"", (CUT_SHORT, "the file ends before its list does")
+            return
+        if indent is None:
+            indent = text.held[text.held.rfind("\n", 0, text.place) + 1 : text.place]
+        number, end = text.line, _end_of_value(text)
+        if isinstance(end, int):
+            yield number, _bytes(text.held[text.place : end]), None
+            text.go_to(end)
+            continue
+        is_cut = text.is_whole and end is _OPEN
+        spoiled = _bytes(text.held[text.place :].split("\n", 1)[0])
+        if _goes_on(text, indent):
+            yield number, spoiled, (UNREADABLE, "no JSON object")
+            continue
+        what = "the file ends inside an object" if is_cut else "no JSON object, and none behind it can be found"
+        yield number, spoiled, (CUT_SHORT if is_cut else UNREADABLE, what)
+        return
+
+
+def _end_of_value(text: _Text) -> int | str:
+    """Where the value that begins here ends; why it does not where it is none."""
+    while True:
+        try:
+            return _SCANNER.raw_decode(text.held, text.place)[1]
+        except json.JSONDecodeError as error:
+            is_open = error.msg.startswith("Unterminated") or error.pos >= len(text.held.rstrip()) - _LONGEST_WORD
+            if not is_open or len(text.held) - text.place > _LONGEST_OBJECT:
+                return _BROKEN
+            if not text.more():
+                return _OPEN
+        except RecursionError:
+            return _BROKEN
+
+
+def _goes_on(text: _Text, indent: str) -> bool:
+    """Go to the next line that begins an object as the first one did; whether there is one."""
+    if indent.strip():  # objects do not begin lines here
+        return False
+    begin = re.compile(rf"\n{indent}\{{")
+    start = text.place + 1
+    while True:
+        match = begin.search(text.held, start)
+        if match:
+            text.go_to(match.end() - 1)
+            return True
+        text.go_to(max(text.place, len(text.held) - len(indent) - 2))
+        if not text.more():
+            return False
+        start = text.place
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
