@@ -1,6 +1,6 @@
 """The part of the quality report that needs a model: how far the features have moved from its champion's baseline."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from features.catalog import GROUPS
-from features.checks.section import Inspection, Part, Section, percent
+from features.checks.section import Inspection, Part, Section, percent, with_percent
 from features.examination import Finding
 from features.exceptions import listed
 from features.feature_files import JOIN_KEY, feature_at, group_at
@@ -17,10 +17,10 @@ from training import bundle as bundles
 from training.bundle import Bundle
 from training.dataset import subscriptions_frame
 from training.registry import champion, champion_version
-from training.shift import Level, Shift, shift_from
+from training.shift import Cell, Level, Shift, shift_from
 from training.targets import ACTIVITY, TARGETS, Status, status_at, status_by_calls, target
 
-__all__ = ["MODEL_PARTS", "Shifted", "shifted_since"]
+__all__ = ["MODEL_PARTS", "Shifted", "findings_of", "shifted_since"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,6 @@ class Shifted:
     shifts: Mapping[str, Shift]
     is_blind: bool
 
-    @property
-    def large(self) -> list[str]:
-        """Features whose shift is large, the largest first."""
-        found = [name for name, one in self.shifts.items() if one.level is Level.LARGE]
-        return sorted(found, key=lambda name: -(self.shifts[name].index or 0.0))
-
 
 def look_at_shift(inspection: Inspection) -> Section:
     """One row per target with a champion and feature, the largest shift first."""
@@ -63,10 +57,14 @@ def look_at_shift(inspection: Inspection) -> Section:
         return Section(note="No target has a champion yet, so the shift is missing: there is no baseline.")
     notes = [_MEANING, *(_without(one) for one in found if one.is_blind)]
     rows = [row for one in found for row in _rows(one)]
+    changed = [row for row in rows if row["level"] != str(Level.NONE) or row["more nulls"] or row["new values"]]
     return Section(
         tuple(rows),
-        tuple(finding for one in found for finding in _findings(one)),
-        shown=tuple(row for row in rows if row["level"] != str(Level.NONE) or row["more nulls"]),
+        tuple(findings_of(found)),
+        shown=with_percent(
+            ({name: cell for name, cell in row.items() if name not in _FOR_PROGRAMS} for row in changed),
+            {"nulls in fitting", "nulls now"},
+        ),
         note=" ".join(notes),
     )
 
@@ -116,9 +114,10 @@ def _rows(one: Shifted) -> Iterator[dict[str, object]]:
         yield {
             "target": one.target,
             "feature": name,
-            "shift": shift.index,
-            "by chance": shift.chance,
+            "shift": None if shift.index is None else round(shift.index, 4),
+            "by chance": round(shift.chance, 4),
             "level": str(shift.level),
+            "moved most": None if shift.moved_most is None else _moved(shift.moved_most),
             "nulls in fitting": shift.nulls_before,
             "nulls now": shift.nulls_now,
             "more nulls": shift.went_missing,
@@ -126,36 +125,60 @@ def _rows(one: Shifted) -> Iterator[dict[str, object]]:
         }
 
 
-def _findings(one: Shifted) -> Iterator[Finding]:
-    who = f"the champion of {one.target}, version {one.version},"
-    again = f"train again: `bellwether train --target {one.target}`"
-    if one.large:
-        names = listed(f"{name} ({one.shifts[name].index:.2f})" for name in one.large)
+def findings_of(found: Sequence[Shifted]) -> Iterator[Finding]:
+    """One finding per kind over all champions: the same feature is read by several."""
+    fitting = "the fitting of " + ", ".join(
+        f"{one.target} version {one.version} ({one.span[0]} to {one.span[1]})" for one in found
+    )
+    again = "train again: " + ", ".join(f"`bellwether train --target {one.target}`" for one in found)
+    large = _worst(found, lambda shift: shift.index or 0.0 if shift.level is Level.LARGE else 0.0)
+    if large:
+        names = listed(f"{name} ({_largest(shift)})" for name, shift in large.items())
         yield Finding(
-            f"{len(one.large)} of {len(one.shifts)} features are spread otherwise than when {who} was fitted "
-            f"({one.span[0]} to {one.span[1]}): {names}.",
+            f"{_many(large)} spread otherwise than in {fitting}: {names}.",
             f"If it is true of your customers, {again}. If not, look at the source of these features. Ages and tenures "
             "grow with the calendar.",
             is_remark=True,
         )
-    missing = [name for name, shift in one.shifts.items() if shift.went_missing]
+    missing = _worst(found, lambda shift: shift.nulls_now - shift.nulls_before if shift.went_missing else 0.0)
     if missing:
         names = listed(
-            f"{name} ({percent(one.shifts[name].nulls_before)} to {percent(one.shifts[name].nulls_now)})"
-            for name in missing
+            f"{name} ({percent(shift.nulls_before)} to {percent(shift.nulls_now)})" for name, shift in missing.items()
         )
         yield Finding(
-            f"{len(missing)} features are null for many more accounts than {who} was fitted with: {names}.",
+            f"{_many(missing)} null for many more accounts than in {fitting}: {names}.",
             f"Look whether a source lost a column or stopped. If it is to stay so, {again}.",
             is_remark=True,
         )
-    new = {name: shift.new_values for name, shift in one.shifts.items() if shift.new_values}
-    for name, values in new.items():
+    for name, shift in _worst(found, lambda shift: float(len(shift.new_values))).items():
         yield Finding(
-            f"{name} has values that {who} never saw: {listed(values)}. It takes them all for one.",
+            f"{name} has values that were not there in {fitting}: {listed(shift.new_values)}. A model takes them all "
+            "for one.",
             f"If they are no misspelling, {again} when they have been there for some weeks.",
             is_remark=True,
         )
+
+
+def _worst(found: Sequence[Shifted], weight: Callable[[Shift], float]) -> dict[str, Shift]:
+    """Features with a weight, the heaviest first, each with its heaviest shift."""
+    worst: dict[str, Shift] = {}
+    for one in found:
+        for name, shift in one.shifts.items():
+            if weight(shift) > 0 and (name not in worst or weight(shift) > weight(worst[name])):
+                worst[name] = shift
+    return dict(sorted(worst.items(), key=lambda pair: -weight(pair[1])))
+
+
+def _moved(cell: Cell) -> str:
+    return f"{cell.name}: {percent(cell.before)} to {percent(cell.now)}"
+
+
+def _largest(shift: Shift) -> str:
+    return f"{shift.index:.2f}" + (f", {_moved(shift.moved_most)}" if shift.moved_most else "")
+
+
+def _many(names: Mapping[str, Shift]) -> str:
+    return "1 feature is" if len(names) == 1 else f"{len(names)} features are"
 
 
 def _without(one: Shifted) -> str:
@@ -167,6 +190,7 @@ def _without(one: Shifted) -> str:
     )
 
 
+_FOR_PROGRAMS = {"by chance", "more nulls"}
 _MEANING = (
     "Population stability index of what is not null, among the accounts a target applies to. Below 0.1, or within "
     "chance: none. From 0.1: moderate, worth knowing. From 0.25: large, worth acting on."

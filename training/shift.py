@@ -1,16 +1,18 @@
 """How far a feature has moved away from what its model was fitted on: the baseline a bundle keeps, and the distance."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Level", "Shift", "baseline_of", "shift_from"]
+__all__ = ["Cell", "Level", "Shift", "baseline_of", "shift_from"]
 
 _QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 _NULL_SHARE, _QUANTILE, _UP_TO, _SHARE = "null_share", "quantile ", "up to quantile ", "share "
@@ -29,6 +31,15 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A span of a number, or one value of a category, with its share of the baseline and of the values."""
+
+    name: str
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
 class Shift:
     """The distance of one feature's values from its baseline.
 
@@ -42,6 +53,8 @@ class Shift:
         The index that chance alone exceeds once in a thousand, among so few values.
     nulls_before, nulls_now
         Share of nulls in the baseline, and among the values.
+    moved_most
+        The cell that adds most to the index; None where there is no index.
     new_values
         Categories the model never saw.
     """
@@ -51,6 +64,7 @@ class Shift:
     chance: float
     nulls_before: float
     nulls_now: float
+    moved_most: Cell | None = None
     new_values: tuple[str, ...] = ()
 
     @property
@@ -106,42 +120,54 @@ def shift_from(baseline: Mapping[str, float], values: Sequence[Any] | NDArray[An
     rows = list(values)
     if not rows or _NULL_SHARE not in baseline:
         return None
-    cells = _category_cells(baseline, rows) if kind == "category" else _number_cells(baseline, rows)
-    if cells is None:
+    parts = _category_cells(baseline, rows) if kind == "category" else _number_cells(baseline, rows)
+    if parts is None:
         return None
-    before, now, new = cells
-    seen = [(share, count) for share, count in zip(before, now, strict=True) if share > 0 or count > 0]
-    known = sum(now)
+    cells = [cell for cell in parts.cells if cell[1] > 0 or cell[2] > 0]
+    known = sum(count for _, _, count in cells)
+    weights = _weights([share for _, share, _ in cells], [count for _, _, count in cells])
+    most = int(np.argmax(weights))
+    name, before, count = cells[most]
     return Shift(
         rows=len(rows),
-        index=_index(seen) if known else None,
-        chance=_by_chance(len(seen), max(known, 1)),
+        index=float(weights.sum()) if known else None,
+        chance=_by_chance(len(cells), max(known, 1)),
         nulls_before=baseline[_NULL_SHARE],
         nulls_now=1.0 - known / len(rows),
-        new_values=new,
+        moved_most=Cell(name, before, count / known) if known else None,
+        new_values=parts.new,
     )
 
 
-_Cells = tuple[Sequence[float], Sequence[int], tuple[str, ...]]
-"""Shares of the baseline, counts of the values, and the values the baseline has not."""
+@dataclass(frozen=True)
+class _Parts:
+    """Cells as name, share of the baseline and count of the values; and the values the baseline has not."""
+
+    cells: Sequence[tuple[str, float, int]]
+    new: tuple[str, ...] = ()
 
 
-def _number_cells(baseline: Mapping[str, float], rows: Sequence[Any]) -> _Cells | None:
+def _number_cells(baseline: Mapping[str, float], rows: Sequence[Any]) -> _Parts | None:
     edges = _edges(baseline)
     if not edges:
         return None
     numbers = np.asarray(rows, dtype=np.float64)
-    places = np.searchsorted(list(edges), numbers[~np.isnan(numbers)], side="left")
-    before = np.diff([0.0, *edges.values(), 1.0]).tolist()
-    return before, np.bincount(places, minlength=len(before)).tolist(), ()
+    ends = list(edges)
+    counts = np.bincount(np.searchsorted(ends, numbers[~np.isnan(numbers)], side="left"), minlength=len(ends) + 1)
+    spans = [f"over {low:.4g} up to {high:.4g}" for low, high in pairwise(ends)]
+    names = [f"up to {ends[0]:.4g}", *spans, f"over {ends[-1]:.4g}"]
+    shares = np.diff([0.0, *edges.values(), 1.0]).tolist()
+    return _Parts(list(zip(names, shares, counts.tolist(), strict=True)))
 
 
-def _category_cells(baseline: Mapping[str, float], rows: Sequence[Any]) -> _Cells:
+def _category_cells(baseline: Mapping[str, float], rows: Sequence[Any]) -> _Parts | None:
     known = {name.removeprefix(_SHARE): share for name, share in baseline.items() if name.startswith(_SHARE)}
-    found = [value for value in rows if isinstance(value, str)]
+    found = Counter(value for value in rows if isinstance(value, str))
     new = tuple(sorted(set(found) - set(known)))
-    counts = [*(found.count(name) for name in known), sum(value in new for value in found)]
-    return [*known.values(), 0.0], counts, new
+    if not known:
+        return None
+    rest = ("a new value", 0.0, sum(found[value] for value in new))
+    return _Parts([*((value, share, found[value]) for value, share in known.items()), rest], new)
 
 
 def _edges(baseline: Mapping[str, float]) -> dict[float, float]:
@@ -150,11 +176,13 @@ def _edges(baseline: Mapping[str, float]) -> dict[float, float]:
     return {edge: share for edge, share in pairs if edge is not None and share is not None and math.isfinite(edge)}
 
 
-def _index(cells: Sequence[tuple[float, int]]) -> float:
-    counts = np.array([count for _, count in cells], dtype=np.float64)
-    now = np.maximum((counts + 0.5) / (counts.sum() + 0.5 * len(counts)), _LEAST_SHARE)
-    before = np.maximum(np.array([share for share, _ in cells]), _LEAST_SHARE)
-    return float(np.sum((now - before) * np.log(now / before)))
+def _weights(shares: Sequence[float], counts: Sequence[int]) -> NDArray[np.float64]:
+    """What each cell adds to the index; half a value is added to every count, as nobody in a cell is no proof."""
+    seen = np.array(counts, dtype=np.float64)
+    now = np.maximum((seen + 0.5) / (seen.sum() + 0.5 * len(seen)), _LEAST_SHARE)
+    before = np.maximum(np.array(shares), _LEAST_SHARE)
+    weights: NDArray[np.float64] = (now - before) * np.log(now / before)
+    return weights
 
 
 def _by_chance(cells: int, rows: int) -> float:

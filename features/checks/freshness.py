@@ -175,8 +175,9 @@ def _inbox(inspection: Inspection, files: dict[str, list[datetime]]) -> Iterator
             )
     unread = strangers(inspection.settings)
     if unread:
+        what = "1 file of the inbox is" if len(unread) == 1 else f"{len(unread)} files of the inbox are"
         yield Finding(
-            f"{len(unread)} files of the inbox are read by nothing: {listed(unread)}.",
+            f"{what} read by nothing: {listed(unread)}.",
             "Put them into the sub-folder of their table, as Parquet, CSV or JSON Lines.",
             is_remark=True,
         )

@@ -6,7 +6,7 @@ from datetime import date
 
 import pyarrow as pa
 
-from features.checks.section import Inspection, Section, engine_of, percent
+from features.checks.section import Inspection, Section, engine_of, percent, with_percent
 from features.examination import Finding
 from features.rollup import ROLLUPS, rollup_store
 from features.windows import days_of_ages
@@ -55,7 +55,7 @@ def look_at_lateness(inspection: Inspection) -> Section:
     )
     grace = inspection.settings.grace_hours
     note = f"Late: known more than {grace:g} hours after the midnight that ends its day, so that cutoff misses it."
-    return Section(rows, tuple(_findings(now, before, grace)), note=note)
+    return Section(rows, tuple(_findings(now, before, grace)), shown=with_percent(rows, {"late share"}), note=note)
 
 
 def _lateness(inspection: Inspection, ages: range) -> Lateness:

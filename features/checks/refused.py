@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from features.checks.section import Inspection, Section, engine_of, percent
+from features.checks.section import Inspection, Section, engine_of, percent, with_percent
 from features.examination import Finding
 from features.quarantine import read_quarantine
 from features.raw import rows_stored
@@ -70,6 +70,7 @@ def look_at_quarantine(inspection: Inspection) -> Section:
     return Section(
         tuple(rows),
         tuple(_findings(rows)),
+        shown=with_percent(rows, {"share"}),
         note=None if rows else "No row was ever refused.",
     )
 

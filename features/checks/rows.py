@@ -48,7 +48,8 @@ def _repeated(ids: dict[str, list[str]], again: str) -> Iterator[Finding]:
         counted = pc.value_counts(found) if found else []
         twice = sorted(one["values"].as_py() for one in counted if one["counts"].as_py() > 1)
         if twice:
-            yield Finding(f"{len(twice)} accounts have more than one row in {group}: {listed(twice)}.", again)
+            who = "1 account has" if len(twice) == 1 else f"{len(twice)} accounts have"
+            yield Finding(f"{who} more than one row in {group}: {listed(twice)}.", again)
 
 
 def _uneven(ids: dict[str, list[str]], again: str) -> Iterator[Finding]:

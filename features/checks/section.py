@@ -1,6 +1,6 @@
 """What a part of the quality report is asked, and what it answers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from features.exceptions import InputError, listed
 from features.settings import Settings
 from features.windows import known_before
 
-__all__ = ["Inspection", "Part", "Section", "engine_of", "inspection_of", "look_at", "percent"]
+__all__ = ["Inspection", "Part", "Section", "engine_of", "inspection_of", "look_at", "percent", "with_percent"]
 
 _CUTOFFS_BEFORE = 8
 
@@ -120,3 +120,18 @@ def percent(share: float) -> str:
     ('12 %', 'under 1 %')
     """
     return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
+def with_percent(rows: Iterable[Mapping[str, object]], names: Collection[str]) -> tuple[Mapping[str, object], ...]:
+    """The rows with these shares in percent, for a terminal.
+
+    >>> with_percent([{"late": 3, "share": 0.0042}], {"share"})
+    ({'late': 3, 'share': '0.4 %'},)
+    """
+    return tuple(
+        {
+            name: f"{100 * cell:.1f} %" if name in names and isinstance(cell, float) else cell
+            for name, cell in row.items()
+        }
+        for row in rows
+    )

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.catalog import GROUPS, FeatureSpec, features_of_group
-from features.checks.section import Inspection, Section, percent
+from features.checks.section import Inspection, Section, percent, with_percent
 from features.examination import Finding
 from features.exceptions import listed
 from features.feature_files import JOIN_KEY, files_of_group, group_at
@@ -85,7 +85,7 @@ def look_at_values(inspection: Inspection) -> Section:
     return Section(
         tuple(rows.values()),
         tuple(_findings(looked, again)),
-        shown=tuple(row for row in rows.values() if row["problem"]),
+        shown=with_percent((row for row in rows.values() if row["problem"]), {"nulls", "most nulls before"}),
         note=_note(looked),
     )
 
@@ -175,7 +175,7 @@ def _row(one: Looked) -> Mapping[str, object]:
 
 
 def _bound(value: float | None) -> str:
-    return "any" if value is None else f"{value:g}"
+    return "any number" if value is None else f"{value:g}"
 
 
 def _problem(one: Looked) -> str:
@@ -198,7 +198,8 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
                 again,
             )
         if one.outside:
-            yield Finding(f"{name} {_outside(one)} for {len(one.outside):,} accounts: {listed(one.outside)}.", again)
+            accounts = "1 account" if len(one.outside) == 1 else f"{len(one.outside):,} accounts"
+            yield Finding(f"{name} is {_outside(one)} for {accounts}: {listed(one.outside)}.", again)
     gone = [one.feature.name for one in looked if one.went_null]
     if gone:
         yield Finding(
@@ -222,13 +223,11 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
 
 def _outside(one: Looked) -> str:
     if one.feature.kind == "category":
-        return "is a text without a letter"
+        return "a text without a letter"
     low, high = one.feature.bounds
-    return (
-        f"is outside {_bound(low)} to {_bound(high)}, or no finite number ({one.low:g} to {one.high:g})"
-        if (one.low is not None and one.high is not None)
-        else "is no finite number"
-    )
+    if low is None and high is None:
+        return "infinite or no number"
+    return f"not within {_bound(low)} to {_bound(high)}"
 
 
 def _many(found: Sequence[object]) -> str:
