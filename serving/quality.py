@@ -1,13 +1,13 @@
 """The quality report of a cutoff: the parts of every room, in words for a person and as JSON for a program.
 
 Of the libraries that validate data none is used. Pandera (0.25 and later) reads Ibis tables and comes nearest, but it
-would take over ranges and nulls alone, which are two of the eight parts: our bounds and null rules stand in the
-catalogue, and a schema made from it would be a second list of them. Great Expectations wants a context and stores of
-its own and sends usage data unless told not to. Evidently measures drift, but between two data sets, and the champion's
-bundle carries a baseline in a few numbers rather than its rows. whylogs keeps such profiles, but fails under NumPy 2
-(its issue 1600), as Deepchecks did (its issue 2790), whose licence is the AGPL besides. Freshness against a source's
-own rhythm, late events, quarantine and the matching of accounts are in none of them. Should the checks of values grow
-beyond what a feature's specification says, pandera is the one to take.
+would take over nulls and ranges alone, one of the seven parts: our bounds and null rules stand in the catalogue, and
+a schema made from it would be a second list of them. Great Expectations wants a context of its own and sends usage data
+unless told not to. Evidently measures drift, but between two data sets, and the champion's bundle carries a baseline in
+a few numbers rather than its rows. whylogs keeps such profiles, but fails under NumPy 2 (its issue 1600), as Deepchecks
+did (its issue 2790), whose licence is the AGPL besides. None of them knows late events as we define them, our
+quarantine or the rhythm of a source. Should the checks of values grow beyond what a feature's specification says,
+pandera is the one to take.
 """
 
 import json

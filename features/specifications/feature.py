@@ -102,16 +102,17 @@ class FeatureSpec:
     def bounds(self) -> Limits:
         """Smallest and largest value a row can hold.
 
-        Shares and flags lie in 0 to 1, days of a window in the window, a date that may have passed anywhere, and
-        everything else that is measured is not negative.
+        Shares and flags lie in 0 to 1, counted days in their window, a score or a date that may have passed anywhere,
+        and everything else that is measured is not negative.
         """
         if self.limits is not None:
             return self.limits
-        if self.kind == "category" or self.past_text is not None:
+        if self.kind == "category" or self.unit == "score" or self.past_text is not None:
             return None, None
         if self.unit in {"share", "flag"}:
             return 0.0, 1.0
-        return 0.0, float(self.window_days) if self.unit == "days" and self.window_days is not None else None
+        counts_days = self.unit == "days" and self.kind == "int" and self.window_days is not None
+        return 0.0, float(self.window_days or 0) if counts_days else None
 
     def risk(self, target: str) -> Risk:
         """Risk direction for a target; every churn target shares one."""

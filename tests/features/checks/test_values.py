@@ -36,7 +36,8 @@ def looked(name: str, *values: object, before: tuple[float, ...] = ()) -> Looked
         ("calls_7d", (0, None)),
         ("active_days_28d", (0, 28)),
         ("days_since_last_call", (0, None)),  # a state has no window to lie in
-        ("days_since_last_error_burst", (0, 91)),
+        ("days_since_last_error_burst", (0, None)),  # days since are no count of days
+        ("error_days_28d", (0, 28)),
         ("error_rate_7d", (0, 1)),
         ("narrow_use_28d", (0, 1)),
         ("quota_used_share_28d", (0, None)),  # more than the whole quota can be used
