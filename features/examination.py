@@ -8,18 +8,19 @@ from datetime import datetime
 from features.exceptions import BellwetherError
 from features.settings import Settings
 
-__all__ = ["Check", "Finding", "Result", "examine"]
+__all__ = ["BROKEN", "Check", "Finding", "Result", "examine", "not_done"]
 
-# What reading a broken home raises: our own errors, and those of files, databases and Parquet below them.
-_BROKEN = (BellwetherError, OSError, ValueError, sqlite3.Error)
+BROKEN = (BellwetherError, OSError, ValueError, sqlite3.Error)
+"""What reading a broken home raises: our own errors, and those of files, databases and Parquet below them."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: what it is and means, and what to do."""
+    """One thing that is wrong, or only worth a look: what it is and means, and what to do."""
 
     what: str
     remedy: str
+    is_remark: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,19 @@ def examine(checks: Sequence[Check], settings: Settings, *, now: datetime, repai
 def _looked(check: Check, settings: Settings, now: datetime) -> list[Finding]:
     try:
         return list(check.look(settings, now))
-    except _BROKEN as error:
-        return [_failed("looked at", error)]
+    except BROKEN as error:
+        return [not_done("looked at", error)]
 
 
 def _mended(mend: Callable[[Settings, datetime], object], settings: Settings, now: datetime) -> list[Finding]:
     """Mend; a finding more when that failed."""
     try:
         mend(settings, now)
-    except _BROKEN as error:
-        return [_failed("repaired", error)]
+    except BROKEN as error:
+        return [not_done("repaired", error)]
     return []
 
 
-def _failed(what: str, error: Exception) -> Finding:
+def not_done(what: str, error: Exception) -> Finding:
+    """The finding of a part that could not be ``looked at`` or ``repaired``."""
     return Finding(f"This could not be {what}: {error}", "Mend what the other findings name first, then look again.")

@@ -12,7 +12,16 @@ from features.catalog import GROUPS, cutoff_day_field, features_of_group, spec
 from features.exceptions import InputError, WorkFailedError, listed
 from features.manifest import Manifest, ManifestStore
 
-__all__ = ["ARROW_TYPES", "JOIN_KEY", "TIMESTAMP", "accounts_built", "feature_at", "file_schema", "files_of_group"]
+__all__ = [
+    "ARROW_TYPES",
+    "JOIN_KEY",
+    "TIMESTAMP",
+    "accounts_built",
+    "feature_at",
+    "file_schema",
+    "files_of_group",
+    "group_at",
+]
 
 JOIN_KEY = "account_id"
 TIMESTAMP = "event_timestamp"
@@ -71,6 +80,14 @@ def accounts_built(root: Path, cutoff: datetime) -> list[str]:
     for file in files_of_group(root, GROUPS[0], wanted=day.__eq__):
         accounts += pq.read_table(file, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY].to_pylist()
     return accounts
+
+
+def group_at(root: Path, group: str, cutoff: datetime) -> pa.Table:
+    """The rows of a group at a cutoff, one per account; empty where nothing is built."""
+    files = files_of_group(root, group, wanted=cutoff.date().__eq__)
+    schema = file_schema(group)
+    tables = [pq.read_table(file, partitioning=None).select(schema.names).cast(schema) for file in files]
+    return pa.concat_tables([schema.empty_table(), *tables])
 
 
 def feature_at(root: Path, name: str, cutoff: datetime) -> "pd.Series[float]":

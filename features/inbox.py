@@ -14,7 +14,17 @@ from features.remembered import recall, remember
 from features.settings import Settings
 from features.sources.files import find_files
 
-__all__ = ["INBOX_TABLES", "Arrival", "Inbox", "Refused", "TakenFiles", "inbox_folder", "new_arrivals", "strangers"]
+__all__ = [
+    "INBOX_TABLES",
+    "Arrival",
+    "Inbox",
+    "Refused",
+    "TakenFiles",
+    "inbox_folder",
+    "new_arrivals",
+    "strangers",
+    "waiting",
+]
 
 INBOX_TABLES = ("events", "accounts", "subscriptions", "touchpoints")
 """The inbox has one sub-folder for each."""
@@ -140,6 +150,18 @@ def strangers(settings: Settings) -> list[str]:
     known = {path for table in INBOX_TABLES for path in _files_of(root / table)}
     files = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith((".", "_")))
     return [_printable(path.relative_to(root).as_posix()) for path in files if path not in known]
+
+
+def waiting(settings: Settings, table: str) -> list[datetime]:
+    """When each file of a table that was not taken yet was put into the inbox; nothing is read, nothing remembered."""
+    taken, root = TakenFiles(settings), inbox_folder(settings)
+    found = []
+    for path in _files_of(root / table):
+        state = path.stat()
+        written_at = _arrived_at(state)
+        if not taken.recognises(path.relative_to(root).as_posix(), state.st_size, written_at):
+            found.append(written_at)
+    return sorted(found)
 
 
 def _new_of(root: Path, table: str, taken: TakenFiles, refused: list[Refused]) -> Iterator[Arrival]:

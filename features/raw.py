@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Literal
 
 import ibis.expr.types as ir
+import pyarrow.parquet as pq
 
 from features.engine import Engine
 from features.manifest import ManifestStore
-from features.schema import RAW_TABLES
+from features.schema import EVENTS, RAW_TABLES
 from features.settings import Settings
 
-__all__ = ["complete_until", "events_store", "quarantine_store", "raw_store", "read_events", "read_raw"]
+__all__ = ["complete_until", "events_store", "quarantine_store", "raw_store", "read_events", "read_raw", "rows_stored"]
 
 RecordTable = Literal["accounts", "subscriptions", "touchpoints"]
 
@@ -41,6 +42,14 @@ def read_events(engine: Engine, settings: Settings) -> ir.Table:
 def read_raw(engine: Engine, settings: Settings, name: RecordTable) -> ir.Table:
     """One record table with its canonical columns; empty where none was ingested."""
     return engine.read_parquet(raw_store(settings).files(name, name), schema=RAW_TABLES[name].schema)
+
+
+def rows_stored(settings: Settings, name: str) -> int:
+    """How many rows of a raw table are stored, from what its files say of themselves."""
+    store = events_store(settings) if name == EVENTS.name else raw_store(settings)
+    manifest = store.manifest()
+    files = (file for part in manifest.partitions for file in store.files(part, name, manifest=manifest))
+    return sum(pq.read_metadata(file).num_rows for file in files)
 
 
 def complete_until(settings: Settings, name: str) -> datetime | None:

@@ -23,6 +23,8 @@ __all__ = [
     "days_later",
     "days_of_ages",
     "forecast_days",
+    "hour_number",
+    "hours_between",
     "is_buildable",
     "known_before",
     "label_window",
@@ -35,6 +37,7 @@ __all__ = [
 DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1)
 _DAY_MICROSECONDS = 86_400_000_000
+_HOUR_MICROSECONDS = 3_600_000_000
 
 
 def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
@@ -112,6 +115,11 @@ def days_later(moments: Any, days: float) -> Any:
     return moments + timedelta(days=days)
 
 
+def hours_between(earlier: datetime, later: datetime) -> float:
+    """Fractional hours from one moment to another."""
+    return (later - earlier) / timedelta(hours=1)
+
+
 def is_buildable(cutoff: datetime, *, now: datetime, grace_hours: float) -> bool:
     """Whether everything the cutoff may see has had time to arrive: ``cutoff + grace <= now``."""
     return as_cutoff(cutoff) + timedelta(hours=grace_hours) <= require_utc(now, what="now")
@@ -153,6 +161,11 @@ def visible_from(event_time: ir.TimestampValue, ingested_at: ir.TimestampValue, 
 def event_day(event_time: ir.TimestampValue) -> ir.DateValue:
     """The UTC day an event belongs to."""
     return _date_of_day(_day_number(microseconds_since_epoch(event_time)))
+
+
+def hour_number(moment: ir.TimestampValue) -> ir.IntegerValue:
+    """Whole hours from 1970-01-01 to a moment."""
+    return microseconds_since_epoch(moment) // _HOUR_MICROSECONDS
 
 
 def is_known(known_at: ir.TimestampValue, cutoff: ir.TimestampValue, *, grace_hours: float) -> ir.BooleanValue:

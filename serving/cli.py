@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,6 +173,46 @@ def doctor(settings: Settings, repair: bool, output: str) -> None:  # noqa: FBT0
     sys.exit(1 if left else 0)
 
 
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether features check
+  bellwether features check --as-of 2026-06-29 --json quality.json
+"""
+)
+@click.option("--as-of", metavar="D", help="Cutoff to look at, YYYY-MM-DD.  [default: the newest built]")
+@click.option("--json", "file", type=click.Path(path_type=Path), metavar="FILE", help="Also write everything there.")
+@click.pass_obj
+def check(settings: Settings, as_of: str | None, file: Path | None) -> None:
+    """Look at the quality of features and sources, and say what deserves a look.
+
+    Row counts, nulls and ranges, freshness by source, late events, quarantine, accounts that tables lack, and the
+    shift against each champion. Changes nothing. Leaves with 0 when nothing is wrong, remarks or not, 1 when something
+    is wrong, and 2 when there is nothing to check.
+    """
+    from features.windows import as_cutoff
+    from serving.quality import check_features, finding_rows, summary, write_json
+
+    with progress_bar() as progress:
+        report = check_features(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+    if file is not None:
+        write_json(report, file)
+    click.echo(summary(report))
+    if report.findings:
+        click.echo()
+        emit(finding_rows(report), width=_WIDTH)
+    for part, section in report.sections:
+        click.echo(f"\n{part.title}")
+        if section.note:
+            click.echo(textwrap.fill(section.note, _WIDTH))
+        rows = section.rows if section.shown is None else section.shown
+        if rows:
+            emit(rows, width=_WIDTH)
+    if report.wrong:
+        click.echo(f"Wrong: {', '.join(report.wrong)}.", err=True)
+        sys.exit(1)
+
+
 @click.command()
 @click.option("--host", help="Address to bind; another than loopback needs keys.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to bind.")
@@ -228,7 +269,12 @@ init = click.Command(
     epilog=features_cli.init.epilog,
 )
 
-commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init]
+# The report joins the rooms, so its command is made here and stands among those of the features.
+features = click.Group(
+    "features", commands={**features_cli.features.commands, "check": check}, help=features_cli.features.help
+)
+
+commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init, features]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
 

@@ -19,7 +19,7 @@ DOORS = {
 }
 UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 SERVING_MAY_USE = {"targets", "bundle", "registry", "explain"}
-COMMAND_LINES = {"serving/cli.py", "serving/demo.py", "serving/doctor.py"}
+COMMAND_LINES = {"serving/cli.py", "serving/demo.py", "serving/doctor.py", "serving/quality.py"}
 
 
 def modules() -> Iterator[Path]:

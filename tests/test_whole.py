@@ -39,6 +39,18 @@ def test_offline_and_online_scores_of_500_accounts_are_equal(trained: World) -> 
 
 
 @pytest.mark.slow
+def test_the_quality_report_finds_nothing_wrong_in_the_world(trained: World) -> None:
+    from serving.quality import check_features
+
+    report = check_features(trained.settings, now=trained.now)
+    assert report.wrong == []
+    assert {part for part, _ in report.findings} <= {"shift"}  # what a year of growth does
+    shift = next(section for part, section in report.sections if part.name == "shift")
+    assert {row["target"] for row in shift.rows} == {"churn"}
+    assert len(shift.rows) > 60
+
+
+@pytest.mark.slow
 def test_mlflow_runs_the_project(world: World, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(world.settings.home, home, ignore=shutil.ignore_patterns("mlflow", "bundles", "ledger.db*"))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +25,12 @@ from training.dataset import Dataset, load
 from training.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
 from training.model import RECIPE, Fitted, rows_per_leaf
 from training.report import write_report
+from training.shift import baseline_of
 from training.targets import Target, target
 
 __all__ = ["TrainReport", "current_champion", "make_bundle", "train", "train_dataset"]
 
 _GOLDEN_ROWS = 24
-_STATISTIC_QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def make_bundle(
         left_out=final.encoding.left_out,
         bands={"high": float(high), "medium": float(medium)},
         calibration=final.calibration,
-        statistics={feature.name: _statistics(rows[feature.name], feature.kind) for feature in features},
+        statistics={feature.name: baseline_of(rows[feature.name], feature.kind) for feature in features},
         golden=_golden(rows, final),
         spans={
             "fitting": _span(list(judged.split.fitting)),
@@ -233,15 +232,6 @@ def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:
         for feature in final.encoding.features
     }
     return Golden(values, tuple(float(value) for value in margin[places]))
-
-
-def _statistics(values: "pd.Series[Any]", kind: str) -> dict[str, float]:
-    """What a feature looked like over all closed cutoffs, for later comparison."""
-    found = {"null_share": float(values.isna().mean())}
-    if kind == "category":
-        return found | {f"share {value}": float(share) for value, share in values.value_counts(normalize=True).items()}
-    found |= {"mean": float(values.mean()), "deviation": float(values.std(ddof=0))}
-    return found | {f"quantile {q}": float(value) for q, value in values.quantile(list(_STATISTIC_QUANTILES)).items()}
 
 
 def _counts(dataset: Dataset, judged: Judgement) -> dict[str, int]:

@@ -65,6 +65,7 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         family="onboarding",
         window_days=None,
         unit="stage",
+        limits=(0.0, 4.0),
         kind="int",
         null_rule="never null",
         meaning=_STEPS,

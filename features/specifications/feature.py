@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["Family", "FeatureSpec", "Risk"]
+__all__ = ["Family", "FeatureSpec", "Nulls", "Risk"]
+
+Limits = tuple[float | None, float | None]
+"""Smallest and largest value there can be; None where there is none."""
 
 
 class Risk(StrEnum):
@@ -20,6 +23,14 @@ class Risk(StrEnum):
     def monotone(self) -> Literal[-1, 0, 1]:
         """LightGBM's monotone constraint of this direction."""
         return {Risk.CERTAIN_UP: 1, Risk.CERTAIN_DOWN: -1}.get(self, 0)  # type: ignore[return-value]
+
+
+class Nulls(StrEnum):
+    """Which accounts of a cutoff may be null; read from the words of a feature's null rule."""
+
+    NOBODY = "nobody"
+    ALL_OR_NOBODY = "all or nobody"
+    ANYBODY = "anybody"
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,8 @@ class FeatureSpec:
         For a count ratio ``(now + 1) / (prior + 1)``: the feature that is ``now``, so that ``{prior}`` can be said.
     base_of
         For a plain ratio ``now / base``: the feature that is ``now``, so that ``{base}`` can be said.
+    limits
+        Smallest and largest value, where :attr:`bounds` would say it wrongly.
     """
 
     name: str
@@ -76,6 +89,30 @@ class FeatureSpec:
     past_text: str | None = None
     zero_text: str | None = None
     base_of: str | None = None
+    limits: Limits | None = None
+
+    @property
+    def nulls(self) -> Nulls:
+        """Which accounts of a cutoff may be null: a count over nothing is 0, so only a whole source can lack it."""
+        if self.null_rule.startswith("never null"):
+            return Nulls.NOBODY
+        return Nulls.ALL_OR_NOBODY if self.null_rule.endswith("0 over nothing") else Nulls.ANYBODY
+
+    @property
+    def bounds(self) -> Limits:
+        """Smallest and largest value a row can hold.
+
+        Shares and flags lie in 0 to 1, counted days in their window, a score or a date that may have passed anywhere,
+        and everything else that is measured is not negative.
+        """
+        if self.limits is not None:
+            return self.limits
+        if self.kind == "category" or self.unit == "score" or self.past_text is not None:
+            return None, None
+        if self.unit in {"share", "flag"}:
+            return 0.0, 1.0
+        counts_days = self.unit == "days" and self.kind == "int" and self.window_days is not None
+        return 0.0, float(self.window_days or 0) if counts_days else None
 
     def risk(self, target: str) -> Risk:
         """Risk direction for a target; every churn target shares one."""

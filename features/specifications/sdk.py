@@ -37,6 +37,7 @@ SDK: tuple[FeatureSpec, ...] = (
         family="sdk",
         window_days=56,
         unit="share",
+        limits=(-1.0, 1.0),
         kind="float",
         null_rule="null without calls that carry an SDK in the last 56 days, or when no account called in the 28 days before the last 28",
         meaning="share of the other accounts on the same SDK and version that called in the 28 days before the last 28 and not since, less that of all accounts; drawn to 0 as by 20 accounts",

@@ -1,0 +1,61 @@
+"""Quarantine: reasons counted, and each with a remedy of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from features.checks.refused import look_at_quarantine, remedy_of
+from features.checks.section import Inspection
+from features.ingest import ingest
+from features.windows import DAY, utc
+
+if TYPE_CHECKING:
+    from tests.features.conftest import Log
+
+CUTOFF = utc(2026, 6, 29)
+
+
+def inspection(log: Log) -> Inspection:
+    return Inspection(log.settings, CUTOFF, (), CUTOFF + DAY, is_past=False)
+
+
+def test_reasons_are_counted_and_the_frequent_ones_told(log: Log, tmp_path: Path) -> None:
+    file = tmp_path / "calls.csv"
+    good = ["acme,2026-06-20T10:00:00Z,200"] * 96
+    bad = ["acme,2026-06-20T10:00:00Z,900"] * 9 + ["acme,2031-01-01T00:00:00Z,200"] * 5
+    lines = [f"{line},{number}" for number, line in enumerate(good + bad)]
+    file.write_text("\n".join(["account_id,event_time,status,event_id", *lines]) + "\n")
+    ingest(log.settings, now=CUTOFF + DAY, events=[file], backfill=True)
+    section = look_at_quarantine(inspection(log))
+    assert [(row["source"], row["reason"], row["rows"]) for row in section.rows] == [
+        ("events", "status_out_of_range", 9),
+        ("events", "event_time_in_future", 5),
+    ]
+    many, some = section.findings
+    assert many.what == "9 rows of events (8 %) are in quarantine as status_out_of_range, for example from calls.csv."
+    assert many.remedy == "Map status to the HTTP status, a number from 100 to 599."
+    assert (many.is_remark, some.is_remark) == (True, True)
+    assert "time_zone" in some.remedy
+
+
+def test_a_tenth_in_quarantine_is_wrong(log: Log, tmp_path: Path) -> None:
+    file = tmp_path / "calls.csv"
+    file.write_text("account_id,event_time\n" + "acme,never\n" * 2 + "acme,2026-06-20T10:00:00Z\n")
+    ingest(log.settings, now=CUTOFF + DAY, events=[file], backfill=True)
+    (finding,) = look_at_quarantine(inspection(log)).findings
+    assert finding.what.startswith("2 rows of events (67 %) are in quarantine as event_time_unreadable")
+    assert not finding.is_remark
+
+
+def test_nothing_refused_is_no_finding(log: Log) -> None:
+    section = look_at_quarantine(inspection(log))
+    assert (section.rows, section.findings) == ((), ())
+    assert section.note == "No row was ever refused."
+
+
+@pytest.mark.parametrize("reason", ["known_at_in_future", "event_time_naive", "mrr_negative", "conflict", "anything"])
+def test_every_reason_has_a_remedy(reason: str) -> None:
+    assert remedy_of(reason).endswith(".")
