@@ -64,6 +64,7 @@ def company(
     joined["calls_28d_vs_prior_28d"] = np.exp(0.3 * now + 0.2 * generator.normal(size=len(now)))
     joined["days_since_last_call"] = np.where(generator.random(len(now)) < 0.1, np.nan, np.exp(-0.7 * now))
     joined["plan"] = np.where(number % 7 == 0, None, np.where(number % 3 == 0, "pro: big", "basic"))
+    joined["main_sdk_28d"] = np.where(number % 4 == 0, None, np.where(number % 2 == 0, "go", "python"))
     joined["narrow_use_28d"] = 1.0
     joined["active_tokens_28d"] = np.nan
     truth = labels.frame[["account_id", "cutoff"]].assign(churn_risk=1 - (1 - chance[number, week]) ** (30 / 7))
