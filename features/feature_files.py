@@ -12,7 +12,16 @@ from features.catalog import GROUPS, cutoff_day_field, features_of_group, spec
 from features.exceptions import InputError, WorkFailedError, listed
 from features.manifest import Manifest, ManifestStore
 
-__all__ = ["ARROW_TYPES", "JOIN_KEY", "TIMESTAMP", "accounts_built", "feature_at", "file_schema", "files_of_group"]
+__all__ = [
+    "ARROW_TYPES",
+    "JOIN_KEY",
+    "TIMESTAMP",
+    "accounts_built",
+    "feature_at",
+    "file_schema",
+    "files_of_group",
+    "rows_at",
+]
 
 JOIN_KEY = "account_id"
 TIMESTAMP = "event_timestamp"
@@ -87,6 +96,30 @@ def feature_at(root: Path, name: str, cutoff: datetime) -> "pd.Series[float]":
         index=pd.Index(values[JOIN_KEY].to_pylist(), dtype=object, name=JOIN_KEY),
         name=name,
     )
+
+
+def rows_at(root: Path, cutoff: datetime) -> pa.Table:
+    """Every feature of every account at a cutoff, one row each, ordered by ``account_id``; empty if not built.
+
+    Raises
+    ------
+    WorkFailedError
+        When the groups differ in their accounts.
+    """
+    columns: dict[str, pa.ChunkedArray] = {}
+    for group in GROUPS:
+        names = [JOIN_KEY, *(feature.name for feature in features_of_group(group))]
+        schema = pa.schema([file_schema(group).field(name) for name in names])
+        files = files_of_group(root, group, wanted=cutoff.date().__eq__)
+        tables = [pq.read_table(file, columns=names, partitioning=None).cast(schema) for file in files]
+        rows = pa.concat_tables([schema.empty_table(), *tables]).sort_by(JOIN_KEY)
+        if not columns.setdefault(JOIN_KEY, rows[JOIN_KEY]).equals(rows[JOIN_KEY]):
+            raise WorkFailedError(
+                f"The {GROUPS[0]} and {group} features at {cutoff.date()} are of different accounts. "
+                f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` again."
+            )
+        columns |= {name: rows[name] for name in names}
+    return pa.table(columns)
 
 
 def _partition(group: str, day: date) -> str:
