@@ -231,6 +231,7 @@ init = click.Command(
 commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
+features_cli.features.add_command(training_cli.audit)  # a command on features that needs labels
 
 
 def _config_file(given: Path | None) -> Path | None:

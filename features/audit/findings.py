@@ -3,11 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-__all__ = ["ROW", "OnlineAudit", "OnlineDifference", "PairDifference", "StoreAudit"]
+from features.audit.differences import is_equal
+
+__all__ = ["ROW", "Cause", "OnlineAudit", "OnlineDifference", "PairDifference", "StoreAudit"]
 
 ROW = "(row)"
 """Stands for the feature where a whole row is there on one side only, or is of another cutoff."""
+
+
+class Cause(StrEnum):
+    """What a difference tells about where it comes from."""
+
+    FUTURE = "the future"
+    """It changes with what came later: its definition reads past the cutoff, or ignores when a row was known."""
+    MEANING = "another meaning"
+    """It is made otherwise today: its definition changed without a new name, or raw rows changed behind it."""
+    TRAINING = "another path"
+    """The files are as they should be, and Feast gives training something else."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class PairDifference:
     exchanged
         Rebuilt with what came later permuted between accounts.
     historical
-        As Feast gives it to training.
+        As Feast gives it to training; null for a row it was not asked for.
     """
 
     account_id: str
@@ -33,6 +47,28 @@ class PairDifference:
     rebuilt: object
     exchanged: object
     historical: object
+
+    @property
+    def is_rebuilt_otherwise(self) -> bool:
+        """Whether the past alone gives something else than what is stored."""
+        return not is_equal(self.stored, self.rebuilt)
+
+    @property
+    def moves_with_the_future(self) -> bool:
+        """Whether another future gives something else than the past alone."""
+        return not is_equal(self.rebuilt, self.exchanged)
+
+    @property
+    def is_given_otherwise(self) -> bool:
+        """Whether training is given something else than what is stored."""
+        return self.feature != ROW and not is_equal(self.stored, self.historical)
+
+    @property
+    def cause(self) -> Cause:
+        """The first that fits."""
+        if self.moves_with_the_future:
+            return Cause.FUTURE
+        return Cause.MEANING if self.is_rebuilt_otherwise else Cause.TRAINING
 
 
 @dataclass(frozen=True)
