@@ -24,7 +24,7 @@ class Audit:
     @property
     def is_clean(self) -> bool:
         """Whether nothing was found."""
-        return not (self.store.differences or self.store.online.differences or any(one.alarms for one in self.labels))
+        return self.store.is_clean and not any(one.alarms for one in self.labels)
 
 
 def audit(

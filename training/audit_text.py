@@ -22,7 +22,7 @@ _ADVICE = {
     ),
     Cause.MEANING: (
         "are not what the rows known then make of them today. A definition changed without a new name, or rows were "
-        "changed behind the cutoff: build these cutoffs again, then train again."
+        "changed behind the cutoff. Build these cutoffs again; what differs still is made from rows known too late."
     ),
     Cause.TRAINING: (
         "are stored as they should be, and Feast gives training something else. Run `bellwether features apply`, then "
@@ -34,7 +34,7 @@ _ADVICE = {
 def heading(audit: Audit) -> str:
     """What was audited, in a sentence."""
     store = audit.store
-    cutoffs = ", ".join(f"{cutoff:%Y-%m-%d} ({accounts:,})" for cutoff, accounts in store.accounts.items())
+    cutoffs = listed(f"{cutoff:%Y-%m-%d} ({accounts:,})" for cutoff, accounts in store.accounts.items())
     return f"{_counted(store.pairs, '(account, cutoff) pair')}, drawn with seed {store.seed}: {cutoffs}."
 
 
@@ -51,8 +51,8 @@ def summary_rows(audit: Audit) -> Rows:
         ),
         (
             "rebuilt with another future",
-            _pairs(one for one in differences if one.moves_with_the_future),
-            f"pairs that change when the later rows ({moved} over all cutoffs) are permuted between accounts",
+            len(store.moving),
+            f"features that change, of anybody, when the later rows ({moved} in all) are permuted between accounts",
         ),
         (
             "given to training",
@@ -67,10 +67,15 @@ def summary_rows(audit: Audit) -> Rows:
 
 def sections(audit: Audit) -> Iterator[tuple[str, Rows]]:
     """What was found: a sentence each, and the first rows of it; nothing where nothing was found."""
+    store = audit.store
+    if store.moving:
+        everybody = ", ".join(f"{name} {count:,}" for name, count in store.moving.items())
+        yield f"Changed by another future, of everybody at these cutoffs: {everybody}.", []
     for cause in Cause:
-        those = [one for one in audit.store.differences if one.cause is cause]
+        those = [one for one in store.differences if store.cause(one) is cause]
         if those:
             values = f"{_counted(len(those), 'value')} of {_counted(_pairs(those), 'pair')}"
+            those.sort(key=lambda one: not one.is_rebuilt_otherwise)  # the plainest first
             yield f"{values} {_ADVICE[cause]} {_by_feature(those)}", [_pair_row(one) for one in _spread(those)]
     online = audit.store.online
     if online.differences:
@@ -95,7 +100,12 @@ def finding_rows(audit: Audit) -> Rows:
     values = ("stored", "rebuilt", "another_future", "given_to_training", "online", "roc_auc")
     blank: dict[str, Any] = dict.fromkeys((*columns, *values))
     pairs = [
-        {"check": str(one.cause), "account_id": one.account_id, "cutoff": one.cutoff, "feature": one.feature}
+        {
+            "check": str(audit.store.cause(one)),
+            "account_id": one.account_id,
+            "cutoff": one.cutoff,
+            "feature": one.feature,
+        }
         | {"stored": one.stored, "rebuilt": one.rebuilt}
         | {"another_future": one.exchanged, "given_to_training": one.historical}
         for one in audit.store.differences

@@ -120,7 +120,8 @@ def audit(settings: Settings, sample: int, seed: int | None, target_names: tuple
         emit(summary_rows(found), width=_WIDTH)
         for title, rows in sections(found):
             click.echo(f"\n{title}")
-            emit(rows)
+            if rows:
+                emit(rows)
     else:
         emit_notes([heading(found), *(f"{row['check']}: {row['found']} {row['of']}" for row in summary_rows(found))])
         emit(finding_rows(found), output)

@@ -63,13 +63,6 @@ class PairDifference:
         """Whether training is given something else than what is stored."""
         return self.feature != ROW and not is_equal(self.stored, self.historical)
 
-    @property
-    def cause(self) -> Cause:
-        """The first that fits."""
-        if self.moves_with_the_future:
-            return Cause.FUTURE
-        return Cause.MEANING if self.is_rebuilt_otherwise else Cause.TRAINING
-
 
 @dataclass(frozen=True)
 class OnlineDifference:
@@ -108,6 +101,8 @@ class StoreAudit:
         Accounts compared at each cutoff, ascending.
     exchanged_rows
         Raw rows that another account had in the exchanged future of each cutoff.
+    moving
+        Feature to the (account, cutoff) pairs, of everybody at these cutoffs, that another future changes.
     notes
         Sentences about what was not compared.
     """
@@ -116,6 +111,7 @@ class StoreAudit:
     features: int
     accounts: Mapping[datetime, int]
     exchanged_rows: Mapping[datetime, int]
+    moving: Mapping[str, int]
     differences: tuple[PairDifference, ...]
     online: OnlineAudit
     notes: tuple[str, ...]
@@ -124,3 +120,14 @@ class StoreAudit:
     def pairs(self) -> int:
         """(account, cutoff) pairs compared."""
         return sum(self.accounts.values())
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found."""
+        return not (self.moving or self.differences or self.online.differences)
+
+    def cause(self, one: PairDifference) -> Cause:
+        """The first that fits. What came late for one account may be another's in the exchanged future."""
+        if one.moves_with_the_future or (one.is_rebuilt_otherwise and one.feature in self.moving):
+            return Cause.FUTURE
+        return Cause.MEANING if one.is_rebuilt_otherwise else Cause.TRAINING
