@@ -116,10 +116,10 @@ def audit(settings: Settings, sample: int, seed: int | None, target_names: tuple
         )
     emit_notes(found.store.notes)
     if output == "table":
-        click.echo(heading(found))
+        click.echo(click.wrap_text(heading(found), _WIDTH))
         emit(summary_rows(found), width=_WIDTH)
         for title, rows in sections(found):
-            click.echo(f"\n{title}")
+            click.echo(f"\n{click.wrap_text(title, _WIDTH)}")
             if rows:
                 emit(rows)
     else:

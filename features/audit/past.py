@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.build import build
+from features.damage import damage_named
 from features.feature_files import JOIN_KEY, rows_at
 from features.manifest import ManifestStore, StoreWriter
 from features.raw import events_store, raw_store
@@ -19,7 +20,9 @@ from features.rollup import roll_up
 from features.settings import Settings
 from features.windows import known_before
 
-__all__ = ["TIMES", "Past", "copy_of_now"]
+__all__ = ["RAW_REMEDY", "TIMES", "Past", "copy_of_now"]
+
+RAW_REMEDY = "Restore them from a backup, or load all files into a new home."
 
 TIMES: Mapping[str, tuple[str, str]] = {
     "events": ("event_time", "ingested_at"),
@@ -36,10 +39,16 @@ _Heirs = Mapping[str, str]  # account to the one that gets its rows
 
 
 def copy_of_now(settings: Settings, home: Path) -> Settings:
-    """Settings of a home with the raw stores of this moment, as links: what is ingested from now on is not in it."""
+    """Settings of a home with the raw stores of this moment, as links: what is ingested from now on is not in it.
+
+    Raises
+    ------
+    WorkFailedError
+        When a listed file is missing.
+    """
     for store in (events_store(settings), raw_store(settings)):
         manifest = store.manifest()
-        with ManifestStore(home / store.root.name).writer() as writer:
+        with ManifestStore(home / store.root.name).writer() as writer, damage_named(store, remedy=RAW_REMEDY):
             for partition in manifest.partitions:
                 writer.adopt(partition, store, manifest=manifest)
     return settings.model_copy(update={"home": home})

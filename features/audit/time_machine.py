@@ -14,7 +14,7 @@ from features.audit.differences import differing
 from features.audit.drawn import Rows, draw, historical, rows_of
 from features.audit.findings import ROW, PairDifference, StoreAudit
 from features.audit.online import audit_online
-from features.audit.past import Past, copy_of_now
+from features.audit.past import RAW_REMEDY, Past, copy_of_now
 from features.built import built_cutoffs, feature_store, left_out
 from features.catalog import CATALOG
 from features.damage import damage_named
@@ -30,8 +30,8 @@ __all__ = ["audit_store"]
 _STILL = ("events", "raw", "features", "feast")  # stores nobody may write to while they are read
 _THERE, _MISSING = "there", "missing"
 _REMEDIES = {
-    events_store: "Restore them from a backup, or load all files into a new home.",
-    raw_store: "Restore them from a backup, or load all files into a new home.",
+    events_store: RAW_REMEDY,
+    raw_store: RAW_REMEDY,
     feature_store: "Remove what is left of them and run `bellwether features build` again.",
 }
 

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.audit.past import TIMES, Past, copy_of_now
+from features.exceptions import WorkFailedError
 from features.raw import events_store, raw_store
 from features.schema import RAW_TABLES
 from features.windows import DAY, utc
@@ -106,3 +107,9 @@ def test_a_copy_of_now_does_not_grow(written, log, tmp_path):
     before = held(now)
     log.add("events", {"event_time": C - DAY, "user_id": "new"}).store()
     assert held(written) != before == held(now)
+
+
+def test_a_file_that_is_gone_is_named(written, tmp_path):
+    events_store(written).files("day=2026-06-28")[0].unlink()
+    with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*day=2026-06-28/events-.* backup"):
+        copy_of_now(written, tmp_path / "now")
