@@ -19,7 +19,7 @@ from features.windows import DAY, as_cutoff, newest_cutoff
 __all__ = ["FILE_CHECKS"]
 
 _STORES = ("events", "raw", "quarantine", "rollups", "features")
-_LOCKED = (*_STORES, "feast", "mlflow", "nightly")
+_LOCKED = (*_STORES, "feast", "mlflow", "nightly", "audit")
 _REMEDIES = {
     "rollups": "`bellwether doctor --repair` counts their days again from the events.",
     "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",

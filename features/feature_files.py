@@ -21,6 +21,7 @@ __all__ = [
     "file_schema",
     "files_of_group",
     "group_at",
+    "rows_at",
 ]
 
 JOIN_KEY = "account_id"
@@ -104,6 +105,27 @@ def feature_at(root: Path, name: str, cutoff: datetime) -> "pd.Series[float]":
         index=pd.Index(values[JOIN_KEY].to_pylist(), dtype=object, name=JOIN_KEY),
         name=name,
     )
+
+
+def rows_at(root: Path, cutoff: datetime) -> pa.Table:
+    """Every feature of every account at a cutoff, one row each, ordered by ``account_id``; empty if not built.
+
+    Raises
+    ------
+    WorkFailedError
+        When the groups differ in their accounts.
+    """
+    columns: dict[str, pa.ChunkedArray] = {}
+    for group in GROUPS:
+        names = [JOIN_KEY, *(feature.name for feature in features_of_group(group))]
+        rows = group_at(root, group, cutoff).select(names).sort_by(JOIN_KEY)
+        if not columns.setdefault(JOIN_KEY, rows[JOIN_KEY]).equals(rows[JOIN_KEY]):
+            raise WorkFailedError(
+                f"The {GROUPS[0]} and {group} features at {cutoff.date()} are of different accounts. "
+                f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` again."
+            )
+        columns |= {name: rows[name] for name in names}
+    return pa.table(columns)
 
 
 def _partition(group: str, day: date) -> str:

@@ -112,6 +112,19 @@ class StoreWriter:
         if made_from is not None:
             self.made_from[partition] = made_from
 
+    def adopt(
+        self, partition: str, store: "ManifestStore", *, manifest: Manifest, made_from: str | None = None
+    ) -> None:
+        """Make a partition of another store the whole content of this one's: the same files, as links to them."""
+        folder = self._root / partition
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in store.files(partition, manifest=manifest):
+            if not (folder / path.name).exists():
+                _link(path, folder / path.name)
+        self.partitions[partition] = dict(manifest.partitions[partition])
+        if made_from is not None:
+            self.made_from[partition] = made_from
+
     def remove(self, partition: str) -> None:
         """Leave a partition out of the next manifest."""
         self.partitions.pop(partition, None)
@@ -229,6 +242,14 @@ class ManifestStore:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
+
+
+def _link(path: Path, name: Path) -> None:
+    """Give a file a second name; where the file system has no links, a copy."""
+    try:
+        os.link(path, name)
+    except OSError:
+        shutil.copyfile(path, name)
 
 
 def _sha256(path: Path) -> str:

@@ -277,6 +277,7 @@ features = click.Group(
 commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init, features]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
+features_cli.features.add_command(training_cli.audit)  # a command on features that needs labels
 
 
 def _config_file(given: Path | None) -> Path | None:

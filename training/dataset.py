@@ -19,7 +19,7 @@ from features.windows import days_later, event_day
 from training.labels import Labels, label, label_silence
 from training.targets import ACTIVITY, Target
 
-__all__ = ["Dataset", "assemble", "call_days_frame", "fingerprint", "load", "subscriptions_frame"]
+__all__ = ["Dataset", "assemble", "call_days_frame", "closed_labels", "fingerprint", "load", "subscriptions_frame"]
 
 _TIMES = ("occurred_at", "known_at", "term_end", "event_day", "last_call")
 _SOURCES = {"subscriptions": "subscription events", "events": "calls"}
@@ -68,8 +68,23 @@ def load(settings: Settings, chosen: Target) -> Dataset:
     WorkFailedError
         When there is nothing to learn from, or the build is incomplete.
     """
-    from features.built import built_cutoffs, left_out
     from features.store import open_store
+
+    labels = closed_labels(settings, chosen)
+    entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
+    joined = open_store(settings).historical(entities, service=chosen.service)
+    return assemble(chosen, labels, joined)
+
+
+def closed_labels(settings: Settings, chosen: Target) -> Labels:
+    """What became of the population after every closed Monday that was built.
+
+    Raises
+    ------
+    WorkFailedError
+        When there is no such Monday, or nobody in the population.
+    """
+    from features.built import built_cutoffs, left_out
 
     mondays = [cutoff for cutoff in built_cutoffs(settings) if cutoff.weekday() == 0]
     if not mondays:
@@ -85,9 +100,7 @@ def load(settings: Settings, chosen: Target) -> Dataset:
     labels = _labels(settings, chosen, mondays, complete)
     if labels.frame.empty:
         raise WorkFailedError(_nothing_closed(chosen, mondays, labels, complete))
-    entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
-    joined = open_store(settings).historical(entities, service=chosen.service)
-    return assemble(chosen, labels, joined)
+    return labels
 
 
 def assemble(chosen: Target, labels: Labels, joined: pd.DataFrame) -> Dataset:

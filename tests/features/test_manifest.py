@@ -152,3 +152,26 @@ def test_a_first_run_that_ended_early_is_swept_by_the_next(tmp_path):
     write(store, "q", [2])
     assert store.unlisted() == []
     assert not list((tmp_path / "p").iterdir())
+
+
+def adopt(own, other, partition):
+    with own.writer() as writer:
+        writer.adopt(partition, other, manifest=other.manifest(), made_from="another")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_an_adopted_partition_is_that_of_the_other_store_and_stays_so(tmp_path, monkeypatch, has_links):
+    def refuse(*_):
+        raise OSError("there are no links here")
+
+    if not has_links:
+        monkeypatch.setattr("os.link", refuse)
+    own, other = ManifestStore(tmp_path / "own"), ManifestStore(tmp_path / "other")
+    write(other, "p", [1, 2])
+    adopt(own, other, "p")
+    adopt(own, other, "p")
+    assert own.manifest().fingerprint("p") == other.manifest().fingerprint("p")
+    assert own.manifest().made_from == {"p": "another"}
+    write(other, "p", [3])
+    (path,) = own.files("p", "rows")
+    assert pq.read_table(path)["a"].to_pylist() == [1, 2]

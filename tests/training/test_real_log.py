@@ -1,18 +1,35 @@
-"""A real log from its mapping file to a judged model: no better than it can be, no worse than a rule."""
+"""A real log from its mapping file to a judged model: nothing leaks, no better than it can be, no worse than a rule."""
 
 from pathlib import Path
 
 import pytest
 
+from features.settings import Settings
 from tests.benchmarks.real_log import NOW, prepared
+from training.audit import audit
 from training.flow import train
 
 RULE = "days_since_last_call alone (highest first)"
 
 
+@pytest.fixture(scope="module")
+def settings(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The log, ingested and built."""
+    return prepared(tmp_path_factory.mktemp("real"), shared_data)
+
+
 @pytest.mark.slow
-def test_silence_is_foretold_from_a_foreign_log_alone(shared_data: Path, tmp_path: Path) -> None:
-    settings = prepared(tmp_path, shared_data)
+def test_the_audit_finds_nothing(settings: Settings) -> None:
+    found = audit(settings, sample=25, seed=7)
+    assert (found.store.moving, found.store.differences) == ({}, ())
+    assert sum(found.store.exchanged_rows.values()) > 1000
+    (label,) = found.labels
+    assert (label.target, label.alarms, label.skipped) == ("churn_inactivity", (), None)
+    assert found.is_clean
+
+
+@pytest.mark.slow
+def test_silence_is_foretold_from_a_foreign_log_alone(settings: Settings) -> None:
     report = train(settings, "churn_inactivity", now=NOW)
 
     # The protocol's figures: a job in the last 28 days, no job in [c + 7 d, c + 37 d), the last 30 % of cutoffs.

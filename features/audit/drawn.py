@@ -1,0 +1,89 @@
+"""Random (account, cutoff) pairs: the rows that are stored of them, and what training is given for them."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.built import built_cutoffs
+from features.catalog import SERVICES, spec
+from features.feature_files import JOIN_KEY, TIMESTAMP, rows_at
+from features.settings import Settings
+
+if TYPE_CHECKING:
+    from features.store import Store
+
+__all__ = ["Rows", "draw", "historical", "rows_of"]
+
+_FEW_CUTOFFS, _PAIRS_PER_CUTOFF = 5, 25
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of the drawn accounts at a cutoff, ordered by account, and who else has one."""
+
+    drawn: pa.Table
+    everybody: frozenset[str]
+
+    @property
+    def accounts(self) -> list[str]:
+        """The drawn ones that have a row, in the order of the rows."""
+        names: list[str] = self.drawn[JOIN_KEY].to_pylist()
+        return names
+
+
+def draw(settings: Settings, sample: int, dice: random.Random) -> dict[datetime, Rows]:
+    """Stored rows of random accounts at random cutoffs, ascending; fewer than ``sample`` where there are not so many.
+
+    Few cutoffs with many accounts each, since it is a cutoff that costs.
+    """
+    built = built_cutoffs(settings)
+    few = min(_FEW_CUTOFFS, math.ceil(sample / _PAIRS_PER_CUTOFF))
+    found: dict[datetime, pa.Table] = {}
+    for cutoff in dice.sample(built, len(built)):
+        if len(found) >= few and sum(rows.num_rows for rows in found.values()) >= sample:
+            break
+        found[cutoff] = rows_at(settings.home / "features", cutoff)
+    drawn: dict[datetime, Rows] = {}
+    left = sample
+    # The smallest cutoff first: what it cannot give falls to the others.
+    for place, cutoff in enumerate(sorted(found, key=lambda one: found[one].num_rows)):
+        rows = found[cutoff]
+        size = min(rows.num_rows, math.ceil(left / (len(found) - place)))
+        left -= size
+        names = rows[JOIN_KEY].to_pylist()
+        drawn[cutoff] = rows_of(rows, dice.sample(names, size))
+    return {cutoff: drawn[cutoff] for cutoff in sorted(drawn)}
+
+
+def rows_of(rows: pa.Table, accounts: Sequence[str]) -> Rows:
+    """Of a whole cutoff, the rows of these accounts."""
+    chosen = pc.is_in(rows[JOIN_KEY], value_set=pa.array(accounts, pa.string()))
+    return Rows(rows.filter(chosen), frozenset(rows[JOIN_KEY].to_pylist()))
+
+
+def historical(store: "Store", stored: Mapping[datetime, Rows]) -> dict[datetime, pa.Table]:
+    """The same pairs in the same order, as training reads them."""
+    pairs = [(account, cutoff) for cutoff, rows in stored.items() for account in rows.accounts]
+    entities = pd.DataFrame(pairs, columns=[JOIN_KEY, TIMESTAMP])
+    columns: dict[str, pa.Array] = {}
+    for service in SERVICES:
+        if not set(SERVICES[service]) <= columns.keys():
+            frame = store.historical(entities, service=service)
+            # Numbers are doubles there, integers among them.
+            columns |= {
+                name: pa.array(frame[name], pa.string() if spec(name).kind == "category" else None, from_pandas=True)
+                for name in SERVICES[service]
+            }
+    table, start = pa.table(columns), 0
+    given: dict[datetime, pa.Table] = {}
+    for cutoff, rows in stored.items():
+        given[cutoff] = table.slice(start, rows.drawn.num_rows)
+        start += rows.drawn.num_rows
+    return given

@@ -1,0 +1,208 @@
+"""A home in which time stands at a cutoff: the raw tables as known then, alone or with another future behind them."""
+
+import random
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.build import build
+from features.damage import damage_named
+from features.feature_files import JOIN_KEY, rows_at
+from features.manifest import ManifestStore, StoreWriter
+from features.raw import events_store, raw_store
+from features.rollup import roll_up
+from features.settings import Settings
+from features.windows import known_before
+
+__all__ = ["RAW_REMEDY", "TIMES", "Past", "copy_of_now"]
+
+RAW_REMEDY = "Restore them from a backup, or load all files into a new home."
+
+TIMES: Mapping[str, tuple[str, str]] = {
+    "events": ("event_time", "ingested_at"),
+    "accounts": ("created_at", "known_at"),
+    "subscriptions": ("occurred_at", "known_at"),
+    "touchpoints": ("occurred_at", "known_at"),
+}
+"""When a row of a raw table happened, and when we learned of it; a null keeps no row out."""
+
+# What a partition was made from: where the cutoff is not named, others would make the same of it.
+_WHOLE, _EXCHANGED = "whole", "exchanged"
+
+_Heirs = Mapping[str, str]  # account to the one that gets its rows
+
+
+def copy_of_now(settings: Settings, home: Path) -> Settings:
+    """Settings of a home with the raw stores of this moment, as links: what is ingested from now on is not in it.
+
+    Raises
+    ------
+    WorkFailedError
+        When a listed file is missing.
+    """
+    for store in (events_store(settings), raw_store(settings)):
+        manifest = store.manifest()
+        with ManifestStore(home / store.root.name).writer() as writer, damage_named(store, remedy=RAW_REMEDY):
+            for partition in manifest.partitions:
+                writer.adopt(partition, store, manifest=manifest)
+    return settings.model_copy(update={"home": home})
+
+
+class Past:
+    """A scratch home made from the raw stores of another, which stay as they are.
+
+    Cutoffs may come in any order. A day that is as it was before is neither written nor counted again, so truncating
+    at ascending cutoffs costs one rollup of the log for all of them together, and exchanging the future at descending
+    cutoffs another.
+    """
+
+    def __init__(self, now: Settings, home: Path, *, seed: int) -> None:
+        self._now = now
+        self._heirs = _ring(_accounts(now), seed=seed)
+        self.settings = now.model_copy(update={"home": home})
+
+    def truncate(self, cutoff: datetime) -> None:
+        """Keep what was known at the cutoff: what happened before it and was known before ``cutoff + grace``."""
+        self._turn_to(cutoff, None)
+
+    def exchange_future(self, cutoff: datetime) -> int:
+        """Keep what was known at the cutoff, and permute every other row between accounts.
+
+        Returns
+        -------
+        int
+            Rows that are another account's now: events, and rows of accounts, subscriptions and touchpoints.
+        """
+        return self._turn_to(cutoff, self._heirs)
+
+    def rows(self, cutoff: datetime) -> pa.Table:
+        """Count and build what the home holds now; see ``features.feature_files.rows_at``."""
+        roll_up(self.settings)
+        # A build leaves alone what was made from the same past, and whether it sees no more than that is the question.
+        shutil.rmtree(self.settings.home / "features", ignore_errors=True)
+        build(self.settings, [cutoff], now=known_before(cutoff, grace_hours=self.settings.grace_hours))
+        return rows_at(self.settings.home / "features", cutoff)
+
+    def _turn_to(self, cutoff: datetime, heirs: _Heirs | None) -> int:
+        """Keep the rows known at the cutoff; the others go to the heirs, or away. Returns how many others."""
+        moments = (cutoff, known_before(cutoff, grace_hours=self.settings.grace_hours))
+        others = 0
+        for store in (events_store(self._now), raw_store(self._now)):
+            manifest = store.manifest()
+            with ManifestStore(self.settings.home / store.root.name).writer() as writer:
+                for name in manifest.partitions:
+                    table = name if name in TIMES else "events"
+                    part = _Partition(store.files(name, manifest=manifest), TIMES[table], moments)
+                    if part.is_known:
+                        if writer.made_from.get(name) != _WHOLE:
+                            writer.adopt(name, store, manifest=manifest, made_from=_WHOLE)
+                    elif part.is_unknown and writer.made_from.get(name) == _EXCHANGED and heirs:
+                        others += part.count
+                    else:
+                        others += _rewrite(writer, name, table, part, heirs, cutoff)
+        return others
+
+
+@dataclass(frozen=True)
+class _Partition:
+    """The files of a partition of a raw store, their times, and the moments before which these must lie."""
+
+    paths: Sequence[Path]
+    times: tuple[str, str]
+    moments: tuple[datetime, datetime]
+
+    @property
+    def count(self) -> int:
+        """Rows."""
+        return sum(pq.read_metadata(path).num_rows for path in self.paths)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether every row was known at the cutoff, by the footers; False where they do not say."""
+        spans = [(_span(path, name), end) for path in self.paths for name, end in self._limits]
+        return all(span is not None and span[1] < end for span, end in spans)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether no row was known at the cutoff, by the footers; False where they do not say."""
+        return all(
+            any((span := _span(path, name)) is not None and span[0] >= end for name, end in self._limits)
+            for path in self.paths
+        )
+
+    def rows(self) -> tuple[pa.Table, pa.ChunkedArray]:
+        """Every row, and whether it was known at the cutoff."""
+        rows = pa.concat_tables([pq.read_table(path, partitioning=None) for path in self.paths])
+        in_time = [
+            pc.fill_null(pc.less(rows[name], pa.scalar(end, rows.schema.field(name).type)), True)
+            for name, end in self._limits
+        ]
+        return rows, pc.and_(*in_time)
+
+    @property
+    def _limits(self) -> list[tuple[str, datetime]]:
+        return list(zip(self.times, self.moments, strict=True))
+
+
+def _span(path: Path, name: str) -> tuple[datetime, datetime] | None:
+    """First and last value of a column, by the file's footer; None where it has nulls, no rows or no statistics."""
+    footer = pq.read_metadata(path)
+    place = footer.schema.to_arrow_schema().get_field_index(name)
+    groups = [footer.row_group(group).column(place).statistics for group in range(footer.num_row_groups)]
+    if not groups or any(one is None or not one.has_min_max or one.null_count for one in groups):
+        return None
+    return min(one.min for one in groups), max(one.max for one in groups)
+
+
+def _rewrite(
+    writer: StoreWriter, name: str, table: str, part: _Partition, heirs: _Heirs | None, cutoff: datetime
+) -> int:
+    """Write what a cutoff leaves of a partition; returns how many rows were not known."""
+    if heirs is None and part.is_unknown:
+        writer.remove(name)
+        return part.count
+    rows, is_known = part.rows()
+    kept, others = rows.filter(is_known), rows.filter(pc.invert(is_known))
+    if heirs is not None:
+        kept = pa.concat_tables([kept, _handed_on(others, heirs)])
+    if kept.num_rows:
+        staged = writer.scratch / f"{table}.parquet"
+        pq.write_table(kept, staged, compression="zstd")
+        is_same_elsewhere = heirs is not None and part.is_unknown
+        writer.replace(name, {table: staged}, made_from=_EXCHANGED if is_same_elsewhere else f"seen at {cutoff.date()}")
+    else:
+        writer.remove(name)
+    return int(others.num_rows)
+
+
+def _ring(accounts: Sequence[str], *, seed: int) -> _Heirs:
+    """Each account's next in a ring of random order: nobody keeps what is theirs, unless there is nobody else."""
+    ring = list(accounts)
+    random.Random(seed).shuffle(ring)  # noqa: S311 - a sample, no secret
+    return dict(zip(ring, [*ring[1:], *ring[:1]], strict=True))
+
+
+def _handed_on(rows: pa.Table, heirs: _Heirs) -> pa.Table:
+    accounts = rows[JOIN_KEY].combine_chunks().dictionary_encode()
+    others = pa.array([heirs[account] for account in accounts.dictionary.to_pylist()], pa.string())
+    return rows.set_column(
+        rows.schema.get_field_index(JOIN_KEY), rows.schema.field(JOIN_KEY), others.take(accounts.indices)
+    )
+
+
+def _accounts(settings: Settings) -> list[str]:
+    """Every account any raw table names, ascending."""
+    found: set[str] = set()
+    for store in (events_store(settings), raw_store(settings)):
+        manifest = store.manifest()
+        for partition in manifest.partitions:
+            for path in store.files(partition, manifest=manifest):
+                column = pq.read_table(path, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY]
+                found.update(pc.unique(column).to_pylist())
+    return sorted(found)
