@@ -9,6 +9,7 @@ from features.catalog import GROUPS
 from features.damage import damage_named, is_there
 from features.exceptions import InputError, WorkFailedError, listed
 from features.manifest import Manifest, digest
+from features.months import event_days
 from features.progress import Progress, silent
 from features.raw import raw_store
 from features.rollup import rollup_store
@@ -78,7 +79,8 @@ def build(
             )
         ]
         if stale:
-            with Workbench(settings, rollups, spill=writer.scratch / "spill") as workbench:
+            kept, spill = store.root / "compiled", writer.scratch / "spill"
+            with Workbench(settings, rollups, compiled_into=kept, spill=spill) as workbench:
                 for batch in workbench.batches(stale):
                     workbench.turn_to(batch, stale)
                     rows |= workbench.accounts()
@@ -117,7 +119,7 @@ def _checked_groups(groups: Sequence[str] | None) -> tuple[str, ...]:
 def _source_fingerprint(rollups: Manifest, records: Manifest, cutoff: datetime) -> str:
     """What the rows of a cutoff were counted from: rollups of the days before it, and records."""
     end = f"day={cutoff.date().isoformat()}"
-    days = {day: rollups.fingerprint(day) for day in rollups.partitions if day < end}
+    days = {day: rollups.fingerprint(day) for day in event_days(rollups) if day < end}
     tables = [records.fingerprint(name) for name in ("accounts", "subscriptions")]
     return digest([days, tables])
 

@@ -1,13 +1,14 @@
-"""What building runs, compiled once a process: the population at some cutoffs, and every group of features."""
+"""What building runs, compiled once: the population at some cutoffs, and every group of features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.catalog import cutoff_day_field, features_of_group
+from features.compiled import compiled
 from features.engine import Prepared, named, prepare
 from features.groups.breadth import breadth_features
 from features.groups.commercial import commercial_features
@@ -16,6 +17,7 @@ from features.groups.errors import error_features
 from features.groups.inputs import Rollups
 from features.groups.latency import latency_features
 from features.groups.usage import usage_features
+from features.months import past_schema
 from features.population import population_of
 from features.rollup import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, UTC_MICROSECONDS
@@ -36,12 +38,14 @@ class Plan:
     Attributes
     ----------
     everybody
-        The population at ``cutoffs_together``, from ``history`` (the usage rollup), ``accounts`` and
+        The population at ``cutoffs_together``, from ``past`` (the usage rollup without its days), ``accounts`` and
         ``subscriptions``; its rows are to be named ``population_together``.
     here
         The rows of ``population_together`` at ``cutoffs``; to be named ``population``.
     accounts
         ``cutoff`` and ``accounts``: how many of ``population``.
+    held
+        What several groups ask of the days in reach, read once: from ``<name>_days``, its rows to be named by its key.
     shared
         What several groups ask of a rollup, from it and ``cutoffs``; its rows are to be named by its key here.
     groups
@@ -52,17 +56,41 @@ class Plan:
     everybody: Prepared
     here: Prepared
     accounts: Prepared
+    held: Mapping[str, Prepared]
     shared: Mapping[str, Prepared]
     groups: Mapping[str, Prepared]
 
 
-@lru_cache(maxsize=8)
-def plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
-    """The expressions of ``build``; a second of compiling, so a process does it once for each of its arguments."""
+def plan(folder: Path, grace_hours: float, *, has_value_endpoints: bool) -> Plan:
+    """The expressions of ``build``; seconds of compiling, so what comes of it is kept in ``folder``."""
+
+    def compile_them() -> Mapping[str, Prepared]:
+        return _flat(_compiled_plan(grace_hours, has_value_endpoints=has_value_endpoints))
+
+    kept = compiled(folder / "build.json", [grace_hours, has_value_endpoints], compile_them)
+    parts = [_below(kept, part) for part in ("held", "shared", "groups")]
+    return Plan(kept["everybody"], kept["here"], kept["accounts"], *parts)
+
+
+def _flat(plan: Plan) -> dict[str, Prepared]:
+    below = {"held": plan.held, "shared": plan.shared, "groups": plan.groups}
+    return {
+        "everybody": plan.everybody,
+        "here": plan.here,
+        "accounts": plan.accounts,
+        **{f"{part}.{name}": one for part, several in below.items() for name, one in several.items()},
+    }
+
+
+def _below(kept: Mapping[str, Prepared], part: str) -> dict[str, Prepared]:
+    return {name.removeprefix(f"{part}."): one for name, one in kept.items() if name.startswith(f"{part}.")}
+
+
+def _compiled_plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
     subscriptions = named("subscriptions", SUBSCRIPTIONS.schema)
     everybody = prepare(
         population_of(
-            named("history", ROLLUPS["usage"].schema),
+            named("past", past_schema(ROLLUPS["usage"].schema)),
             named("accounts", ACCOUNTS.schema),
             subscriptions,
             named("cutoffs_together", CUTOFFS),
@@ -72,6 +100,8 @@ def plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
     cutoffs = named("cutoffs", CUTOFFS)
     population = everybody.named("population")
     rollups = {name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}
+    held = {"usage": prepare(_without_times(named("usage_days", ROLLUPS["usage"].schema)))}
+    rollups |= {name: prepared.named(name) for name, prepared in held.items()}
     shared = {"endpoint_windows": prepare(endpoint_windows(rollups["endpoint"], cutoffs))}
     groups = group_expressions(
         Rollups(**rollups, **{name: prepared.named(name) for name, prepared in shared.items()}),
@@ -85,9 +115,15 @@ def plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
         everybody,
         prepare(everybody.named("population_together").semi_join(cutoffs, "cutoff")),
         prepare(population.group_by("cutoff").agg(accounts=population.count())),
+        held,
         shared,
         {group: prepare(table) for group, table in groups.items()},
     )
+
+
+def _without_times(usage: ir.Table) -> ir.Table:
+    """First and last calls belong to the population; windows count days."""
+    return usage.drop(name for name in usage.columns if name.endswith("_time"))
 
 
 def group_expressions(

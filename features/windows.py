@@ -26,6 +26,7 @@ __all__ = [
     "is_buildable",
     "known_before",
     "label_window",
+    "month_closed",
     "newest_cutoff",
     "require_utc",
     "utc",
@@ -110,6 +111,16 @@ def known_before(cutoff: datetime, *, grace_hours: float) -> datetime:
 def days_later(moments: Any, days: float) -> Any:
     """A moment, or a pandas column of moments, so many days later (earlier when negative)."""
     return moments + timedelta(days=days)
+
+
+def month_closed(first_day: datetime) -> datetime:
+    """The cutoff eight days after the last day of the month that begins at ``first_day``: most late events are in.
+
+    >>> month_closed(utc(2026, 2, 1)).date().isoformat()
+    '2026-03-08'
+    """
+    next_month = as_cutoff((first_day + 31 * DAY).date().replace(day=1))
+    return next_month + 7 * DAY
 
 
 def is_buildable(cutoff: datetime, *, now: datetime, grace_hours: float) -> bool:
