@@ -79,15 +79,15 @@ def build(
                     for batch in workbench.batches(cutoffs_of):
                         workbench.turn_to(batch, cutoffs_of)
                         rows |= workbench.accounts()
+                        sources = {cutoff: keep(store.root / "origins", now_from[cutoff]) for cutoff in batch}
                         for group in several:
                             paths = {cutoff: writer.scratch / f"{group}-{cutoff_day(cutoff)}" for cutoff in batch}
                             for cutoff, written in workbench.write(group, paths).items():
                                 _expect(written, rows[cutoff], group, cutoff)
-                                source = keep(store.root / "origins", now_from[cutoff])
                                 writer.replace(
                                     feature_partition(group, cutoff),
                                     {group: paths[cutoff]},
-                                    made_from=made_from(settings, group, source),
+                                    made_from=made_from(settings, group, sources[cutoff]),
                                 )
                         report("build features", len(rows), len(stale))
             stamps = [*there.made_from.values(), *writer.made_from.values()]  # a killed run leaves the old ones

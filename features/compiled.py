@@ -18,7 +18,6 @@ import ibis
 import features
 from features.engine import Prepared
 from features.manifest import digest
-from features.remembered import remember
 
 __all__ = ["compiled"]
 
@@ -34,7 +33,7 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
 
     Raises
     ------
-    WorkFailedError
+    OSError
         When the file cannot be written.
     """
     code = [_files(), [version(name) for name in _COMPILERS], sorted(_standing_in(sys.modules[make.__module__]))]
@@ -44,7 +43,9 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
         if kept is None:
             kept = make()
             texts = {name: [one.sql, _columns(one.schema)] for name, one in kept.items()}
-            remember(path, {"made_from": made_from, "content": digest(texts), "prepared": texts})
+            path.parent.mkdir(exist_ok=True)
+            content = {"made_from": made_from, "content": digest(texts), "prepared": texts}
+            path.write_text(json.dumps(content, indent=1), encoding="utf-8")  # half of it would not be used
         _IN_THIS_PROCESS[made_from] = kept
     return _IN_THIS_PROCESS[made_from]
 

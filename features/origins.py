@@ -1,7 +1,7 @@
 """What the rows of a cutoff were counted from, kept beside them: so that a plan can say what has changed since.
 
 The stamp of a feature partition holds the fingerprint of its origin; the file of that name says what it stands for.
-Equal origins are one file, and a file never changes.
+Equal origins are one file, and a file never changes; one that does not fit its name is not believed.
 """
 
 import json
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from features.manifest import Manifest, digest
 from features.months import event_days
-from features.remembered import remember
 
 __all__ = ["Origin", "forget_others", "keep", "origin_of", "recalled"]
 
@@ -48,13 +47,14 @@ def keep(folder: Path, origin: Origin) -> str:
 
     Raises
     ------
-    WorkFailedError
+    OSError
         When the file cannot be written.
     """
     fingerprint = origin.fingerprint
     path = folder / f"{fingerprint}.json"
-    if not path.exists():
-        remember(path, asdict(origin))
+    if recalled(folder, fingerprint) is None:
+        folder.mkdir(exist_ok=True)
+        path.write_text(json.dumps(asdict(origin), indent=1, sort_keys=True), encoding="utf-8")
     return fingerprint
 
 
