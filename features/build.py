@@ -6,9 +6,10 @@ from datetime import datetime
 
 from features.built import built_cutoffs, feature_partition, feature_store, made_from
 from features.catalog import GROUPS
-from features.damage import damage_named, is_there
+from features.damage import damage_named
 from features.exceptions import InputError, WorkFailedError, listed
-from features.manifest import Manifest, digest
+from features.origins import forget_others, keep
+from features.pending import origins, pending
 from features.progress import Progress, silent
 from features.raw import raw_store
 from features.rollup import rollup_store
@@ -28,7 +29,7 @@ class BuildReport:
     Attributes
     ----------
     built, unchanged
-        Cutoffs written, and cutoffs whose files were already made from the same rollups and records.
+        Cutoffs of which a group was written, and cutoffs whose files were already made from the same.
     rows
         Accounts per built cutoff.
     """
@@ -48,7 +49,8 @@ def build(
 ) -> BuildReport:
     """Write the feature tables of these cutoffs: one row per account known at each, the same ones in every group.
 
-    A (group, cutoff) already made from the same rollups, records, settings and definitions is left alone.
+    A (group, cutoff) already made from the same rollups, records, settings and definitions is left alone: a changed
+    definition of one group builds that group.
 
     Raises
     ------
@@ -65,34 +67,40 @@ def build(
     rows: dict[datetime, int] = {}
     store = feature_store(settings)
     with store.writer() as writer, damage_named(rollup_store(settings), remedy=_REMEDY):
-        there = store.manifest()
-        rollups, records = rollup_store(settings).manifest(), raw_store(settings).manifest()
-        sources = {cutoff: _source_fingerprint(rollups, records, cutoff) for cutoff in wanted}
-        stale = [
-            cutoff
-            for cutoff in wanted
-            if any(
-                writer.made_from.get(feature_partition(group, cutoff)) != made_from(settings, group, sources[cutoff])
-                or not is_there(store, feature_partition(group, cutoff), manifest=there)
-                for group in chosen
-            )
-        ]
+        there, rollups = store.manifest(), rollup_store(settings).manifest()
+        now_from = origins(rollups, raw_store(settings).manifest(), wanted)
+        stale: dict[datetime, list[str]] = {}
+        for one in pending(settings, there, now_from, groups=chosen):
+            stale.setdefault(one.cutoff, []).append(one.group)
         if stale:
-            with Workbench(settings, rollups, spill=writer.scratch / "spill") as workbench:
-                for batch in workbench.batches(stale):
-                    workbench.turn_to(batch, stale)
-                    rows |= workbench.accounts()
-                    for group in chosen:
-                        paths = {cutoff: writer.scratch / f"{group}-{cutoff_day(cutoff)}" for cutoff in batch}
-                        for cutoff, written in workbench.write(group, paths).items():
-                            _expect(written, rows[cutoff], group, cutoff)
-                            writer.replace(
-                                feature_partition(group, cutoff),
-                                {group: paths[cutoff]},
-                                made_from=made_from(settings, group, sources[cutoff]),
-                            )
-                    report("build features", len(rows), len(stale))
-    return BuildReport(tuple(stale), tuple(cutoff for cutoff in wanted if cutoff not in rows), rows)
+            kept, spill = store.root / "compiled", writer.scratch / "spill"
+            with Workbench(settings, rollups, compiled_into=kept, spill=spill) as workbench:
+                for several, cutoffs_of in _by_groups(stale).items():
+                    for batch in workbench.batches(cutoffs_of):
+                        workbench.turn_to(batch, cutoffs_of)
+                        rows |= workbench.accounts()
+                        sources = {cutoff: keep(store.root / "origins", now_from[cutoff]) for cutoff in batch}
+                        for group in several:
+                            paths = {cutoff: writer.scratch / f"{group}-{cutoff_day(cutoff)}" for cutoff in batch}
+                            for cutoff, written in workbench.write(group, paths).items():
+                                _expect(written, rows[cutoff], group, cutoff)
+                                writer.replace(
+                                    feature_partition(group, cutoff),
+                                    {group: paths[cutoff]},
+                                    made_from=made_from(settings, group, sources[cutoff]),
+                                )
+                        report("build features", len(rows), len(stale))
+            stamps = [*there.made_from.values(), *writer.made_from.values()]  # a killed run leaves the old ones
+            forget_others(store.root / "origins", {stamp.partition(":")[0] for stamp in stamps})
+    return BuildReport(tuple(sorted(stale)), tuple(cutoff for cutoff in wanted if cutoff not in rows), rows)
+
+
+def _by_groups(stale: Mapping[datetime, Sequence[str]]) -> dict[tuple[str, ...], list[datetime]]:
+    """Cutoffs in which the same groups are to be made."""
+    found: dict[tuple[str, ...], list[datetime]] = {}
+    for cutoff, groups in stale.items():
+        found.setdefault(tuple(groups), []).append(cutoff)
+    return found
 
 
 def _checked(settings: Settings, cutoffs: Sequence[datetime], *, now: datetime) -> list[datetime]:
@@ -112,14 +120,6 @@ def _checked_groups(groups: Sequence[str] | None) -> tuple[str, ...]:
     if unknown:
         raise InputError(f"There is no feature group {listed(unknown)}. The groups are {listed(GROUPS)}.")
     return tuple(group for group in GROUPS if groups is None or group in groups)
-
-
-def _source_fingerprint(rollups: Manifest, records: Manifest, cutoff: datetime) -> str:
-    """What the rows of a cutoff were counted from: rollups of the days before it, and records."""
-    end = f"day={cutoff.date().isoformat()}"
-    days = {day: rollups.fingerprint(day) for day in rollups.partitions if day < end}
-    tables = [records.fingerprint(name) for name in ("accounts", "subscriptions", "touchpoints")]
-    return digest([days, tables])
 
 
 def _expect(rows: int, accounts: int, group: str, cutoff: datetime) -> None:

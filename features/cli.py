@@ -167,14 +167,23 @@ def features() -> None:
 Examples:
   bellwether features build
   bellwether features build --from 2026-01-05 --to 2026-06-29 --every 7d
+  bellwether features build --plan
 """
 )
 @click.option("--from", "first", metavar="D", help="First cutoff.  [default: four weeks after the first event]")
 @click.option("--to", "last", metavar="D", help="Last cutoff.  [default: the newest that can be built]")
 @click.option("--every", default="7d", show_default=True, metavar="Nd", help="Step; whole weeks fall on Mondays.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would be built, and why; write nothing.")
 @_FORMAT
 @click.pass_obj
-def build(settings: Settings, first: str | None, last: str | None, every: str, output: str) -> None:
+def build(
+    settings: Settings,
+    first: str | None,
+    last: str | None,
+    every: str,
+    only_plan: bool,  # noqa: FBT001 - click hands flags over by name
+    output: str,
+) -> None:
     """Count new events into rollups, then build a feature row per account and cutoff."""
     from features.build import build as run
     from features.cutoffs import build_cutoffs
@@ -182,6 +191,15 @@ def build(settings: Settings, first: str | None, last: str | None, every: str, o
 
     now = _now()
     cutoffs = build_cutoffs(settings, now=now, first=first, last=last, every_days=_days(every))
+    if only_plan:
+        from features.catalog import GROUPS
+        from features.pending import planned_rows
+
+        rows = planned_rows(settings, cutoffs, GROUPS)
+        emit(rows, output, width=_WIDTH)
+        if not rows:
+            emit_notes([f"Nothing to build: {len(cutoffs)} cutoffs are as a build would make them."])
+        return
     with progress_bar() as progress:
         counted = roll_up(settings, progress=progress)
         run(settings, cutoffs, now=now, progress=progress)

@@ -190,7 +190,8 @@ class Engine:
     def run_prepared(self, prepared: Prepared) -> pa.Table:
         """Run a prepared expression and hand its rows out, in its own order."""
         with engine_failures():
-            # Not execute(): its Arrow rows are a second scan over the result, which keeps no order (duckdb 2).
+            # Not execute(): its Arrow rows are a second scan over the result, which keeps no order (duckdb 2). Nor
+            # PREPARE and EXECUTE, which plan once instead of twice: their rows come in no order either.
             rows = self.connection.con.sql(prepared.sql).to_arrow_table()
         return rows.cast(prepared.schema.to_pyarrow())
 

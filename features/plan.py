@@ -1,13 +1,14 @@
-"""What building runs, compiled once a process: the population at some cutoffs, and every group of features."""
+"""What building runs, compiled once: the population at some cutoffs, and every group of features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.catalog import cutoff_day_field, features_of_group
+from features.compiled import compiled
 from features.engine import Prepared, named, prepare
 from features.groups.adoption import adoption_features, settled
 from features.groups.breadth import breadth_features
@@ -20,6 +21,7 @@ from features.groups.releases import releases
 from features.groups.sdk import sdk_features, sdk_windows
 from features.groups.support import support_features
 from features.groups.usage import daily_calls, usage_features
+from features.months import past_schema
 from features.population import population_of
 from features.rollup import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, UTC_MICROSECONDS
@@ -41,12 +43,15 @@ class Plan:
     ----------
     together
         What is asked of the whole history, by the name its rows are to have, in the order of making: the population at
-        ``cutoffs_together``, from ``history`` (the usage rollup), ``accounts`` and ``subscriptions``; since when
-        accounts are settled, from it and ``history``; the releases of SDKs, from ``release`` and ``cutoffs_together``.
+        ``cutoffs_together``, from ``past`` (the usage rollup without its days), ``accounts`` and ``subscriptions``;
+        since when accounts are settled, from it and ``history`` (the usage rollup); the releases of SDKs, from
+        ``release`` and ``cutoffs_together``.
     here
         The rows of ``population_together`` at ``cutoffs``; to be named ``population``.
     accounts
         ``cutoff`` and ``accounts``: how many of ``population``.
+    held
+        What several groups ask of the days in reach, read once: from ``<name>_days``, its rows to be named by its key.
     shared
         What several groups ask of a rollup, from it and ``cutoffs``; its rows are to be named by its key here.
     groups
@@ -57,19 +62,43 @@ class Plan:
     together: Mapping[str, Prepared]
     here: Prepared
     accounts: Prepared
+    held: Mapping[str, Prepared]
     shared: Mapping[str, Prepared]
     groups: Mapping[str, Prepared]
 
 
-@lru_cache(maxsize=8)
-def plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
-    """The expressions of ``build``; a second of compiling, so a process does it once for each of its arguments."""
+def plan(folder: Path, grace_hours: float, *, has_value_endpoints: bool) -> Plan:
+    """The expressions of ``build``; seconds of compiling, so what comes of it is kept in ``folder``."""
+
+    def compile_them() -> Mapping[str, Prepared]:
+        return _flat(_compiled_plan(grace_hours, has_value_endpoints=has_value_endpoints))
+
+    kept = compiled(folder / "build.json", [grace_hours, has_value_endpoints], compile_them)
+    together, held, shared, groups = (_below(kept, part) for part in ("together", "held", "shared", "groups"))
+    return Plan(together, kept["here"], kept["accounts"], held, shared, groups)
+
+
+def _flat(plan: Plan) -> dict[str, Prepared]:
+    below = {"together": plan.together, "held": plan.held, "shared": plan.shared, "groups": plan.groups}
+    return {
+        "here": plan.here,
+        "accounts": plan.accounts,
+        **{f"{part}.{name}": one for part, several in below.items() for name, one in several.items()},
+    }
+
+
+def _below(kept: Mapping[str, Prepared], part: str) -> dict[str, Prepared]:
+    return {name.removeprefix(f"{part}."): one for name, one in kept.items() if name.startswith(f"{part}.")}
+
+
+def _compiled_plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
     subscriptions = named("subscriptions", SUBSCRIPTIONS.schema)
     rollups = {name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}
     history, cutoffs_together = named("history", ROLLUPS["usage"].schema), named("cutoffs_together", CUTOFFS)
+    past = named("past", past_schema(ROLLUPS["usage"].schema))
     everybody = prepare(
         population_of(
-            history, named("accounts", ACCOUNTS.schema), subscriptions, cutoffs_together, grace_hours=grace_hours
+            past, named("accounts", ACCOUNTS.schema), subscriptions, cutoffs_together, grace_hours=grace_hours
         )
     )
     population_together = everybody.named("population_together")
@@ -80,6 +109,8 @@ def plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
     }
     cutoffs = named("cutoffs", CUTOFFS)
     population = everybody.named("population")
+    held = {"usage": prepare(_without_times(named("usage_days", ROLLUPS["usage"].schema)))}
+    rollups |= {name: prepared.named(name) for name, prepared in held.items()}
     shared = {
         "daily": prepare(daily_calls(rollups["usage"], cutoffs)),
         "endpoint_windows": prepare(endpoint_windows(rollups["endpoint"], cutoffs)),
@@ -100,9 +131,15 @@ def plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
         together,
         prepare(population_together.semi_join(cutoffs, "cutoff")),
         prepare(population.group_by("cutoff").agg(accounts=population.count())),
+        held,
         shared,
         {group: prepare(table) for group, table in groups.items()},
     )
+
+
+def _without_times(usage: ir.Table) -> ir.Table:
+    """First and last calls belong to the population; windows count days."""
+    return usage.drop(name for name in usage.columns if name.endswith("_time"))
 
 
 def group_expressions(

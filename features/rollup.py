@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -13,10 +12,12 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from features.compiled import compiled
 from features.damage import damage_named, is_there
 from features.engine import Engine, Prepared, duckdb_engine, named, prepare
 from features.histogram import bucket_of
 from features.manifest import Manifest, ManifestStore, digest
+from features.months import event_days, sum_up
 from features.parts import write_parts
 from features.schema import EVENTS, UTC_MICROSECONDS
 from features.settings import Settings
@@ -40,6 +41,7 @@ __all__ = [
 
 _VERSION = 4  # raise it when a rollup's meaning changes: every day is then counted again
 _REMEDY = "Restore them from a backup, or load all files into a new home."
+_REMOVE = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
 _CHUNK_BYTES = 4_000_000  # of event files: about 100,000 events
 
 
@@ -135,7 +137,7 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
     with store.writer() as writer, damage_named(events, remedy=_REMEDY):
         there, manifest = store.manifest(), events.manifest()
         wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
-        gone = sorted(set(writer.partitions) - set(wanted))
+        gone = sorted(set(event_days(there)) - set(wanted))
         for day in gone:
             writer.remove(day)
         changed = [
@@ -150,6 +152,8 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
             rows = {name: rows[name] + counted[name] for name in ROLLUPS}
             if progress is not None:
                 progress("roll up", done, len(changed))
+        with damage_named(store, remedy=_REMOVE):
+            sum_up(store, writer, settings, ROLLUPS["usage"].schema)
     return RollupReport(len(changed), len(wanted) - len(changed), len(gone), rows)
 
 
@@ -157,14 +161,14 @@ def outdated_days(settings: Settings) -> list[str]:
     """Event days (``day=YYYY-MM-DD``) the rollups do not hold as they are now: new, changed or gone; ascending."""
     events, counted = ManifestStore(settings.home / "events").manifest(), rollup_store(settings).manifest()
     wanted = {day: _made_from(events, day, settings) for day in events.partitions}
-    return sorted(day for day in {*wanted, *counted.partitions} if wanted.get(day) != counted.made_from.get(day))
+    return sorted(day for day in {*wanted, *event_days(counted)} if wanted.get(day) != counted.made_from.get(day))
 
 
 def read_rollup(engine: Engine, settings: Settings, name: str) -> ir.Table:
     """One rollup over all event days, whatever cutoff may see them; empty where nothing was rolled up."""
     store = rollup_store(settings)
     manifest = store.manifest()
-    paths = [path for day in sorted(manifest.partitions) for path in store.files(day, name, manifest=manifest)]
+    paths = [path for day in event_days(manifest) for path in store.files(day, name, manifest=manifest)]
     return engine.read_parquet(paths, schema=ROLLUPS[name].schema)
 
 
@@ -254,15 +258,22 @@ def _grouped(countable: ir.Table, rollup: RollupTable, measures: Mapping[str, ir
     return counted.select(**columns).order_by(*rollup.order)
 
 
-@lru_cache(maxsize=8)
-def _plan(
-    grace_hours: float, slow_call_ms: float, value_endpoints: tuple[str, ...]
-) -> tuple[Prepared, Mapping[str, Prepared]]:
-    """Compiled once a process: the rows to count of ``events``, and from these as ``countable`` the rollups."""
-    events = named("events", _EVENT_COLUMNS)
-    countable = prepare(countable_events(events, grace_hours=grace_hours, value_endpoints=value_endpoints))
-    rollups = rollup_expressions(countable.named("countable"), slow_call_ms=slow_call_ms)
-    return countable, {name: prepare(table) for name, table in rollups.items()}
+def _plan(settings: Settings) -> tuple[Prepared, Mapping[str, Prepared]]:
+    """The rows to count of ``events``, and from these as ``countable`` the rollups."""
+
+    def compile_them() -> Mapping[str, Prepared]:
+        rows = countable_events(
+            named("events", _EVENT_COLUMNS),
+            grace_hours=settings.grace_hours,
+            value_endpoints=settings.value_endpoints,
+        )
+        countable = prepare(rows)
+        rollups = rollup_expressions(countable.named("countable"), slow_call_ms=settings.slow_call_ms)
+        return {"countable": countable, **{name: prepare(table) for name, table in rollups.items()}}
+
+    arguments = [settings.grace_hours, settings.slow_call_ms, settings.value_endpoints]
+    kept = compiled(rollup_store(settings).root / "compiled" / "rollups.json", arguments, compile_them)
+    return kept["countable"], {name: kept[name] for name in ROLLUPS}
 
 
 def _made_from(events: Manifest, day: str, settings: Settings) -> str:
@@ -291,7 +302,7 @@ def _count_days(
     if not jobs:
         return
     chunks = list(_chunks(jobs))
-    countable, prepared = _plan(settings.grace_hours, settings.slow_call_ms, settings.value_endpoints)
+    countable, prepared = _plan(settings)
     first = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=scratch / "spill")
     engines = [first, *(first.beside() for _ in range(min(settings.threads, len(chunks)) - 1))]
     try:

@@ -28,6 +28,7 @@ __all__ = [
     "is_buildable",
     "known_before",
     "label_window",
+    "month_closed",
     "newest_cutoff",
     "require_utc",
     "utc",
@@ -118,6 +119,16 @@ def days_later(moments: Any, days: float) -> Any:
 def hours_between(earlier: datetime, later: datetime) -> float:
     """Fractional hours from one moment to another."""
     return (later - earlier) / timedelta(hours=1)
+
+
+def month_closed(first_day: datetime) -> datetime:
+    """The cutoff eight days after the last day of the month that begins at ``first_day``: most late events are in.
+
+    >>> month_closed(utc(2026, 2, 1)).date().isoformat()
+    '2026-03-08'
+    """
+    next_month = as_cutoff((first_day + 31 * DAY).date().replace(day=1))
+    return next_month + 7 * DAY
 
 
 def is_buildable(cutoff: datetime, *, now: datetime, grace_hours: float) -> bool:

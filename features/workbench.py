@@ -11,6 +11,7 @@ import pyarrow as pa
 from features.engine import Engine, duckdb_engine
 from features.groups.inputs import REACH, WHOLE
 from features.manifest import Manifest
+from features.months import event_days, past_files, past_schema
 from features.parts import write_parts
 from features.plan import CUTOFFS, plan
 from features.population import population_of
@@ -28,24 +29,23 @@ _BATCH_BYTES = 100_000_000  # of rollup files in reach, counted once per cutoff
 
 def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Table:
     """Accounts known at each cutoff of a table with the column ``cutoff``; see ``features.population``."""
-    history = engine.name_parquet(
-        "history", _history(settings, rollup_store(settings).manifest(), "usage"), schema=ROLLUPS["usage"].schema
-    )
+    days = _days(settings, rollup_store(settings).manifest(), "usage")
+    past = engine.name_parquet("past", days, schema=past_schema(ROLLUPS["usage"].schema))
     raw = raw_store(settings)
     accounts = engine.name_parquet("accounts", raw.files("accounts", "accounts"), schema=ACCOUNTS.schema)
     subscriptions = engine.name_parquet(
         "subscriptions", raw.files("subscriptions", "subscriptions"), schema=SUBSCRIPTIONS.schema
     )
-    return population_of(history, accounts, subscriptions, cutoffs, grace_hours=settings.grace_hours)
+    return population_of(past, accounts, subscriptions, cutoffs, grace_hours=settings.grace_hours)
 
 
 class Workbench:
     """An engine in which the names of the plan's tables stand for what some cutoffs see."""
 
-    def __init__(self, settings: Settings, rollups: Manifest, *, spill: Path) -> None:
+    def __init__(self, settings: Settings, rollups: Manifest, *, compiled_into: Path, spill: Path) -> None:
         self._settings, self._manifest = settings, rollups
         self._store = rollup_store(settings)
-        self._plan = plan(settings.grace_hours, has_value_endpoints=bool(settings.value_endpoints))
+        self._plan = plan(compiled_into, settings.grace_hours, has_value_endpoints=bool(settings.value_endpoints))
         self._engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
         raw = raw_store(settings)
         for table in (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS):
@@ -78,8 +78,10 @@ class Workbench:
         if not set(batch) <= set(self._found):
             at = order.index(batch[0])
             self._found = list(order[at : at + max(_TOGETHER, len(batch))])
+            files = past_files(self._store, self._manifest, self._found)
+            self._engine.name_parquet("past", files, schema=past_schema(ROLLUPS["usage"].schema))
             for name, rollup in WHOLE.items():
-                files = _history(self._settings, self._manifest, rollup, before=self._found[-1])
+                files = _days(self._settings, self._manifest, rollup, before=self._found[-1])
                 self._engine.name_parquet(name, files, schema=ROLLUPS[rollup].schema)
             self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
             for name, prepared in self._plan.together.items():
@@ -88,7 +90,10 @@ class Workbench:
         self._engine.name_rows("cutoffs", _cutoff_rows(batch))
         self._engine.name_prepared("population", self._plan.here)
         for name in REACH:
-            self._engine.name_parquet(name, self._files(name, batch), schema=ROLLUPS[name].schema)
+            named = f"{name}_days" if name in self._plan.held else name
+            self._engine.name_parquet(named, self._files(name, batch), schema=ROLLUPS[name].schema)
+        for name, prepared in self._plan.held.items():
+            self._engine.name_prepared(name, prepared)
         for name, prepared in self._plan.shared.items():
             self._engine.name_prepared(name, prepared)
 
@@ -114,9 +119,8 @@ def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
     return pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS)
 
 
-def _history(settings: Settings, rollups: Manifest, name: str, *, before: datetime | None = None) -> list[Path]:
+def _days(settings: Settings, rollups: Manifest, name: str, *, before: datetime | None = None) -> list[Path]:
     """Files of one rollup, of event days before a cutoff or of all."""
     store = rollup_store(settings)
     end = "day=~" if before is None else f"day={before.date().isoformat()}"
-    days = sorted(day for day in rollups.partitions if day < end)
-    return [file for day in days for file in store.files(day, name, manifest=rollups)]
+    return [file for day in event_days(rollups) if day < end for file in store.files(day, name, manifest=rollups)]

@@ -1,0 +1,149 @@
+"""What a build would make and why: one group of a changed definition, and days and records that changed since."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from features import built, cli
+from features.build import build
+from features.built import built_cutoffs, feature_store
+from features.catalog import GROUPS
+from features.origins import recalled
+from features.pending import planned_rows
+from features.rollup import roll_up
+from features.windows import DAY, utc
+
+C = utc(2026, 6, 29)
+OLD = C - 7 * DAY
+
+
+@pytest.fixture
+def made(log):
+    """Two cutoffs built from a few days of calls."""
+    log.add("events", *[{"event_time": C - days * DAY} for days in (1, 2, 9, 30)]).store()
+    roll_up(log.settings)
+    build(log.settings, [OLD, C], now=C + DAY)
+    return log
+
+
+def files(log):
+    """Every feature file with the moment it was written, by group."""
+    store = feature_store(log.settings)
+    return {
+        group: [
+            (path.name, path.stat().st_mtime_ns)
+            for day in ("2026-06-22", "2026-06-29")
+            for path in store.files(f"{group}/cutoff={day}")
+        ]
+        for group in GROUPS
+    }
+
+
+def plan(log, cutoffs=(OLD, C)):
+    return planned_rows(log.settings, cutoffs, GROUPS)
+
+
+def test_a_changed_definition_builds_only_its_group(made, monkeypatch):
+    before = files(made)
+    monkeypatch.setattr(built, "_VERSIONS", {"errors": 2})
+    assert built_cutoffs(made.settings) == []
+    assert plan(made) == [
+        {
+            "what": "cutoffs of errors",
+            "count": 2,
+            "first": "2026-06-22",
+            "last": "2026-06-29",
+            "why": "settings or definition changed",
+        }
+    ]
+    assert build(made.settings, [OLD, C], now=C + DAY).built == (OLD, C)
+    after = files(made)
+    assert [group for group in GROUPS if after[group] != before[group]] == ["errors"]
+    assert built_cutoffs(made.settings) == [OLD, C]
+    assert plan(made) == []
+
+
+def test_a_changed_column_is_a_changed_definition(made, monkeypatch):
+    of_group = built.features_of_group
+    monkeypatch.setattr(built, "features_of_group", lambda group: of_group(group)[1 if group == "latency" else 0 :])
+    assert [row["what"] for row in plan(made)] == ["cutoffs of latency"]
+
+
+def test_the_plan_names_days_and_tables_that_changed(made):
+    made.add("events", {"event_time": C - 3 * DAY, "ingested_at": C + DAY})
+    made.add("subscriptions", {"kind": "start", "occurred_at": C - 90 * DAY, "plan": "pro"}).store()
+    days, old, new = plan(made)
+    assert days == {
+        "what": "event days",
+        "count": 1,
+        "first": "2026-06-26",
+        "last": "2026-06-26",
+        "why": "new, changed or gone since they were counted",
+    }
+    assert (old["last"], old["why"]) == ("2026-06-22", "late or new rows in subscriptions")
+    assert (new["what"], new["first"]) == ("cutoffs of all groups", "2026-06-29")
+    assert new["why"] == "rollups changed on 2026-06-26; late or new rows in subscriptions"
+    roll_up(made.settings)
+    assert plan(made) == [old, new]
+
+
+def test_a_late_event_builds_only_the_cutoffs_after_its_day(made):
+    made.add("events", {"event_time": C - 3 * DAY, "ingested_at": C + DAY}).store()
+    roll_up(made.settings)
+    assert build(made.settings, [OLD, C], now=C + DAY).built == (C,)
+
+
+def test_what_is_not_built_and_what_is_gone_is_planned(made):
+    feature_store(made.settings).files("usage/cutoff=2026-06-29")[0].unlink()
+    assert [(row["what"], row["count"], row["why"]) for row in plan(made, [C, C + 7 * DAY])] == [
+        ("cutoffs of usage", 1, "a file is gone"),
+        ("cutoffs of all groups", 1, "not built"),
+    ]
+
+
+def test_without_what_was_counted_the_plan_still_says_that_it_changed(made):
+    for path in (made.settings.home / "features" / "origins").iterdir():
+        path.write_text("{}")
+    made.add("events", {"event_time": C - 3 * DAY}).store()
+    roll_up(made.settings)
+    (row,) = plan(made)
+    assert (row["first"], row["why"]) == ("2026-06-29", "rollups or records changed")
+
+
+def test_only_origins_of_something_built_are_kept(made):
+    folder = made.settings.home / "features" / "origins"
+    made.add("events", {"event_time": C - 3 * DAY}).store()
+    roll_up(made.settings)
+    build(made.settings, [C], now=C + DAY)
+    build(made.settings, [OLD, C, C + DAY], now=C + 3 * DAY)
+    used = {stamp.partition(":")[0] for stamp in feature_store(made.settings).manifest().made_from.values()}
+    assert {path.stem for path in folder.iterdir()} == used
+    assert all(recalled(folder, fingerprint) for fingerprint in used)
+
+
+def tree(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_the_command_writes_nothing(made, monkeypatch, output):
+    monkeypatch.setattr(cli, "_now", lambda: C + timedelta(hours=7))
+    made.add("events", {"event_time": C - 3 * DAY, "ingested_at": C + DAY}).store()
+    before = tree(made.settings.home)
+    ended = CliRunner().invoke(cli.main, ["features", "build", "--plan", "--format", output], obj=made.settings)
+    assert ended.exit_code == 0
+    assert tree(made.settings.home) == before
+    if output == "json":
+        assert [row["what"] for row in json.loads(ended.stdout)] == ["event days", "cutoffs of all groups"]
+    else:
+        assert "rollups changed on 2026-06-26" in ended.stdout
+
+
+def test_the_command_says_when_there_is_nothing_to_build(made, monkeypatch):
+    monkeypatch.setattr(cli, "_now", lambda: C + timedelta(hours=7))
+    build(made.settings, [OLD, C], now=C + DAY)
+    ended = CliRunner().invoke(cli.main, ["features", "build", "--from", "2026-06-22", "--plan"], obj=made.settings)
+    assert ended.exit_code == 0
+    assert "Nothing to build: 2 cutoffs are as a build would make them." in ended.stderr
