@@ -269,15 +269,16 @@ init = click.Command(
     epilog=features_cli.init.epilog,
 )
 
-# The report joins the rooms, so its command is made here and stands among those of the features.
+# The audit needs labels and the report joins the rooms: both stand among the commands of the features.
 features = click.Group(
-    "features", commands={**features_cli.features.commands, "check": check}, help=features_cli.features.help
+    "features",
+    commands={**features_cli.features.commands, "audit": training_cli.audit, "check": check},
+    help=features_cli.features.help,
 )
 
 commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init, features]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
-features_cli.features.add_command(training_cli.audit)  # a command on features that needs labels
 
 
 def _config_file(given: Path | None) -> Path | None:
