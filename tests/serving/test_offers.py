@@ -146,13 +146,10 @@ def test_services_of_other_features_read_at_two_cutoffs_are_mixed(
     assert {one["scores"]["upsell"].get("offer") for one in answer} == {None}
 
 
-def test_a_model_of_the_first_service_goes_on_answering_beside_one_of_the_newest(
-    both: Settings, tmp_path: Path
-) -> None:
+def test_a_model_of_the_first_service_goes_on_answering_beside_one_of_the_newest(place: Place, tmp_path: Path) -> None:
     from training.registry import promote
 
-    shutil.copytree(both.home, tmp_path / "home")
-    settings = both.model_copy(update={"home": tmp_path / "home"})
+    settings = place.copy_to(tmp_path / "home").settings.model_copy(update={"plan_ranks": ("pro", "team")})
     earlier = replace(make_bundle(seed=3, service="upsell_v1"), target="upsell", title="upgrade")
     _, version = register_bundle(settings, earlier, tmp_path)
     promote(settings, "upsell", version=version)
