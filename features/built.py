@@ -37,9 +37,10 @@ def built_cutoffs(settings: Settings) -> list[datetime]:
 
 
 def outdated_cutoffs(settings: Settings) -> list[datetime]:
-    """Whole cutoffs built under other settings or definitions, ascending: their rows must not mix with today's."""
+    """Cutoffs built under other settings, definitions or groups, ascending: their rows must not mix with today's."""
     manifest = feature_store(settings).manifest()
-    return sorted(cutoff for cutoff in _complete(manifest) if not _is_current(settings, manifest, cutoff))
+    there = {as_cutoff(partition.partition("/cutoff=")[2]) for partition in manifest.partitions}
+    return sorted(there.difference(built_cutoffs(settings)))
 
 
 def left_out(settings: Settings) -> list[str]:

@@ -8,7 +8,6 @@ cannot be read, is compiled again.
 import json
 import sys
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -36,18 +35,25 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
     OSError
         When the file cannot be written.
     """
-    code = [_files(), [version(name) for name in _COMPILERS], sorted(_standing_in(sys.modules[make.__module__]))]
+    code = [_LOADED, [version(name) for name in _COMPILERS], sorted(_standing_in(sys.modules[make.__module__]))]
     made_from = digest([make.__qualname__, arguments, code])
     if made_from not in _IN_THIS_PROCESS:
-        kept = _read(path, made_from)
+        # A process that outlived an update of its files compiles what it loaded, and signs nothing with their text.
+        is_current = _files() == _LOADED
+        kept = _read(path, made_from) if is_current else None
         if kept is None:
             kept = make()
-            texts = {name: [one.sql, _columns(one.schema)] for name, one in kept.items()}
-            path.parent.mkdir(exist_ok=True)
-            content = {"made_from": made_from, "content": digest(texts), "prepared": texts}
-            path.write_text(json.dumps(content, indent=1), encoding="utf-8")  # half of it would not be used
+            if is_current:
+                _write(path, made_from, kept)
         _IN_THIS_PROCESS[made_from] = kept
     return _IN_THIS_PROCESS[made_from]
+
+
+def _write(path: Path, made_from: str, kept: Mapping[str, Prepared]) -> None:
+    texts = {name: [one.sql, _columns(one.schema)] for name, one in kept.items()}
+    path.parent.mkdir(exist_ok=True)
+    content = {"made_from": made_from, "content": digest(texts), "prepared": texts}
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")  # half of it would not be used
 
 
 def _read(path: Path, made_from: str) -> Mapping[str, Prepared] | None:
@@ -70,15 +76,17 @@ def _standing_in(module: ModuleType) -> set[str]:
     A notebook or a test that puts another function or number in the place of one has other code.
     """
     found: set[str] = set()
-    known, left = {module.__name__}, [module]
+    known, left = {module.__name__, __name__}, [module]
     while left:
         here = left.pop()
         for name, value in vars(here).items():
             if isinstance(value, FunctionType):
                 code = value.__code__
                 found.add(f"{here.__name__}.{name}: {code.co_filename}:{code.co_firstlineno}")
-            elif isinstance(value, (int, float, str)) and not name.startswith("__"):
-                found.add(f"{here.__name__}.{name}: {value!r}")
+            elif isinstance(value, (int, float, str, tuple, Mapping)) and not name.startswith("__"):
+                text = repr(value)
+                if " at 0x" not in text:  # where something lies in memory is told by no code
+                    found.add(f"{here.__name__}.{name}: {text}")
             owner = getattr(value, "__module__", None) or ""
             if owner.partition(".")[0] == features.__name__ and owner not in known and owner in sys.modules:
                 known.add(owner)
@@ -86,8 +94,9 @@ def _standing_in(module: ModuleType) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=1)
-def _files() -> list[str]:
-    """The text of every module of this room."""
-    root = Path(features.__path__[0])
-    return [digest([str(path.relative_to(root)), path.read_text("utf-8")]) for path in sorted(root.rglob("*.py"))]
+def _files(room: Path = Path(features.__path__[0])) -> str:
+    """Digest of the text of every module of this room."""
+    return digest([[str(path.relative_to(room)), path.read_text("utf-8")] for path in sorted(room.rglob("*.py"))])
+
+
+_LOADED = _files()

@@ -326,16 +326,17 @@ class Store:
             As :meth:`apply`.
         """
         cutoff = as_cutoff(cutoff)
+        with self._damage_named():
+            accounts = accounts_built(self._settings.home / "features", cutoff)
         if cutoff in outdated_cutoffs(self._settings):
             raise InputError(
                 f"The cutoff {cutoff.date()} was built under other settings or definitions. "
                 f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` first."
             )
-        with self._damage_named():
-            accounts = accounts_built(self._settings.home / "features", cutoff)
         with exclusive_lock(self._folder), self._lock:
             feast = self._opened()
-            newest = max((online for online in self._online_cutoffs(feast) if online), default=cutoff)
+            with _reported(self._folder):
+                newest = max((online for online in self._online_cutoffs(feast) if online), default=cutoff)
             if newest > cutoff:
                 raise InputError(
                     f"The online store already holds {newest.date()}, newer than {cutoff.date()}. "

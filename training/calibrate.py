@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
 
 from training.bundle import Calibration
 
@@ -12,26 +13,45 @@ _INTERCEPT_POSITIVES = 10
 _STEPS = 50
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
-def calibrate(margin: Floats, label: Floats, *, positive_accounts: int) -> Calibration:
+def calibrate(margin: Floats, label: Floats, cutoff: Integers, *, positive_accounts: int) -> Calibration:
     """Fit how far out-of-fold margins may be trusted.
 
-    Slope and intercept from 50 distinct accounts with a positive label on (Platt, 1999, Advances in Large Margin
-    Classifiers), the intercept alone from 10, nothing below. A slope that would turn the order around is refused.
+    A slope and an intercept from 50 distinct accounts with a positive label on (Platt, 1999, Advances in Large Margin
+    Classifiers), the intercept alone from 10, nothing below. The slope is that within cutoffs, each with an intercept
+    of its own: a feature that tells the date lets a model learn from other accounts how bad a week was, which is
+    nothing it will know of a week to come. A slope that would turn the order around is refused.
 
     Parameters
     ----------
-    margin, label
-        One value per row, out of fold; log-odds, and 0 or 1.
+    margin, label, cutoff
+        One value per row, out of fold; log-odds, 0 or 1, and the number of its cutoff.
     """
     if positive_accounts < _INTERCEPT_POSITIVES:
         return Calibration("none", 1.0, 0.0)
     if positive_accounts >= _PLATT_POSITIVES:
-        slope, intercept = logistic_line(margin, label)
+        slope = _slope_within(margin, label, cutoff)
         if slope > 0:
-            return Calibration("platt", slope, intercept)
+            return Calibration("platt", *logistic_line(margin, label, fixed_slope=slope))
     return Calibration("intercept", *logistic_line(margin, label, fixed_slope=1.0))
+
+
+def _slope_within(margin: Floats, label: Floats, cutoff: Integers) -> float:
+    """Slope of the logistic regression of labels on margins with one intercept per cutoff.
+
+    A cutoff whose labels are all the same says nothing about it, and nan is said when every one is so.
+    """
+    share = np.bincount(cutoff, weights=label) / np.maximum(np.bincount(cutoff), 1)
+    tells = ((share > 0) & (share < 1))[cutoff]
+    if not tells.any():
+        return float("nan")
+    numbers = np.unique(cutoff[tells])
+    design = np.column_stack([cutoff[tells] == number for number in numbers] + [margin[tells]]).astype(np.float64)
+    model = LogisticRegression(C=np.inf, fit_intercept=False, solver="newton-cholesky", tol=1e-8)
+    fitted = model.fit(design, label[tells])
+    return float(fitted.coef_[0, -1])
 
 
 def logistic_line(

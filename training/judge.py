@@ -158,7 +158,12 @@ def fit_recipe(
         rows, dataset.features, options, rounds=rounds, progress=progress, stage=f"{stage}: calibration"
     )
     label = rows["label"].to_numpy(dtype=np.float64)
-    calibration = calibrate(unseen, label, positive_accounts=rows.loc[label == 1, "account_id"].nunique())
+    calibration = calibrate(
+        unseen,
+        label,
+        pd.factorize(rows["cutoff"])[0],
+        positive_accounts=rows.loc[label == 1, "account_id"].nunique(),
+    )
     encoding = encode(rows, dataset.features)
     booster = fit(rows, encoding, options, rounds=rounds)
     return Fitted(booster, encoding, calibration, rounds), unseen

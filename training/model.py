@@ -180,13 +180,14 @@ def out_of_fold(
 
     Each of these models sees four fifths of what the final one sees, so its margins are as bold as the final ones
     will be on accounts it does not know. Folds in time cannot tell that: the gap leaves them a fraction of the
-    cutoffs, and the fewer rows, the more a booster exaggerates.
+    cutoffs, and the fewer rows, the more a booster exaggerates. Where one account alone has events, nothing can be
+    learnt without it, and the model that judges it knows it.
     """
     part = account_folds(rows["account_id"].to_numpy(dtype=str), rows["label"].to_numpy(dtype=np.float64))
     margin = np.empty(len(rows))
     count = int(part.max()) + 1
     for number in range(count):
-        fitted, judged = rows[part != number], rows[part == number]
+        fitted, judged = rows[(part != number) | (count == 1)], rows[part == number]
         encoding = encode(fitted, features)
         booster = fit(fitted, encoding, options, rounds=rounds)
         margin[part == number] = booster.predict(encoding.matrix(judged), raw_score=True)

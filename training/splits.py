@@ -94,24 +94,15 @@ def folds(fitting: Sequence[datetime], *, gap_days: int) -> tuple[Fold, ...]:
 def account_folds(account: npt.NDArray[np.str_], label: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Fold of each row: all rows of an account in one, accounts with an event dealt out first.
 
-    As many folds as there are accounts with an event, up to five. The order of the rows changes nothing.
-
-    Raises
-    ------
-    WorkFailedError
-        When fewer than two accounts have an event: no fold would have one to learn from.
+    As many folds as there are accounts with an event, up to five and at least one. The order of the rows changes
+    nothing.
 
     >>> account_folds(np.array(["a", "b", "c", "c", "d"]), np.array([0.0, 1.0, 0.0, 1.0, 0.0])).tolist()
     [0, 0, 1, 1, 1]
     """
     accounts, place = np.unique(account, return_inverse=True)
     has_event = np.bincount(place, weights=label) > 0
-    count = min(_ACCOUNT_FOLDS, int(has_event.sum()))
-    if count < 2:
-        raise WorkFailedError(
-            f"{count} of {len(accounts)} accounts has an event to foretell in the fitting span; calibration takes at "
-            "least two. Load a longer history, or more accounts."
-        )
+    count = max(1, min(_ACCOUNT_FOLDS, int(has_event.sum())))
     number = np.empty(len(accounts), dtype=np.int64)
     number[np.argsort(~has_event, kind="stable")] = np.arange(len(accounts)) % count
     return number[place]

@@ -8,6 +8,7 @@ __all__ = ["releases", "version_order"]
 _PARTS = 4  # of a version, as major, minor, patch, build
 _DIGITS = 20
 _AFTER_ANY_SUFFIX = "~"
+_POST_RELEASE = ".post"
 
 
 def releases(release: ir.Table, cutoffs: ir.Table) -> ir.Table:
@@ -36,12 +37,16 @@ def releases(release: ir.Table, cutoffs: ir.Table) -> ir.Table:
 def version_order(version: ir.StringValue) -> ir.StringValue:
     """A text that sorts as versions do; null when the version does not begin with a number.
 
-    The numbers between the dots count, missing ones as 0; a pre-release (1.2.0-beta) comes before its release, and
-    what follows a plus sign counts for nothing (Semantic Versioning 2.0.0, section 11).
+    The numbers between the dots count, missing ones as 0; a pre-release (1.2.0-beta.2, before 1.2.0-beta.10) comes
+    before its release, and what follows a plus sign counts for nothing (Semantic Versioning 2.0.0, section 11). A
+    post-release (1.2.0.post1) comes after it (PEP 440).
     """
     bare = version.re_replace(r"\+.*$", "").re_replace(r"^[vV]", "")
     numbers = [bare.re_extract(rf"^(?:\d+\.){{{place}}}(\d+)", 1) for place in range(_PARTS)]
     suffix = bare.re_replace(r"^\d+(\.\d+)*", "")
+    # beta.10 comes after beta.2: every number gets leading zeros, then all but the last digits go.
+    suffix = suffix.re_replace(r"(\d+)", "0" * _DIGITS + r"\1").re_replace(rf"\d*(\d{{{_DIGITS}}})", r"\1")
+    is_later = (suffix == "") | suffix.startswith(_POST_RELEASE)
     padded = [number.lpad(_DIGITS, "0") for number in numbers]
-    key = ibis.literal(".").join([*padded, ibis.ifelse(suffix == "", _AFTER_ANY_SUFFIX, suffix)])
+    key = ibis.literal(".").join([*padded, ibis.ifelse(is_later, ibis.literal(_AFTER_ANY_SUFFIX) + suffix, suffix)])
     return ibis.ifelse(numbers[0] == "", None, key)

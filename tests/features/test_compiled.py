@@ -67,11 +67,27 @@ def test_a_file_that_is_damaged_is_not_used(compile_in_new_process, tmp_path, da
     assert [compile_in_new_process() for _ in range(2)] == [True, False]
 
 
-@pytest.mark.parametrize(("part", "other"), [("_COMPILERS", ("duckdb",)), ("_files", lambda: ["other code"])])
+@pytest.mark.parametrize(("part", "other"), [("_COMPILERS", ("duckdb",)), ("_LOADED", "other code")])
 def test_another_compiler_or_other_code_compiles_again(compile_in_new_process, monkeypatch, part, other):
     compile_in_new_process()
     monkeypatch.setattr(module, part, other)
     assert compile_in_new_process()
+
+
+def test_a_process_whose_files_were_updated_neither_reads_nor_writes(compile_in_new_process, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_files", lambda: "newer text")
+    assert [compile_in_new_process() for _ in range(2)] == [True, True]
+    assert not (tmp_path / "compiled").exists()
+
+
+def test_the_code_is_told_by_the_text_of_every_module(tmp_path):
+    (tmp_path / "groups").mkdir()
+    seen = [module._files(tmp_path)]
+    for text in ("DAYS = 7\n", "DAYS = 8\n"):
+        (tmp_path / "groups/usage.py").write_text(text)
+        seen.append(module._files(tmp_path))
+    assert len(set(seen)) == 3
+    assert module._files() == module._LOADED
 
 
 def test_a_function_or_a_number_in_the_place_of_another_is_other_code(monkeypatch):

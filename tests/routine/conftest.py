@@ -57,6 +57,7 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
     from serving.batch import score_batch
     from serving.ledger import open_ledger
     from tests.serving.conftest import make_bundle, register_bundle
+    from training.addresses import relocate
     from training.registry import promote
 
     def make(root: Path) -> None:
@@ -81,6 +82,7 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
         open_ledger(settings).close()
 
     root = made_once(tmp_path_factory, "yesterday", make)
+    relocate(_settings(root))
     return Household(_settings(root), tuple(_days(root)[-3:]))
 
 

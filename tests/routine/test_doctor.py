@@ -73,7 +73,7 @@ def lose_key(settings: Settings) -> None:
 
 def forget_a_day(settings: Settings) -> None:
     with ManifestStore(settings.home / "rollups").writer() as writer:
-        writer.remove(max(writer.partitions))
+        writer.remove(max(day for day in writer.partitions if day.startswith("day=")))
 
 
 def empty_registry(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from features.catalog import CATALOG, FeatureSpec, spec
 from serving import words
 from serving.words import FORMATS, sentences
 
-DROP_OFF = "Drop-off: of the other accounts on the same version of node,"
+DROP_OFF = "Drop-off: of the other accounts on the same SDK version,"
 
 
 def test_the_examples_of_the_formats_hold() -> None:
@@ -122,23 +122,23 @@ def column(name: str, values: list[object]) -> np.ndarray:
         ("mrr", {"mrr": math.inf}, "No subscription is known for this account."),
         (
             "sdk_dropoff_excess",
-            {"sdk_dropoff_excess": 0.062, "main_sdk_28d": "node"},
+            {"sdk_dropoff_excess": 0.062},
             f"{DROP_OFF} 6.2 percentage points more than of all accounts fell silent in the last 28 days.",
         ),
         (
             "sdk_dropoff_excess",
-            {"sdk_dropoff_excess": -0.01, "main_sdk_28d": "node"},
+            {"sdk_dropoff_excess": -0.01},
             f"{DROP_OFF} 1 percentage point fewer than of all accounts fell silent in the last 28 days.",
         ),
         (
             "sdk_dropoff_excess",
-            {"sdk_dropoff_excess": 0.1, "main_sdk_28d": None},
+            {"sdk_dropoff_excess": math.nan},
             "It is not known how the other accounts on this account's SDK fare.",
         ),
         (
             "sdk_version_age_days",
-            {"sdk_version_age_days": 90.2, "main_sdk_28d": "go"},
-            "A newer version of go than this account's has been in use for 90 days.",
+            {"sdk_version_age_days": 90.2},
+            "A newer version of this account's SDK has been in use for 90 days.",
         ),
         (
             "hours_to_first_success",

@@ -75,7 +75,7 @@ def test_columns_in_another_order_are_refused(bundle):
 
 
 def test_the_matrix_refuses_infinity_and_missing_features(bundle):
-    rows = {name: [1.0] for name in bundle.features if bundle.kinds[name] != "category"} | {"plan": ["basic"]}
+    rows = {name: ["basic"] if bundle.kinds[name] == "category" else [1.0] for name in bundle.features}
     assert bundles.matrix(bundle, rows).shape == (1, len(bundle.columns))
     with pytest.raises(InputError, match="1 features hold infinite values: mrr"):
         bundles.matrix(bundle, rows | {"mrr": [np.inf]})

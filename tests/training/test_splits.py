@@ -55,14 +55,10 @@ def test_all_rows_of_an_account_are_in_one_fold_with_events_in_every_fold(rows, 
     account, label = (np.array(column) for column in zip(*rows, strict=True))
     account, label = account.astype(str), label.astype(float)
     eventful = set(account[label == 1])
-    if len(eventful) < 2:
-        with pytest.raises(WorkFailedError, match="calibration takes at least two"):
-            account_folds(account, label)
-        return
     found = account_folds(account, label)
-    assert len(set(found)) == min(5, len(eventful))
+    assert len(set(found)) == max(1, min(5, len(eventful)))
     assert len({*zip(account.tolist(), found.tolist(), strict=True)}) == len(set(account))
-    assert set(found[label == 1]) == set(found)
+    assert not eventful or set(found[label == 1]) == set(found)
     places = list(range(len(rows)))
     chance.shuffle(places)
     assert account_folds(account[places], label[places]).tolist() == found[places].tolist()

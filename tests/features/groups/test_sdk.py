@@ -89,7 +89,8 @@ def test_a_version_ages_from_the_first_sight_of_a_newer_one_in_the_fleet(log):
 
 
 def test_versions_are_in_order():
-    ordered = ["0.9", "1.0.0-alpha", "1.0.0-rc1", "1.0.0", "1.0.1", "1.2", "1.10", "v2.0", "2.0.0.1", "10", "20260629"]
+    before = ["0.9", "1.0.0-alpha", "1.0.0-beta.2", "1.0.0-beta.10", "1.0.0-rc1", "1.0.0", "1.0.0.post1"]
+    ordered = [*before, "1.0.1", "1.2", "1.10", "v2.0", "2.0.0.1", "10", "20260629"]
     engine = duckdb_engine(threads=1, memory_limit="1GB")
     table = ibis.memtable({"version": [*ordered, "nightly", "", "2.0.0", "2.0+build.7"]})
     rows = engine.to_arrow(table.select("version", place=version_order(table.version))).to_pylist()
