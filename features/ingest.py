@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from features.engine import Engine, duckdb_engine
 from features.event_days import store_events
 from features.exceptions import InputError
+from features.loads import Load, note_load
 from features.manifest import ManifestStore, StoreWriter
 from features.matching import CRM_TABLES, account_ids, matching_notes
 from features.progress import Progress, silent
@@ -236,7 +237,10 @@ class _Work:
         rows = staged.rows
         bad = staged.with_names(rows.filter(rows.reason.notnull()).select(QUARANTINE.names))
         lost = self.engine.read_parquet(conflicts, schema=QUARANTINE).select(QUARANTINE.names)
+        before = set(refused.partitions)
         by_reason = keep_refused(self.engine, self.settings, refused, staged.table.name, bad.union(lost))
+        if new or set(refused.partitions) != before:  # the same files again are no other load
+            note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason))
         repeated = staged.rows_read - new - sum(by_reason.values())
         return TableReport(staged.table.name, len(staged.paths), staged.rows_read, new, repeated, by_reason)
 

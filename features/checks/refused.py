@@ -1,17 +1,20 @@
 """Quarantine: how many rows were refused, why, and what to mend."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from features.checks.section import Inspection, Section, engine_of, percent, with_percent
 from features.examination import Finding
+from features.loads import REMEMBERED, Load, loads_of
 from features.quarantine import read_quarantine
 from features.raw import rows_stored
 from features.schema import RAW_TABLES
 
 __all__ = ["look_at_quarantine", "remedy_of"]
 
-_MUCH, _MOST = 0.01, 0.1  # of a table's rows, those in quarantine among them
+_MUCH, _MOST = 0.01, 0.1  # of the rows of the loads of late
+_UNSIGNED = ("events", "account_id_missing")  # every log of an open port has such calls; no export is to blame
 
 _REMEDIES: Mapping[str, str] = {
     "event_time_in_future": "The clock of the sender is ahead, or the mapping names the wrong zone: set time_zone, or "
@@ -32,6 +35,7 @@ _BY_ENDING: Mapping[str, str] = {
     "_in_future": "Nobody can know that yet: look at the clock of the source and at the zone of the mapping.",
     "_negative": "A negative value is an error of the source; repair it there.",
 }
+_SIGN = "Strangers and probes call without a key. If customers call like this, map account_id to what names them."
 _OTHERWISE = (
     "Look at the rows under the home's quarantine folder, mend the mapping or the export, load the files again."
 )
@@ -49,38 +53,71 @@ def remedy_of(reason: str) -> str:
 
 
 def look_at_quarantine(inspection: Inspection) -> Section:
-    """One row per raw table and reason, the most rows first."""
+    """One row per raw table and reason, the most rows first.
+
+    What is found is a matter of the loads of late: what was refused long ago is counted and no more, and what the
+    newest load no longer refuses is a remark. A home that remembers no load is judged by all its rows.
+    """
     rows: list[dict[str, Any]] = []
+    findings: list[Finding] = []
     with engine_of(inspection.settings) as engine:
         for name in RAW_TABLES:
             refused = read_quarantine(engine, inspection.settings, name)
             counts = refused.group_by("reason").agg(rows=refused.count(), file=refused.source_file.max())
-            found = engine.to_arrow(counts).to_pylist()
+            found = sorted(engine.to_arrow(counts).to_pylist(), key=lambda row: (-row["rows"], row["reason"]))
             everything = rows_stored(inspection.settings, name) + sum(row["rows"] for row in found)
-            rows += [
-                {
-                    "source": name,
-                    "reason": row["reason"],
-                    "rows": row["rows"],
-                    "share": row["rows"] / everything,
-                    "for example in": str(row["file"]).rpartition("/")[2],
-                }
-                for row in sorted(found, key=lambda row: (-row["rows"], row["reason"]))
-            ]
-    return Section(
-        tuple(rows),
-        tuple(_findings(rows)),
-        shown=with_percent(rows, {"share"}),
-        note=None if rows else "No row was ever refused.",
+            loads = loads_of(inspection.settings, name)
+            for row in found:
+                file = str(row["file"]).rpartition("/")[2]
+                late = _late(loads, row["reason"]) or _Late(row["rows"], everything, row["rows"] / everything)
+                findings += _findings(name, row["reason"], late, file)
+                rows.append(
+                    {
+                        "source": name,
+                        "reason": row["reason"],
+                        "rows": row["rows"],
+                        "share": row["rows"] / everything,
+                        "share of late": late.share,
+                        "for example in": file,
+                    }
+                )
+    days = REMEMBERED.days
+    note = f"Of late: in the loads of the {days} days that end with the newest." if rows else "No row was ever refused."
+    return Section(tuple(rows), tuple(findings), shown=with_percent(rows, {"share", "share of late"}), note=note)
+
+
+@dataclass(frozen=True)
+class _Late:
+    """Rows refused for a reason of late, of how many read, and the share that the newest load refused."""
+
+    refused: int
+    rows_read: int
+    newest: float
+
+    @property
+    def share(self) -> float:
+        return self.refused / self.rows_read
+
+
+def _late(loads: Sequence[Load], reason: str) -> _Late | None:
+    if not loads:
+        return None
+    last = max(load.at for load in loads)
+    all_of_them, newest = (
+        (sum(load.refused.get(reason, 0) for load in some), sum(load.rows_read for load in some))
+        for some in (loads, [load for load in loads if load.at == last])
     )
+    return _Late(*all_of_them, newest[0] / newest[1])
 
 
-def _findings(rows: list[dict[str, Any]]) -> Iterator[Finding]:
-    for row in rows:
-        if row["share"] >= _MUCH:
-            yield Finding(
-                f"{row['rows']:,} rows of {row['source']} ({percent(row['share'])}) are in quarantine as "
-                f"{row['reason']}, for example from {row['for example in']}.",
-                remedy_of(row["reason"]),
-                is_remark=row["share"] < _MOST,
-            )
+def _findings(table: str, reason: str, late: _Late, file: str) -> Iterator[Finding]:
+    if late.share < _MUCH:
+        return
+    is_unsigned = (table, reason) == _UNSIGNED
+    mended = "" if late.newest >= _MOST or late.share < _MOST else f" Of the newest load {percent(late.newest)}."
+    yield Finding(
+        f"{late.refused:,} rows of {table} ({percent(late.share)} of the loads of late) were refused as {reason}"
+        f"{': calls nobody signed' if is_unsigned else ''}, for example from {file}.{mended}",
+        _SIGN if is_unsigned else remedy_of(reason),
+        is_remark=is_unsigned or late.share < _MOST or late.newest < _MOST,
+    )
