@@ -238,7 +238,9 @@ class _Work:
         bad = staged.with_names(rows.filter(rows.reason.notnull()).select(QUARANTINE.names))
         lost = self.engine.read_parquet(conflicts, schema=QUARANTINE).select(QUARANTINE.names)
         before = set(refused.partitions)
-        by_reason = keep_refused(self.engine, self.settings, refused, staged.table.name, bad.union(lost))
+        by_reason = keep_refused(
+            self.engine, self.settings, refused, staged.table.name, bad.union(lost), is_log=staged.is_log
+        )
         if new or set(refused.partitions) != before:  # the same files again are no other load
             note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason))
         repeated = staged.rows_read - new - sum(by_reason.values())

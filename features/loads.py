@@ -42,7 +42,7 @@ def note_load(writer: StoreWriter, table: str, load: Load) -> None:
         return
     of_tables = dict(writer.notes.get(_NOTE, {}))
     added = {"at": load.at.isoformat(), "rows_read": load.rows_read, "refused": dict(load.refused)}
-    loads = [*of_tables.get(table, []), added]
+    loads = [*(one for one in of_tables.get(table, []) if one != added), added]  # a killed ingest left it already
     moments = [datetime.fromisoformat(one["at"]) for one in loads]
     first = max(moments) - REMEMBERED
     of_tables[table] = [one for one, at in zip(loads, moments, strict=True) if at > first]

@@ -139,6 +139,26 @@ def test_identical_lines_are_as_many_calls_however_often_the_log_is_ingested(tmp
     assert events(home, "account_id") == ["acme"] * 4
 
 
+def test_a_refused_line_is_one_however_often_its_file_is_renamed(tmp_path, settings):
+    home = settings(events=LOG)
+    unsigned = [line("-"), line("-")]  # of one second: identical
+    log = put(tmp_path / "access.log", "broken", line(), *unsigned)
+    ingest(home, now=NOW, events=[log], backfill=True)
+    first = refused(home)
+    assert [row["reason"] for row in first] == ["line_unreadable", "account_id_missing", "account_id_missing"]
+    rotated = log.rename(tmp_path / "access.log.1")
+    put(log, line("beta"))
+    report = ingest(home, now=NOW, events=[log, rotated], backfill=True).table("events")
+    assert report.quarantined == {"account_id_missing": 2, "line_unreadable": 1}
+    packed = put(tmp_path / "access.log.2.gz", "broken", line(), *unsigned)
+    ingest(home, now=NOW, events=[log, rotated, packed], backfill=True)
+    assert refused(home) == first
+    put(log, "broken", *unsigned, line("-"))  # a third of that second
+    for _ in range(2):
+        ingest(home, now=NOW, events=[log, packed], backfill=True)
+        assert len(refused(home)) == len(first) + 1
+
+
 def test_an_account_known_by_its_key_is_kept_as_a_hash_everywhere(tmp_path, settings):
     key = {"account_id": {"from": "arg_key", "hashed": True}}
     accounts = {"columns": {"account_id": {"from": "key", "hashed": True}}}
