@@ -24,7 +24,7 @@ __all__ = ["Reach", "look_at_freshness"]
 _RHYTHM_DAYS = 91
 _HOURS_A_DAY = 24
 _FEWEST = 3  # hours with something new: fewer have no rhythm
-_TIMES = 2.0  # the longest pause there was
+_TIMES = 2.0  # the usual pause
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Reach:
     pause_hours
         Hours since: of events since the newest happened, of records since we learned of one.
     usual_pause_hours
-        The longest pause in the 91 days before; None where too little came to have a rhythm.
+        The second longest pause in the 91 days before, since one outage is no rhythm; None where too little came to
+        have one.
     """
 
     table: str
@@ -51,7 +52,7 @@ class Reach:
     usual_pause_hours: float | None
 
     def is_late(self, stale_after_hours: float) -> bool:
-        """Whether it has been silent for over twice its longest pause, and for longer than features may be old.
+        """Whether it has been silent for over twice its usual pause, and for longer than features may be old.
 
         Of events without a rhythm the second alone decides; records without one are never late.
         """
@@ -61,6 +62,11 @@ class Reach:
             return self.table == EVENTS.name
         return self.pause_hours > _TIMES * self.usual_pause_hours
 
+    def is_old(self, stale_after_hours: float) -> bool:
+        """Whether the log ends too early for scores to be believed, though it has paused as long before."""
+        is_over = self.pause_hours is not None and self.pause_hours > stale_after_hours
+        return self.table == EVENTS.name and is_over and not self.is_late(stale_after_hours)
+
 
 def look_at_freshness(inspection: Inspection) -> Section:
     """One row per raw table."""
@@ -68,6 +74,8 @@ def look_at_freshness(inspection: Inspection) -> Section:
     with engine_of(settings) as engine:
         reaches = [_reach(engine, inspection, name) for name in RAW_TABLES]
     late = {one.table for one in reaches if one.is_late(settings.stale_after_hours)}
+    old = {one.table for one in reaches if one.is_old(settings.stale_after_hours)}
+    states = dict.fromkeys(late, "LATE") | dict.fromkeys(old, "late")
     files = {one.table: [] if inspection.is_past else waiting(settings, one.table) for one in reaches}
     rows = tuple(
         {
@@ -76,21 +84,22 @@ def look_at_freshness(inspection: Inspection) -> Section:
             "newest event": _minute(one.newest_event),
             "newest known": _minute(one.newest_known),
             "hours since": None if one.pause_hours is None else round(one.pause_hours, 1),
-            "longest pause": None if one.usual_pause_hours is None else round(one.usual_pause_hours, 1),
+            "usual pause": None if one.usual_pause_hours is None else round(one.usual_pause_hours, 1),
             "files waiting": len(files[one.table]),
-            "state": "none" if not one.rows else "LATE" if one.table in late else "fresh",
+            "state": "none" if not one.rows else states.get(one.table, "fresh"),
         }
         for one in reaches
     )
     findings = [
         *(_late(one, settings) for one in reaches if one.table in late),
+        *(_old(one, settings) for one in reaches if one.table in old),
         *_never_came(settings, reaches),
         *([] if inspection.is_past else _inbox(inspection, files)),
     ]
     against = "the moment the cutoff closed" if inspection.is_past else "the clock"
     note = (
         f"Hours since the newest event, or since a record was learned of, against {against}, "
-        f"{_minute(inspection.measured_at)} UTC; the longest pause is that of the 91 days before."
+        f"{_minute(inspection.measured_at)} UTC; the usual pause is the second longest of the 91 days before."
     )
     return Section(rows, tuple(findings), note=note)
 
@@ -115,7 +124,7 @@ def _reach(engine: Engine, inspection: Inspection, name: str) -> Reach:
         newest["newest_event"],
         newest["newest_known"],
         None if since is None else max(hours_between(since, inspection.measured_at), 0.0),
-        _longest_pause(hours.drop_null().to_numpy()),
+        _usual_pause(hours.drop_null().to_numpy()),
     )
 
 
@@ -130,18 +139,18 @@ def _files(inspection: Inspection, name: str) -> list[Path]:
     return [file for day in days for file in store.files(day, manifest=manifest)]
 
 
-def _longest_pause(hours: "np.typing.NDArray[np.int64]") -> float | None:
-    """The longest pause between hours with something new, over the 91 days that end with the newest."""
+def _usual_pause(hours: "np.typing.NDArray[np.int64]") -> float | None:
+    """The second longest pause between hours with something new, over the 91 days that end with the newest."""
     if not len(hours):
         return None
     ordered = np.sort(hours)
     recent = ordered[ordered > ordered[-1] - _RHYTHM_DAYS * _HOURS_A_DAY]
-    return float(np.diff(recent).max()) if len(recent) >= _FEWEST else None
+    return float(np.sort(np.diff(recent))[-2]) if len(recent) >= _FEWEST else None
 
 
 def _late(one: Reach, settings: Settings) -> Finding:
     pause = one.usual_pause_hours
-    usual = "" if pause is None else f" In the 91 days before it never paused for over {pause:,.0f} hours."
+    usual = "" if pause is None else f" In the 91 days before it paused for over {pause:,.0f} hours once at most."
     what = f"{one.table} end {one.pause_hours:,.0f} hours ago, at "
     where = f"Look whether the export still runs and where its files go (the inbox is {inbox_folder(settings)})."
     if one.table == EVENTS.name:
@@ -150,6 +159,17 @@ def _late(one: Reach, settings: Settings) -> Finding:
             f"{where} Scores say so too until new events are in.",
         )
     return Finding(f"{what}{_minute(one.newest_known)} UTC.{usual}", where, is_remark=True)
+
+
+def _old(one: Reach, settings: Settings) -> Finding:
+    return Finding(
+        f"{one.table} end {one.pause_hours:,.0f} hours ago, at {_minute(one.newest_event)} UTC. Such pauses there were "
+        f"before, yet a log that ends over {settings.stale_after_hours:,.0f} hours before the cutoff makes scores "
+        "stale.",
+        f"Look whether the export still runs (the inbox is {inbox_folder(settings)}). Where it is meant to pause like "
+        "this, raise stale_after_hours.",
+        is_remark=True,
+    )
 
 
 def _never_came(settings: Settings, reaches: list[Reach]) -> Iterator[Finding]:

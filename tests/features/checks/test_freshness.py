@@ -34,7 +34,7 @@ NOON = timedelta(hours=12)
         ("accounts", None, None, False),
     ],
 )
-def test_late_is_longer_than_features_may_be_old_and_twice_the_longest_pause(
+def test_late_is_longer_than_features_may_be_old_and_twice_the_usual_pause(
     table: str, pause: float | None, usual: float | None, is_late: bool
 ) -> None:
     assert Reach(table, 9, None, None, pause, usual).is_late(36) is is_late
@@ -57,7 +57,7 @@ def test_a_source_that_keeps_its_rhythm_has_no_findings(log: Log) -> None:
     assert section.findings == ()
     events = section.rows[0]
     assert (events["source"], events["rows"], events["state"]) == ("events", 28, "fresh")
-    assert (events["hours since"], events["longest pause"]) == (24.0, 24.0)
+    assert (events["hours since"], events["usual pause"]) == (24.0, 24.0)
     assert [row["state"] for row in section.rows[1:]] == ["none"] * 3
 
 
@@ -65,12 +65,36 @@ def test_a_log_that_stopped_is_wrong(log: Log) -> None:
     section = looked(daily(log, until_days_ago=6))
     (finding,) = section.findings
     assert finding.what == (
-        "events end 144 hours ago, at 2026-06-23 12:00 UTC. In the 91 days before it never paused for over 24 hours. "
-        "A silent account may not be silent: its calls are missing."
+        "events end 144 hours ago, at 2026-06-23 12:00 UTC. In the 91 days before it paused for over 24 hours once "
+        "at most. A silent account may not be silent: its calls are missing."
     )
     assert not finding.is_remark
     assert "inbox" in finding.remedy
     assert section.rows[0]["state"] == "LATE"
+
+
+def test_one_outage_is_no_rhythm(log: Log) -> None:
+    for age in (*range(6, 12), *range(22, 29)):  # ten days were lost once
+        log.add("events", {"event_time": CUTOFF - age * DAY + NOON})
+    log.store()
+    section = looked(log)
+    assert section.rows[0]["usual pause"] == 24.0
+    assert section.rows[0]["state"] == "LATE"
+    assert not section.findings[0].is_remark
+
+
+def test_a_log_that_pauses_as_before_but_longer_than_features_may_be_old_is_a_remark(log: Log) -> None:
+    for age in range(2, 29, 2):
+        log.add("events", {"event_time": CUTOFF - age * DAY + NOON})
+    log.store()
+    section = looked(log)
+    (finding,) = section.findings
+    assert finding.what == (
+        "events end 48 hours ago, at 2026-06-27 12:00 UTC. Such pauses there were before, yet a log that ends "
+        "over 36 hours before the cutoff makes scores stale."
+    )
+    assert finding.is_remark
+    assert section.rows[0]["state"] == "late"
 
 
 def test_a_cutoff_that_is_asked_for_is_measured_when_it_closed(log: Log) -> None:
