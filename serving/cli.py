@@ -191,12 +191,12 @@ def check(settings: Settings, as_of: str | None, file: Path | None) -> None:
     is wrong, and 2 when there is nothing to check.
     """
     from features.windows import as_cutoff
-    from serving.quality import check_features, finding_rows, summary, write_json
+    from serving.quality import check_features, finding_rows, require_place, summary, write_json
 
+    if file is not None:
+        require_place(file)
     with progress_bar() as progress:
         report = check_features(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
-    if file is not None:
-        write_json(report, file)
     click.echo(summary(report))
     if report.findings:
         click.echo()
@@ -208,6 +208,8 @@ def check(settings: Settings, as_of: str | None, file: Path | None) -> None:
         rows = section.rows if section.shown is None else section.shown
         if rows:
             emit(rows, width=_WIDTH)
+    if file is not None:
+        write_json(report, file)
     if report.wrong:
         click.echo(f"Wrong: {', '.join(report.wrong)}.", err=True)
         sys.exit(1)

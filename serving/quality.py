@@ -11,6 +11,7 @@ pandera is the one to take.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,16 @@ from features.progress import Progress, silent
 from features.settings import Settings
 from training.quality import MODEL_PARTS
 
-__all__ = ["PARTS", "QualityReport", "check_features", "finding_rows", "quality_json", "summary", "write_json"]
+__all__ = [
+    "PARTS",
+    "QualityReport",
+    "check_features",
+    "finding_rows",
+    "quality_json",
+    "require_place",
+    "summary",
+    "write_json",
+]
 
 PARTS: tuple[Part, ...] = (*DATA_PARTS, *MODEL_PARTS)
 
@@ -102,6 +112,25 @@ def quality_json(report: QualityReport) -> dict[str, Any]:
             for part, section in report.sections
         },
     }
+
+
+def require_place(path: Path) -> None:
+    """Say at once that a report could not be written there, rather than after the work.
+
+    Raises
+    ------
+    InputError
+        When the folder is not there, or the file could not be written.
+    """
+    if path.is_dir():
+        why = "it is a folder"
+    elif not path.parent.is_dir():
+        why = f"there is no folder {path.parent}"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        why = "permission denied"
+    else:
+        return
+    raise InputError(f"{path} cannot be written: {why}. Choose another place for --json.")
 
 
 def write_json(report: QualityReport, path: Path) -> None:

@@ -181,3 +181,6 @@ def test_the_command_prints_writes_and_leaves(
     code, _, err = run(own.home, "--json", str(tmp_path / "away" / "quality.json"))
     assert code == 2
     assert "Choose another place for --json" in err
+    assert "look at every part" not in err  # said before the work
+    code, _, err = run(own.home, "--json", str(tmp_path))
+    assert (code, "it is a folder" in err) == (2, True)
