@@ -12,7 +12,10 @@ import click
 
 from features.progress import Progress
 
-__all__ = ["FORMATS", "emit", "emit_notes", "progress_bar"]
+__all__ = ["FORMATS", "NOTHING", "emit", "emit_notes", "progress_bar"]
+
+NOTHING = "\N{EN DASH}"
+"""In place of a number where nothing was counted."""
 
 FORMATS = click.Choice(["table", "json", "csv"])
 _NARROWEST = 30  # a column of fewer letters reads worse than a long line
@@ -80,7 +83,7 @@ def _table(rows: Sequence[Mapping[str, object]], *, width: int | None = None) ->
     if width is not None:
         cells = list(_wrapped(names, cells, width=width))
     widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(names)]
-    right = [all(isinstance(row[name], int | float | None) for row in rows) for name in names]
+    right = [all(row[name] == NOTHING or isinstance(row[name], int | float | None) for row in rows) for name in names]
     yield "  ".join(
         _padded(name, width, at_right) for name, width, at_right in zip(names, widths, right, strict=True)
     ).rstrip()

@@ -6,9 +6,10 @@ from itertools import zip_longest
 from typing import Any
 
 from features.audit.findings import Cause, OnlineAudit, OnlineDifference, PairDifference
+from features.console import NOTHING
 from features.exceptions import listed
 from training.audit import Audit
-from training.single_features import ALARM, LabelAudit
+from training.single_features import ALARM, LabelAudit, SingleFeature
 
 __all__ = ["finding_rows", "heading", "sections", "summary_rows"]
 
@@ -39,11 +40,11 @@ def heading(audit: Audit) -> str:
 
 
 def summary_rows(audit: Audit) -> Rows:
-    """One row per check: what it looked at, and how much it found."""
+    """One row per check: what it looked at, and how much it found; a dash where nothing was compared."""
     store, online = audit.store, audit.store.online
     moved = f"{sum(store.exchanged_rows.values()):,}"
     differences = store.differences
-    checks: list[tuple[str, int, str]] = [
+    checks: list[tuple[str, int | str, str]] = [
         (
             "rebuilt from the past alone",
             _pairs(one for one in differences if one.is_rebuilt_otherwise),
@@ -59,8 +60,15 @@ def summary_rows(audit: Audit) -> Rows:
             _pairs(one for one in differences if one.is_given_otherwise),
             "pairs that Feast joins otherwise than they are stored",
         ),
-        ("online", len({one.feature for one in online.differences}), _in_words_online(online)),
-        *((f"tells {one.target} alone", len(one.alarms), _in_words_label(one)) for one in audit.labels),
+        (
+            "online",
+            len({one.feature for one in online.differences}) if online.accounts else NOTHING,
+            _in_words_online(online),
+        ),
+        *(
+            (f"tells {one.target} alone", NOTHING if one.best is None else len(one.alarms), _in_words_label(one))
+            for one in audit.labels
+        ),
     ]
     return [{"check": check, "found": found, "of": what} for check, found, what in checks]
 
@@ -85,13 +93,21 @@ def sections(audit: Audit) -> Iterator[tuple[str, Rows]]:
             [_online_row(one) for one in _spread(online.differences)],
         )
     for label in audit.labels:
-        if label.alarms:
-            what = f"{_counted(len(label.alarms), 'feature')} alone nearly always tell {label.target}"
+        if label.leaks:
+            what = f"{_counted(len(label.leaks), 'feature')} alone nearly always tell {label.target}"
             where = "Look whether they are made from what was written after the fact, under an earlier time"
-            yield (
-                f"{what}: ROC-AUC {ALARM} or more. {where}.",
-                [{"feature": one.feature, "ROC-AUC": f"{one.roc_auc:.3f}"} for one in label.alarms],
+            yield f"{what}: ROC-AUC {ALARM} or more. {where}.", _alone(label.leaks)
+        if label.agreed:
+            what = (
+                f"A remark: a date known beforehand alone nearly always tells {label.target}: ROC-AUC {ALARM} or more"
             )
+            where = "Where accounts leave only at the end of a term it may"
+            look = "Look whether the source writes the day an account left over it"
+            yield f"{what}. {where}. {look}.", _alone(label.agreed)
+
+
+def _alone(features: Sequence[SingleFeature]) -> Rows:
+    return [{"feature": one.feature, "ROC-AUC": f"{one.roc_auc:.3f}"} for one in features]
 
 
 def finding_rows(audit: Audit) -> Rows:

@@ -98,7 +98,8 @@ def audit(settings: Settings, sample: int, seed: int | None, target_names: tuple
 
     Rebuilds random rows from what was known at their cutoff alone, then with all that came later permuted between
     accounts, and compares them with what is stored and with what Feast gives to training. Compares online with offline
-    values, and alarms on a single feature that tells a label with a ROC-AUC of 0.95 or more.
+    values, and alarms on a single feature that tells a label with a ROC-AUC of 0.95 or more; when that is a date known
+    beforehand, such as the end of a term, it is only a remark.
 
     Leaves with 0 when nothing was found and 1 when something was. It counts the log twice, in a scratch folder.
     """

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.catalog import features_of_service
+from features.catalog import features_of_service, spec
 from features.exceptions import WorkFailedError
 from features.settings import Settings
 from training.dataset import closed_labels
@@ -56,6 +56,16 @@ class LabelAudit:
     best: SingleFeature | None
     alarms: tuple[SingleFeature, ...]
     skipped: str | None
+
+    @property
+    def agreed(self) -> tuple[SingleFeature, ...]:
+        """Alarms of dates known beforehand: an account that can leave only when its term ends is told by it."""
+        return tuple(one for one in self.alarms if spec(one.feature).is_date)
+
+    @property
+    def leaks(self) -> tuple[SingleFeature, ...]:
+        """All other alarms."""
+        return tuple(one for one in self.alarms if not spec(one.feature).is_date)
 
 
 def audit_labels(settings: Settings, chosen: Target, *, seed: int) -> LabelAudit:

@@ -114,6 +114,11 @@ class FeatureSpec:
         counts_days = self.unit == "days" and self.kind == "int" and self.window_days is not None
         return 0.0, float(self.window_days or 0) if counts_days else None
 
+    @property
+    def is_date(self) -> bool:
+        """Whether it is the way to a date that is known beforehand, and may have passed."""
+        return self.unit == "days" and self.past_text is not None
+
     def risk(self, target: str) -> Risk:
         """Risk direction for a target; every churn target shares one."""
         return self.upsell if target == "upsell" else self.churn

@@ -4,9 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.audit.findings import OnlineAudit, StoreAudit
+from features.console import NOTHING, emit
 from training import single_features
+from training.audit import Audit
+from training.audit_text import sections, summary_rows
 from training.labels import Labels
-from training.single_features import ALARM, audit_labels, separation
+from training.single_features import ALARM, LabelAudit, SingleFeature, audit_labels, separation
 from training.targets import target
 
 LABEL = np.array([0.0, 0.0, 0.0, 1.0, 1.0])
@@ -83,3 +87,40 @@ def test_too_few_accounts_are_no_evidence(labelled, plain):
     assert found.best is None
     assert "9 accounts left and" in str(found.skipped)
     assert "too few to tell a leak from chance" in str(found.skipped)
+
+
+def test_a_date_known_beforehand_is_no_leak():
+    alarms = (SingleFeature("days_to_term_end", 0.99), SingleFeature("calls_7d", 0.96))
+    found = LabelAudit("churn", 900, 90, alarms[0], alarms, None)
+    assert (found.agreed, found.leaks) == (alarms[:1], alarms[1:])
+
+
+@pytest.mark.parametrize(("feature", "is_clean"), [("days_to_term_end", True), ("calls_7d", False)])
+def test_an_audit_is_clean_when_only_such_a_date_tells_the_label(feature, is_clean):
+    alone = SingleFeature(feature, 0.99)
+    label = LabelAudit("churn", 900, 90, alone, (alone,), None)
+    found = Audit(StoreAudit(1, 2, {}, {}, {}, (), OnlineAudit(None, 0, ()), ()), (label,))
+    assert found.is_clean is is_clean
+    ((title, shown),) = sections(found)
+    assert title.startswith("A remark: a date known beforehand") is is_clean
+    assert shown == [{"feature": feature, "ROC-AUC": "0.990"}]
+
+
+def test_where_nothing_was_compared_nothing_is_counted(capsys):
+    label = LabelAudit("churn", 0, 0, None, (), "labels are open")
+    rows = summary_rows(Audit(StoreAudit(1, 2, {}, {}, {}, (), OnlineAudit(None, 0, ()), ()), (label,)))
+    assert {row["check"]: row["found"] for row in rows} == {
+        "rebuilt from the past alone": 0,
+        "rebuilt with another future": 0,
+        "given to training": 0,
+        "online": NOTHING,
+        "tells churn alone": NOTHING,
+    }
+    emit([{"check": row["check"], "found": row["found"]} for row in rows])
+    assert [line[-2:] for line in capsys.readouterr().out.splitlines()[2:]] == [
+        " 0",
+        " 0",
+        " 0",
+        f" {NOTHING}",
+        f" {NOTHING}",
+    ]
