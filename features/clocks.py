@@ -16,6 +16,8 @@ __all__ = ["clock_notes"]
 
 _STEP = timedelta(minutes=30)  # zones differ by whole half hours, but for Nepal and the Chatham Islands
 _NEAR = timedelta(seconds=90)  # a log is written within this of its newest event
+_HOUR, _BEFORE = timedelta(hours=1), timedelta(minutes=10)
+_FEWEST = 2  # files
 _FARTHEST = timedelta(hours=14)  # the distance of a zone from UTC
 _MEND = "Mend the clock, or say which zone the times are in: time_zone under [sources.events.columns.event_time]."
 
@@ -24,7 +26,9 @@ def clock_notes(engine: Engine, staged: Staged, written: Mapping[Path, datetime]
     """What the times of staged events say about the clock that made them.
 
     ``written`` says when each file was last written. An event after that, or after ``now``, was made by a clock that
-    is ahead. When every file ends the same whole half hours before it was last written, a clock may be behind.
+    is ahead. When at least two files end the same whole half hours before they were last written, and none otherwise,
+    a clock may be behind. A file that ends just before a full hour says nothing of that: it is an export of whole
+    hours or days, written at a fixed time after them.
     """
     if staged.table is not EVENTS:
         return []
@@ -52,7 +56,8 @@ def clock_notes(engine: Engine, staged: Staged, written: Mapping[Path, datetime]
             f"clock is ahead.{_zone(farthest)} {_MEND} These were stored as they are."
         )
         return [text]
-    behind = _common([-gap for gap in apart.values()])
+    newest = {staged.paths[row["source_file"]]: row["newest"] for row in found}
+    behind = _common([-gap for path, gap in apart.items() if not _ends_a_slice(newest[path])])
     if behind is None:
         return []
     text = (
@@ -63,13 +68,21 @@ def clock_notes(engine: Engine, staged: Staged, written: Mapping[Path, datetime]
 
 
 def _common(gaps: list[timedelta]) -> timedelta | None:
-    """The whole half hours that all gaps are, if they are the same and a zone's."""
+    """The whole half hours that all gaps are, if they are the same and a zone's; one alone may be so by chance."""
+    if len(gaps) < _FEWEST:
+        return None
     steps = {round(gap / _STEP) for gap in gaps}
     if len(steps) != 1:
         return None
     common = steps.pop() * _STEP
     is_near = all(abs(gap - common) <= _NEAR for gap in gaps)
     return common if is_near and _STEP <= common <= _FARTHEST else None
+
+
+def _ends_a_slice(newest: datetime) -> bool:
+    """Whether a full hour follows so soon that the file may hold whole hours and no more."""
+    hour = newest.replace(minute=0, second=0, microsecond=0) + _HOUR
+    return hour - newest <= _BEFORE
 
 
 def _zone(gap: timedelta) -> str:

@@ -290,6 +290,30 @@ def test_a_clock_in_the_wrong_zone_is_noticed(tmp_path, settings, times, written
 
 
 @pytest.mark.parametrize(
+    ("times", "written"),
+    [
+        (  # each night, of the day before
+            ["01/Jan/2026:23:59:58 +0000", "02/Jan/2026:23:58:40 +0000"],
+            [utc(2026, 1, 2, 2, 0, 20), utc(2026, 1, 3, 2, 0, 9)],
+        ),
+        (
+            ["01/Jan/2026:10:55:00 +0000", "02/Jan/2026:10:20:00 +0000"],
+            [utc(2026, 1, 1, 12, 55), utc(2026, 1, 2, 12, 20)],
+        ),
+        (["01/Jan/2026:10:20:00 +0000"], [utc(2026, 1, 1, 12, 20)]),
+    ],
+    ids=["whole days", "one of two at an hour's end", "one alone"],
+)
+def test_an_export_of_whole_hours_or_one_file_alone_is_no_sign_of_a_wrong_clock(tmp_path, settings, times, written):
+    paths = [
+        wrote(put(tmp_path / f"a{number}.log", line(time=time)), moment)
+        for number, (time, moment) in enumerate(zip(times, written, strict=True))
+    ]
+    report = ingest(settings(events=LOG), now=NOW, events=paths, backfill=True)
+    assert [text for text in report.notes if "last written" in text] == []
+
+
+@pytest.mark.parametrize(
     "written",
     [
         [utc(2026, 1, 1, 10, 1), utc(2026, 1, 1, 10)],  # right
