@@ -12,36 +12,42 @@ from features.examination import Finding
 from features.exceptions import listed
 from features.raw import read_raw
 from features.rollup import read_rollup
-from features.windows import known_before
+from features.windows import DAY, known_before
 
 __all__ = ["Match", "look_at_matching"]
 
 _MUCH, _MOST = 0.05, 0.25  # of the accounts that call, those a table lacks
+_LATE_DAYS = 91
 _STRANGE = 0.5  # of the accounts of a table, those that never called
 _TABLES: tuple[Literal["accounts", "subscriptions", "touchpoints"], ...] = ("accounts", "subscriptions", "touchpoints")
 
 
 @dataclass(frozen=True)
 class Match:
-    """The ids of one record table beside those that ever called, as known at the cutoff.
+    """The ids of one record table beside those that call, as known at the cutoff.
 
     Attributes
     ----------
+    matched
+        Accounts of the table that ever called.
+    calling
+        How many accounts called in the last 91 days.
     unmatched
-        Accounts that call and are not in the table.
+        Those of them that are not in the table. Who stopped long ago may have left the table too.
     orphaned
         Accounts of the table that never called.
     """
 
     table: str
     matched: int
+    calling: int
     unmatched: tuple[str, ...]
     orphaned: tuple[str, ...]
 
     @property
     def lacking(self) -> float:
-        """Share of the calling accounts that the table lacks."""
-        return len(self.unmatched) / (self.matched + len(self.unmatched)) if self.unmatched else 0.0
+        """Share of the accounts that called in the last 91 days that the table lacks."""
+        return len(self.unmatched) / self.calling if self.unmatched else 0.0
 
     @property
     def silent(self) -> float:
@@ -58,8 +64,10 @@ class Match:
 def look_at_matching(inspection: Inspection) -> Section:
     """One row per record table that is there."""
     with engine_of(inspection.settings) as engine:
-        calling = _calling(engine, inspection)
-        found = [match(name, calling, ids) for name in _TABLES if (ids := _ids(engine, inspection, name))]
+        called, calling = (_callers(engine, inspection, days) for days in (None, _LATE_DAYS))
+        found = [
+            match(name, called, ids, calling=calling) for name in _TABLES if (ids := _ids(engine, inspection, name))
+        ]
     rows = tuple(
         {
             "table": one.table,
@@ -70,7 +78,8 @@ def look_at_matching(inspection: Inspection) -> Section:
         }
         for one in found
     )
-    note = "Unmatched: they call and the table lacks them. Orphaned: the table has them and they never called."
+    unmatched = f"Unmatched: they called in the last {_LATE_DAYS} days and the table lacks them."
+    note = f"{unmatched} Orphaned: the table has them and they never called."
     return Section(rows, tuple(_findings(found)), note=note)
 
 
@@ -79,18 +88,21 @@ def _examples(one: Match) -> str:
     return "; ".join(f"{side} {listed(ids)}" for side, ids in sides.items() if ids)
 
 
-def match(table: str, calling: set[str], ids: set[str]) -> Match:
-    """Compare two sets of ids.
+def match(table: str, called: set[str], ids: set[str], *, calling: set[str]) -> Match:
+    """Compare ids with those that ever called and with those that still do.
 
-    >>> match("accounts", {"a", "b"}, {"b", "c"})
-    Match(table='accounts', matched=1, unmatched=('a',), orphaned=('c',))
+    >>> match("accounts", {"a", "b", "left"}, {"b", "c"}, calling={"a", "b"})
+    Match(table='accounts', matched=1, calling=2, unmatched=('a',), orphaned=('c',))
     """
-    return Match(table, len(calling & ids), tuple(sorted(calling - ids)), tuple(sorted(ids - calling)))
+    return Match(table, len(called & ids), len(calling), tuple(sorted(calling - ids)), tuple(sorted(ids - called)))
 
 
-def _calling(engine: Engine, inspection: Inspection) -> set[str]:
+def _callers(engine: Engine, inspection: Inspection, days: int | None) -> set[str]:
+    """Accounts that called in so many days before the cutoff, or ever."""
     usage = read_rollup(engine, inspection.settings, "usage")
     known = usage.filter(usage.visible_from <= ibis.literal(inspection.cutoff.date()))
+    if days is not None:
+        known = known.filter(known.event_day >= ibis.literal((inspection.cutoff - days * DAY).date()))
     return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
 
 
@@ -105,9 +117,8 @@ def _findings(found: list[Match]) -> Iterator[Finding]:
     for one in found:
         # Nobody is bound to have a ticket; everybody has an account and what was sold to it.
         if one.lacking >= _MUCH and one.table != "touchpoints":
-            calling = one.matched + len(one.unmatched)
             yield Finding(
-                f"{one.table} lack {len(one.unmatched):,} of the {calling:,} accounts that call "
+                f"{one.table} lack {len(one.unmatched):,} of the {one.calling:,} accounts that call "
                 f"({percent(one.lacking)}): {listed(one.unmatched)}. {_EFFECT[one.table]}{_near(one)}",
                 "Look whether the export leaves some out, or writes their ids otherwise than the log does.",
                 is_remark=one.lacking < _MOST,

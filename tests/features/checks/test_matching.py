@@ -65,6 +65,17 @@ def test_ids_that_differ_only_in_case_are_named(log: Log) -> None:
     assert silent.is_remark
 
 
+def test_who_stopped_calling_long_ago_is_not_lacked(log: Log) -> None:
+    for place in range(20):
+        log.add("events", {"account_id": f"old{place}", "event_time": CUTOFF - 92 * DAY})
+    log.add("events", {"account_id": "late", "event_time": CUTOFF - 91 * DAY})
+    log.add("accounts", {"account_id": "old0", "created_at": CUTOFF - 99 * DAY, "known_at": CUTOFF - 99 * DAY})
+    section = looked(log, *CALLING)
+    assert [(row["matched"], row["unmatched"], row["orphaned"]) for row in section.rows] == [(21, 1, 0)]
+    assert section.findings == ()
+    assert section.rows[0]["for example"] == "unmatched late"
+
+
 def test_what_arrived_after_the_cutoff_does_not_count(log: Log) -> None:
     log.add("accounts", {"account_id": "a00", "created_at": CUTOFF - DAY, "known_at": CUTOFF + DAY / 2})
     (row,) = looked(log, *CALLING[1:]).rows
@@ -72,4 +83,5 @@ def test_what_arrived_after_the_cutoff_does_not_count(log: Log) -> None:
 
 
 def test_shares_over_nothing_are_0() -> None:
-    assert (match("accounts", set(), set()).lacking, match("accounts", set(), set()).silent) == (0.0, 0.0)
+    nothing = match("accounts", set(), set(), calling=set())
+    assert (nothing.lacking, nothing.silent) == (0.0, 0.0)
