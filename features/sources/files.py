@@ -50,6 +50,8 @@ class SourceFiles:
         What separates the columns of a CSV file.
     log
         The format of an access log's lines.
+    is_json_log
+        A server is said to have written these objects, one per call.
     """
 
     paths: tuple[Path, ...]
@@ -57,6 +59,12 @@ class SourceFiles:
     schema: pa.Schema
     delimiter: str = ","
     log: LogFormat | None = None
+    is_json_log: bool = False
+
+    @property
+    def is_log(self) -> bool:
+        """Whether each line is a call of its own, also when it looks like another."""
+        return self.is_json_log or self.log is not None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -84,7 +92,7 @@ class SourceFiles:
             When the file cannot be read.
         """
         if self.kind == "json":
-            yield from read_json(path, columns, seen=seen)
+            yield from read_json(path, columns, seen=seen, is_log=self.is_json_log)
             return
         seen.update(self.columns)
         if self.log is not None:
@@ -155,7 +163,8 @@ def group_files(
             log = _declared_format(source.format, path, table)
             groups.append(SourceFiles((path,), "log", log_schema(log), log=log))
         else:
-            groups.append(SourceFiles((path,), "json", _texts(first_keys(path))))
+            schema = _texts(first_keys(path))
+            groups.append(SourceFiles((path,), "json", schema, is_json_log=_is_json(source.format)))
     for members in by_schema.values():
         for start in range(0, len(members), _FILES_PER_GROUP):
             some = members[start : start + _FILES_PER_GROUP]

@@ -26,17 +26,17 @@ _OPEN, _BROKEN = "open", "broken"
 _SCANNER = json.JSONDecoder()
 
 
-def read_json(path: Path, columns: Sequence[str], *, seen: set[str]) -> Iterator[Rows]:
+def read_json(path: Path, columns: Sequence[str], *, seen: set[str], is_log: bool = False) -> Iterator[Rows]:
     """The objects of a file, each known by the line it begins on; of each the values of ``columns`` as text.
 
     Every key that occurs is added to ``seen``. In a list that breaks, reading goes on at the next line that begins
-    an object as the first of them did.
+    an object as the first of them did. Of a log, each row tells which of the file's identical objects it is.
     """
     text = _Text(path)
     if _is_lines(path, text.head()):
-        yield from read_json_lines(path, columns, seen=seen)
+        yield from read_json_lines(path, columns, seen=seen, is_log=is_log)
         return
-    made = ObjectRows(columns, seen)
+    made = ObjectRows(columns, seen, is_log=is_log)
     for count, (number, content, fault) in enumerate(_objects(text), 1):
         if fault is None:
             made.add(number, content)

@@ -113,7 +113,14 @@ def test_identical_lines_are_counted_through_a_file(tmp_path, block_bytes):
     parts = list(read_access_log(path, ["status"], log_format(API), block_bytes=block_bytes))
     copies = [copy for part in parts for copy in part.identity.copies.to_pylist()]
     assert copies == [0, 0, 1, 2, 1, 3]
-    assert {line for part in parts for line in part.identity.lines.to_pylist()} == {LINE + "\n", other + "\n"}
+    assert {line for part in parts for line in part.identity.lines.to_pylist()} == {LINE, other}
+
+
+def test_a_line_is_the_same_whatever_ends_it(tmp_path):
+    path = put(tmp_path / "a.log", LINE, LINE + "\r", LINE)
+    (part,) = read_access_log(path, ["status"], log_format(API))
+    assert sorted(part.identity.copies.to_pylist()) == [0, 1, 2]
+    assert part.identity.lines.to_pylist() == [LINE] * 3
 
 
 def test_a_referrer_has_no_query(tmp_path):
