@@ -33,6 +33,8 @@ _ENDINGS = {
 _KINDS = ".parquet, .csv, .jsonl, .ndjson, .json, .log, access.log.1 (all but .parquet also with .gz behind)"
 # access.log, access_log, access.log.1, access.log-20260629, access.log.2026-06-29.gz
 _LOG = re.compile(r".*[._]log([.-][0-9][0-9_.-]*)?(\.gz)?", re.IGNORECASE)
+# error.log.1, error_log, ssl_error_log, api.example.org-error.log
+_ERROR_LOG = re.compile(r"^error|(^|[._-])error[._-]?log([.-]|$)", re.IGNORECASE)
 _DELIMITERS = ",;\t|"
 _FILES_PER_GROUP = 256
 _HEAD_BYTES = 1 << 20
@@ -186,7 +188,7 @@ def is_log(path: Path) -> bool:
 
 def _is_error_log(path: Path) -> bool:
     """A server's other log, which lies in the same folder and holds no calls."""
-    return path.name.lower().startswith("error") and _kind(path) == "log"
+    return _ERROR_LOG.search(path.name) is not None and _kind(path) == "log"
 
 
 def _is_json(declared: str | None) -> bool:

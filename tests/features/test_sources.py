@@ -178,7 +178,16 @@ def test_a_folder_of_logs_is_read_without_its_error_log(tmp_path, settings):
     folder.mkdir()
     for name in ("access.log", "access.log.1", "access.log-20260101.gz", "other_access_log"):
         put(folder / name, line(name.replace("_", "-")))
-    put(folder / "error.log", "2026/01/01 10:00:00 [notice] 1#1: start")
+    others = (
+        "error.log",
+        "error.log.1",
+        "example.com-error.log",
+        "ssl_error_log",
+        "x_error.log.1",
+        "error-20260101.log",
+    )
+    for name in others:
+        put(folder / name, "2026/01/01 10:00:00 [notice] 1#1: start")
     home = settings(events=LOG)
     assert ingest(home, now=NOW, events=[folder], backfill=True).table("events").files == 4
 
