@@ -13,7 +13,7 @@ from features.sources.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Block, Fault
 from features.sources.log_format import Field, Kind, LogFormat
 from features.sources.log_line import LineParser
 from features.sources.log_table import TableParser, table_parser
-from features.sources.request_line import PARAMETER, of_request, of_target, parameters, without_query
+from features.sources.request_line import PARAMETER, known_methods, of_request, of_target, parameters, without_query
 from features.sources.rows import Identity, Rows
 
 __all__ = ["log_schema", "read_access_log"]
@@ -45,6 +45,9 @@ def read_access_log(
     parse = _Parser(log, tuple(columns))
     before: dict[bytes, int] = {}
     for block in read_blocks(path, block_bytes=block_bytes):
+        if block.cut and not block.content:  # a log cut inside a line says so by that line
+            yield parse.nothing(Fault(block.first_line, CUT_SHORT, "the file was cut short here", b""))
+            continue
         lines = _lines(block.content)
         bare = pc.ascii_rtrim(lines, "\r\n")  # a log copied to another system is the same log
         copies, before = identical(bare, before)
@@ -84,6 +87,11 @@ class _Parser:
             alone = pa.table({name: pa.array([row[name] for row in found], pa.string()) for name in names})
             table, done = pa.concat_tables([table, alone]).combine_chunks(), np.append(done, places)
         return self._rows(block, lines, identity, done, table, faults)
+
+    def nothing(self, fault: Fault) -> Rows:
+        """No row, and why."""
+        empty = pa.schema(map(self._schema.field, self._columns)).empty_table()
+        return Rows(empty, np.zeros(0, dtype=np.int64), (fault,))
 
     def _row(self, line: bytes) -> dict[str, str | None] | Fault | None:
         plain = line.rstrip(b"\r\n")
@@ -128,6 +136,8 @@ class _Parser:
         for field in self._fields:
             if field.kind is Kind.REQUEST:
                 made |= {name: column for name, column in of_request(made[field.name]).items() if name not in taken}
+        if "request_method" in made:
+            made["request_method"] = known_methods(made["request_method"])
         targets = [made[field.name] for field in self._fields if field.kind is Kind.TARGET]
         targets += [made["request_uri"]] if "request_uri" in made and not targets else []
         queries = [made[field.name] for field in self._fields if field.kind is Kind.QUERY]

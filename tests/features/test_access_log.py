@@ -1,4 +1,5 @@
 import gzip
+import zlib
 from datetime import UTC, datetime
 
 import pytest
@@ -104,6 +105,26 @@ def test_of_a_packed_log_cut_short_the_whole_lines_are_read(tmp_path):
     rows, faults = read(path, ["status"])
     assert 0 < len(rows) < 3000
     assert [(fault.line, fault.reason) for fault in faults] == [(len(rows) + 1, "file_cut_short")]
+
+
+def test_a_packed_log_cut_at_the_end_of_a_line_says_so(tmp_path):
+    path = tmp_path / "a.log.gz"
+    packing = zlib.compressobj(wbits=31)
+    path.write_bytes(packing.compress(f"{LINE}\n{LINE}\n".encode()) + packing.flush(zlib.Z_SYNC_FLUSH))
+    rows, faults = read(path, ["status"])
+    assert rows == [(1, "200"), (2, "200")]
+    assert [(fault.line, fault.reason) for fault in faults] == [(3, "file_cut_short")]
+
+
+@pytest.mark.parametrize(
+    ("word", "method"),
+    [("PROPFIND", "PROPFIND"), ("VERSION-CONTROL", "VERSION-CONTROL"), ("get", "get"), ("AKIASECRETKEYabcdefgh", None)],
+)
+def test_only_a_method_of_http_is_one(tmp_path, word, method):
+    path = put(tmp_path / "a.log", LINE.replace('"GET', f'"{word}'))
+    assert read(path, ["request_method", "uri"])[0] == [(1, method, "/v1/orders/5")]
+    path = put(tmp_path / "b.log", f"{NOON:%d/%b/%Y:%H:%M:%S +0000} {word} /a")
+    assert read(path, ["request_method"], "$time_local $request_method $uri")[0] == [(1, method)]
 
 
 @pytest.mark.parametrize("block_bytes", [1, 300, 8 << 20])
