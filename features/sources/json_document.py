@@ -1,6 +1,5 @@
 """Reads JSON files whatever their layout: an object per line, a list of objects, a list in an export's envelope."""
 
-import codecs
 import itertools
 import json
 import re
@@ -11,12 +10,12 @@ from features.exceptions import InputError, listed
 from features.sources.json_envelope import end_of_brackets, lists_in, what_follows
 from features.sources.json_lines import read_json_lines
 from features.sources.json_rows import ObjectRows, keys_of, object_of
-from features.sources.lines import CUT_SHORT, UNREADABLE, Fault, read_pieces
+from features.sources.json_text import HEAD_CHARACTERS, Text
+from features.sources.lines import CUT_SHORT, UNREADABLE, Fault
 from features.sources.rows import Rows
 
 __all__ = ["first_keys", "read_json"]
 
-_HEAD_CHARACTERS = 1 << 20
 _HEAD_OBJECTS = 1000
 _HEAD_LINES = 50
 _ROWS_PER_PIECE = 20_000
@@ -44,7 +43,7 @@ def read_json(path: Path, columns: Sequence[str], *, seen: set[str], is_log: boo
     InputError
         When an object holds several lists that might be the rows.
     """
-    text = _Text(path)
+    text = Text(path)
     if _is_lines(path, text.head()):
         yield from read_json_lines(path, columns, seen=seen, is_log=is_log)
         return
@@ -61,7 +60,7 @@ def read_json(path: Path, columns: Sequence[str], *, seen: set[str], is_log: boo
 
 def first_keys(path: Path) -> tuple[str, ...]:
     """Keys of the first objects in the order in which they appear, those inside other objects as ``request.verb``."""
-    text = _Text(path)
+    text = Text(path)
     head = text.head()
     if _is_lines(path, head):
         contents = (line.encode("utf-8", "surrogateescape") for line in head.split("\n"))
@@ -93,53 +92,7 @@ def _is_object(line: str) -> bool:
         return False
 
 
-class _Text:
-    """A file's text from some place on: more of it when asked, and what was used let go."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
-        self._pieces = read_pieces(path)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self.held = ""
-        self.place = 0
-        self.line = 1
-        self.is_whole = False  # there is no more of it
-        self.is_cut = False
-
-    def head(self) -> str:
-        """Its beginning."""
-        while len(self.held) < _HEAD_CHARACTERS and self.more():
-            pass
-        self.held = self.held.removeprefix("\ufeff")
-        return self.held
-
-    def more(self) -> bool:
-        """Read on; whether there was anything."""
-        piece = b"" if self.is_whole else next(self._pieces, b"")
-        if not piece:
-            self.is_whole, self.is_cut = True, self.is_cut or piece is None
-            return False
-        self.held = self.held[self.place :] + self._decoder.decode(piece)
-        self.place = 0
-        return True
-
-    def go_to(self, place: int) -> None:
-        """Count the lines up to a place, and be there."""
-        self.line += self.held.count("\n", self.place, place)
-        self.place = place
-
-    def skip(self, shape: re.Pattern[str]) -> str:
-        """Go over what has a shape; the sign behind it, empty at the end."""
-        while True:
-            match = shape.match(self.held, self.place)
-            self.go_to(match.end() if match else self.place)
-            if self.place < len(self.held):
-                return self.held[self.place]
-            if not self.more():
-                return ""
-
-
-def _objects(text: _Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
+def _objects(text: Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
     """Each object's line and bytes; with a reason and words where there should be one and is none."""
     depth = _go_into_list(text)
     is_list = depth is not None
@@ -173,7 +126,7 @@ def _objects(text: _Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]
         return
 
 
-def _go_into_list(text: _Text) -> int | None:
+def _go_into_list(text: Text) -> int | None:
     """Go behind the bracket that begins the list of rows; how many objects are around it, None without a list.
 
     Raises
@@ -182,10 +135,11 @@ def _go_into_list(text: _Text) -> int | None:
         When there are several lists that might be meant.
     """
     head = text.head()
-    if text.skip(_SEPARATOR) == "[":
+    sign = text.skip(_SEPARATOR)
+    if sign == "[":
         text.go_to(text.place + 1)
         return 0
-    lists, end = lists_in(head)
+    lists, end = lists_in(head) if sign == "{" else ((), None)
     if end is not None and head[end:].lstrip(", \t\r\n").startswith("{"):
         lists = ()  # objects behind each other, whatever is in them
     nearest = min((one.depth for one in lists), default=0)
@@ -196,13 +150,12 @@ def _go_into_list(text: _Text) -> int | None:
             "meant to a file of its own. Nothing was stored."
         )
     if not meant:
-        text.place, text.line = 0, 1
         return None
     text.go_to(meant[0].start)
     return nearest
 
 
-def _behind(text: _Text, depth: int) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
+def _behind(text: Text, depth: int) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
     """Faults for what lies behind the list of rows; its end is here."""
     text.go_to(text.place + 1)
     while len(text.held) - text.place <= _LONGEST_OBJECT and text.more():
@@ -215,7 +168,7 @@ def _behind(text: _Text, depth: int) -> Iterator[tuple[int, bytes, tuple[str, st
         yield line, _bytes(tail[place : place + _SHOWN].split("\n", 1)[0]), (CUT_SHORT if is_end else UNREADABLE, what)
 
 
-def _end_of_value(text: _Text) -> int | str:
+def _end_of_value(text: Text) -> int | str:
     """Where the value that begins here ends; why it does not where it is none."""
     while True:
         try:
@@ -230,7 +183,7 @@ def _end_of_value(text: _Text) -> int | str:
             return _BROKEN
 
 
-def _goes_on(text: _Text, indent: str) -> bool:
+def _goes_on(text: Text, indent: str) -> bool:
     """Go to the next line that begins an object as the first one did; whether there is one."""
     begin = re.compile(rf"\n{indent}\{{")
     start = text.place + 1
@@ -245,9 +198,9 @@ def _goes_on(text: _Text, indent: str) -> bool:
         start = text.place
 
 
-def _goes_on_behind(text: _Text, first_key: str) -> bool:
+def _goes_on_behind(text: Text, first_key: str) -> bool:
     """Go behind the object that is broken here, or to the next one with this first key; whether there is one."""
-    while len(text.held) - text.place < _HEAD_CHARACTERS and text.more():
+    while len(text.held) - text.place < HEAD_CHARACTERS and text.more():
         pass
     end = end_of_brackets(text.held, text.place)
     if end is not None and _NEXT.match(text.held, end):

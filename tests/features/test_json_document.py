@@ -73,6 +73,7 @@ def test_a_row_is_known_by_the_line_its_object_begins_on(tmp_path):
         ('[\n{"a": 1},\n', [(2, "1")], [(3, "file_cut_short")]),
         ('[\n{"a": 1},\n{"a": "\udce9"},\n{"a": 3}\n]', [(2, "1"), (4, "3")], [(3, "line_not_utf8")]),
         ("[\n" + "[" * 100_000 + '\n{"a": 3}\n]', [(3, "3")], [(2, "line_unreadable")]),
+        ('}] 7 {"d": [{"a": 1}]}', [], [(1, "line_unreadable")]),
         ("[]", [], []),
         ("", [], []),
     ],
