@@ -71,6 +71,9 @@ def what_follows(tail: str, depth: int) -> Iterator[tuple[int, str]]:
         if sign == "[" and not lists and opened == depth and _OBJECT_FOLLOWS.match(tail, mark.end()):
             yield mark.start(), "another list of objects, which was not read"
         lists += (sign == "[") - (sign == "]")
+        if lists < 0:
+            yield 0, "more behind the end of the list, which was not read"  # its bracket was not the last one
+            return
         opened += (sign == "{") - (sign == "}")
         if not opened:
             end = mark.end()

@@ -68,6 +68,7 @@ def test_a_row_is_known_by_the_line_its_object_begins_on(tmp_path):
         ('[{"a": 1}, {"a": 2', [(1, "1")], [(1, "file_cut_short")]),
         ('[{"a": 1}]\n[{"a": 2}]\n', [(1, "1")], [(2, "line_unreadable")]),
         ('{"d": [{"a": 1}], "n": {"m": 2}}\n\n[7]', [(1, "1")], [(3, "line_unreadable")]),
+        ('{"d": [{"a": 1}],\n{"a": 2}]}', [(1, "1")], [(1, "line_unreadable")]),
         ('{"d": [{"a": 1}], "n": 5\n', [(1, "1")], [(2, "file_cut_short")]),
         ('[\n{"a": 1},\n{"a": 2', [(2, "1")], [(3, "file_cut_short")]),
         ('[\n{"a": 1},\n', [(2, "1")], [(3, "file_cut_short")]),
