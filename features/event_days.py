@@ -18,7 +18,7 @@ from features.engine import Engine
 from features.manifest import ManifestStore, StoreWriter
 from features.progress import Progress, silent
 from features.schema import EVENTS
-from features.staging import Staged
+from features.staging import MADE_ID, Staged
 from features.versions import as_refused, resolve_versions
 from features.windows import DAY, cutoff_days, cutoff_of_day
 
@@ -55,8 +55,9 @@ def store_events(
     """Merge the good staged rows into their days.
 
     An event id is unique in its day. Of identical rows the earliest ``ingested_at`` stays; of two versions of one
-    event the smallest (``ingested_at``, hash of the row) stays, whichever file came first. Every touched day is
-    written anew, sorted, so that equal events are equal bytes.
+    event the smallest (``ingested_at``, hash of the row) stays, whichever file came first. An id that was made of the
+    row has two versions only when the mapping changed: what is stored stays, and the other is a duplicate. Every
+    touched day is written anew, sorted, so that equal events are equal bytes.
     """
     good = staged.rows.filter(lambda t: t.reason.isnull())
     per_day = good.group_by(day=cutoff_days(good.event_time)).agg(rows=good.count())
@@ -128,9 +129,11 @@ def _resolved(
     is_repeated = repeated[np.minimum(np.searchsorted(repeated, marks), len(repeated) - 1)] == marks
     several = engine.name_rows("events_several", rows.take(pa.array(np.flatnonzero(is_repeated))))
     content = [name for name in columns if name != "ingested_at"]
-    key = ("day", "event_id")
-    versions = engine.cache(resolve_versions(several, key=key, content=[*content, "day"], first="ingested_at"))
-    losers = versions.filter(versions.place > 0)
+    key = ("event_id", "day")
+    versions = engine.cache(
+        resolve_versions(several, key=key, content=[*content, "day"], first="ingested_at", made=MADE_ID)
+    )
+    losers = versions.filter(versions.place > 0, ~versions.event_id.startswith(MADE_ID))
     lost = [path] if engine.count(losers) else []
     if lost:
         refused = as_refused(losers, columns, learned="ingested_at", store="the event store")

@@ -30,6 +30,7 @@ class Pseudonyms:
         self._hidden_ids = _Remembered(lambda value: pseudonym(key, value.strip()))
         self._key = key
         self._template = Templates(path_patterns)
+        self._undeclared = Templates()
         self._hidden = _Remembered(lambda value: pseudonym(key, value))
         self._routes = _Remembered(self._template)
         self._path_keys = _Remembered(self._path_key)
@@ -51,8 +52,9 @@ class Pseudonyms:
         return rows
 
     def _path_key(self, path: str) -> str:
-        # Two paths of one template are two events; a path may name a person, so it is not kept.
-        return path if self._template(path) == path else pseudonym(self._key, path)
+        # Two paths of one template are two events; a path may name a person, so it is not kept. Patterns that are
+        # declared later must not make another event of it.
+        return path if self._undeclared(path) == path else pseudonym(self._key, path)
 
 
 class _Remembered:

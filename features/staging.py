@@ -30,7 +30,10 @@ from features.sources.mapping import (
 )
 from features.sources.rows import Rows
 
-__all__ = ["Staged", "stage"]
+__all__ = ["MADE_ID", "Staged", "stage"]
+
+MADE_ID = "row-"
+"""How an event id begins that is made of the row, since the source has none."""
 
 _GIVEN = "given_rows"
 _LINE, _COPY = IDENTITY
@@ -127,7 +130,7 @@ def stage(
         tuple(reading.faults),
         tuple(reading.empty),
         tuple(zip((files.title for files in groups), reading.mapped, strict=True)),
-        all(files.log is not None for files in groups),
+        all(files.is_log for files in groups),
     )
     _refuse_naive(engine, staged)
     return staged
@@ -269,16 +272,20 @@ def _staged_schema(table: RawTable) -> pa.Schema:
 def _identified(rows: ir.Table, key: str) -> ir.Table:
     """Rows without an event id get one, made of all they hold but ``ingested_at``: identical rows are one event.
 
-    Of a log's line nobody reads everything, so it is part of its row's identity, under a key since it may hold a
-    secret; and identical lines of one file are as many events.
+    A log's line is the identity of its row, whatever the mapping reads of it, so that columns mapped later make no
+    other event of it; under a key, since it may hold a secret. Identical lines of one file are as many events.
     """
     rows = rows.mutate(synthetic=rows.synthetic.fill_null(False))
+    if _LINE in rows.columns:
+        return _with_id(rows, [ibis.literal(key), rows[_LINE], rows[_COPY].cast("string")])
     columns = ["account_id", "event_time", PATH_KEY, "method", "status", "latency_ms"]
     columns += ["token", "user_id", "sdk", "sdk_version", "synthetic"]
     held = [rows[name].cast("string").fill_null("") for name in columns if name in rows.columns]
-    if _LINE in rows.columns:
-        held += [ibis.literal(key), rows[_LINE], rows[_COPY].cast("string")]
-    identity = ibis.literal("row-") + ibis.literal("\x1f").join(held).hexdigest("md5")
+    return _with_id(rows, held)
+
+
+def _with_id(rows: ir.Table, held: list[ir.StringValue]) -> ir.Table:
+    identity = ibis.literal(MADE_ID) + ibis.literal("\x1f").join(held).hexdigest("md5")
     return rows.mutate(event_id=ibis.coalesce(rows.event_id, identity))
 
 

@@ -27,7 +27,8 @@ _KEY = re.compile(
 )
 _LONGEST_SEGMENT = 100  # no route has a longer name; it also bounds what the patterns can cost
 _PHONE_DIGITS = range(9, 16)  # ITU-T E.164 allows 15; fewer than 9 may be a range of years
-_QUERY = re.compile(r"[?#]|%3F|%23", re.IGNORECASE)  # also one that a client has encoded by mistake
+# Also one that a client has encoded by mistake, even twice, or begun without its question mark.
+_QUERY = re.compile(r"[?#]|%(?:25)*(?:3F|23)|(?:&|%(?:25)*26)[^/&=]{0,100}?(?:=|%(?:25)*3D)", re.IGNORECASE)
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^/?#]*")
 
 _RULES = (

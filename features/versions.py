@@ -11,14 +11,15 @@ _ROWS_PER_FILE = 2**40  # more than any file has
 
 
 def resolve_versions(
-    rows: ir.Table, *, key: Sequence[str], content: Sequence[str], first: str | None = None
+    rows: ir.Table, *, key: Sequence[str], content: Sequence[str], first: str | None = None, made: str | None = None
 ) -> ir.Table:
     """One row per distinct content, ``place`` 0 for the version of its ``key`` that stays and more for the others.
 
     ``rows`` has ``stored`` (the row lies in the store), ``source_file`` (a number), ``source_row`` and ``by_clock``
     beside key and content. A version is where its first row lies.
     Rows that differ in ``first`` alone are one, with the smallest; of two contents of one key the smallest
-    (``first``, hash of the row) stays. ``copies`` counts the rows, ``stored`` says whether one of them was stored.
+    (``first``, hash of the row) stays; where the first of ``key`` begins with ``made``, the stored one. ``copies``
+    counts the rows, ``stored`` says whether one of them was stored.
     """
     several = rows.group_by(*content).agg(
         **({first: rows[first].min()} if first else {}),
@@ -32,7 +33,9 @@ def resolve_versions(
     )
     held = [several[name].cast("string").fill_null("") for name in content]
     hashed = several.mutate(row_hash=ibis.literal("\x1f").join(held).hexdigest("md5"))
-    order = [*([first] if first else []), "row_hash"]
+    order: list[str | ir.Value] = [*([first] if first else []), "row_hash"]
+    if made is not None:
+        order.insert(0, ibis.desc(hashed[key[0]].startswith(made) & hashed.stored))
     return hashed.mutate(place=ibis.row_number().over(group_by=list(key), order_by=order)).drop("row_hash", "position")
 
 

@@ -1,6 +1,6 @@
 """Reads access logs of nginx and Apache: columns of text, and the lines that hold no row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +8,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.sources.copies import identical
 from features.sources.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Block, Fault, read_blocks
 from features.sources.log_format import Field, Kind, LogFormat
 from features.sources.log_line import LineParser
 from features.sources.log_table import TableParser, table_parser
-from features.sources.request_line import PARAMETER, of_request, of_target, parameters, without_query
+from features.sources.request_line import PARAMETER, known_methods, of_request, of_target, parameters, without_query
 from features.sources.rows import Identity, Rows
 
 __all__ = ["log_schema", "read_access_log"]
@@ -21,7 +22,6 @@ _TIMES = pa.timestamp("us", tz="UTC")
 _LOCAL_FORMAT = "%d/%b/%Y:%H:%M:%S"
 _TIME_FORMAT = f"{_LOCAL_FORMAT} %z"
 _ADDRESSES = ("http_referer", "sent_http_location")
-_NEAR = 16_384  # lines within which identical ones are told apart, over the edge of a block
 _NO_TIME = "there is no time where the format has one"
 _NO_END = "the line has no end: it is still being written, or was cut"
 
@@ -45,9 +45,13 @@ def read_access_log(
     parse = _Parser(log, tuple(columns))
     before: dict[bytes, int] = {}
     for block in read_blocks(path, block_bytes=block_bytes):
+        if block.cut and not block.content:  # a log cut inside a line says so by that line
+            yield parse.nothing(Fault(block.first_line, CUT_SHORT, "the file was cut short here", b""))
+            continue
         lines = _lines(block.content)
-        copies, before = _copies(lines, before)
-        yield parse(block, lines, copies)
+        bare = pc.ascii_rtrim(lines, "\r\n")  # a log copied to another system is the same log
+        copies, before = identical(bare, before)
+        yield parse(block, lines, Identity(bare, pa.array(copies)))
 
 
 class _Parser:
@@ -61,7 +65,7 @@ class _Parser:
         self._alone = LineParser(log)
         self._at_once: TableParser | None = table_parser(log)
 
-    def __call__(self, block: Block, lines: pa.StringArray, copies: npt.NDArray[np.int32]) -> Rows:
+    def __call__(self, block: Block, lines: pa.StringArray, identity: Identity) -> Rows:
         names = [field.name for field in self._fields]
         done, table = np.zeros(0, dtype=np.int64), pa.table({name: pa.array([], pa.string()) for name in names})
         is_clean = _is_utf8(block.content)
@@ -82,7 +86,12 @@ class _Parser:
         if found:
             alone = pa.table({name: pa.array([row[name] for row in found], pa.string()) for name in names})
             table, done = pa.concat_tables([table, alone]).combine_chunks(), np.append(done, places)
-        return self._rows(block, lines, copies, done, table, faults)
+        return self._rows(block, lines, identity, done, table, faults)
+
+    def nothing(self, fault: Fault) -> Rows:
+        """No row, and why."""
+        empty = pa.schema(map(self._schema.field, self._columns)).empty_table()
+        return Rows(empty, np.zeros(0, dtype=np.int64), (fault,))
 
     def _row(self, line: bytes) -> dict[str, str | None] | Fault | None:
         plain = line.rstrip(b"\r\n")
@@ -100,7 +109,7 @@ class _Parser:
         self,
         block: Block,
         lines: pa.StringArray,
-        copies: npt.NDArray[np.int32],
+        identity: Identity,
         places: npt.NDArray[np.int64],
         table: pa.Table,
         faults: list[Fault],
@@ -115,9 +124,10 @@ class _Parser:
             bad = [(int(place), lines[int(place)].as_buffer().to_pybytes().rstrip(b"\r\n")) for place in places[~good]]
             faults = [*faults, *(Fault(block.first_line + at, UNREADABLE, _NO_TIME, line) for at, line in bad)]
             table, places = table.filter(pa.array(good)), places[good]
-        identity = Identity(lines.take(pa.array(places)), pa.array(copies[places]))
+        taken = pa.array(places)
+        known = Identity(identity.lines.take(taken), identity.copies.take(taken))
         numbers = places + block.first_line
-        return Rows(self._made(table), numbers, tuple(sorted(faults, key=_line)), identity=identity)
+        return Rows(self._made(table), numbers, tuple(sorted(faults, key=_line)), identity=known)
 
     def _made(self, fields: pa.Table) -> pa.Table:
         """The asked columns of the fields that were read."""
@@ -126,6 +136,8 @@ class _Parser:
         for field in self._fields:
             if field.kind is Kind.REQUEST:
                 made |= {name: column for name, column in of_request(made[field.name]).items() if name not in taken}
+        if "request_method" in made:
+            made["request_method"] = known_methods(made["request_method"])
         targets = [made[field.name] for field in self._fields if field.kind is Kind.TARGET]
         targets += [made["request_uri"]] if "request_uri" in made and not targets else []
         queries = [made[field.name] for field in self._fields if field.kind is Kind.QUERY]
@@ -156,28 +168,6 @@ def _lines(content: bytes) -> pa.StringArray:
     bounds = np.concatenate([[0], ends, [len(content)] if content and not content.endswith(b"\n") else []])
     offsets = bounds.astype(np.int32)
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(content))
-
-
-def _copies(lines: pa.StringArray, before: Mapping[bytes, int]) -> tuple[npt.NDArray[np.int32], dict[bytes, int]]:
-    """Which of the identical lines each is, from 0, in these and those ``before``; and the newest lines' counts.
-
-    Identical lines are of one second, so they lie near to each other.
-    """
-    distinct = lines.cast(pa.binary()).dictionary_encode()
-    marks = distinct.indices.to_numpy()
-    order = np.argsort(marks, kind="stable")
-    starts = np.flatnonzero(np.diff(marks[order], prepend=-1))
-    counts = np.diff(np.append(starts, len(marks)))
-    copies = np.empty(len(marks), dtype=np.int32)
-    copies[order] = np.arange(len(marks)) - np.repeat(starts, counts)
-    if before:
-        oldest = distinct.dictionary.slice(0, _NEAR)  # in the order in which they come
-        so_far = np.zeros(len(counts), dtype=np.int32)
-        so_far[: len(oldest)] = [before.get(line, 0) for line in oldest.to_pylist()]
-        copies += so_far[marks]
-    newest = max(0, len(lines) - _NEAR)
-    near = lines.slice(newest).cast(pa.binary()).to_pylist()
-    return copies, dict(zip(near, (copies[newest:] + 1).tolist(), strict=True))
 
 
 def _times(texts: pa.StringArray) -> pa.TimestampArray:

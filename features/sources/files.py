@@ -33,6 +33,8 @@ _ENDINGS = {
 _KINDS = ".parquet, .csv, .jsonl, .ndjson, .json, .log, access.log.1 (all but .parquet also with .gz behind)"
 # access.log, access_log, access.log.1, access.log-20260629, access.log.2026-06-29.gz
 _LOG = re.compile(r".*[._]log([.-][0-9][0-9_.-]*)?(\.gz)?", re.IGNORECASE)
+# error.log.1, error_log, ssl_error_log, api.example.org-error.log
+_ERROR_LOG = re.compile(r"^error|(^|[._-])error[._-]?log([.-]|$)", re.IGNORECASE)
 _DELIMITERS = ",;\t|"
 _FILES_PER_GROUP = 256
 _HEAD_BYTES = 1 << 20
@@ -50,6 +52,8 @@ class SourceFiles:
         What separates the columns of a CSV file.
     log
         The format of an access log's lines.
+    is_json_log
+        A server is said to have written these objects, one per call.
     """
 
     paths: tuple[Path, ...]
@@ -57,6 +61,12 @@ class SourceFiles:
     schema: pa.Schema
     delimiter: str = ","
     log: LogFormat | None = None
+    is_json_log: bool = False
+
+    @property
+    def is_log(self) -> bool:
+        """Whether each line is a call of its own, also when it looks like another."""
+        return self.is_json_log or self.log is not None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -84,7 +94,7 @@ class SourceFiles:
             When the file cannot be read.
         """
         if self.kind == "json":
-            yield from read_json(path, columns, seen=seen)
+            yield from read_json(path, columns, seen=seen, is_log=self.is_json_log)
             return
         seen.update(self.columns)
         if self.log is not None:
@@ -155,7 +165,8 @@ def group_files(
             log = _declared_format(source.format, path, table)
             groups.append(SourceFiles((path,), "log", log_schema(log), log=log))
         else:
-            groups.append(SourceFiles((path,), "json", _texts(first_keys(path))))
+            schema = _texts(first_keys(path))
+            groups.append(SourceFiles((path,), "json", schema, is_json_log=_is_json(source.format)))
     for members in by_schema.values():
         for start in range(0, len(members), _FILES_PER_GROUP):
             some = members[start : start + _FILES_PER_GROUP]
@@ -177,7 +188,7 @@ def is_log(path: Path) -> bool:
 
 def _is_error_log(path: Path) -> bool:
     """A server's other log, which lies in the same folder and holds no calls."""
-    return path.name.lower().startswith("error") and _kind(path) == "log"
+    return _ERROR_LOG.search(path.name) is not None and _kind(path) == "log"
 
 
 def _is_json(declared: str | None) -> bool:

@@ -1,42 +1,53 @@
 """Reads JSON files whatever their layout: an object per line, a list of objects, a list in an export's envelope."""
 
-import codecs
 import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from features.exceptions import InputError, listed
+from features.sources.json_envelope import end_of_brackets, lists_in, what_follows
 from features.sources.json_lines import read_json_lines
 from features.sources.json_rows import ObjectRows, keys_of, object_of
-from features.sources.lines import CUT_SHORT, UNREADABLE, Fault, read_pieces
+from features.sources.json_text import HEAD_CHARACTERS, Text
+from features.sources.lines import CUT_SHORT, UNREADABLE, Fault
 from features.sources.rows import Rows
 
 __all__ = ["first_keys", "read_json"]
 
-_HEAD_CHARACTERS = 1 << 20
 _HEAD_OBJECTS = 1000
 _HEAD_LINES = 50
 _ROWS_PER_PIECE = 20_000
 _LONGEST_OBJECT = 64 << 20  # characters
 _SEPARATOR = re.compile(r"[\s,]*")
 _LIST = re.compile(r'"[^"\\]*"\s*:\s*\[\s*(?=\{)')
+_FIRST_KEY = re.compile(r'\{\s*"[^"\\]*"\s*:')
 _LONGEST_WORD = 4  # of true, false and null when its end is not read yet
+_NEXT = re.compile(r"\s*(?:,\s*\{|\]\s*(?:[,}]|\Z))")  # behind an object of a list
+_SHOWN = 2000  # characters of what is not read
 _OPEN, _BROKEN = "open", "broken"
 _SCANNER = json.JSONDecoder()
 
 
-def read_json(path: Path, columns: Sequence[str], *, seen: set[str]) -> Iterator[Rows]:
+def read_json(path: Path, columns: Sequence[str], *, seen: set[str], is_log: bool = False) -> Iterator[Rows]:
     """The objects of a file, each known by the line it begins on; of each the values of ``columns`` as text.
 
     Every key that occurs is added to ``seen``. In a list that breaks, reading goes on at the next line that begins
-    an object as the first of them did.
+    an object as the first of them did; where objects do not begin lines, behind the broken object's last bracket, or
+    at the next object with the same first key. What lies behind the list is a fault. Of a log, each row tells which
+    of the file's identical objects it is.
+
+    Raises
+    ------
+    InputError
+        When an object holds several lists that might be the rows.
     """
-    text = _Text(path)
+    text = Text(path)
     if _is_lines(path, text.head()):
-        yield from read_json_lines(path, columns, seen=seen)
+        yield from read_json_lines(path, columns, seen=seen, is_log=is_log)
         return
-    made = ObjectRows(columns, seen)
+    made = ObjectRows(columns, seen, is_log=is_log)
     for count, (number, content, fault) in enumerate(_objects(text), 1):
         if fault is None:
             made.add(number, content)
@@ -49,7 +60,7 @@ def read_json(path: Path, columns: Sequence[str], *, seen: set[str]) -> Iterator
 
 def first_keys(path: Path) -> tuple[str, ...]:
     """Keys of the first objects in the order in which they appear, those inside other objects as ``request.verb``."""
-    text = _Text(path)
+    text = Text(path)
     head = text.head()
     if _is_lines(path, head):
         contents = (line.encode("utf-8", "surrogateescape") for line in head.split("\n"))
@@ -81,62 +92,16 @@ def _is_object(line: str) -> bool:
         return False
 
 
-class _Text:
-    """A file's text from some place on: more of it when asked, and what was used let go."""
-
-    def __init__(self, path: Path) -> None:
-        self._pieces = read_pieces(path)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self.held = ""
-        self.place = 0
-        self.line = 1
-        self.is_whole = False  # there is no more of it
-        self.is_cut = False
-
-    def head(self) -> str:
-        """Its beginning."""
-        while len(self.held) < _HEAD_CHARACTERS and self.more():
-            pass
-        self.held = self.held.removeprefix("\ufeff")
-        return self.held
-
-    def more(self) -> bool:
-        """Read on; whether there was anything."""
-        piece = b"" if self.is_whole else next(self._pieces, b"")
-        if not piece:
-            self.is_whole, self.is_cut = True, self.is_cut or piece is None
-            return False
-        self.held = self.held[self.place :] + self._decoder.decode(piece)
-        self.place = 0
-        return True
-
-    def go_to(self, place: int) -> None:
-        """Count the lines up to a place, and be there."""
-        self.line += self.held.count("\n", self.place, place)
-        self.place = place
-
-    def skip(self, shape: re.Pattern[str]) -> str:
-        """Go over what has a shape; the sign behind it, empty at the end."""
-        while True:
-            match = shape.match(self.held, self.place)
-            self.go_to(match.end() if match else self.place)
-            if self.place < len(self.held):
-                return self.held[self.place]
-            if not self.more():
-                return ""
-
-
-def _objects(text: _Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
+def _objects(text: Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
     """Each object's line and bytes; with a reason and words where there should be one and is none."""
-    head = text.head()
-    is_list = text.skip(_SEPARATOR) == "["
-    start = re.match(r"\s*\[", head) if is_list else _LIST.search(head)
-    is_list = start is not None
-    text.go_to(start.end() if start else 0)
+    depth = _go_into_list(text)
+    is_list = depth is not None
     indent: str | None = None
+    first_key = ""
     while True:
         sign = text.skip(_SEPARATOR)
-        if sign == "]" and is_list:
+        if sign == "]" and depth is not None:
+            yield from _behind(text, depth)
             return
         if not sign:
             if is_list or text.is_cut:
@@ -144,14 +109,16 @@ def _objects(text: _Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]
             return
         if indent is None:
             indent = text.held[text.held.rfind("\n", 0, text.place) + 1 : text.place]
+            key = _FIRST_KEY.match(text.held, text.place)
+            first_key = key[0] if key else ""
         number, end = text.line, _end_of_value(text)
         if isinstance(end, int):
             yield number, _bytes(text.held[text.place : end]), None
             text.go_to(end)
             continue
         is_cut = text.is_whole and end is _OPEN
-        spoiled = _bytes(text.held[text.place :].split("\n", 1)[0])
-        if _goes_on(text, indent):
+        spoiled = _bytes(text.held[text.place : text.place + _SHOWN].split("\n", 1)[0])
+        if _goes_on(text, indent) if not indent.strip() else _goes_on_behind(text, first_key):
             yield number, spoiled, (UNREADABLE, "no JSON object")
             continue
         what = "the file ends inside an object" if is_cut else "no JSON object, and none behind it can be found"
@@ -159,7 +126,49 @@ def _objects(text: _Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]
         return
 
 
-def _end_of_value(text: _Text) -> int | str:
+def _go_into_list(text: Text) -> int | None:
+    """Go behind the bracket that begins the list of rows; how many objects are around it, None without a list.
+
+    Raises
+    ------
+    InputError
+        When there are several lists that might be meant.
+    """
+    head = text.head()
+    sign = text.skip(_SEPARATOR)
+    if sign == "[":
+        text.go_to(text.place + 1)
+        return 0
+    lists, end = lists_in(head) if sign == "{" else ((), None)
+    if end is not None and head[end:].lstrip(", \t\r\n").startswith("{"):
+        lists = ()  # objects behind each other, whatever is in them
+    nearest = min((one.depth for one in lists), default=0)
+    meant = [one for one in lists if one.depth == nearest]
+    if len(meant) > 1:
+        raise InputError(
+            f"{text.name} holds several lists of objects: {listed([one.name for one in meant])}. Write the one that is "
+            "meant to a file of its own. Nothing was stored."
+        )
+    if not meant:
+        return None
+    text.go_to(meant[0].start)
+    return nearest
+
+
+def _behind(text: Text, depth: int) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
+    """Faults for what lies behind the list of rows; its end is here."""
+    text.go_to(text.place + 1)
+    while len(text.held) - text.place <= _LONGEST_OBJECT and text.more():
+        pass
+    tail = text.held[text.place :]
+    line, counted = text.line, 0
+    for place, what in what_follows(tail, depth):
+        line, counted = line + tail.count("\n", counted, place), place
+        is_end = place == len(tail)
+        yield line, _bytes(tail[place : place + _SHOWN].split("\n", 1)[0]), (CUT_SHORT if is_end else UNREADABLE, what)
+
+
+def _end_of_value(text: Text) -> int | str:
     """Where the value that begins here ends; why it does not where it is none."""
     while True:
         try:
@@ -174,10 +183,8 @@ def _end_of_value(text: _Text) -> int | str:
             return _BROKEN
 
 
-def _goes_on(text: _Text, indent: str) -> bool:
+def _goes_on(text: Text, indent: str) -> bool:
     """Go to the next line that begins an object as the first one did; whether there is one."""
-    if indent.strip():  # objects do not begin lines here
-        return False
     begin = re.compile(rf"\n{indent}\{{")
     start = text.place + 1
     while True:
@@ -189,6 +196,28 @@ def _goes_on(text: _Text, indent: str) -> bool:
         if not text.more():
             return False
         start = text.place
+
+
+def _goes_on_behind(text: Text, first_key: str) -> bool:
+    """Go behind the object that is broken here, or to the next one with this first key; whether there is one."""
+    while len(text.held) - text.place < HEAD_CHARACTERS and text.more():
+        pass
+    end = end_of_brackets(text.held, text.place)
+    if end is not None and _NEXT.match(text.held, end):
+        text.go_to(end)
+        return True
+    begin = re.compile(r"\}\s*,\s*(?=" + re.escape(first_key) + ")")
+    start = text.place + 1
+    while first_key:
+        match = begin.search(text.held, start)
+        if match:
+            text.go_to(match.end())
+            return True
+        text.go_to(max(text.place, len(text.held) - len(first_key) - _SHOWN))
+        if not text.more():
+            return False
+        start = text.place
+    return False
 
 
 def _bytes(text: str) -> bytes:

@@ -11,13 +11,13 @@ __all__ = ["read_json_lines"]
 
 
 def read_json_lines(
-    path: Path, columns: Sequence[str], *, seen: set[str], block_bytes: int = 8 << 20
+    path: Path, columns: Sequence[str], *, seen: set[str], is_log: bool = False, block_bytes: int = 8 << 20
 ) -> Iterator[Rows]:
     """The objects of a file, each known by its line; of each the values of ``columns`` as text.
 
-    Every key that occurs is added to ``seen``.
+    Every key that occurs is added to ``seen``. Of a log, each row tells which of the file's identical lines it is.
     """
-    made = ObjectRows(columns, seen)
+    made = ObjectRows(columns, seen, is_log=is_log)
     for block in read_blocks(path, block_bytes=block_bytes):
         if block.cut:
             made.refuse(Fault(block.first_line, CUT_SHORT, "the file was cut short here", block.content))

@@ -6,8 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from features.sources.copies import identical
 from features.sources.lines import NOT_UTF8, UNREADABLE, Fault
-from features.sources.rows import Rows
+from features.sources.rows import Identity, Rows
 
 __all__ = ["ObjectRows", "keys_of", "object_of"]
 
@@ -21,9 +22,10 @@ class ObjectRows:
     Numbers keep their digits, true and false are words, a list or an object is JSON text and noted as nested. A key
     that an object does not have is null. ``request.verb`` is the value of ``verb`` inside ``request``; nothing else
     of a request becomes text. Every key that occurs, and every asked value that is found, is added to ``seen``.
+    Of a log, identical objects are told apart, as identical lines of any other log.
     """
 
-    def __init__(self, columns: Sequence[str], seen: set[str]) -> None:
+    def __init__(self, columns: Sequence[str], seen: set[str], *, is_log: bool = False) -> None:
         self._paths = {name: name.split(".") for name in columns}
         self._seen = seen
         self._schema = pa.schema([(name, pa.string()) for name in columns])
@@ -31,6 +33,9 @@ class ObjectRows:
         self._numbers: list[int] = []
         self._faults: list[Fault] = []
         self._nested: dict[str, list[int]] = {}
+        self._is_log = is_log
+        self._contents: list[bytes] = []
+        self._before: dict[bytes, int] = {}
 
     def add(self, number: int, content: bytes) -> None:
         """Take in the text of one object."""
@@ -46,6 +51,8 @@ class ObjectRows:
                 self._seen.update(made)
             self._found.append(row)
             self._numbers.append(number)
+            if self._is_log:
+                self._contents.append(content.strip())
 
     def refuse(self, fault: Fault) -> None:
         """Take in a fault."""
@@ -55,9 +62,17 @@ class ObjectRows:
         """What was gathered, and nothing any more."""
         held = zip(*self._found, strict=True) if self._found else [()] * len(self._schema)
         table = pa.table([pa.array(column, pa.string()) for column in held], self._schema)
-        made = Rows(table, self._numbers, tuple(self._faults), self._nested)
+        made = Rows(table, self._numbers, tuple(self._faults), self._nested, self._identity())
+        self._contents = []
         self._found, self._numbers, self._faults, self._nested = [], [], [], {}
         return made
+
+    def _identity(self) -> Identity | None:
+        if not self._is_log:
+            return None
+        lines = pa.array(self._contents, pa.string())
+        copies, self._before = identical(lines, self._before)
+        return Identity(lines, pa.array(copies))
 
     def _row(self, made: dict[str, Any], content: bytes) -> list[str | None]:
         row: list[str | None] = []

@@ -8,11 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["PARAMETER", "of_request", "of_target", "parameters", "without_query"]
+__all__ = ["PARAMETER", "known_methods", "of_request", "of_target", "parameters", "without_query"]
 
 PARAMETER = "arg_"
 """A query parameter's column is its name behind this, as in nginx."""
 
+# RFC 9110, 5789 and those of WebDAV: RFC 4918, 3253, 3648, 3744, 4316, 4437, 4791, 5323, 5842.
+# fmt: off
+_METHODS = frozenset((
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PROPFIND", "PROPPATCH", "MKCOL",
+    "COPY", "MOVE", "LOCK", "UNLOCK", "VERSION-CONTROL", "REPORT", "CHECKOUT", "CHECKIN", "UNCHECKOUT",
+    "MKWORKSPACE", "UPDATE", "LABEL", "MERGE", "BASELINE-CONTROL", "MKACTIVITY", "ORDERPATCH", "ACL", "LINK",
+    "UNLINK", "MKREDIRECTREF", "UPDATEREDIRECTREF", "MKCALENDAR", "SEARCH", "BIND", "UNBIND", "REBIND",
+))
+# fmt: on
 _REQUEST = re.compile(r"([A-Za-z-]+) (.*?)(?: (HTTP/[0-9.]+))?")
 _WORDS = 3  # method, target, protocol
 
@@ -37,6 +46,13 @@ def of_request(requests: pa.StringArray) -> dict[str, pa.StringArray]:
             for column, rest in zip(made, zip(*others, strict=True), strict=True)
         ]
     return dict(zip(("request_method", "request_uri", "server_protocol"), made, strict=True))
+
+
+def known_methods(methods: pa.StringArray) -> pa.StringArray:
+    """The methods that HTTP knows; null for other words, since anything may stand before a path, a key among it."""
+    distinct = methods.dictionary_encode()
+    known = [one if one is not None and one.upper() in _METHODS else None for one in distinct.dictionary.to_pylist()]
+    return pa.array(known, pa.string()).take(distinct.indices)
 
 
 def of_target(targets: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:

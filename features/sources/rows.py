@@ -19,7 +19,7 @@ class Identity:
     Attributes
     ----------
     lines
-        Each row's line as it is; it may hold a secret, so it is only ever kept as a keyed hash.
+        Each row's line without its end; it may hold a secret, so it is only ever kept as a keyed hash.
     copies
         Which of the file's identical lines each is, from 0.
     """
@@ -41,7 +41,7 @@ class Rows:
     nested
         Column to the places (in ``table``, from 0) at which it held an object or a list, written as JSON.
     identity
-        Of lines of a log; elsewhere identical rows are one event.
+        Of lines of a log, JSON or not; elsewhere identical rows are one event.
     """
 
     table: pa.Table

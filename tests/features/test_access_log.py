@@ -1,4 +1,5 @@
 import gzip
+import zlib
 from datetime import UTC, datetime
 
 import pytest
@@ -106,6 +107,26 @@ def test_of_a_packed_log_cut_short_the_whole_lines_are_read(tmp_path):
     assert [(fault.line, fault.reason) for fault in faults] == [(len(rows) + 1, "file_cut_short")]
 
 
+def test_a_packed_log_cut_at_the_end_of_a_line_says_so(tmp_path):
+    path = tmp_path / "a.log.gz"
+    packing = zlib.compressobj(wbits=31)
+    path.write_bytes(packing.compress(f"{LINE}\n{LINE}\n".encode()) + packing.flush(zlib.Z_SYNC_FLUSH))
+    rows, faults = read(path, ["status"])
+    assert rows == [(1, "200"), (2, "200")]
+    assert [(fault.line, fault.reason) for fault in faults] == [(3, "file_cut_short")]
+
+
+@pytest.mark.parametrize(
+    ("word", "method"),
+    [("PROPFIND", "PROPFIND"), ("VERSION-CONTROL", "VERSION-CONTROL"), ("get", "get"), ("AKIASECRETKEYabcdefgh", None)],
+)
+def test_only_a_method_of_http_is_one(tmp_path, word, method):
+    path = put(tmp_path / "a.log", LINE.replace('"GET', f'"{word}'))
+    assert read(path, ["request_method", "uri"])[0] == [(1, method, "/v1/orders/5")]
+    path = put(tmp_path / "b.log", f"{NOON:%d/%b/%Y:%H:%M:%S +0000} {word} /a")
+    assert read(path, ["request_method"], "$time_local $request_method $uri")[0] == [(1, method)]
+
+
 @pytest.mark.parametrize("block_bytes", [1, 300, 8 << 20])
 def test_identical_lines_are_counted_through_a_file(tmp_path, block_bytes):
     other = LINE.replace("acme", "beta")
@@ -113,7 +134,14 @@ def test_identical_lines_are_counted_through_a_file(tmp_path, block_bytes):
     parts = list(read_access_log(path, ["status"], log_format(API), block_bytes=block_bytes))
     copies = [copy for part in parts for copy in part.identity.copies.to_pylist()]
     assert copies == [0, 0, 1, 2, 1, 3]
-    assert {line for part in parts for line in part.identity.lines.to_pylist()} == {LINE + "\n", other + "\n"}
+    assert {line for part in parts for line in part.identity.lines.to_pylist()} == {LINE, other}
+
+
+def test_a_line_is_the_same_whatever_ends_it(tmp_path):
+    path = put(tmp_path / "a.log", LINE, LINE + "\r", LINE)
+    (part,) = read_access_log(path, ["status"], log_format(API))
+    assert sorted(part.identity.copies.to_pylist()) == [0, 1, 2]
+    assert part.identity.lines.to_pylist() == [LINE] * 3
 
 
 def test_a_referrer_has_no_query(tmp_path):

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from features.exceptions import InputError
 from features.sources.json_document import first_keys, read_json
 
 A, B = {"a": 1, "r": {"v": "x"}}, {"a": "2", "r": {"v": None}}
@@ -57,11 +58,23 @@ def test_a_row_is_known_by_the_line_its_object_begins_on(tmp_path):
         ('[\n{"a": 1},\n{"a": },\n{"a": 3}\n]', [(2, "1"), (4, "3")], [(3, "line_unreadable")]),
         ('[\n{"a": 1},\n{"a": "x,\n{"a": 3}\n]', [(2, "1"), (4, "3")], [(3, "line_unreadable")]),
         ('[\n{"a": 1},\n7,\n{"a": 3}\n]', [(2, "1"), (4, "3")], [(3, "line_unreadable")]),
-        ('[{"a": 1}, {"a": }, {"a": 3}]', [(1, "1")], [(1, "line_unreadable")]),
+        ('[{"a": 1}, {"a": }, {"a": 3}]', [(1, "1"), (1, "3")], [(1, "line_unreadable")]),
+        (
+            '[{"a": 1}, {"a": [{"a": 4}, {"a": 5}], "b": "\n"}, {"a": 3}]',
+            [(1, "1"), (2, "3")],
+            [(1, "line_unreadable")],
+        ),
+        ('[{"a": 1}, {"a": "x}, {"a": 3}, {"a": 4}]', [(1, "1"), (1, "3"), (1, "4")], [(1, "line_unreadable")]),
+        ('[{"a": 1}, {"a": 2', [(1, "1")], [(1, "file_cut_short")]),
+        ('[{"a": 1}]\n[{"a": 2}]\n', [(1, "1")], [(2, "line_unreadable")]),
+        ('{"d": [{"a": 1}], "n": {"m": 2}}\n\n[7]', [(1, "1")], [(3, "line_unreadable")]),
+        ('{"d": [{"a": 1}],\n{"a": 2}]}', [(1, "1")], [(1, "line_unreadable")]),
+        ('{"d": [{"a": 1}], "n": 5\n', [(1, "1")], [(2, "file_cut_short")]),
         ('[\n{"a": 1},\n{"a": 2', [(2, "1")], [(3, "file_cut_short")]),
         ('[\n{"a": 1},\n', [(2, "1")], [(3, "file_cut_short")]),
         ('[\n{"a": 1},\n{"a": "\udce9"},\n{"a": 3}\n]', [(2, "1"), (4, "3")], [(3, "line_not_utf8")]),
         ("[\n" + "[" * 100_000 + '\n{"a": 3}\n]', [(3, "3")], [(2, "line_unreadable")]),
+        ('}] 7 {"d": [{"a": 1}]}', [], [(1, "line_unreadable")]),
         ("[]", [], []),
         ("", [], []),
     ],
@@ -70,6 +83,29 @@ def test_a_broken_list_is_read_as_far_as_it_goes(tmp_path, text, rows, faults):
     got, found = read(put(tmp_path / "e.json", text.encode("utf-8", "surrogateescape")), "a")
     assert got == rows
     assert [fault[:2] for fault in found] == faults
+
+
+def test_a_list_inside_rows_is_not_taken_for_the_rows(tmp_path):
+    rows = [{"a": number, "tags": [{"a": 7}], "r": {"tags": [{"a": 8}]}} for number in range(3)]
+    path = put(tmp_path / "e.json", "\n".join(json.dumps(row, indent=1) for row in rows))
+    got, faults = read(path, "a")
+    assert ([row[1] for row in got], faults) == (["0", "1", "2"], [])
+    path = put(tmp_path / "f.json", json.dumps({"meta": {"links": [{"a": 9}]}, "data": rows}, indent=1))
+    got, faults = read(path, "a")
+    assert ([row[1] for row in got], faults) == (["0", "1", "2"], [])
+
+
+def test_a_file_of_several_lists_is_refused_by_their_names(tmp_path):
+    path = put(tmp_path / "e.json", json.dumps({"meta": [A], "data": [A, B]}))
+    with pytest.raises(InputError, match=r"e\.json holds several lists of objects: meta, data\. Write the one"):
+        read(path, "a")
+
+
+def test_a_second_list_far_behind_the_first_is_told(tmp_path):
+    long = [{"a": 1, "body": "x" * (2 << 20)}]
+    rows, faults = read(put(tmp_path / "e.json", json.dumps({"d": long, "e": [A, B]}, indent=1)), "a")
+    assert rows == [(3, "1")]
+    assert faults == [(8, "line_unreadable", "another list of objects, which was not read")]
 
 
 def test_a_packed_list_cut_short_says_so(tmp_path):

@@ -159,6 +159,26 @@ def test_a_refused_line_is_one_however_often_its_file_is_renamed(tmp_path, setti
         assert len(refused(home)) == len(first) + 1
 
 
+def test_a_log_read_by_another_mapping_or_with_other_ends_brings_nothing_new(tmp_path, settings):
+    lines = [line(), line(), line(path="/v1/files/report"), line(path="/v1/files/ada@example.org")]
+    log = put(tmp_path / "access.log", *lines)
+    assert ingest(settings(events=LOG), now=NOW, events=[log], backfill=True).table("events").rows_stored == 4
+    more = {"sdk": {"from": "http_user_agent"}, "status": {"from": "status"}}
+    declared = {**LOG, "columns": LOG["columns"] | more, "path_patterns": ["/v1/files/{file}"]}
+    copied = put(tmp_path / "copied.log", *[text + "\r" for text in lines])
+    again = ingest(settings(events=declared), now=NOW, events=[copied], backfill=True).table("events")
+    assert (again.rows_stored, again.duplicates, again.quarantined) == (0, 4, {})
+
+
+def test_patterns_make_no_other_events_of_an_export_without_ids(tmp_path, settings):
+    rows = ["acme,2026-01-01T10:00:00Z,/v1/files/a", "acme,2026-01-01T10:00:00Z,/v1/files/b"]
+    export = put(tmp_path / "e.csv", "account_id,event_time,endpoint", *rows)
+    assert ingest(settings(), now=NOW, events=[export], backfill=True).table("events").rows_stored == 2
+    declared = settings(events={"path_patterns": ["/v1/files/{file}"]})
+    again = ingest(declared, now=NOW, events=[export], backfill=True).table("events")
+    assert (again.rows_stored, again.duplicates, again.quarantined) == (0, 2, {})
+
+
 def test_an_account_known_by_its_key_is_kept_as_a_hash_everywhere(tmp_path, settings):
     key = {"account_id": {"from": "arg_key", "hashed": True}}
     accounts = {"columns": {"account_id": {"from": "key", "hashed": True}}}
@@ -178,7 +198,16 @@ def test_a_folder_of_logs_is_read_without_its_error_log(tmp_path, settings):
     folder.mkdir()
     for name in ("access.log", "access.log.1", "access.log-20260101.gz", "other_access_log"):
         put(folder / name, line(name.replace("_", "-")))
-    put(folder / "error.log", "2026/01/01 10:00:00 [notice] 1#1: start")
+    others = (
+        "error.log",
+        "error.log.1",
+        "example.com-error.log",
+        "ssl_error_log",
+        "x_error.log.1",
+        "error-20260101.log",
+    )
+    for name in others:
+        put(folder / name, "2026/01/01 10:00:00 [notice] 1#1: start")
     home = settings(events=LOG)
     assert ingest(home, now=NOW, events=[folder], backfill=True).table("events").files == 4
 
@@ -189,6 +218,26 @@ def test_a_log_of_json_lines_is_read_as_such(tmp_path, settings):
     path = put(tmp_path / "access.log", '{"acct": "acme", "t": "2026-01-01T10:00:00Z"}')
     ingest(home, now=NOW, events=[path], backfill=True)
     assert events(home, "account_id") == ["acme"]
+
+
+def test_identical_lines_of_a_json_log_are_as_many_calls(tmp_path, settings):
+    columns = {"account_id": {"from": "acct"}, "event_time": {"from": "t"}}
+    home = settings(events={"format": "json", "columns": columns})
+    lines = ['{"acct": "acme", "t": "2026-01-01T10:00:00Z"}'] * 2
+    path = put(tmp_path / "access.log", *lines)
+    report = ingest(home, now=NOW, events=[path], backfill=True)
+    assert report.table("events").rows_stored == 2
+    assert "lines of two files, but not of one" in note(report, "events: no event_id")
+    more = settings(events={"format": "json", "columns": columns | {"sdk": {"from": "acct"}}})
+    rotated = put(tmp_path / "access.jsonl", *[text + "\r" for text in lines], lines[0])
+    again = ingest(more, now=NOW, events=[rotated], backfill=True).table("events")
+    assert (again.rows_stored, again.duplicates) == (1, 2)
+
+
+def test_accounts_are_read_from_a_json_log_too(tmp_path, settings):
+    home = settings(accounts={"format": "json", "columns": {"account_id": {"from": "acct"}}})
+    log = put(tmp_path / "accounts.log", '{"acct": "acme"}', '{"acct": "acme"}')
+    assert ingest(home, now=NOW, accounts=[log]).table("accounts").rows_stored == 1
 
 
 @pytest.mark.parametrize(
@@ -364,6 +413,7 @@ def test_too_many_endpoints_are_said_with_the_patterns_to_declare(tmp_path, sett
     declared = settings(events={**LOG, "path_patterns": ["/v1/files/{file}"]})
     again = ingest(declared, now=NOW, events=[log], backfill=True)
     assert [text for text in again.notes if "different endpoints" in text] == []
+    assert again.table("events").rows_stored == 0
 
 
 # ---- trying ----

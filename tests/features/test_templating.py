@@ -35,6 +35,13 @@ from features.templating import Templates, template
         ("/v1/orders/{order_id}", "/v1/orders/{order_id}"),
         ("/v1/oauth2/token", "/v1/oauth2/token"),
         ("/v1/checkout-sessions-for-version-2", "/v1/checkout-sessions-for-version-2"),
+        ("/v1/b&api_key=key-secret", "/v1/b"),
+        ("/v1/x%26key=abc", "/v1/x"),
+        ("/v1/x%2526key%253Dabc/more", "/v1/x"),
+        ("/v1/x%253Ftoken=abc", "/v1/x"),
+        ("/v1/x%252523abc", "/v1/x"),
+        ("/v1/r&d/1", "/v1/r&d/{id}"),
+        ("/v1/R%26D/a=b", "/v1/R%26D/a=b"),
         ("", "/"),
     ],
 )
@@ -48,7 +55,7 @@ def test_declared_patterns_come_first_in_their_order():
     assert [template(path, patterns) for path in paths] == [*patterns, "/v1/files"]
 
 
-@pytest.mark.parametrize("part", ["%40", "a@", "1-", "+1", "a_", "a1-", "(", "0.", "Z9_"])
+@pytest.mark.parametrize("part", ["%40", "a@", "1-", "+1", "a_", "a1-", "(", "0.", "Z9_", "&", "%25", "%26a"])
 def test_a_long_path_costs_no_more_than_its_length(part):
     # Patterns that back-track would be at this for years.
     assert template("/" + part * 200_000) == "/{text}"
