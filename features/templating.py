@@ -71,13 +71,14 @@ class Templates:
         """
         plain = path.strip()
         origin = _ORIGIN.match(plain)
-        plain = _without_tail(_QUERY.split(plain[origin.end() if origin else 0 :], maxsplit=1)[0]) or "/"
+        route = _QUERY.split(plain[origin.end() if origin else 0 :], maxsplit=1)[0]
+        plain = _without_tail("/".join(part.partition(";")[0] for part in route.split("/"))) or "/"
         if plain in self._templates:
             return plain
         for shape, pattern in self._patterns:
             if shape.fullmatch(plain):
                 return pattern
-        return "/".join(_segment(part.partition(";")[0]) for part in plain.split("/"))
+        return "/".join(_segment(part) for part in plain.split("/"))
 
 
 def template(path: str, patterns: Sequence[str] = ()) -> str:

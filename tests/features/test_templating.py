@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from features.exceptions import SettingsError
@@ -73,6 +73,8 @@ segments = st.one_of(
 
 
 @given(st.one_of(st.text(), st.lists(segments, max_size=5).map(lambda parts: "/" + "/".join(parts))))
+@example("/a;b/;c")
+@example(";")
 def test_a_template_is_its_own_template(path):
     made = Templates(["/v1/files/{name}"])
     assert made(made(path)) == made(path)
