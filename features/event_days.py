@@ -133,7 +133,7 @@ def _resolved(
     versions = engine.cache(
         resolve_versions(several, key=key, content=[*content, "day"], first="ingested_at", made=MADE_ID)
     )
-    losers = versions.filter(versions.place > 0, ~versions.event_id.startswith(MADE_ID))
+    losers = versions.filter(versions.place > 0, ~versions.event_id.re_search(MADE_ID))
     lost = [path] if engine.count(losers) else []
     if lost:
         refused = as_refused(losers, columns, learned="ingested_at", store="the event store")

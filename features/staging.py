@@ -32,8 +32,8 @@ from features.sources.rows import Rows
 
 __all__ = ["MADE_ID", "Staged", "stage"]
 
-MADE_ID = "row-"
-"""How an event id begins that is made of the row, since the source has none."""
+MADE_ID = "^row-[0-9a-f]{32}$"
+"""What an event id looks like that is made of the row, since the source has none."""
 
 _GIVEN = "given_rows"
 _LINE, _COPY = IDENTITY
@@ -285,7 +285,7 @@ def _identified(rows: ir.Table, key: str) -> ir.Table:
 
 
 def _with_id(rows: ir.Table, held: list[ir.StringValue]) -> ir.Table:
-    identity = ibis.literal(MADE_ID) + ibis.literal("\x1f").join(held).hexdigest("md5")
+    identity = ibis.literal("row-") + ibis.literal("\x1f").join(held).hexdigest("md5")
     return rows.mutate(event_id=ibis.coalesce(rows.event_id, identity))
 
 

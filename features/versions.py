@@ -18,7 +18,7 @@ def resolve_versions(
     ``rows`` has ``stored`` (the row lies in the store), ``source_file`` (a number), ``source_row`` and ``by_clock``
     beside key and content. A version is where its first row lies.
     Rows that differ in ``first`` alone are one, with the smallest; of two contents of one key the smallest
-    (``first``, hash of the row) stays; where the first of ``key`` begins with ``made``, the stored one. ``copies``
+    (``first``, hash of the row) stays; where the first of ``key`` matches ``made``, the stored one. ``copies``
     counts the rows, ``stored`` says whether one of them was stored.
     """
     several = rows.group_by(*content).agg(
@@ -35,7 +35,7 @@ def resolve_versions(
     hashed = several.mutate(row_hash=ibis.literal("\x1f").join(held).hexdigest("md5"))
     order: list[str | ir.Value] = [*([first] if first else []), "row_hash"]
     if made is not None:
-        order.insert(0, ibis.desc(hashed[key[0]].startswith(made) & hashed.stored))
+        order.insert(0, ibis.desc(hashed[key[0]].re_search(made) & hashed.stored))
     return hashed.mutate(place=ibis.row_number().over(group_by=list(key), order_by=order)).drop("row_hash", "position")
 
 

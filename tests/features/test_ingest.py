@@ -147,9 +147,10 @@ def test_the_secret_key_is_for_its_owner_alone(settings):
     assert (settings.home / "secret.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_of_two_versions_the_earliest_stays_whichever_came_first(tmp_path, settings):
-    early = csv(tmp_path / "early.csv", "e1,acme,2026-01-01T10:00:00Z,2026-01-01T10:00:05Z,,,200,,")
-    late = csv(tmp_path / "late.csv", "e1,acme,2026-01-01T10:00:00Z,2026-01-01T10:00:09Z,,,500,,")
+@pytest.mark.parametrize("event_id", ["e1", "row-1"])  # the second begins as those that are made of a row
+def test_of_two_versions_the_earliest_stays_whichever_came_first(tmp_path, settings, event_id):
+    early = csv(tmp_path / "early.csv", f"{event_id},acme,2026-01-01T10:00:00Z,2026-01-01T10:00:05Z,,,200,,")
+    late = csv(tmp_path / "late.csv", f"{event_id},acme,2026-01-01T10:00:00Z,2026-01-01T10:00:09Z,,,500,,")
     ingest(settings, now=NOW, events=[late])
     report = ingest(settings, now=NOW, events=[early])
     assert rows("events", settings, "status") == [200]
