@@ -13,6 +13,7 @@ from features.pending import origins, pending
 from features.progress import Progress, silent
 from features.raw import raw_store
 from features.rollup import rollup_store
+from features.seen import keep_seen
 from features.settings import Settings
 from features.windows import as_cutoff, cutoff_day, is_buildable
 from features.workbench import Workbench, population
@@ -68,7 +69,9 @@ def build(
     store = feature_store(settings)
     with store.writer() as writer, damage_named(rollup_store(settings), remedy=_REMEDY):
         there, rollups = store.manifest(), rollup_store(settings).manifest()
-        now_from = origins(rollups, raw_store(settings).manifest(), wanted)
+        records = raw_store(settings).manifest()
+        keep_seen(settings, records, folder=store.root / "seen")
+        now_from = origins(settings, rollups, records, wanted)
         stale: dict[datetime, list[str]] = {}
         for one in pending(settings, there, now_from, groups=chosen):
             stale.setdefault(one.cutoff, []).append(one.group)

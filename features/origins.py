@@ -15,13 +15,12 @@ from features.months import event_days
 
 __all__ = ["Origin", "forget_others", "keep", "origin_of", "recalled"]
 
-_TABLES = ("accounts", "subscriptions", "touchpoints")
 _SHORT = 16  # hexadecimal digits that tell two versions of one day apart
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Event days before a cutoff and raw tables, each with the fingerprint of what they held."""
+    """Event days before a cutoff, each with the fingerprint of what it held; raw tables, of what the cutoff saw."""
 
     days: Mapping[str, str]
     tables: Mapping[str, str]
@@ -32,13 +31,13 @@ class Origin:
         return digest(asdict(self))
 
 
-def origin_of(rollups: Manifest, records: Manifest, cutoff: datetime) -> Origin:
-    """What the rows of a cutoff are counted from as things stand."""
+def origin_of(rollups: Manifest, records: Mapping[str, str], cutoff: datetime) -> Origin:
+    """What the rows of a cutoff are counted from as things stand; ``records`` as ``features.seen`` tells of it."""
     end = f"day={cutoff.date().isoformat()}"
     days = [day for day in event_days(rollups) if day < end]
     return Origin(
         {day.removeprefix("day="): (rollups.fingerprint(day) or "")[:_SHORT] for day in days},
-        {name: (records.fingerprint(name) or "")[:_SHORT] for name in _TABLES},
+        records,
     )
 
 

@@ -11,6 +11,7 @@ from features.manifest import Manifest
 from features.origins import Origin, origin_of, recalled
 from features.raw import raw_store
 from features.rollup import outdated_days, rollup_store
+from features.seen import seen
 from features.settings import Settings
 
 __all__ = ["Pending", "origins", "pending", "planned_rows"]
@@ -30,9 +31,12 @@ class Pending:
     why: str
 
 
-def origins(rollups: Manifest, records: Manifest, cutoffs: Iterable[datetime]) -> dict[datetime, Origin]:
+def origins(
+    settings: Settings, rollups: Manifest, records: Manifest, cutoffs: Iterable[datetime]
+) -> dict[datetime, Origin]:
     """What each cutoff is counted from while rollups and records are these."""
-    return {cutoff: origin_of(rollups, records, cutoff) for cutoff in cutoffs}
+    told = seen(settings, records, cutoffs, folder=feature_store(settings).root / "seen")
+    return {cutoff: origin_of(rollups, of_records, cutoff) for cutoff, of_records in told.items()}
 
 
 def pending(
@@ -68,12 +72,12 @@ def pending(
 
 
 def planned_rows(settings: Settings, cutoffs: Sequence[datetime], groups: Sequence[str]) -> list[dict[str, object]]:
-    """What counting and building would do, as a short table; reads manifests only."""
+    """What counting and building would do, as a short table; nothing is written."""
     uncounted = [day.removeprefix("day=") for day in outdated_days(settings)]
     rows: list[dict[str, object]] = []
     if uncounted:
         rows.append(_row("event days", uncounted, "new, changed or gone since they were counted"))
-    now_from = origins(rollup_store(settings).manifest(), raw_store(settings).manifest(), cutoffs)
+    now_from = origins(settings, rollup_store(settings).manifest(), raw_store(settings).manifest(), cutoffs)
     found = pending(settings, feature_store(settings).manifest(), now_from, groups=groups, uncounted=uncounted)
     same: dict[str, dict[str, list[str]]] = {}
     for one in found:

@@ -27,6 +27,7 @@ __all__ = [
     "hours_between",
     "is_buildable",
     "known_before",
+    "known_from",
     "label_window",
     "month_closed",
     "newest_cutoff",
@@ -167,6 +168,12 @@ def visible_from(event_time: ir.TimestampValue, ingested_at: ir.TimestampValue, 
     by_time = _day_number(microseconds_since_epoch(event_time))
     by_arrival = _day_number(microseconds_since_epoch(ingested_at) - grace)
     return _date_of_day(ibis.greatest(by_time, by_arrival) + 1)
+
+
+def known_from(known_at: ir.TimestampValue, *, grace_hours: float) -> ir.DateValue:
+    """First cutoff that may see what is known since then: the smallest midnight ``c``, ``known_at < c + grace``."""
+    grace = round(grace_hours * 3600) * 1_000_000
+    return _date_of_day(_day_number(microseconds_since_epoch(known_at) - grace) + 1)
 
 
 def event_day(event_time: ir.TimestampValue) -> ir.DateValue:

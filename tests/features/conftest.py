@@ -84,6 +84,11 @@ class Log:
             self._rows[table].append(full)
         return self
 
+    def clear(self, table: str) -> Log:
+        """Forget the rows of a raw table; the next rows are all it holds."""
+        self._rows[table].clear()
+        return self
+
     def store(self) -> None:
         """Write every raw table into its store."""
         days: dict[str, list[dict[str, Any]]] = {}

@@ -17,6 +17,7 @@ from features.windows import DAY, utc
 
 C = utc(2026, 6, 29)
 OLD = C - 7 * DAY
+TICK = timedelta(microseconds=1)
 
 
 @pytest.fixture
@@ -93,6 +94,52 @@ def test_a_late_event_builds_only_the_cutoffs_after_its_day(made):
     made.add("events", {"event_time": C - 3 * DAY, "ingested_at": C + DAY}).store()
     roll_up(made.settings)
     assert build(made.settings, [OLD, C], now=C + DAY).built == (C,)
+
+
+GRACE = timedelta(hours=6)
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "rebuilt"),
+    [
+        ("subscriptions", {"known_at": OLD - DAY}, (OLD, C)),
+        ("subscriptions", {"known_at": OLD + GRACE - TICK}, (OLD, C)),
+        ("subscriptions", {"known_at": OLD + GRACE}, (C,)),
+        ("subscriptions", {"known_at": C + GRACE - TICK}, (C,)),
+        ("subscriptions", {"known_at": C + GRACE}, ()),
+        ("subscriptions", {"occurred_at": OLD, "known_at": OLD - DAY}, (C,)),
+        ("subscriptions", {"occurred_at": C - TICK, "known_at": OLD - DAY}, (C,)),
+        ("subscriptions", {"occurred_at": C, "known_at": OLD - DAY}, ()),
+        ("touchpoints", {"known_at": OLD + GRACE}, (C,)),
+        ("touchpoints", {"known_at": C + GRACE}, ()),
+        ("accounts", {"known_at": OLD + GRACE - TICK}, (OLD, C)),
+        ("accounts", {"known_at": OLD + GRACE}, (C,)),
+        ("accounts", {"known_at": C + GRACE}, ()),
+        ("accounts", {"known_at": None}, (OLD, C)),
+    ],
+)
+def test_a_record_builds_only_the_cutoffs_that_see_it(made, table, row, rebuilt):
+    made.add(table, {"kind": "login", "occurred_at": OLD - 9 * DAY, "account_id": "b", **row}).store()
+    assert sum(one["count"] for one in plan(made)) == len(rebuilt)
+    assert build(made.settings, [OLD, C], now=C + DAY).built == rebuilt
+    assert plan(made) == []
+
+
+def test_a_record_that_says_something_else_is_a_change(made):
+    known = {"kind": "start", "occurred_at": OLD - DAY}
+    made.add("subscriptions", {**known, "plan": "pro"}).store()
+    assert build(made.settings, [OLD, C], now=C + DAY).built == (OLD, C)
+    made.clear("subscriptions").add("subscriptions", {**known, "plan": "team"}).store()
+    assert [row["why"] for row in plan(made)] == ["late or new rows in subscriptions"]
+    assert build(made.settings, [OLD, C], now=C + DAY).built == (OLD, C)
+
+
+@pytest.mark.parametrize("left", ["", "{}", '{"made_from": 1}', "[]"])
+def test_what_is_kept_of_the_records_is_believed_only_whole(made, left):
+    for path in (made.settings.home / "features" / "seen").iterdir():
+        path.write_text(left)
+    assert plan(made) == []
+    assert build(made.settings, [OLD, C], now=C + DAY).built == ()
 
 
 def test_what_is_not_built_and_what_is_gone_is_planned(made):
