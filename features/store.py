@@ -395,7 +395,7 @@ class Store:
         groups, asked = groups_of_service(service), checked_entities(entities)
         if asked.empty:  # Feast looks for the smallest time
             nothing = pa.schema([field for group in groups for field in list(file_schema(group))[2:]])
-            return feature_frame(asked, nothing.empty_table(), service)
+            return feature_frame(asked, nothing.empty_table(), service, places=np.empty(0, dtype=np.int64))
         with self._lock, _reported(self._folder), self._damage_named(), engine_failures():
             feast = self._opened()
             job = feast.get_historical_features(
@@ -408,9 +408,9 @@ class Store:
                 f"{len(asked)} rows were asked for and {table.num_rows} came back: an account has more than one row "
                 "at a cutoff. Run `bellwether features build` for these cutoffs again."
             )
-        table = table.sort_by(_ROW)
-        refuse_incomplete(asked, table, groups)
-        return feature_frame(asked, table, service)
+        places = table[_ROW].to_numpy()
+        refuse_incomplete(asked, table, groups, places=places)
+        return feature_frame(asked, table, service, places=places)
 
     def online(self, account_ids: Sequence[str], *, service: str = NEWEST_SERVICE) -> OnlineRows:
         """Newest features of accounts, from the online store.
