@@ -9,7 +9,7 @@ from features.settings import Settings, load_settings
 from features.windows import DAY, cutoffs_between, utc
 
 END = utc(2026, 6, 29)
-ACCOUNTS, SIMULATED_DAYS, CALLS_PER_DAY = 400, 300, 5.0
+ACCOUNTS, SIMULATED_DAYS, CALLS_PER_DAY, SEED = 1000, 300, 2.5, 7
 
 
 def make_world(root: Path) -> Settings:
@@ -23,7 +23,7 @@ def make_world(root: Path) -> Settings:
     from training.registry import promote
 
     files = root / "files"
-    simulate(files, accounts=ACCOUNTS, days=SIMULATED_DAYS, calls_per_day=CALLS_PER_DAY, seed=11, end=END)
+    simulate(files, accounts=ACCOUNTS, days=SIMULATED_DAYS, calls_per_day=CALLS_PER_DAY, seed=SEED, end=END)
     settings = load_settings(home=root / "home", stale_after_hours=1e6)
     now = END + timedelta(hours=12)
     tables = {name: [files / f"{name}.parquet"] for name in ("accounts", "subscriptions", "touchpoints")}
