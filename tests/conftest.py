@@ -17,6 +17,7 @@ from features.start import start
 from features.windows import DAY, cutoffs_between, utc
 from tests.dealing import in_order, scheduler
 from tests.shared import made_once
+from tests.watched import train_promote_score
 
 start()
 
@@ -121,15 +122,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, ingested: World) -> World:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, world: World) -> World:
-    """The world with a champion and one score run. Do not write to it."""
-    from serving.batch import score_batch
-    from training.flow import train
-    from training.registry import promote
+    """The world with a champion and one score run, all by the command line. Do not write to it."""
 
     def make(root: Path) -> None:
         made = world.copy_to(root)
-        train(made.settings, "churn", now=made.now, truth=made.truth)
-        promote(made.settings, "churn")
-        score_batch(made.settings, as_of=made.newest, now=made.now)
+        train_promote_score(root, made.files / "accounts.parquet", made.newest.date().isoformat())
 
     return _world(made_once(tmp_path_factory, "trained", make))

@@ -1,19 +1,13 @@
 """What must hold between the rooms, on the simulated world: one score by two ways, and MLflow's way to train."""
 
-import os
-import shutil
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import World
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
@@ -51,32 +45,11 @@ def test_the_quality_report_finds_nothing_wrong_in_the_world(trained: World) -> 
 
 
 @pytest.mark.slow
-def test_mlflow_runs_the_project(world: World, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(world.settings.home, home, ignore=shutil.ignore_patterns("mlflow", "bundles", "ledger.db*"))
-    database = home / "mlflow" / "mlflow.db"
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{database}",
-    }
-    database.parent.mkdir()
-    # A folder without a repository: MLflow would ask git for the commit of the one it stands in.
-    project = tmp_path / "project"
-    for room in ("features", "training", "serving", "mlproject"):
-        shutil.copytree(ROOT / room, project / room, ignore=shutil.ignore_patterns("__pycache__"))
-    arguments = ("run", "mlproject", "-e", "train", "--env-manager", "local", "-P", f"home={home}")
-    done = subprocess.run(
-        [sys.executable, "-m", "mlflow", *arguments],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    with sqlite3.connect(database) as connection:
+def test_mlflow_runs_the_project(trained: World) -> None:
+    root = trained.settings.home.parent
+    with closing(sqlite3.connect(trained.settings.home / "mlflow" / "mlflow.db")) as connection:
         versions = connection.execute("SELECT name, version FROM model_versions").fetchall()
-    connection.close()
+        entry_points = connection.execute("SELECT value FROM tags WHERE key = 'mlflow.project.entryPoint'").fetchall()
     assert versions == [("bellwether-churn", 1)]
-    assert not list(tmp_path.rglob("mlruns"))
+    assert entry_points == [("train",)]
+    assert not list(root.rglob("mlruns"))

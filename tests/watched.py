@@ -1,0 +1,139 @@
+"""The way to a champion by the command line alone, in processes whose every address a guard notes."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+# Python runs this file at the start of every process that has its folder on the path, workers included. Each line it
+# writes: what was asked for, whether that is this machine, the address, and the command line of the process.
+GUARD = """
+import ipaddress, os, sys
+
+def _is_local(host):
+    if not isinstance(host, str) or host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+def _command():
+    with open("/proc/self/cmdline", "rb") as file:
+        return file.read().decode().split("\\0")[1:5]
+
+def _write(*line):
+    with open(os.environ["GUARD_FILE"], "a") as file:
+        file.write(repr(line) + "\\n")
+
+def _note(event, arguments):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = arguments[0]
+    elif event in ("socket.connect", "socket.sendto"):
+        host = arguments[1][0] if isinstance(arguments[1], tuple) else ""
+    elif event == "socket.bind" and isinstance(arguments[1], tuple):
+        host = arguments[1][0] or "every address"
+    else:
+        return
+    host = host.decode() if isinstance(host, bytes) else host
+    if event == "socket.bind" or not _is_local(host):
+        _write(event, _is_local(host), host, _command())
+
+sys.addaudithook(_note)
+_write("started", True, "", _command())
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One line of the guard."""
+
+    event: str
+    is_local: bool
+    host: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A folder with a home, in which commands run and a guard notes what they ask for."""
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of every process: no settings of ours, and the guard on its path."""
+        guard = self.root / "guard"
+        guard.mkdir(exist_ok=True)
+        (guard / "sitecustomize.py").write_text(GUARD)
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("BELLWETHER_")},
+            "PYTHONPATH": f"{guard}{os.pathsep}{ROOT}",
+            "GUARD_FILE": str(self.root / "asked.txt"),
+            "BELLWETHER_STALE_AFTER_HOURS": "1000000",
+        }
+
+    def seen(self) -> list[Seen]:
+        """What the guard wrote so far."""
+        lines = (ast.literal_eval(line) for line in (self.root / "asked.txt").read_text().splitlines())
+        return [Seen(event, is_local, host, " ".join(command)) for event, is_local, host, command in lines]
+
+    def run(self, *arguments: str) -> str:
+        """Run a command of ours; what it prints."""
+        return self._done("serving", "--home", str(self.home), *arguments, cwd=self.root, environment=self.environment)
+
+    def mlflow_run(self, entry_point: str) -> None:
+        """Run an entry point of the project by MLflow."""
+        # A folder without a repository: MLflow would ask git for the commit of the one it stands in.
+        project = self.root / "project"
+        for room in ("features", "training", "serving", "mlproject"):
+            shutil.copytree(ROOT / room, project / room, ignore=shutil.ignore_patterns("__pycache__"))
+        (self.home / "mlflow").mkdir(exist_ok=True)
+        environment = {
+            **self.environment,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}",
+        }
+        arguments = ("run", "mlproject", "-e", entry_point, "--env-manager", "local", "-P", f"home={self.home}")
+        self._done("mlflow", *arguments, cwd=project, environment=environment)
+
+    @staticmethod
+    def _done(module: str, *arguments: str, cwd: Path, environment: dict[str, str]) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{module} {arguments}: {done.stderr[-2000:]}"
+        return done.stdout
+
+
+def train_promote_score(root: Path, accounts: Path, cutoff: str) -> None:
+    """Every command from a home that was ingested and built to a score run; MLflow starts the training.
+
+    What is ingested and built already stays: it is the longest part of the way, and it asks nobody. The scores are
+    left in ``scored.json``.
+    """
+    way = Watched(root)
+    way.run("init")
+    way.run("ingest", "--accounts", str(accounts))
+    way.run("features", "build", "--from", cutoff, "--to", cutoff)
+    way.run("features", "apply")
+    way.mlflow_run("train")
+    way.run("promote", "--target", "churn")
+    way.run("features", "materialize")
+    (root / "scored.json").write_text(way.run("score", "--as-of", cutoff, "--format", "json"))
