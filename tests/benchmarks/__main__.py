@@ -13,11 +13,11 @@ import click
 
 from features.settings import Settings, load_settings
 from features.start import start
-from tests.benchmarks import bars, building, frame, ingesting, real_log, request, scoring
+from tests.benchmarks import bars, building, frame, ingesting, real_log, request, scaling, scoring
 from tests.benchmarks.row import Row, table, write_json
 from tests.benchmarks.world import make_world
 
-NAMES = ("build", "ingest", "frame", "score", "http", "simulator", "real-log")
+NAMES = ("build", "scale", "ingest", "frame", "score", "http", "simulator", "real-log")
 SIZES = (2_000_000, 20_000_000)
 
 
@@ -53,7 +53,8 @@ def measured(
         return make_world(scratch / "world")
 
     works: dict[str, list[Callable[[], Iterator[Row]]]] = {
-        "build": [functools.partial(_build, (keep or scratch) / f"build-{size}", size) for size in sizes],
+        "build": [functools.partial(_build, keep or scratch, size) for size in sizes],
+        "scale": [lambda: scaling.rows(*(_home(keep or scratch, size) for size in (scaling.SMALL, scaling.BIG)))],
         "ingest": [lambda: ingesting.rows(events=ingest_events)],
         "frame": [frame.rows],
         "score": [lambda: scoring.rows(world())],
@@ -74,9 +75,14 @@ def measured(
             print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
 
-def _build(home: Path, events: int) -> Iterator[Row]:
+def _home(folder: Path, events: int) -> Path:
+    home = folder / f"build-{events}"
     home.mkdir(parents=True, exist_ok=True)
-    return building.rows(home, events=events)
+    return home
+
+
+def _build(folder: Path, events: int) -> Iterator[Row]:
+    return building.rows(_home(folder, events), events=events)
 
 
 def _simulator() -> Iterator[Row]:

@@ -66,8 +66,9 @@ def write_features() -> Callable[..., None]:
 class Log:
     """A log you can write by hand: raw tables straight into the stores, features out by roll_up and build."""
 
-    def __init__(self, home: Path, **settings: Any) -> None:
+    def __init__(self, home: Path, *, builds: Sequence[str] = GROUPS, **settings: Any) -> None:
         self.settings = Settings(home=home, **settings)
+        self._builds = builds
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in RAW_TABLES}
 
     def add(self, table: str, *rows: Mapping[str, Any]) -> Log:
@@ -113,11 +114,11 @@ class Log:
         """Every feature by (account, cutoff), by the way everybody goes: store, roll up, build, read."""
         self.store()
         roll_up(self.settings)
-        build(self.settings, cutoffs, now=max(cutoffs) + 9 * DAY)
+        build(self.settings, cutoffs, now=max(cutoffs) + 9 * DAY, groups=self._builds)
         store = ManifestStore(self.settings.home / "features")
         found: dict[tuple[str, datetime], dict[str, Any]] = {}
         for cutoff in cutoffs:
-            for group in GROUPS:
+            for group in self._builds:
                 for path in store.files(f"{group}/cutoff={cutoff.date()}", group):
                     for row in pq.read_table(path, partitioning=None).to_pylist():
                         found.setdefault((row["account_id"], row["event_timestamp"]), {}).update(row)
@@ -129,13 +130,19 @@ class Log:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Log:
-    """An empty log in a home of its own."""
-    return Log(tmp_path / "home")
+def builds(request: pytest.FixtureRequest) -> Sequence[str]:
+    """The groups a log builds: those the module calls its ``BUILDS``, else all."""
+    return getattr(request.module, "BUILDS", GROUPS)
 
 
 @pytest.fixture
-def new_log(tmp_path: Path) -> Callable[..., Log]:
+def log(tmp_path: Path, builds: Sequence[str]) -> Log:
+    """An empty log in a home of its own."""
+    return Log(tmp_path / "home", builds=builds)
+
+
+@pytest.fixture
+def new_log(tmp_path: Path, builds: Sequence[str]) -> Callable[..., Log]:
     """Makes empty logs, each in a home of its own, with settings."""
     numbers = itertools.count()
-    return lambda **settings: Log(tmp_path / f"home-{next(numbers)}", **settings)
+    return lambda **settings: Log(tmp_path / f"home-{next(numbers)}", builds=builds, **settings)

@@ -6,6 +6,7 @@ import pytest
 
 from features.windows import DAY, utc
 
+BUILDS = ("adoption",)
 C = utc(2026, 6, 29)
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)

@@ -6,6 +6,7 @@ import pytest
 
 from features.windows import DAY, utc
 
+BUILDS = ("commercial",)
 C = utc(2026, 6, 29)
 MICROSECOND = timedelta(microseconds=1)
 GRACE = timedelta(hours=6)

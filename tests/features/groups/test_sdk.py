@@ -9,6 +9,7 @@ from features.engine import duckdb_engine
 from features.groups.releases import version_order
 from features.windows import DAY, utc
 
+BUILDS = ("sdk",)
 C = utc(2026, 6, 29)
 MICROSECOND = timedelta(microseconds=1)
 GRACE = timedelta(hours=6)
