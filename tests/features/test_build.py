@@ -4,8 +4,6 @@ from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from features.build import build, built_cutoffs, feature_store
 from features.catalog import GROUPS, features_of_group
@@ -76,21 +74,6 @@ def test_what_is_already_built_is_left_alone(log):
     assert (report.built, report.unchanged) == ((C,), (C - 7 * DAY,))
 
 
-@pytest.mark.parametrize("table", ["accounts", "subscriptions", "touchpoints"])
-def test_a_new_record_builds_again(log, table):
-    moment = C - 90 * DAY
-    log.add("events", {"event_time": C - DAY}).store()
-    roll_up(log.settings)
-    build(log.settings, [C], now=C + DAY)
-    row = {
-        "accounts": {"created_at": moment, "known_at": moment},
-        "subscriptions": {"occurred_at": moment, "kind": "start", "plan": "pro"},
-        "touchpoints": {"occurred_at": moment, "kind": "login"},
-    }[table]
-    log.add(table, row).store()
-    assert build(log.settings, [C], now=C + DAY).built == (C,)
-
-
 @pytest.mark.parametrize("changed", [{"grace_hours": 3.0}, {"slow_call_ms": 50.0}])
 def test_another_setting_builds_again_though_the_rollups_are_the_same(log, changed):
     log.add("subscriptions", {"kind": "start", "occurred_at": C - 90 * DAY, "plan": "pro"}).store()
@@ -144,25 +127,3 @@ def test_a_day_and_late_events_added_later_give_what_a_first_load_gives(new_log)
     assert fresh.table(C)["a", C] == first["a", C]
     files = [feature_store(log.settings).manifest().partitions for log in (grown, fresh)]
     assert files[0] == files[1]
-
-
-moments = st.integers(min_value=0, max_value=40).map(lambda half_days: C - half_days * DAY / 2)
-calls = st.fixed_dictionaries(
-    {
-        "account_id": st.sampled_from("ab"),
-        "event_time": moments,
-        "status": st.sampled_from([200, 404, 500, None]),
-        "latency_ms": st.sampled_from([0.0, 7.0, None]),
-        "user_id": st.sampled_from(["u", "v", None]),
-        "endpoint": st.sampled_from(["/a", "/b"]),
-    }
-)
-
-
-@pytest.mark.slow
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(calls, min_size=1, max_size=12), dice=st.randoms(use_true_random=False))
-def test_the_order_of_events_changes_nothing(new_log, rows, dice):
-    shuffled = list(rows)
-    dice.shuffle(shuffled)
-    assert new_log().add("events", *shuffled).table(C) == new_log().add("events", *rows).table(C)
