@@ -211,7 +211,7 @@ events_strategy = st.lists(
 
 @pytest.mark.slow
 @given(events_strategy, st.data())
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_repetition_and_split_gives_the_same_store(tmp_path_factory, made, data):
     folder = tmp_path_factory.mktemp("order")
     lines = [",".join(row) for row in made]
