@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.catalog import cutoff_day_field, features_of_service
+from features.catalog import FeatureSpec, cutoff_day_field
 from features.exceptions import InputError, WorkFailedError, listed
 from features.feature_files import JOIN_KEY, TIMESTAMP
 
@@ -63,10 +63,10 @@ def refuse_incomplete(asked: pd.DataFrame, table: pa.Table, groups: Iterable[str
     )
 
 
-def feature_frame(asked: pd.DataFrame, table: pa.Table, service: str) -> pd.DataFrame:
-    """The asked rows with the service's features: float64 with NaN for null, categories as objects with None."""
+def feature_frame(asked: pd.DataFrame, table: pa.Table, features: Iterable[FeatureSpec]) -> pd.DataFrame:
+    """The asked rows with these features: float64 with NaN for null, categories as objects with None."""
     columns: dict[str, Any] = {JOIN_KEY: asked[JOIN_KEY], TIMESTAMP: asked[TIMESTAMP]}
-    for feature in features_of_service(service):
+    for feature in features:
         column = table[feature.name]
         columns[feature.name] = (
             column.to_numpy(zero_copy_only=False).astype(object) if feature.kind == "category" else _numbers(column)

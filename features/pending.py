@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from features.built import feature_partition, feature_store, made_from
+from features.built import feature_partition, feature_store, meanings
 from features.damage import is_there
 from features.exceptions import listed
 from features.manifest import Manifest
@@ -47,14 +47,14 @@ def pending(
 
     ``there`` is the manifest of the features; ``uncounted`` are event days (ISO dates) that will be counted before.
     """
-    store = feature_store(settings)
+    store, meaning_of = feature_store(settings), meanings(settings)
     for cutoff, origin in now_from.items():
         late = [day for day in uncounted if date.fromisoformat(day) < cutoff.date()]
         for group in groups:
             partition = feature_partition(group, cutoff)
             stamp = there.made_from.get(partition, "")
             source, _, meaning = stamp.partition(":")
-            wanted_meaning = made_from(settings, group, "").removeprefix(":")
+            wanted_meaning = meaning_of(group, cutoff)
             if partition not in there.partitions:
                 yield Pending(group, cutoff, _NOT_BUILT)
             elif source != origin.fingerprint or late:

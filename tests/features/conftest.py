@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.build import build
-from features.built import made_from
+from features.built import meanings
 from features.catalog import GROUPS, FeatureSpec, cutoff_day_field, features_of_group
 from features.manifest import ManifestStore, StoreWriter
 from features.rollup import roll_up
@@ -48,12 +48,13 @@ def write_feature_files(
     home: Path, accounts_of: Mapping[str, Sequence[str]], *, groups: Sequence[str] = GROUPS, seed: int = 0
 ) -> None:
     """Write the feature files of a home: cutoff (a date) to its accounts."""
+    meaning = meanings(Settings(home=home))
     with ManifestStore(home / "features").writer() as writer:
         for date, accounts in accounts_of.items():
             for group in groups:
                 staged = writer.scratch / f"{group}-{date}.parquet"
                 pq.write_table(_rows(group, as_cutoff(date), accounts, seed), staged)
-                stamp = made_from(Settings(home=home), group, "test")
+                stamp = f"test:{meaning(group, as_cutoff(date))}"
                 writer.replace(f"{group}/cutoff={date}", {group: staged}, made_from=stamp)
 
 
