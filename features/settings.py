@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -213,21 +213,23 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{config} cannot be read as TOML: {error}. Mend that place and run again.") from error
+    environment = Settings.from_environment()
     try:
-        environment = Settings.from_environment()
         return Settings(**{**from_file, **environment, **given})
     except ValidationError as error:
-        lines = "; ".join(_said(problem, text, config) for problem in error.errors()[:5])
+        lines = "; ".join(
+            _said(problem, text, config, overridden={*environment, *given}) for problem in error.errors()[:5]
+        )
         raise SettingsError(
             f"{error.error_count()} setting(s) cannot be used: {lines}. `bellwether settings` lists what there is."
         ) from error
 
 
-def _said(problem: Any, text: str, config: Path | None) -> str:
+def _said(problem: Any, text: str, config: Path | None, *, overridden: Collection[str]) -> str:
     """One value that cannot be used: where it is set, its path, and why."""
     cause = problem.get("ctx", {}).get("error")
     path = [str(part) for part in (cause.path if isinstance(cause, ClashError) else problem["loc"]) if part != "[key]"]
-    line = line_of(text, path)
+    line = None if path[0] in overridden else line_of(text, path)
     where = f"{config.name} line {line}: " if config is not None and line is not None else ""
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden" and (near := _nearest(path)):

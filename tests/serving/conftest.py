@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.built import made_from
+from features.built import meanings
 from features.catalog import CATALOG, GROUPS, FeatureSpec, cutoff_day_field, features_of_group, features_of_service
 from features.manifest import ManifestStore
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
@@ -151,6 +151,7 @@ def write_raw(settings: Settings, table: RawTable, rows: Sequence[Mapping[str, A
 def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Sequence[str]) -> None:
     """Feature files of one cutoff."""
     types = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
+    meaning = meanings(settings)
     with ManifestStore(settings.home / "features").writer() as writer:
         for group in GROUPS:
             table: dict[str, Any] = {
@@ -165,7 +166,7 @@ def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Seq
                     table[feature.name] = table[feature.name].cast(pa.int64())
             staged = writer.scratch / group
             pq.write_table(pa.table(table), staged)
-            stamp = made_from(settings, group, "test")
+            stamp = f"test:{meaning(group, CUTOFF)}"
             writer.replace(f"{group}/cutoff={CUTOFF:%Y-%m-%d}", {group: staged}, made_from=stamp)
 
 
