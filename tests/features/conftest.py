@@ -16,6 +16,7 @@ import pytest
 from features.build import build
 from features.built import meanings
 from features.catalog import GROUPS, FeatureSpec, cutoff_day_field, features_of_group
+from features.feature_sets import catalog_of
 from features.manifest import ManifestStore, StoreWriter
 from features.rollup import roll_up
 from features.schema import RAW_TABLES
@@ -113,7 +114,7 @@ class Log:
         store = ManifestStore(self.settings.home / "features")
         found: dict[tuple[str, datetime], dict[str, Any]] = {}
         for cutoff in cutoffs:
-            for group in GROUPS:
+            for group in catalog_of(self.settings).described_groups:
                 for path in store.files(f"{group}/cutoff={cutoff.date()}", group):
                     for row in pq.read_table(path, partitioning=None).to_pylist():
                         found.setdefault((row["account_id"], row["event_timestamp"]), {}).update(row)
