@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.audit.past import Past
 from features.build import build
 from features.built import built_cutoffs
 from features.exceptions import InputError
@@ -176,3 +177,16 @@ def test_features_of_a_table_are_in_the_catalogue(log):
     feature = catalog_of(log.settings).spec("health_nps")
     assert (feature.window_days, feature.bounds) == (90, (None, None))
     assert feature.null_rule == "null without a row of the last 90 days, or where it says nothing"
+
+
+def test_a_home_turned_back_knows_of_a_table_what_was_known(log, tmp_path):
+    future = [("a", C - DAY, C + 7 * HOUR, 5, None), ("b", C, C, 6, None)]
+    write(log, ("a", C - 3 * DAY, C - 3 * DAY, 1, None), ("b", C - DAY, C - DAY, 2, None), *future)
+    log.add("events", {"event_time": C - DAY, "account_id": "b"})
+    take_tables(log.settings, now=NOW)
+    stored = [row["health_nps"] for _, row in sorted(log.table(C).items())]
+    past = Past(log.settings, tmp_path / "past", seed=1)
+    past.truncate(C)
+    assert past.rows(C)["health_nps"].to_pylist() == stored == [1.0, 2.0]
+    assert past.exchange_future(C) == 3
+    assert past.rows(C)["health_nps"].to_pylist() == stored
