@@ -7,8 +7,9 @@ from datetime import datetime
 from features.built import built_cutoffs, feature_partition, feature_store, forgotten, meanings
 from features.damage import damage_named
 from features.exceptions import InputError, WorkFailedError, listed
+from features.external_tables import table_store
 from features.feature_sets import catalog_of
-from features.metric_counts import count_metrics
+from features.metric_counts import count_metrics, metric_store
 from features.origins import forget_others, keep
 from features.pending import origins, pending
 from features.progress import Progress, silent
@@ -20,6 +21,7 @@ from features.workbench import Workbench, population
 
 __all__ = ["BuildReport", "build", "built_cutoffs", "feature_store", "population"]
 
+_RESTORE = "Restore them from a backup; what the files of the table still say is read again."
 _REMEDY = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
 
 
@@ -68,7 +70,12 @@ def build(
     count_metrics(settings, progress=report)
     rows: dict[datetime, int] = {}
     store = feature_store(settings)
-    with store.writer() as writer, damage_named(rollup_store(settings), remedy=_REMEDY):
+    with (
+        store.writer() as writer,
+        damage_named(rollup_store(settings), remedy=_REMEDY),
+        damage_named(metric_store(settings), remedy=_REMEDY),
+        damage_named(table_store(settings), remedy=_RESTORE),
+    ):
         there, rollups = store.manifest(), rollup_store(settings).manifest()
         now_from = origins(rollups, raw_store(settings).manifest(), wanted)
         stale: dict[datetime, list[str]] = {}

@@ -4,6 +4,7 @@ What was stored stays: a file that is replaced, cut short or gone takes nothing 
 what says, by ``known_at``, that it was known then.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -22,7 +23,17 @@ from features.settings import Settings
 from features.specifications.custom import table_rows
 from features.windows import first_cutoffs
 
-__all__ = ["TableTaken", "external_schema", "table_files", "table_key", "table_store", "tables_seen", "take_tables"]
+__all__ = [
+    "TableTaken",
+    "external_schema",
+    "table_files",
+    "table_key",
+    "table_store",
+    "tables_said",
+    "tables_seen",
+    "take_tables",
+    "waiting_tables",
+]
 
 _KEYS = ("account_id", "event_timestamp", "known_at")
 _FILE = "rows"
@@ -106,13 +117,27 @@ def tables_seen(manifest: Manifest, key: str, cutoff: datetime) -> list[str | No
     return [manifest.fingerprint(one) for one in sorted(manifest.partitions) if begin <= one <= end]
 
 
+def tables_said(settings: Settings) -> list[str]:
+    """What had to be said when the tables of the settings were taken last."""
+    said = table_store(settings).manifest().notes.get("said", {})
+    return [sentence for table in settings.tables.values() for sentence in said.get(table_key(table), [])]
+
+
+def waiting_tables(settings: Settings) -> list[tuple[str, int]]:
+    """Tables of the settings whose files are not as they were taken, or hold rows that wait; and how many files."""
+    read = table_store(settings).manifest().notes.get("read", {})
+    found = [(name, table, _paths(settings, name, table)) for name, table in settings.tables.items()]
+    return [(name, len(paths)) for name, table, paths in found if read.get(table_key(table)) != _state(settings, paths)]
+
+
 def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
     """Read the files of every external table, of today and of the sets that champions read, and store what is new.
 
     Raises
     ------
     InputError
-        When no file is there, or one cannot be used: the file, the column and the first rows are named.
+        When no file of a table is there, or one cannot be used: the file, the column and the first rows are named.
+        The other tables are taken.
     LockHeldError
         When another process is doing so.
     """
@@ -124,9 +149,17 @@ def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
     store = table_store(settings)
     if not named:
         return []
+    taken, refused = [], []
     with store.writer() as writer:
         there = store.manifest()
-        return [_take(settings, writer, there, key, *named[key], now=now) for key in sorted(named)]
+        for key, (name, table) in sorted(named.items()):
+            try:
+                taken.append(_take(settings, writer, there, key, name, table, now=now))
+            except InputError as error:  # one bad table must not keep the others out
+                refused.append(str(error))
+    if refused:
+        raise InputError(" ".join(refused))
+    return taken
 
 
 def _take(
@@ -140,9 +173,8 @@ def _take(
     now: datetime,
 ) -> TableTaken:
     paths = _paths(settings, name, table)
-    found = [(path, path.stat()) for path in paths]
-    state = digest([settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]])
-    read = writer.notes.setdefault("read", {})
+    state = _state(settings, paths)
+    read, said = writer.notes.setdefault("read", {}), writer.notes.setdefault("said", {})
     if read.get(key) == state:
         return TableTaken(name, len(paths), 0, 0, 0)
     schema = external_schema(table)
@@ -171,7 +203,15 @@ def _take(
         read[key] = state
     else:
         read.pop(key, None)
-    return TableTaken(name, len(paths), fresh.num_rows, future, changed)
+    taken = TableTaken(name, len(paths), fresh.num_rows, future, changed)
+    said[key] = taken.notes
+    return taken
+
+
+def _state(settings: Settings, paths: Sequence[Path]) -> str:
+    """What a table's files are now, without reading them."""
+    found = [(path, path.stat()) for path in paths]
+    return digest([settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]])
 
 
 def _paths(settings: Settings, name: str, table: ExternalTable) -> list[Path]:
@@ -182,9 +222,11 @@ def _paths(settings: Settings, name: str, table: ExternalTable) -> list[Path]:
         anchor = Path(place.anchor)
         found = sorted(path for path in anchor.glob(str(place.relative_to(anchor))) if path.is_file())
     if not found:
+        remedy = f"or mend or remove [tables.{name}] in bellwether.toml."
+        if settings.tables.get(name) != table:
+            remedy = "or promote a model that does without: a champion reads the table as it was declared before."
         raise InputError(
-            f"No file of the external table {name} is there: {place}. Put its Parquet files there, or mend or remove "
-            f"[tables.{name}] in bellwether.toml."
+            f"No file of the external table {name} is there: {place}. Put its Parquet files there, {remedy}"
         )
     return found
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from features.built import feature_partition, feature_store, meanings
 from features.damage import is_there
 from features.exceptions import listed
+from features.external_tables import waiting_tables
 from features.manifest import Manifest
 from features.origins import Origin, origin_of, recalled
 from features.raw import raw_store
@@ -75,6 +76,9 @@ def planned_rows(settings: Settings, cutoffs: Sequence[datetime], groups: Sequen
         rows.append(_row("event days", uncounted, "new, changed or gone since they were counted"))
     now_from = origins(rollup_store(settings).manifest(), raw_store(settings).manifest(), cutoffs)
     found = pending(settings, feature_store(settings).manifest(), now_from, groups=groups, uncounted=uncounted)
+    for name, files in waiting_tables(settings):
+        why = "changed since they were taken, or with rows not known yet"
+        rows.append({"what": f"files of table {name}", "count": files, "first": "", "last": "", "why": why})
     same: dict[str, dict[str, list[str]]] = {}
     for one in found:
         same.setdefault(one.why, {}).setdefault(one.group, []).append(one.cutoff.date().isoformat())

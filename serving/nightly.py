@@ -228,8 +228,12 @@ class _Night:
         )
 
     def _roll_up(self) -> NightlyReport:
-        taken = [note for one in take_tables(self._settings, now=self._now) for note in one.notes]
-        self._report = replace(self._report, notes=tuple(dict.fromkeys((*self._report.notes, *taken))))
+        try:
+            taken = [note for one in take_tables(self._settings, now=self._now) for note in one.notes]
+            self._report = replace(self._report, notes=tuple(dict.fromkeys((*self._report.notes, *taken))))
+        except InputError as error:  # what was taken before still counts, as long as it is not too old
+            why = f"{error} Everything else was done, with the rows taken before."
+            self._left_over = Failure("ingest", WorkFailedError(why))
         done = roll_up(self._settings, progress=self._progress)
         return replace(self._report, days_counted=done.days_counted)
 

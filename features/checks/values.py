@@ -14,8 +14,11 @@ from features.catalog import Catalog, FeatureSpec
 from features.checks.section import Inspection, Section, percent, with_percent
 from features.examination import Finding
 from features.exceptions import listed
+from features.external_tables import tables_said
 from features.feature_files import JOIN_KEY, files_of_group, group_at
 from features.feature_sets import catalog_of
+from features.metric_counts import empty_metrics
+from features.settings import Settings
 from features.specifications.feature import Nulls
 
 __all__ = ["Looked", "look_at_values", "looked_at"]
@@ -86,7 +89,7 @@ def look_at_values(inspection: Inspection) -> Section:
     rows = {one.feature.name: _row(one) for one in looked}
     return Section(
         tuple(rows.values()),
-        tuple(_findings(looked, again)),
+        (*_findings(looked, again), *_declared(inspection.settings)),
         shown=with_percent((row for row in rows.values() if row["problem"]), {"nulls", "most nulls before"}),
         note=_note(looked),
     )
@@ -221,6 +224,12 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
             "source lost a column for some of its rows.",
             is_remark=True,
         )
+
+
+def _declared(settings: Settings) -> Iterator[Finding]:
+    """What the declared features say of themselves: metrics that count nothing, rows of tables that are not used."""
+    for said in (*empty_metrics(settings), *tables_said(settings)):
+        yield Finding(said, "Mend the declaration or the table, then run `bellwether features build`.", is_remark=True)
 
 
 def _outside(one: Looked) -> str:

@@ -1,19 +1,30 @@
 """Declared metrics: what each kind counts, at every boundary, as known at the cutoff, and what it costs to add one."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from features.build import build
 from features.built import built_cutoffs
+from features.checks.section import inspection_of
+from features.checks.values import look_at_values
+from features.cli import main
 from features.declared import Metric
 from features.exceptions import SettingsError
+from features.external_tables import take_tables
 from features.feature_sets import catalog_of
 from features.manifest import ManifestStore
 from features.metric_counts import count_metrics, empty_metrics, metric_key
 from features.rollup import roll_up
 from features.settings import Settings, load_settings
 from features.windows import DAY, utc
+from serving.words import sentences
 
 C = utc(2026, 6, 29)
 HOUR = timedelta(hours=1)
@@ -260,3 +271,60 @@ def test_a_declaration_that_cannot_be_used_is_named_by_its_line(tmp_path, line, 
         return
     with pytest.raises(SettingsError, match=rf"bellwether\.toml line {line}: [^;]*{message}"):
         read(tmp_path, text)
+
+
+def test_the_example_of_the_readme_works(tmp_path, new_log):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- declared:begin -->\n```toml\n(.*?)```", readme, re.DOTALL)
+    settings = read(tmp_path, shown[1])
+    log = new_log(metrics=settings.metrics, tables=settings.tables)
+    for number in range(40):
+        status = 503 if number < 5 else 200
+        log.add("events", {"event_time": C - DAY, "endpoint": "/v1/reports/{id}", "status": status, "latency_ms": 5.0})
+    (log.settings.home / "health").mkdir(parents=True)
+    known = pa.array([C - DAY], pa.timestamp("us", tz="UTC"))
+    table = {"account_id": ["a"], "event_timestamp": known, "known_at": known, "nps": [-3], "seats": [12]}
+    pq.write_table(pa.table(table), log.settings.home / "health" / "june.parquet")
+    take_tables(log.settings, now=C + 9 * DAY)
+    row, catalog = log.at(C), catalog_of(log.settings)
+    assert (row["report_errors_28d"], row["search_wait_28d"]) == (5 / 40, None)
+    (note,) = empty_metrics(log.settings)
+    assert note.startswith("Metric search_wait: 0 events fulfil `endpoint = '/v1/search'`, so it is null everywhere.")
+    features = [catalog.spec(name) for name in ("report_errors_28d", "search_wait_28d", "health_nps")]
+    columns = {feature.name: np.array([row[feature.name]], dtype=np.float64) for feature in features}
+    assert [sentences(feature, columns, np.arange(1))[0] for feature in features] == [
+        "Failed report calls: 13 % in the last 28 days.",
+        "Search wait: there was nothing to measure in the last 28 days.",
+        "Net promoter score: -3, as last known.",
+    ]
+
+
+def test_the_commands_speak_of_declared_features(tmp_path, new_log):
+    log = new_log().add("events", {"event_time": C - 40 * DAY}, {"event_time": C - DAY})
+    log.store()
+    (log.settings.home / "health").mkdir()
+    known = pa.array([C - DAY, utc(2999, 1, 1)], pa.timestamp("us", tz="UTC"))
+    table = {"account_id": ["a", "a"], "event_timestamp": known, "known_at": known, "nps": [4, 5]}
+    pq.write_table(pa.table(table), log.settings.home / "health" / "june.parquet")
+    config = tmp_path / "bellwether.toml"
+    config.write_text(TOML)
+
+    def run(*arguments):
+        found = CliRunner().invoke(main, ["--home", str(log.settings.home), "--config", str(config), *arguments])
+        assert found.exit_code == 0, found.output
+        return found
+
+    day = f"{C:%Y-%m-%d}"
+    planned = run("features", "build", "--from", day, "--to", day, "--plan").stdout
+    assert "files of table health" in planned
+    built = run("features", "build", "--from", day, "--to", day)
+    assert "new rows of table health" in built.stdout
+    assert "1 row has a known_at in the future" in built.stderr
+    assert "Metric report_errors: 0 events fulfil `endpoint like '/v1/reports/%'`" in built.stderr
+    described = run("features", "describe", "--format", "csv")
+    assert "report_errors_28d,custom_" in described.stdout
+    assert "Metric report_errors: 0 events" in described.stderr
+    assert "report_errors, slow" in run("settings").stdout
+    checked = look_at_values(inspection_of(load_settings(config, home=log.settings.home), as_of=C, now=C + DAY))
+    said = [one.what for one in checked.findings if "report_errors" in one.what or "health" in one.what]
+    assert len(said) == 2
