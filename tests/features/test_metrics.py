@@ -293,7 +293,7 @@ def test_the_example_of_the_readme_works(tmp_path, new_log):
     features = [catalog.spec(name) for name in ("report_errors_28d", "search_wait_28d", "health_nps")]
     columns = {feature.name: np.array([row[feature.name]], dtype=np.float64) for feature in features}
     assert [sentences(feature, columns, np.arange(1))[0] for feature in features] == [
-        "Failed report calls: 13 % in the last 28 days.",
+        "Failed report calls: 12 % in the last 28 days.",
         "Search wait: there was nothing to measure in the last 28 days.",
         "Net promoter score: -3, as last known.",
     ]
