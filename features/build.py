@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from features.built import built_cutoffs, feature_partition, feature_store, made_from
-from features.catalog import GROUPS
+from features.built import built_cutoffs, feature_partition, feature_store, forgotten, meanings
 from features.damage import damage_named
 from features.exceptions import InputError, WorkFailedError, listed
+from features.external_tables import table_store
+from features.feature_sets import catalog_of
+from features.metric_counts import count_metrics, metric_store
 from features.origins import forget_others, keep
 from features.pending import origins, pending
 from features.progress import Progress, silent
@@ -20,6 +22,7 @@ from features.workbench import Workbench, population
 
 __all__ = ["BuildReport", "build", "built_cutoffs", "feature_store", "population"]
 
+_RESTORE = "Restore them from a backup; what the files of the table still say is read again."
 _REMEDY = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
 
 
@@ -63,11 +66,17 @@ def build(
         When another process is building.
     """
     wanted = _checked(settings, cutoffs, now=now)
-    chosen = _checked_groups(groups)
+    chosen = _checked_groups(catalog_of(settings).groups, groups)
     report = progress or silent
+    count_metrics(settings, progress=report)
     rows: dict[datetime, int] = {}
     store = feature_store(settings)
-    with store.writer() as writer, damage_named(rollup_store(settings), remedy=_REMEDY):
+    with (
+        store.writer() as writer,
+        damage_named(rollup_store(settings), remedy=_REMEDY),
+        damage_named(metric_store(settings), remedy=_REMEDY),
+        damage_named(table_store(settings), remedy=_RESTORE),
+    ):
         there, rollups = store.manifest(), rollup_store(settings).manifest()
         records = raw_store(settings).manifest()
         keep_seen(settings, records, folder=store.root / "seen")
@@ -75,6 +84,7 @@ def build(
         stale: dict[datetime, list[str]] = {}
         for one in pending(settings, there, now_from, groups=chosen):
             stale.setdefault(one.cutoff, []).append(one.group)
+        meaning = meanings(settings)
         if stale:
             kept, spill = store.root / "compiled", writer.scratch / "spill"
             with Workbench(settings, rollups, compiled_into=kept, spill=spill) as workbench:
@@ -90,9 +100,13 @@ def build(
                                 writer.replace(
                                     feature_partition(group, cutoff),
                                     {group: paths[cutoff]},
-                                    made_from=made_from(settings, group, sources[cutoff]),
+                                    made_from=f"{sources[cutoff]}:{meaning(group, cutoff)}",
                                 )
                         report("build features", len(rows), len(stale))
+        if groups is None:
+            for partition in forgotten(settings, there):
+                writer.remove(partition)
+        if stale:
             stamps = [*there.made_from.values(), *writer.made_from.values()]  # a killed run leaves the old ones
             forget_others(store.root / "origins", {stamp.partition(":")[0] for stamp in stamps})
     return BuildReport(tuple(sorted(stale)), tuple(cutoff for cutoff in wanted if cutoff not in rows), rows)
@@ -118,11 +132,11 @@ def _checked(settings: Settings, cutoffs: Sequence[datetime], *, now: datetime) 
     return wanted
 
 
-def _checked_groups(groups: Sequence[str] | None) -> tuple[str, ...]:
-    unknown = sorted(set(groups or ()) - set(GROUPS))
+def _checked_groups(there: Sequence[str], groups: Sequence[str] | None) -> tuple[str, ...]:
+    unknown = sorted(set(groups or ()) - set(there))
     if unknown:
-        raise InputError(f"There is no feature group {listed(unknown)}. The groups are {listed(GROUPS)}.")
-    return tuple(group for group in GROUPS if groups is None or group in groups)
+        raise InputError(f"There is no feature group {listed(unknown)}. The groups are {listed(there)}.")
+    return tuple(group for group in there if groups is None or group in groups)
 
 
 def _expect(rows: int, accounts: int, group: str, cutoff: datetime) -> None:

@@ -1,17 +1,28 @@
 """Which cutoffs are built, and whether their rows still mean what the settings and the catalogue say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from features.catalog import GROUPS, features_of_group
 from features.exceptions import listed
+from features.external_tables import table_key, table_store, tables_seen
+from features.feature_sets import catalog_of, custom_sets
 from features.manifest import Manifest, ManifestStore, digest
 from features.settings import Settings
 from features.windows import as_cutoff
 
-__all__ = ["built_cutoffs", "feature_partition", "feature_store", "left_out", "made_from", "outdated_cutoffs"]
+__all__ = [
+    "built_cutoffs",
+    "feature_partition",
+    "feature_store",
+    "forgotten",
+    "left_out",
+    "meanings",
+    "outdated_cutoffs",
+]
 
 _VERSION = 4  # raise it when what every group is made of changes, as the population: all is then built again
+_CUSTOM_VERSION = 1  # raise it when what a declared feature is made of its counts changes
 _VERSIONS: Mapping[str, int] = {}  # of one group, 1 where it is not named: raise it when a feature of it changes
 
 
@@ -25,15 +36,37 @@ def feature_partition(group: str, cutoff: datetime) -> str:
     return f"{group}/cutoff={cutoff.date().isoformat()}"
 
 
-def made_from(settings: Settings, group: str, source: str) -> str:
-    """What a partition is made from: the fingerprint of its sources, then the digest of what its columns mean."""
-    return f"{source}:{_meaning(settings, group)}"
+def meanings(settings: Settings) -> Callable[[str, datetime], str]:
+    """Digest of everything but the shared sources that a group's values at a cutoff depend on."""
+    catalog, sets = catalog_of(settings), custom_sets(settings)
+    tables = table_store(settings).manifest() if any(one.tables for one in sets.values()) else Manifest()
+    built_in = {group: _meaning(settings, group) for group in GROUPS}
+
+    def meaning(group: str, cutoff: datetime) -> str:
+        if group in built_in:
+            return built_in[group]
+        rows = {key: tables_seen(tables, key, cutoff) for key in map(table_key, sets[group].tables.values())}
+        columns = [(feature.name, feature.definition) for feature in catalog.features_of_group(group)]
+        return digest([_VERSION, _CUSTOM_VERSION, float(settings.grace_hours), columns, rows])
+
+    return meaning
+
+
+def forgotten(settings: Settings, there: Manifest) -> list[str]:
+    """Partitions of declared features that nobody declares and no champion reads any more."""
+    groups = catalog_of(settings).groups
+    return [one for one in there.partitions if one.partition("/")[0] not in groups]
 
 
 def built_cutoffs(settings: Settings) -> list[datetime]:
     """Cutoffs whose every group is there, made from the same sources and of today's meaning, ascending."""
     manifest = feature_store(settings).manifest()
-    return sorted(cutoff for cutoff in _complete(manifest) if _is_current(settings, manifest, cutoff))
+    groups, meaning = catalog_of(settings).groups, meanings(settings)
+    return sorted(
+        cutoff
+        for cutoff in _complete(manifest, groups)
+        if all(_meaning_of(manifest, group, cutoff) == meaning(group, cutoff) for group in groups)
+    )
 
 
 def outdated_cutoffs(settings: Settings) -> list[datetime]:
@@ -62,18 +95,17 @@ def _meaning(settings: Settings, group: str) -> str:
     return digest([*versions, float(settings.grace_hours), float(settings.slow_call_ms), value_endpoints, columns])
 
 
-def _complete(manifest: Manifest) -> Iterator[datetime]:
+def _complete(manifest: Manifest, groups: Sequence[str]) -> Iterator[datetime]:
     """Cutoffs whose groups are all there and made from the same sources."""
     days: dict[str, set[str]] = {}
     for partition in manifest.partitions:
         group, _, day = partition.partition("/cutoff=")
         days.setdefault(day, set()).add(group)
-    for day, groups in days.items():
-        sources = {manifest.made_from.get(f"{group}/cutoff={day}", "").partition(":")[0] for group in GROUPS}
-        if groups >= set(GROUPS) and len(sources) == 1:
+    for day, found in days.items():
+        sources = {manifest.made_from.get(f"{group}/cutoff={day}", "").partition(":")[0] for group in groups}
+        if found >= set(groups) and len(sources) == 1:
             yield as_cutoff(day)
 
 
-def _is_current(settings: Settings, manifest: Manifest, cutoff: datetime) -> bool:
-    found = {group: manifest.made_from.get(feature_partition(group, cutoff), "") for group in GROUPS}
-    return all(stamp.partition(":")[2] == _meaning(settings, group) for group, stamp in found.items())
+def _meaning_of(manifest: Manifest, group: str, cutoff: datetime) -> str:
+    return manifest.made_from.get(feature_partition(group, cutoff), "").partition(":")[2]

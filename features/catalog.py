@@ -1,8 +1,10 @@
 """What every feature means: the one list from which views, model inputs, reasons, docs and labels are made."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from features.exceptions import InputError
+from features.exceptions import DependencyError, InputError, listed
 from features.specifications.adoption import ADOPTION
 from features.specifications.breadth import BREADTH
 from features.specifications.commercial import COMMERCIAL
@@ -14,11 +16,13 @@ from features.specifications.support import SUPPORT
 from features.specifications.usage import USAGE
 
 __all__ = [
+    "BUILT_IN",
     "CATALOG",
     "FAMILIES",
     "GROUPS",
     "NEWEST_SERVICE",
     "SERVICES",
+    "Catalog",
     "Family",
     "FeatureSpec",
     "Risk",
@@ -76,7 +80,7 @@ _BY_NAME = {feature.name: feature for feature in CATALOG}
 
 
 def spec(name: str) -> FeatureSpec:
-    """The feature of this name.
+    """The built-in feature of this name.
 
     Raises
     ------
@@ -90,13 +94,119 @@ def spec(name: str) -> FeatureSpec:
 
 
 def features_of_group(group: str) -> tuple[FeatureSpec, ...]:
-    """The features of one group, which is one feature view."""
+    """The features of one built-in group, which is one feature view."""
     return tuple(feature for feature in CATALOG if feature.group == group)
 
 
 def features_of_service(service: str) -> tuple[FeatureSpec, ...]:
-    """The features of one feature service, in model order."""
+    """The features of one built-in feature service, in model order."""
     return tuple(spec(name) for name in SERVICES[service])
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All features of a home: the built-in ones, and those its users declared (``features.feature_sets``).
+
+    Attributes
+    ----------
+    features
+        What is described, audited and checked: the built-in features and those declared today, each name once.
+    views
+        Group, which is one feature view, to its features in order: what is built and served. A set of declared
+        features that was changed since is among them while a champion reads it.
+    services
+        Feature service to feature names, in model order.
+    custom
+        Feature service to the view of declared features it reads, for those that read one.
+    newest
+        Released feature service to the one with today's declared features, which training takes.
+    """
+
+    features: tuple[FeatureSpec, ...]
+    views: Mapping[str, tuple[FeatureSpec, ...]]
+    families: Mapping[str, Family]
+    services: Mapping[str, tuple[str, ...]]
+    custom: Mapping[str, str] = field(default_factory=dict)
+    newest: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Everything that is built and served."""
+        return tuple(self.views)
+
+    @property
+    def described_groups(self) -> tuple[str, ...]:
+        """The groups of :attr:`features`."""
+        return tuple(dict.fromkeys(feature.group for feature in self.features))
+
+    def spec(self, name: str) -> FeatureSpec:
+        """The feature of this name, as it is declared today.
+
+        Raises
+        ------
+        InputError
+            When there is none.
+        """
+        return self._by_name.get(name) or spec(name)
+
+    def features_of_group(self, group: str) -> tuple[FeatureSpec, ...]:
+        """The features of one group."""
+        return self.views[group]
+
+    def features_of_service(self, service: str) -> tuple[FeatureSpec, ...]:
+        """The features of one feature service, in model order.
+
+        Raises
+        ------
+        InputError, DependencyError
+            When there is no such service: :meth:`refuse_unknown` says which.
+        """
+        self.refuse_unknown(service)
+        declared = {feature.name: feature for feature in self.views.get(self.custom.get(service, ""), ())}
+        return tuple(declared.get(name) or spec(name) for name in self.services[service])
+
+    def groups_of_service(self, service: str) -> tuple[str, ...]:
+        """The groups (feature views) a service reads, in model order.
+
+        Raises
+        ------
+        InputError, DependencyError
+            As :meth:`features_of_service`.
+        """
+        return tuple(dict.fromkeys(feature.group for feature in self.features_of_service(service)))
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, FeatureSpec]:
+        return {feature.name: feature for feature in self.features}
+
+    def refuse_unknown(self, service: str) -> None:
+        """Nothing for a feature service there is.
+
+        Raises
+        ------
+        DependencyError
+            For one of declared features that this home does not know, or no more.
+        InputError
+            For any other.
+        """
+        if service in self.services:
+            return
+        if service.startswith(tuple(f"{released}_" for released in SERVICES)):
+            raise DependencyError(
+                f"This home has no feature service {service}: the metrics and tables it was made of are not those of "
+                "bellwether.toml, and no champion is known to read them. Promote its model again, or put the "
+                "definitions back; then run `bellwether features build`, `apply` and `materialize`."
+            )
+        raise InputError(f"There is no feature service {service!r}. There are: {listed(self.services, limit=20)}.")
+
+
+BUILT_IN = Catalog(
+    features=CATALOG,
+    views={group: features_of_group(group) for group in GROUPS},
+    families=FAMILIES,
+    services=SERVICES,
+)
+"""The catalogue of a home whose users declared nothing."""
 
 
 def cutoff_day_field(group: str) -> str:

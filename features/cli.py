@@ -187,19 +187,22 @@ def build(
     """Count new events into rollups, then build a feature row per account and cutoff."""
     from features.build import build as run
     from features.cutoffs import build_cutoffs
+    from features.external_tables import take_tables
+    from features.metric_counts import empty_metrics
     from features.rollup import roll_up
 
     now = _now()
     cutoffs = build_cutoffs(settings, now=now, first=first, last=last, every_days=_days(every))
     if only_plan:
-        from features.catalog import GROUPS
+        from features.feature_sets import catalog_of
         from features.pending import planned_rows
 
-        rows = planned_rows(settings, cutoffs, GROUPS)
+        rows = planned_rows(settings, cutoffs, catalog_of(settings).groups)
         emit(rows, output, width=_WIDTH)
         if not rows:
             emit_notes([f"Nothing to build: {len(cutoffs)} cutoffs are as a build would make them."])
         return
+    taken = take_tables(settings, now=now)
     with progress_bar() as progress:
         counted = roll_up(settings, progress=progress)
         run(settings, cutoffs, now=now, progress=progress)
@@ -209,9 +212,11 @@ def build(
             {"what": "cutoffs built", "count": len(cutoffs)},
             {"what": "first cutoff", "count": f"{cutoffs[0]:%Y-%m-%d}"},
             {"what": "last cutoff", "count": f"{cutoffs[-1]:%Y-%m-%d}"},
+            *({"what": f"new rows of table {one.name}", "count": one.new} for one in taken),
         ],
         output,
     )
+    emit_notes([*(note for one in taken for note in one.notes), *empty_metrics(settings)])
 
 
 @features.command()
@@ -246,19 +251,24 @@ def materialize(settings: Settings, as_of: str | None) -> None:
 @features.command()
 @click.option("--group", help="One group of features only.")
 @_FORMAT
-def describe(group: str | None, output: str) -> None:
-    """Say what every feature means; json and csv also say when it is null and more."""
-    from features.catalog import GROUPS
+@click.pass_obj
+def describe(settings: Settings, group: str | None, output: str) -> None:
+    """Say what every feature means, your own included; json and csv also say when it is null and more."""
     from features.describe import described
+    from features.feature_sets import catalog_of
+    from features.metric_counts import empty_metrics
 
-    if group is not None and group not in GROUPS:
-        raise InputError(f"There is no group {group!r}. The groups are {', '.join(GROUPS)}.")
-    rows = [row for row in described() if group in (None, row["group"])]
+    catalog = catalog_of(settings)
+    groups = catalog.described_groups
+    if group is not None and group not in groups:
+        raise InputError(f"There is no group {group!r}. The groups are {', '.join(groups)}.")
+    rows = [row for row in described(catalog) if group in (None, row["group"])]
     if output == "table":
         rows = [
             {name: row[name] for name in ("feature", "family", "window", "unit", "churn", "meaning")} for row in rows
         ]
     emit(rows, output, width=_WIDTH)
+    emit_notes(empty_metrics(settings))
 
 
 @click.command()

@@ -1,19 +1,19 @@
 """The feature catalogue as rows for people: the ``features describe`` command and the README's table."""
 
-from features.catalog import CATALOG, FAMILIES, FeatureSpec, Risk
+from features.catalog import BUILT_IN, Catalog, FeatureSpec, Risk
 
 __all__ = ["described", "markdown"]
 
 _ARROWS = {Risk.UP: "↑", Risk.DOWN: "↓", Risk.CERTAIN_UP: "↑!", Risk.CERTAIN_DOWN: "↓!", Risk.DEPENDS: "·"}
 
 
-def described() -> list[dict[str, str]]:
+def described(catalog: Catalog = BUILT_IN) -> list[dict[str, str]]:
     """One row per feature, in catalogue order; every value a text.
 
     ``churn`` and ``upsell`` say what more of the feature does to the probability: ↑ raises, ↓ lowers, ! certain
     (a constraint of the model), · depends.
     """
-    return [_row(feature) for feature in CATALOG]
+    return [_row(feature, catalog.families[feature.family].title) for feature in catalog.features]
 
 
 def markdown(rows: list[dict[str, str]] | None = None) -> str:
@@ -29,11 +29,11 @@ def markdown(rows: list[dict[str, str]] | None = None) -> str:
     return "\n".join([_line(head), "|" + "---|" * len(head), *(_line(list(row.values())) for row in rows)])
 
 
-def _row(feature: FeatureSpec) -> dict[str, str]:
+def _row(feature: FeatureSpec, family: str) -> dict[str, str]:
     return {
         "feature": feature.name,
         "group": feature.group,
-        "family": FAMILIES[feature.family].title,
+        "family": family,
         "window": "state" if feature.window_days is None else f"{feature.window_days} days",
         "unit": feature.unit,
         "null": feature.null_rule,

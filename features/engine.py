@@ -25,6 +25,7 @@ __all__ = [
     "EngineError",
     "Prepared",
     "at_zone",
+    "beside",
     "columns_in",
     "duckdb_engine",
     "engine_failures",
@@ -33,6 +34,7 @@ __all__ = [
     "named",
     "prepare",
     "spill_folder",
+    "sql_type",
 ]
 
 
@@ -251,6 +253,37 @@ def columns_in(expression: str) -> tuple[str, ...]:
     EngineError
         When it is no SQL expression, or looks at other rows: a window or a query of its own.
     """
+    return tuple(dict.fromkeys(_columns_of(_parsed(expression))))
+
+
+def sql_type(expression: str, columns: pa.Schema) -> str:
+    """The SQL type, such as ``BOOLEAN``, of an expression over one row of these columns.
+
+    Raises
+    ------
+    EngineError
+        When it does not fit the columns, looks at other rows, or gives one row different values at different times.
+    """
+    used = set(_functions_of(_parsed(expression)))
+    with engine_failures(), closing(duckdb.connect()) as connection:
+        connection.register(_HANDED_OVER, columns.empty_table())
+        moody = connection.execute("SELECT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
+        changing = sorted(used.intersection(name for (name,) in moody.fetchall()))
+        if changing:
+            raise EngineError(f"{changing[0]}() gives the same row another value at another time.")
+        # TRY refuses what makes one value of many rows, or many of one.
+        tried = f"DESCRIBE SELECT ({expression}\n) AS made, TRY(struct_pack(v := ({expression}\n))) FROM {_HANDED_OVER}"  # noqa: S608
+        return str(connection.execute(tried).fetchall()[0][1])
+
+
+def beside(rows: Prepared, conditions: Mapping[str, str]) -> Prepared:
+    """Prepared rows with SQL conditions over them beside, by name: true, or false where one is null or fails."""
+    made = [f"coalesce(TRY(({text}\n)), false) AS {_name(name)}" for name, text in conditions.items()]
+    sql = f"SELECT {', '.join(['*', *made])} FROM ({rows.sql})"  # noqa: S608 - the conditions are the user's settings
+    return Prepared(sql, ibis.schema({**rows.schema, **dict.fromkeys(conditions, "boolean")}))
+
+
+def _parsed(expression: str) -> Any:
     with engine_failures(), closing(duckdb.connect()) as connection:
         query = f"SELECT ({expression}\n)"
         text = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0][0]
@@ -260,7 +293,18 @@ def columns_in(expression: str) -> tuple[str, ...]:
     select = parsed["statements"][0]["node"].get("select_list", [])
     if len(parsed["statements"]) != 1 or len(select) != 1:
         raise EngineError("It is more than one expression.")
-    return tuple(dict.fromkeys(_columns_of(select[0])))
+    return select[0]
+
+
+def _functions_of(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if node.get("class") == "FUNCTION":
+            yield node["function_name"].lower()
+        for value in node.values():
+            yield from _functions_of(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _functions_of(value)
 
 
 def _columns_of(node: Any) -> Iterator[str]:

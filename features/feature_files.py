@@ -1,6 +1,6 @@
 """Where the feature files of a group and cutoff lie, what columns they have, and which cutoffs are whole."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.catalog import GROUPS, cutoff_day_field, features_of_group, spec
+from features.catalog import BUILT_IN, Catalog, cutoff_day_field, spec
 from features.exceptions import InputError, WorkFailedError, listed
 from features.manifest import Manifest, ManifestStore
 
@@ -22,6 +22,7 @@ __all__ = [
     "files_of_group",
     "group_at",
     "rows_at",
+    "schema_of",
 ]
 
 JOIN_KEY = "account_id"
@@ -29,14 +30,19 @@ TIMESTAMP = "event_timestamp"
 ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
 
 
-def file_schema(group: str) -> pa.Schema:
+def file_schema(group: str, catalog: Catalog = BUILT_IN) -> pa.Schema:
     """Columns of a group's files: one row per account, stamped with the cutoff."""
+    return schema_of(group, {feature.name: feature.kind for feature in catalog.features_of_group(group)})
+
+
+def schema_of(group: str, kinds: Mapping[str, str]) -> pa.Schema:
+    """The same from the kind of each feature of the group, in order."""
     return pa.schema(
         [
             (JOIN_KEY, pa.string()),
             (TIMESTAMP, pa.timestamp("us", tz="UTC")),
             (cutoff_day_field(group), pa.int64()),
-            *((feature.name, ARROW_TYPES[feature.kind]) for feature in features_of_group(group)),
+            *((name, ARROW_TYPES[kind]) for name, kind in kinds.items()),
         ]
     )
 
@@ -53,7 +59,7 @@ def files_of_group(root: Path, group: str, *, wanted: Callable[[date], bool]) ->
     ]
 
 
-def accounts_built(root: Path, cutoff: datetime) -> list[str]:
+def accounts_built(root: Path, cutoff: datetime, catalog: Catalog = BUILT_IN) -> list[str]:
     """Ids of the accounts that have features at a cutoff, the same in every group.
 
     Raises
@@ -65,34 +71,34 @@ def accounts_built(root: Path, cutoff: datetime) -> list[str]:
     """
     day = cutoff.date()
     manifest = ManifestStore(root).manifest()
-    whole = set.intersection(*(set(_cutoffs(manifest, group)) for group in GROUPS))
+    whole = set.intersection(*(set(_cutoffs(manifest, group)) for group in catalog.groups))
     build = f"`bellwether features build --from {day} --to {day}`"
     if day not in whole:
         there = listed(sorted(whole, reverse=True)) or "none"
         raise InputError(f"The cutoff {day} is not built in every group. Built, newest first: {there}. Run {build}.")
     rows = {
         group: sum(pq.read_metadata(file).num_rows for file in files_of_group(root, group, wanted=day.__eq__))
-        for group in GROUPS
+        for group in catalog.groups
     }
     if len(set(rows.values())) > 1:
         counts = ", ".join(f"{group} {count}" for group, count in rows.items())
         raise WorkFailedError(f"The groups of {day} differ in their accounts: {counts}. Run {build} again.")
     accounts: list[str] = []
-    for file in files_of_group(root, GROUPS[0], wanted=day.__eq__):
+    for file in files_of_group(root, catalog.groups[0], wanted=day.__eq__):
         accounts += pq.read_table(file, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY].to_pylist()
     return accounts
 
 
-def group_at(root: Path, group: str, cutoff: datetime) -> pa.Table:
+def group_at(root: Path, group: str, cutoff: datetime, catalog: Catalog = BUILT_IN) -> pa.Table:
     """The rows of a group at a cutoff, one per account; empty where nothing is built."""
     files = files_of_group(root, group, wanted=cutoff.date().__eq__)
-    schema = file_schema(group)
+    schema = file_schema(group, catalog)
     tables = [pq.read_table(file, partitioning=None).select(schema.names).cast(schema) for file in files]
     return pa.concat_tables([schema.empty_table(), *tables])
 
 
 def feature_at(root: Path, name: str, cutoff: datetime) -> "pd.Series[float]":
-    """One number of every account that has features at a cutoff, by ``account_id``; empty where nothing is built."""
+    """One built-in number of every account at a cutoff, by ``account_id``; empty where nothing is built."""
     group = spec(name).group
     tables = [
         pq.read_table(file, columns=[JOIN_KEY, name], partitioning=None)
@@ -107,8 +113,8 @@ def feature_at(root: Path, name: str, cutoff: datetime) -> "pd.Series[float]":
     )
 
 
-def rows_at(root: Path, cutoff: datetime) -> pa.Table:
-    """Every feature of every account at a cutoff, one row each, ordered by ``account_id``; empty if not built.
+def rows_at(root: Path, cutoff: datetime, catalog: Catalog = BUILT_IN) -> pa.Table:
+    """What the catalogue describes of every account at a cutoff, one row each by ``account_id``; empty if not built.
 
     Raises
     ------
@@ -116,12 +122,12 @@ def rows_at(root: Path, cutoff: datetime) -> pa.Table:
         When the groups differ in their accounts.
     """
     columns: dict[str, pa.ChunkedArray] = {}
-    for group in GROUPS:
-        names = [JOIN_KEY, *(feature.name for feature in features_of_group(group))]
-        rows = group_at(root, group, cutoff).select(names).sort_by(JOIN_KEY)
+    for group in catalog.described_groups:
+        names = [JOIN_KEY, *(feature.name for feature in catalog.features_of_group(group))]
+        rows = group_at(root, group, cutoff, catalog).select(names).sort_by(JOIN_KEY)
         if not columns.setdefault(JOIN_KEY, rows[JOIN_KEY]).equals(rows[JOIN_KEY]):
             raise WorkFailedError(
-                f"The {GROUPS[0]} and {group} features at {cutoff.date()} are of different accounts. "
+                f"The {catalog.groups[0]} and {group} features at {cutoff.date()} are of different accounts. "
                 f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` again."
             )
         columns |= {name: rows[name] for name in names}

@@ -1,13 +1,13 @@
 """The two ends of a historical read: the rows asked for, checked, and the rows that came back, in their order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.catalog import cutoff_day_field, features_of_service
+from features.catalog import FeatureSpec, cutoff_day_field
 from features.exceptions import InputError, WorkFailedError, listed
 from features.feature_files import JOIN_KEY, TIMESTAMP
 
@@ -66,13 +66,14 @@ def refuse_incomplete(
     )
 
 
-def feature_frame(asked: pd.DataFrame, table: pa.Table, service: str, *, places: NDArray[np.int64]) -> pd.DataFrame:
-    """The asked rows with the service's features: float64 with NaN for null, categories as objects with None.
+def feature_frame(
+    asked: pd.DataFrame, table: pa.Table, features: Sequence[FeatureSpec], *, places: NDArray[np.int64]
+) -> pd.DataFrame:
+    """The asked rows with these features: float64 with NaN for null, categories as objects with None.
 
     ``places`` are the positions of the table's rows among the asked ones. The numbers are one block of memory, filled
     in place: sorting the table first, and joining a hundred columns after, would copy all of it twice.
     """
-    features = features_of_service(service)
     numeric = [feature.name for feature in features if feature.kind != "category"]
     block = np.empty((len(numeric), len(asked)))
     for row, name in zip(block, numeric, strict=True):

@@ -15,6 +15,7 @@ __all__ = ["initialise", "settings_rows", "write_configuration"]
 
 _STORES = ("events", "raw", "quarantine", "rollups", "features", "feast", "mlflow", "bundles")
 _MASKED = "********"
+_DECLARED = ("sources", "metrics", "tables")  # shown by examples
 
 
 def initialise(settings: Settings) -> list[str]:
@@ -68,7 +69,7 @@ def configuration_text() -> str:
     """A TOML text of every setting with its default, commented out."""
     lines = ["# Settings of Bellwether. BELLWETHER_<NAME> in the environment overrides a line; flags override both."]
     for name, field in Settings.model_fields.items():
-        if name == "sources":
+        if name in _DECLARED:
             continue
         lines += ["", f"# {_unit(field)}: {field.description}", f"# {name} = {_toml(field.default)}"]
     lines += [
@@ -83,6 +84,21 @@ def configuration_text() -> str:
         "# [sources.events]",
         '# path_patterns = ["/v1/files/{name}"]',
         '# format = "combined"  # of access logs: a name, or the text of log_format (nginx) or LogFormat (Apache)',
+        "",
+        "# Features of your own, counted from the events: count, sum, mean, share, ratio, distinct, percentile.",
+        "# [metrics.report_errors]",
+        '# of = "share"',
+        '# where = "status >= 500"',
+        "# over = \"endpoint like '/v1/reports/%'\"",
+        '# windows = ["7d", "28d"]',
+        '# title = "failed report calls"',
+        '# risk = "up"',
+        "",
+        "# Features of your own, from Parquet files with account_id, event_timestamp and known_at.",
+        "# [tables.health]",
+        '# path = "health/*.parquet"',
+        '# max_age = "90d"',
+        '# columns = { nps = { title = "net promoter score", risk = "down" } }',
     ]
     return "\n".join(lines) + "\n"
 

@@ -22,7 +22,7 @@ __all__ = ["Manifest", "ManifestStore", "StoreWriter", "digest", "exclusive_lock
 
 _MANIFEST = "_manifest.json"
 _LOCK = ".lock"
-_DERIVED = ("rollups", "features")  # made from the other stores: their folder may be removed
+_DERIVED = ("rollups", "metrics", "features")  # made from the other stores: their folder may be removed
 
 
 def digest(value: object) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalog import SERVICES, FeatureSpec, cutoff_day_field, features_of_service
-from features.exceptions import InputError
+from features.catalog import FeatureSpec, cutoff_day_field
 
-__all__ = ["OnlineRows", "decode", "groups_of_service"]
+__all__ = ["OnlineRows", "decode"]
 
 NAN = float("nan")
 
@@ -55,21 +54,10 @@ class OnlineRows:
         return np.stack(list(self.cutoff_days.values()))
 
 
-def groups_of_service(service: str) -> tuple[str, ...]:
-    """The groups (feature views) a service reads, in model order.
-
-    Raises
-    ------
-    InputError
-        When the catalogue has no such service.
-    """
-    if service not in SERVICES:
-        raise InputError(f"There is no feature service {service!r}. There are: {', '.join(SERVICES)}.")
-    return tuple(dict.fromkeys(feature.group for feature in features_of_service(service)))
-
-
 def decode(
-    service: str, account_ids: Sequence[str], responses: Iterable[tuple[Sequence[str], Sequence[Any]]]
+    features: Sequence[FeatureSpec],
+    account_ids: Sequence[str],
+    responses: Iterable[tuple[Sequence[str], Sequence[Any]]],
 ) -> OnlineRows:
     """Turn Feast's answers, one per chunk of accounts, into columns.
 
@@ -77,8 +65,8 @@ def decode(
 
     Parameters
     ----------
-    service
-        Feature service that was read.
+    features
+        Features of the service that was read, in its order.
     account_ids
         Accounts, in the order of the answers.
     responses
@@ -87,11 +75,11 @@ def decode(
     chunks = [dict(zip(names, columns, strict=True)) for names, columns in responses]
     values = {
         feature.name: _column(_reader(feature), [chunk[feature.name] for chunk in chunks], feature.kind == "category")
-        for feature in features_of_service(service)
+        for feature in features
     }
     days = {
         group: _column(_integer, [chunk[cutoff_day_field(group)] for chunk in chunks], is_category=False)
-        for group in groups_of_service(service)
+        for group in dict.fromkeys(feature.group for feature in features)
     }
     return OnlineRows(tuple(account_ids), values, days)
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from features.built import feature_partition, feature_store, made_from
+from features.built import feature_partition, feature_store, meanings
 from features.damage import is_there
 from features.exceptions import listed
+from features.external_tables import waiting_tables
 from features.manifest import Manifest
 from features.origins import Origin, origin_of, recalled
 from features.raw import raw_store
@@ -51,14 +52,14 @@ def pending(
 
     ``there`` is the manifest of the features; ``uncounted`` are event days (ISO dates) that will be counted before.
     """
-    store = feature_store(settings)
+    store, meaning_of = feature_store(settings), meanings(settings)
     for cutoff, origin in now_from.items():
         late = [day for day in uncounted if date.fromisoformat(day) < cutoff.date()]
         for group in groups:
             partition = feature_partition(group, cutoff)
             stamp = there.made_from.get(partition, "")
             source, _, meaning = stamp.partition(":")
-            wanted_meaning = made_from(settings, group, "").removeprefix(":")
+            wanted_meaning = meaning_of(group, cutoff)
             if partition not in there.partitions:
                 yield Pending(group, cutoff, _NOT_BUILT)
             elif source != origin.fingerprint or late:
@@ -79,6 +80,9 @@ def planned_rows(settings: Settings, cutoffs: Sequence[datetime], groups: Sequen
         rows.append(_row("event days", uncounted, "new, changed or gone since they were counted"))
     now_from = origins(settings, rollup_store(settings).manifest(), raw_store(settings).manifest(), cutoffs)
     found = pending(settings, feature_store(settings).manifest(), now_from, groups=groups, uncounted=uncounted)
+    for name, files in waiting_tables(settings):
+        why = "changed since they were taken, or with rows not known yet"
+        rows.append({"what": f"files of table {name}", "count": files, "first": "", "last": "", "why": why})
     same: dict[str, dict[str, list[str]]] = {}
     for one in found:
         same.setdefault(one.why, {}).setdefault(one.group, []).append(one.cutoff.date().isoformat())

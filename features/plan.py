@@ -1,13 +1,13 @@
 """What building runs, compiled once: the population at some cutoffs, and every group of features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.catalog import cutoff_day_field, features_of_group
+from features.catalog import FeatureSpec, cutoff_day_field, features_of_group
 from features.compiled import compiled
 from features.engine import Prepared, named, prepare
 from features.groups.adoption import adoption_features, settled
@@ -27,7 +27,7 @@ from features.rollup import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, UTC_MICROSECONDS
 from features.windows import cutoff_days
 
-__all__ = ["CUTOFFS", "Plan", "group_expressions", "plan"]
+__all__ = ["CUTOFFS", "Plan", "as_catalogued", "group_expressions", "plan"]
 
 CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
 """The columns of a table of cutoffs."""
@@ -165,13 +165,14 @@ def group_expressions(
         "sdk": sdk_features(rollups, population),
         "support": support_features(population, cutoffs, touchpoints=touchpoints, grace_hours=grace_hours),
     }
-    return {group: _as_catalogued(group, table) for group, table in made.items()}
+    return {group: as_catalogued(group, table, features_of_group(group)) for group, table in made.items()}
 
 
-def _as_catalogued(group: str, table: ir.Table) -> ir.Table:
+def as_catalogued(group: str, table: ir.Table, features: Sequence[FeatureSpec]) -> ir.Table:
+    """A group as it is stored: key, stamp, cutoff day, then its features in order and type."""
     return table.select(
         "account_id",
         event_timestamp=table.cutoff,
         **{cutoff_day_field(group): cutoff_days(table.cutoff)},
-        **{feature.name: table[feature.name].cast(_TYPES[feature.kind]) for feature in features_of_group(group)},
+        **{feature.name: table[feature.name].cast(_TYPES[feature.kind]) for feature in features},
     ).order_by("event_timestamp", "account_id")

@@ -32,6 +32,7 @@ __all__ = [
     "RollupReport",
     "RollupTable",
     "countable_events",
+    "customer_events",
     "outdated_days",
     "read_rollup",
     "roll_up",
@@ -172,13 +173,22 @@ def read_rollup(engine: Engine, settings: Settings, name: str) -> ir.Table:
     return engine.read_parquet(paths, schema=ROLLUPS[name].schema)
 
 
+def customer_events(events: ir.Table, *, grace_hours: float) -> ir.Table:
+    """Customer traffic, one row per event with its columns as stored, its day and its first cutoff."""
+    customer = events.filter(~events.synthetic.fill_null(False))
+    return customer.mutate(
+        event_day=event_day(customer.event_time),
+        visible_from=visible_from(customer.event_time, customer.ingested_at, grace_hours=grace_hours),
+    )
+
+
 def countable_events(events: ir.Table, *, grace_hours: float, value_endpoints: Sequence[str] = ()) -> ir.Table:
     """Customer traffic, one row per event, with its day, its first cutoff and its outcome as columns.
 
     A null status is a call and successful; null endpoints, methods and versions become the empty string. A value call
     is a successful call to one of ``value_endpoints``.
     """
-    customer = events.filter(~events.synthetic.fill_null(False))
+    customer = customer_events(events, grace_hours=grace_hours)
     status = customer.status
     is_auth = status.isin([401, 403])
     method, endpoint = customer.method.fill_null(""), customer.endpoint.fill_null("")
@@ -189,9 +199,9 @@ def countable_events(events: ir.Table, *, grace_hours: float, value_endpoints: S
         "token",
         "user_id",
         "sdk",
+        "event_day",
+        "visible_from",
         sdk_version=customer.sdk_version.fill_null(""),
-        event_day=event_day(customer.event_time),
-        visible_from=visible_from(customer.event_time, customer.ingested_at, grace_hours=grace_hours),
         method=method,
         endpoint=endpoint,
         latency_ms=customer.latency_ms,

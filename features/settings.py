@@ -1,16 +1,20 @@
 """All settings: one frozen object from ``bellwether.toml``, the environment and flags, in that order."""
 
+import difflib
 import re
 import tomllib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from features.declared import ExternalTable, Metric, Name, TableColumn
 from features.exceptions import SettingsError, listed
+from features.toml_lines import line_of
 
-__all__ = ["ColumnMapping", "Settings", "SourceSettings", "load_settings"]
+__all__ = ["ClashError", "ColumnMapping", "Settings", "SourceSettings", "load_settings"]
 
 _MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -33,6 +37,14 @@ class ColumnMapping(BaseModel):
 
 FILE_NAME = "bellwether.toml"
 """Name of the settings file, in the working directory or in a home."""
+
+
+class ClashError(ValueError):
+    """A declaration whose feature or family is there already; ``path`` says where it is declared."""
+
+    def __init__(self, path: tuple[str, ...], name: str) -> None:
+        super().__init__(f"{name} is a feature or a family of features already; choose another name")
+        self.path = path
 
 
 class SourceSettings(BaseModel):
@@ -94,6 +106,17 @@ class Settings(BaseSettings):
     sources: dict[str, SourceSettings] = Field(
         default_factory=dict, description="column mappings of the raw tables", json_schema_extra={"unit": "tables"}
     )
+    metrics: dict[Name, Metric] = Field(
+        default_factory=dict,
+        description="features of your own, counted from events; see Your own metrics and feature tables",
+        json_schema_extra={"unit": "tables"},
+    )
+    tables: dict[Name, ExternalTable] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="features of your own, from Parquet files that somebody else makes",
+        json_schema_extra={"unit": "tables"},
+    )
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -128,6 +151,17 @@ class Settings(BaseSettings):
         unknown = [name for name in value if name not in RAW_TABLES]
         if unknown:
             raise ValueError(f"there is no table {listed(unknown)}; the tables are {', '.join(RAW_TABLES)}")
+        return value
+
+    @field_validator("tables")
+    @classmethod
+    def _each_feature_once(cls, value: dict[str, ExternalTable], info: ValidationInfo) -> dict[str, ExternalTable]:
+        if value or info.data.get("metrics"):
+            from features.feature_sets import FeatureSet
+
+            clash = FeatureSet(info.data.get("metrics", {}), value).clash()
+            if clash:
+                raise ClashError(*clash)
         return value
 
     @field_validator("home")
@@ -165,28 +199,56 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         When the file cannot be read or a value cannot be used.
     """
     from_file: dict[str, Any] = {}
+    text = ""
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None:
         config = _file_of_home(given.get("home"))
     if config is not None:
         try:
-            from_file = tomllib.loads(config.read_text(encoding="utf-8"))
+            text = config.read_text(encoding="utf-8")
+            from_file = tomllib.loads(text)
         except FileNotFoundError as error:
             raise SettingsError(
                 f"There is no configuration file {config}. Run `bellwether init` to write one."
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{config} cannot be read as TOML: {error}. Mend that place and run again.") from error
+    environment = Settings.from_environment()
     try:
-        environment = Settings.from_environment()
         return Settings(**{**from_file, **environment, **given})
     except ValidationError as error:
         lines = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()[:5]
+            _said(problem, text, config, overridden={*environment, *given}) for problem in error.errors()[:5]
         )
         raise SettingsError(
             f"{error.error_count()} setting(s) cannot be used: {lines}. `bellwether settings` lists what there is."
         ) from error
+
+
+def _said(problem: Any, text: str, config: Path | None, *, overridden: Collection[str]) -> str:
+    """One value that cannot be used: where it is set, its path, and why."""
+    cause = problem.get("ctx", {}).get("error")
+    path = [str(part) for part in (cause.path if isinstance(cause, ClashError) else problem["loc"]) if part != "[key]"]
+    line = None if path[0] in overridden else line_of(text, path)
+    where = f"{config.name} line {line}: " if config is not None and line is not None else ""
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden" and (near := _nearest(path)):
+        message = f"{message}; did you mean {near}"
+    return f"{where}{'.'.join(path)}: {message.rstrip('.')}"
+
+
+def _nearest(path: Sequence[str]) -> str | None:
+    """The key there is that looks most like the last part of a path."""
+    models: dict[tuple[str, int], type[BaseModel]] = {
+        ("sources", 3): SourceSettings,
+        ("sources", 5): ColumnMapping,
+        ("metrics", 3): Metric,
+        ("tables", 3): ExternalTable,
+        ("tables", 5): TableColumn,
+    }
+    model = Settings if len(path) == 1 else models.get((path[0], len(path)))
+    keys = [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+    return next(iter(difflib.get_close_matches(path[-1], keys, n=1)), None)
 
 
 def _file_of_home(home: Path | None) -> Path | None:

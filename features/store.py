@@ -25,10 +25,11 @@ from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_l
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Float64, Int64, String
+from pydantic import Field as PydanticField
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.built import feature_store, outdated_cutoffs
-from features.catalog import GROUPS, NEWEST_SERVICE, SERVICES, cutoff_day_field, features_of_group
+from features.catalog import BUILT_IN, NEWEST_SERVICE, SERVICES, Catalog, cutoff_day_field
 from features.damage import damage_named
 from features.embedded import (
     accounts_stamped,
@@ -40,10 +41,11 @@ from features.embedded import (
 )
 from features.engine import Engine, duckdb_engine, engine_failures, spill_folder
 from features.exceptions import DependencyError, InputError, WorkFailedError
-from features.feature_files import JOIN_KEY, TIMESTAMP, accounts_built, file_schema, files_of_group
+from features.feature_files import JOIN_KEY, TIMESTAMP, accounts_built, file_schema, files_of_group, schema_of
+from features.feature_sets import catalog_of
 from features.frame import checked_entities, feature_frame, refuse_incomplete
 from features.manifest import exclusive_lock
-from features.online import OnlineRows, decode, groups_of_service
+from features.online import OnlineRows, decode
 from features.progress import Progress, silent
 from features.settings import Settings
 from features.start import start
@@ -90,6 +92,7 @@ def repo_config(settings: Settings) -> RepoConfig:
             "threads": settings.threads,
             "memory_limit": settings.memory_limit,
             "home": str(settings.home),
+            "declared": _declared(catalog_of(settings)),
         },
         online_store={"type": "sqlite", "path": str(folder / "online.db")},
         materialization={"pull_latest_features": True, "online_write_batch_size": 5000},
@@ -104,22 +107,23 @@ def feature_objects(settings: Settings) -> list[Any]:
 
     No view has a created timestamp: what was known when is decided once, where the rows are built.
     """
+    catalog = catalog_of(settings)
     account = Entity(name=ENTITY, join_keys=[JOIN_KEY], value_type=ValueType.STRING)
-    views = {group: _view(group, account, settings.home / "features") for group in GROUPS}
+    views = {group: _view(group, account, settings.home / "features", catalog) for group in catalog.groups}
     services = [
         FeatureService(
             name=name,
             features=[
-                views[group][[*(feature for feature in features if feature in _names(group)), cutoff_day_field(group)]]
-                for group in groups_of_service(name)
+                views[group][[*_names(catalog, name, group), cutoff_day_field(group)]]
+                for group in catalog.groups_of_service(name)
             ],
         )
-        for name, features in SERVICES.items()
+        for name in catalog.services
     ]
     return [account, *views.values(), *services]
 
 
-def _view(group: str, account: Entity, root: Path) -> FeatureView:
+def _view(group: str, account: Entity, root: Path, catalog: Catalog) -> FeatureView:
     return FeatureView(
         name=group,
         entities=[account],
@@ -129,7 +133,7 @@ def _view(group: str, account: Entity, root: Path) -> FeatureView:
             Field(name=cutoff_day_field(group), dtype=Int64, description="the cutoff, in days; never null"),
             *(
                 Field(name=feature.name, dtype=_FEAST_TYPES[feature.kind], description=feature.meaning)
-                for feature in features_of_group(group)
+                for feature in catalog.features_of_group(group)
             ),
         ],
         source=FileSource(
@@ -139,8 +143,14 @@ def _view(group: str, account: Entity, root: Path) -> FeatureView:
     )
 
 
-def _names(group: str) -> tuple[str, ...]:
-    return tuple(feature.name for feature in features_of_group(group))
+def _names(catalog: Catalog, service: str, group: str) -> list[str]:
+    return [feature.name for feature in catalog.features_of_service(service) if feature.group == group]
+
+
+def _declared(catalog: Catalog) -> dict[str, dict[str, str]]:
+    """The views that are not built in: feature to kind, in order."""
+    views = {group: features for group, features in catalog.views.items() if group not in BUILT_IN.views}
+    return {group: {feature.name: feature.kind for feature in features} for group, features in views.items()}
 
 
 # ---- Feast's DuckDB store, reading by manifest ---------------------------------------------------
@@ -150,7 +160,7 @@ class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc
     """Settings of :class:`ManifestOfflineStore`; Feast finds it by its name.
 
     ``feature_files`` is where the files lie now: the registry remembers the folder of the day of ``apply``, which
-    is wrong in a home that was moved or restored.
+    is wrong in a home that was moved or restored. ``declared`` are the views of features that users declared.
     """
 
     type: str = "features.store.ManifestOfflineStore"
@@ -158,6 +168,7 @@ class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc
     threads: int = 2
     memory_limit: str = "3GB"
     home: str
+    declared: dict[str, dict[str, str]] = PydanticField(default_factory=dict)
 
 
 class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
@@ -239,7 +250,8 @@ def _reader(engine: Engine, config: RepoConfig, wanted: Callable[[date], bool]) 
     def read(source: FileSource, repo_path: str) -> Any:  # noqa: ARG001
         group = Path(source.path).name
         files = files_of_group(Path(config.offline_store.feature_files), group, wanted=wanted)
-        return engine.read_parquet(files, schema=file_schema(group))
+        declared = config.offline_store.declared.get(group)
+        return engine.read_parquet(files, schema=file_schema(group) if declared is None else schema_of(group, declared))
 
     return read
 
@@ -327,7 +339,7 @@ class Store:
         """
         cutoff = as_cutoff(cutoff)
         with self._damage_named():
-            accounts = accounts_built(self._settings.home / "features", cutoff)
+            accounts = accounts_built(self._settings.home / "features", cutoff, catalog_of(self._settings))
         if cutoff in outdated_cutoffs(self._settings):
             raise InputError(
                 f"The cutoff {cutoff.date()} was built under other settings or definitions. "
@@ -343,8 +355,8 @@ class Store:
                     f"Materialize {newest.date()} or a later cutoff."
                 )
             self._guard()
-            keys = _entity_keys(accounts)
-            for done, group in enumerate(GROUPS, start=1):
+            keys, groups = _entity_keys(accounts), catalog_of(self._settings).groups
+            for done, group in enumerate(groups, start=1):
                 # Feast reports on stdout, which belongs to data.
                 with (
                     _reported(self._folder),
@@ -363,7 +375,7 @@ class Store:
                         f"View {group} has {written} accounts of {cutoff.date()} online and {len(accounts)} offline. "
                         "Run `bellwether features materialize` again; if it stays so, build the cutoff again first."
                     )
-                progress("materialize", done, len(GROUPS))
+                progress("materialize", done, len(groups))
         return len(accounts)
 
     def historical(self, entities: pd.DataFrame, *, service: str = NEWEST_SERVICE) -> pd.DataFrame:
@@ -392,10 +404,12 @@ class Store:
         DependencyError
             When Feast's registry is away.
         """
-        groups, asked = groups_of_service(service), checked_entities(entities)
+        catalog = catalog_of(self._settings)
+        features, asked = catalog.features_of_service(service), checked_entities(entities)
+        groups = catalog.groups_of_service(service)
         if asked.empty:  # Feast looks for the smallest time
-            nothing = pa.schema([field for group in groups for field in list(file_schema(group))[2:]])
-            return feature_frame(asked, nothing.empty_table(), service, places=np.empty(0, dtype=np.int64))
+            nothing = pa.schema([field for group in groups for field in list(file_schema(group, catalog))[2:]])
+            return feature_frame(asked, nothing.empty_table(), features, places=np.empty(0, dtype=np.int64))
         with self._lock, _reported(self._folder), self._damage_named(), engine_failures():
             feast = self._opened()
             job = feast.get_historical_features(
@@ -410,7 +424,7 @@ class Store:
             )
         places = table[_ROW].to_numpy()
         refuse_incomplete(asked, table, groups, places=places)
-        return feature_frame(asked, table, service, places=places)
+        return feature_frame(asked, table, features, places=places)
 
     def online(self, account_ids: Sequence[str], *, service: str = NEWEST_SERVICE) -> OnlineRows:
         """Newest features of accounts, from the online store.
@@ -422,7 +436,7 @@ class Store:
         DependencyError
             When the store is away.
         """
-        groups_of_service(service)
+        declared = catalog_of(self._settings).features_of_service(service)
         if isinstance(account_ids, str) or not all(isinstance(account, str) and account for account in account_ids):
             raise InputError("Account ids are a list of texts that are not empty. Mend the list and ask again.")
         ids = list(account_ids)
@@ -434,7 +448,7 @@ class Store:
                 feast.get_online_features(features=features, entity_rows={JOIN_KEY: chunk}).proto for chunk in chunks
             ]
         return decode(
-            service, ids, ((list(a.metadata.feature_names.val), [r.values for r in a.results]) for a in answers)
+            declared, ids, ((list(a.metadata.feature_names.val), [r.values for r in a.results]) for a in answers)
         )
 
     def materialized_cutoff(self) -> datetime | None:
@@ -462,7 +476,7 @@ class Store:
         with self._lock, _reported(self._folder):
             feast = self._opened()
             known = {view.name: view for view in feast.registry.list_feature_views(feast.project)}
-        return [_state(group, known.get(group)) for group in GROUPS]
+        return [_state(group, known.get(group)) for group in catalog_of(self._settings).groups]
 
     def renew(self, groups: Sequence[str]) -> None:
         """Declare views anew, with nothing believed of what they hold; an online file that is gone is made again.
@@ -524,10 +538,10 @@ class Store:
 
     def _guard(self) -> None:
         read_ahead_journal(self._registry)
-        protect_online(self._online, map(self._table, GROUPS))
+        protect_online(self._online, map(self._table, catalog_of(self._settings).groups))
 
     def _online_cutoffs(self, feast: FeatureStore) -> list[datetime | None]:
-        views = [feast.registry.get_feature_view(group, feast.project) for group in GROUPS]
+        views = [feast.registry.get_feature_view(group, feast.project) for group in catalog_of(self._settings).groups]
         return [view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC) for view in views]
 
 

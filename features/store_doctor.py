@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from features.built import built_cutoffs
-from features.catalog import GROUPS, cutoff_day_field
+from features.catalog import cutoff_day_field
 from features.embedded import (
     accounts_stamped,
     forget_newer,
@@ -23,6 +23,7 @@ from features.embedded import (
 from features.examination import Check, Finding
 from features.exceptions import BellwetherError, InputError, listed
 from features.feature_files import accounts_built
+from features.feature_sets import catalog_of
 from features.manifest import exclusive_lock
 from features.raw import complete_until
 from features.settings import Settings
@@ -42,7 +43,7 @@ def _online(settings: Settings) -> Path:
 
 
 def _tables(settings: Settings) -> list[str]:
-    return [online_table(settings, group) for group in GROUPS]
+    return [online_table(settings, group) for group in catalog_of(settings).groups]
 
 
 def _look_at_registry(settings: Settings, _: datetime) -> Iterator[Finding]:
@@ -148,8 +149,9 @@ def _look_at_counts(settings: Settings, _: datetime) -> Iterator[Finding]:
         return
     # A cutoff that is gone or damaged offline says nothing about the online rows.
     with contextlib.suppress(BellwetherError, OSError, ValueError):
-        offline = len(accounts_built(settings.home / "features", cutoff))
-        for group in GROUPS:
+        catalog = catalog_of(settings)
+        offline = len(accounts_built(settings.home / "features", cutoff, catalog))
+        for group in catalog.groups:
             online = accounts_stamped(
                 _online(settings), online_table(settings, group), field=cutoff_day_field(group), cutoff=cutoff
             )

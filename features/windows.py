@@ -7,6 +7,8 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
 from ibis.expr.types import ArrayValue
 
 from features.engine import microseconds_since_epoch
@@ -22,6 +24,7 @@ __all__ = [
     "day_of_month",
     "days_later",
     "days_of_ages",
+    "first_cutoffs",
     "forecast_days",
     "hour_number",
     "hours_between",
@@ -99,6 +102,17 @@ def days_of_ages(cutoff: datetime, ages: Sequence[range]) -> Iterator[date]:
     for span in ages:
         for age_days in span:
             yield (as_cutoff(cutoff) - age_days * DAY).date()
+
+
+def first_cutoffs(happened: pa.ChunkedArray, known: pa.ChunkedArray, *, grace_hours: float) -> pa.ChunkedArray:
+    """:func:`visible_from` of rows in memory: the first cutoff that may see each, as a date column."""
+    grace = round(grace_hours * 3600) * 1_000_000
+    microseconds = [times.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()) for times in (happened, known)]
+    by_time, by_arrival = (
+        pc.floor(pc.divide(pc.subtract(moments, late).cast(pa.float64()), float(_DAY_MICROSECONDS))).cast(pa.int32())
+        for moments, late in zip(microseconds, (0, grace), strict=True)
+    )
+    return pc.add(pc.max_element_wise(by_time, by_arrival), 1).cast(pa.int32()).cast(pa.date32())
 
 
 def label_window(cutoff: datetime, *, lead_days: int, horizon_days: int) -> tuple[datetime, datetime]:

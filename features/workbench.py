@@ -8,6 +8,7 @@ from typing import Self
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from features.custom_plan import CustomGroups
 from features.engine import Engine, duckdb_engine
 from features.groups.inputs import REACH, WHOLE
 from features.manifest import Manifest
@@ -46,6 +47,7 @@ class Workbench:
         self._settings, self._manifest = settings, rollups
         self._store = rollup_store(settings)
         self._plan = plan(compiled_into, settings.grace_hours, has_value_endpoints=bool(settings.value_endpoints))
+        self._custom = CustomGroups(settings, self._plan.here.named("population"), compiled_into=compiled_into)
         self._engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
         raw = raw_store(settings)
         for table in (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS):
@@ -64,7 +66,8 @@ class Workbench:
         batch: list[datetime] = []
         size = 0
         for cutoff in cutoffs:
-            reach = sum(file.stat().st_size for name in REACH for file in self._files(name, [cutoff]))
+            files = [*(file for name in REACH for file in self._files(name, [cutoff])), *self._custom.files(cutoff)]
+            reach = sum(file.stat().st_size for file in files)
             if batch and size + reach > _BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
@@ -96,6 +99,7 @@ class Workbench:
             self._engine.name_prepared(name, prepared)
         for name, prepared in self._plan.shared.items():
             self._engine.name_prepared(name, prepared)
+        self._custom.turn_to(self._engine, batch)
 
     def accounts(self) -> dict[datetime, int]:
         """Accounts known at each cutoff turned to."""
@@ -105,7 +109,8 @@ class Workbench:
 
     def write(self, group: str, paths: Mapping[datetime, Path]) -> dict[datetime, int]:
         """Write one group, a file per cutoff turned to; returns the rows of each."""
-        rows = self._engine.run_prepared(self._plan.groups[group])
+        chosen = self._custom.prepared(group) if group in self._custom else self._plan.groups[group]
+        rows = self._engine.run_prepared(chosen)
         return write_parts(rows, ("event_timestamp", "account_id"), paths)
 
     def _files(self, name: str, batch: Sequence[datetime]) -> list[Path]:

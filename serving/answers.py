@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalog import SERVICES
+from features.feature_sets import catalog_of
 from features.online import OnlineRows
 from features.raw import complete_until
 from features.settings import Settings
@@ -110,7 +110,9 @@ class Answerer:
 
         Services of the same features are one read: the store may be filled between two.
         """
-        lists = {service: SERVICES.get(service, (service,)) for service in services}
+        catalog = catalog_of(self._settings)
+        # Two sets of declared features may name them alike; the view tells them apart.
+        lists = {one: (catalog.custom.get(one, ""), *catalog.services.get(one, (one,))) for one in services}
         reads: dict[tuple[str, ...], OnlineRows] = {}
         for service, features in lists.items():
             if features not in reads:

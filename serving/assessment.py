@@ -117,7 +117,7 @@ def assess(
     place[chosen] = np.arange(len(chosen))
     values = {name: np.asarray(column)[chosen] for name, column in rows.values.items()}
     scores = score_rows(scorer, values)
-    said = reasons_for(scores.features, values, scores.contributions, limit=reasons)
+    said = reasons_for(scores.features, values, scores.contributions, limit=reasons, catalog=scorer.catalog)
     return Assessed(
         rows.account_ids, [status for status, _ in judged], [detail for _, detail in judged], place, scores, said
     )

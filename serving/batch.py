@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.built import built_cutoffs, left_out
-from features.catalog import GROUPS, features_of_service
 from features.exceptions import BellwetherError, DependencyError, InputError, listed
+from features.feature_sets import catalog_of
 from features.manifest import ManifestStore, digest
 from features.progress import Progress, silent
 from features.raw import complete_until
@@ -123,7 +123,7 @@ def _runs(
     for scorer in sorted(scorers, key=lambda one: one.target != CHURN):
         service = scorer.bundle.service
         if service not in columns:
-            columns[service] = _columns(store, service, accounts, cutoff)
+            columns[service] = _columns(settings, store, service, accounts, cutoff)
         assessed = assess_columns(settings, scorer, accounts, columns[service], cutoff=cutoff, reasons=reasons)
         churn = assessed if scorer.target == CHURN else churn
         mrr = np.asarray(columns[service]["mrr"], dtype=np.float64)
@@ -131,10 +131,12 @@ def _runs(
         yield _run(settings, scorer, assessed, money, churn, cutoff=cutoff, now=now)
 
 
-def _columns(store: Store, service: str, accounts: Sequence[str], cutoff: datetime) -> Mapping[str, NDArray[Any]]:
+def _columns(
+    settings: Settings, store: Store, service: str, accounts: Sequence[str], cutoff: datetime
+) -> Mapping[str, NDArray[Any]]:
     entities = pd.DataFrame({"account_id": accounts, "event_timestamp": pd.Timestamp(cutoff)})
-    frame = store.historical(entities, service=service)
-    return {feature.name: frame[feature.name].to_numpy() for feature in features_of_service(service)}
+    frame, features = store.historical(entities, service=service), catalog_of(settings).features_of_service(service)
+    return {feature.name: frame[feature.name].to_numpy() for feature in features}
 
 
 def _run(
@@ -238,7 +240,7 @@ def _cutoff(settings: Settings, as_of: datetime | None) -> datetime:
 def features_fingerprint(settings: Settings, cutoff: datetime) -> str:
     """Fingerprint of the feature files of one cutoff."""
     manifest = ManifestStore(settings.home / "features").manifest()
-    return digest([manifest.fingerprint(f"{group}/cutoff={cutoff:%Y-%m-%d}") for group in GROUPS])
+    return digest([manifest.fingerprint(f"{group}/cutoff={cutoff:%Y-%m-%d}") for group in catalog_of(settings).groups])
 
 
 def _answers_fingerprint(accounts: ScoredAccounts) -> str:

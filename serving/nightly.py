@@ -9,6 +9,7 @@ from datetime import datetime
 from features.build import build
 from features.cutoffs import missing_cutoffs
 from features.exceptions import BellwetherError, InputError, WorkFailedError, listed
+from features.external_tables import take_tables
 from features.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, strangers
 from features.ingest import TableReport, ingest
 from features.manifest import exclusive_lock
@@ -227,6 +228,12 @@ class _Night:
         )
 
     def _roll_up(self) -> NightlyReport:
+        try:
+            taken = [note for one in take_tables(self._settings, now=self._now) for note in one.notes]
+            self._report = replace(self._report, notes=tuple(dict.fromkeys((*self._report.notes, *taken))))
+        except InputError as error:  # what was taken before still counts, as long as it is not too old
+            why = f"{error} Everything else was done, with the rows taken before."
+            self._left_over = Failure("ingest", WorkFailedError(why))
         done = roll_up(self._settings, progress=self._progress)
         return replace(self._report, days_counted=done.days_counted)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalog import FAMILIES, spec
+from features.catalog import BUILT_IN, Catalog, Family, FeatureSpec
 from serving.words import sentences
 
 __all__ = ["MINIMUM_CONTRIBUTION", "FeatureShare", "Reason", "Reasons", "RowReasons", "reasons_for"]
@@ -58,10 +58,19 @@ class Reason(NamedTuple):
 class _Family:
     """One family of a model: its features, and their places among the model's."""
 
-    name: str
-    names: tuple[str, ...]
+    about: Family
+    specs: tuple[FeatureSpec, ...]
     places: NDArray[np.intp]
-    is_whole: tuple[bool, ...]
+
+    @property
+    def name(self) -> str:
+        """As the catalogue calls it."""
+        return self.about.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its features."""
+        return tuple(feature.name for feature in self.specs)
 
 
 @dataclass(frozen=True)
@@ -97,11 +106,10 @@ class Reasons:
     def reason(self, row: int, place: int) -> Reason:
         """One reason; ``place`` is where it stands in the columns."""
         family, total = self._families[self.family[place]], float(self.total[place])
-        about = FAMILIES[family.name]
+        about = family.about
         code, direction = (about.raises, _RAISES) if total > 0 else (about.lowers, _LOWERS)
         values = tuple(
-            _value(self._columns.get(name), row, whole=whole)
-            for name, whole in zip(family.names, family.is_whole, strict=True)
+            _value(self._columns.get(feature.name), row, whole=feature.kind == "int") for feature in family.specs
         )
         parts = tuple(self._contributions[row, family.places].tolist())
         text = self.text[place]
@@ -136,7 +144,14 @@ class RowReasons(Sequence[Reason]):
     __hash__ = None  # type: ignore[assignment]  # a row is as equal as what it holds
 
 
-def reasons_for(features: Sequence[str], columns: Mapping[str, Any], contributions: Floats, *, limit: int) -> Reasons:
+def reasons_for(
+    features: Sequence[str],
+    columns: Mapping[str, Any],
+    contributions: Floats,
+    *,
+    limit: int,
+    catalog: Catalog = BUILT_IN,
+) -> Reasons:
     """At most ``limit`` reasons for each row, actionable families first, the largest absolute sum first.
 
     Every sentence is written here; only the objects that carry them wait until a row is read.
@@ -147,16 +162,20 @@ def reasons_for(features: Sequence[str], columns: Mapping[str, Any], contributio
         Names of the features that ``contributions`` (rows by features, log-odds) belong to.
     columns
         Feature values, column-wise; may hold more features than contribute, for the sentences.
+    catalog
+        What the features mean: that of the model that reads them.
     """
-    families = _families(features)
-    values: dict[str, NDArray[Any]] = {name: np.asarray(column, dtype=_dtype(name)) for name, column in columns.items()}
+    families = _families(features, catalog)
+    values: dict[str, NDArray[Any]] = {
+        name: np.asarray(column, dtype=_dtype(catalog.spec(name))) for name, column in columns.items()
+    }
     rows = len(contributions)
     if not rows or not families or limit < 1:
         nothing = np.zeros(rows + 1, dtype=np.intp)
         return Reasons(nothing, nothing[:0], np.zeros(0), np.zeros(0, dtype=object), families, values, contributions)
     # Laid out row by row, numpy adds the numbers of a row in one order, however many rows there are.
     sums = np.column_stack([np.ascontiguousarray(contributions[:, family.places]).sum(axis=1) for family in families])
-    order = _order(sums, np.array([FAMILIES[family.name].actionable for family in families]))[:, :limit]
+    order = _order(sums, np.array([family.about.actionable for family in families]))[:, :limit]
     ranked = np.take_along_axis(sums, order, axis=1)
     speaks = np.abs(ranked) >= MINIMUM_CONTRIBUTION
     row_of, said_by = np.nonzero(speaks)[0], order[speaks]
@@ -169,17 +188,16 @@ def reasons_for(features: Sequence[str], columns: Mapping[str, Any], contributio
     return Reasons(first, said_by, ranked[speaks], text, families, values, contributions)
 
 
-def _families(features: Sequence[str]) -> tuple[_Family, ...]:
-    specs = [spec(name) for name in features]
+def _families(features: Sequence[str], catalog: Catalog) -> tuple[_Family, ...]:
+    specs = [catalog.spec(name) for name in features]
     members: dict[str, list[int]] = {}
     for place, feature in enumerate(specs):
         members.setdefault(feature.family, []).append(place)
     return tuple(
         _Family(
-            name,
-            tuple(features[place] for place in places),
+            catalog.families[name],
+            tuple(specs[place] for place in places),
             np.array(places),
-            tuple(specs[place].kind == "int" for place in places),
         )
         for name, places in members.items()
     )
@@ -207,7 +225,7 @@ def _family_texts(
     texts = np.empty(len(rows), dtype=object)
     for place in np.unique(leading):
         chosen = np.flatnonzero(leading == place)
-        texts[chosen] = sentences(spec(family.names[place]), columns, rows[chosen])
+        texts[chosen] = sentences(family.specs[place], columns, rows[chosen])
     return texts
 
 
@@ -224,5 +242,5 @@ def _value(column: NDArray[Any] | None, row: int, *, whole: bool) -> float | int
     return int(number) if whole else number
 
 
-def _dtype(name: str) -> type:
-    return object if spec(name).kind == "category" else np.float64
+def _dtype(feature: FeatureSpec) -> type:
+    return object if feature.kind == "category" else np.float64

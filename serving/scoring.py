@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from features.catalog import Catalog
+from features.feature_sets import catalog_with, set_of
 from training.bundle import Bundle, load_booster, matrix, read
 from training.explain import by_feature, explain
 from training.registry import Champion
@@ -33,6 +36,11 @@ class Scorer:
     def target(self) -> str:
         """What it foretells."""
         return self.bundle.target
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What its features mean, the declared ones as they were when it was trained."""
+        return catalog_with(set_of(self.bundle.declared))
 
 
 @dataclass(frozen=True)

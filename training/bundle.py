@@ -6,7 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +129,8 @@ class Bundle:
         Booster parameters; together with a dataset they make the model again.
     fingerprint
         SHA-256 of the dataset's content.
+    declared
+        The metrics and external tables the service was made of beside the built-in catalogue, as declared.
     """
 
     target: str
@@ -155,6 +157,7 @@ class Bundle:
     versions: Mapping[str, str]
     commit: str | None
     model_text: str
+    declared: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write(bundle: Bundle, folder: Path) -> str:

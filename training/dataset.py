@@ -9,10 +9,11 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from features.catalog import FeatureSpec, features_of_service
+from features.catalog import FeatureSpec
 from features.engine import Engine, duckdb_engine, spill_folder
 from features.exceptions import WorkFailedError
 from features.feature_files import feature_at
+from features.feature_sets import catalog_of
 from features.raw import complete_until, read_events, read_raw
 from features.settings import Settings
 from features.windows import days_later, event_day
@@ -73,7 +74,7 @@ def load(settings: Settings, chosen: Target) -> Dataset:
     labels = closed_labels(settings, chosen)
     entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
     joined = open_store(settings).historical(entities, service=chosen.service)
-    return assemble(chosen, labels, joined)
+    return assemble(chosen, labels, joined, catalog_of(settings).features_of_service(chosen.service))
 
 
 def closed_labels(settings: Settings, chosen: Target) -> Labels:
@@ -103,9 +104,8 @@ def closed_labels(settings: Settings, chosen: Target) -> Labels:
     return labels
 
 
-def assemble(chosen: Target, labels: Labels, joined: pd.DataFrame) -> Dataset:
+def assemble(chosen: Target, labels: Labels, joined: pd.DataFrame, features: Sequence[FeatureSpec]) -> Dataset:
     """Put labels and their features side by side; ``joined`` has the labels' rows in their order."""
-    features = features_of_service(chosen.service)
     names = [feature.name for feature in features]
     values = joined[names].reset_index(drop=True)
     # Numbers as doubles and categories as text, whatever the join made of columns without a value.
@@ -117,7 +117,7 @@ def assemble(chosen: Target, labels: Labels, joined: pd.DataFrame) -> Dataset:
     }
     frame = pd.concat([labels.frame[list(_KEYS)].reset_index(drop=True), pd.DataFrame(typed)], axis=1)
     frame = frame.sort_values(["cutoff", "account_id"], kind="stable", ignore_index=True)
-    return Dataset(chosen, frame, features, labels.open_cutoffs, labels.left_out, fingerprint(frame))
+    return Dataset(chosen, frame, tuple(features), labels.open_cutoffs, labels.left_out, fingerprint(frame))
 
 
 def fingerprint(frame: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from features.catalog import spec
+from features.catalog import BUILT_IN, Catalog
 from features.exceptions import WorkFailedError
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def by_feature(columns: Sequence["Column"], contributions: Floats) -> dict[str, 
     return _summed([column.feature for column in columns], contributions)
 
 
-def by_family(columns: Sequence["Column"], contributions: Floats) -> dict[str, Floats]:
+def by_family(columns: Sequence["Column"], contributions: Floats, catalog: Catalog = BUILT_IN) -> dict[str, Floats]:
     """Contribution of each family of the catalogue, one value per row: correlated features speak once."""
-    return _summed([spec(column.feature).family for column in columns], contributions)
+    return _summed([catalog.spec(column.feature).family for column in columns], contributions)
 
 
 def _summed(names: Sequence[str], contributions: Floats) -> dict[str, Floats]:

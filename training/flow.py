@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.catalog import SERVICES
 from features.exceptions import InputError
+from features.feature_sets import catalog_of, set_of_service
 from features.progress import Progress, silent
 from features.settings import Settings
 from features.windows import require_utc
@@ -205,6 +205,7 @@ def make_bundle(
         },
         commit=_commit(),
         model_text=final.booster.model_to_string(),
+        declared=set_of_service(settings, dataset.target.service).as_json,
     )
 
 
@@ -217,7 +218,7 @@ def current_champion(settings: Settings, target_name: str) -> tuple[tuple[str, B
         bundle = bundles.read(current.bundle_folder, sha256=current.sha256)
     except BundleError as error:
         return None, (f"The champion cannot be read, so nothing was compared with it: {error}",)
-    if bundle.service not in SERVICES:
+    if bundle.service not in catalog_of(settings).services:
         return None, (f"The champion reads {bundle.service}, which is no more, so nothing was compared with it.",)
     return (current.version, bundle), ()
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.catalog import features_of_service
 from features.exceptions import InputError, WorkFailedError, listed
+from features.feature_sets import catalog_of
 from features.progress import Progress, silent
 from features.settings import Settings
 from training.baselines import LOGISTIC, best_rule, known_rule, logistic
@@ -180,8 +180,9 @@ def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, settings
 
     The same recipe on the same features gives the same model.
     """
-    features = features_of_service(champion.service)
-    missing = [feature.name for feature in features if feature.name not in dataset.frame.columns]
+    features = catalog_of(settings).features_of_service(champion.service)
+    there = {(feature.name, feature.definition) for feature in dataset.features}
+    missing = [feature.name for feature in features if (feature.name, feature.definition) not in there]
     if missing:
         raise WorkFailedError(
             f"The champion reads {champion.service}, of which {len(missing)} features are not in the rows of "

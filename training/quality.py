@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from features.catalog import GROUPS
 from features.checks.section import Inspection, Part, Section, percent, with_percent
 from features.examination import Finding
 from features.exceptions import listed
 from features.feature_files import JOIN_KEY, feature_at, group_at
+from features.feature_sets import catalog_of
 from features.settings import Settings
 from training import bundle as bundles
 from training.bundle import Bundle
@@ -88,8 +88,9 @@ def _shifted(settings: Settings, name: str, version: str, cutoff: datetime) -> S
     bundle = bundles.read(current.bundle_folder, sha256=current.sha256)
     accounts = _population(settings, name, cutoff)
     values: dict[str, list[Any]] = {}
-    for group in GROUPS:
-        rows = group_at(settings.home / "features", group, cutoff)
+    catalog = catalog_of(settings)
+    for group in catalog.groups_of_service(bundle.service):
+        rows = group_at(settings.home / "features", group, cutoff, catalog)
         chosen = rows.filter(pc.is_in(rows[JOIN_KEY], value_set=accounts))
         values |= {
             feature: chosen[feature].to_pylist() for feature in bundle.features if feature in chosen.column_names

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from features.built import left_out
 from features.exceptions import BellwetherError, DependencyError, GateRefusedError, InputError, listed
+from features.feature_sets import sets_read
 from features.manifest import exclusive_lock
 from features.settings import Settings
 from training import bundle as bundles
@@ -357,9 +359,26 @@ def promote(
                 "Look at it, then promote again."
             )
         remarks = _passed(mlflow, settings, candidate, current)
+        before, after = _declared(mlflow, settings, current), _declared(mlflow, settings, candidate)
+        sets_read(settings, target_name, [*before, *after])  # a killed run leaves both to be built and served
         client.set_model_version_tag(name, candidate.version, _WAS_CHAMPION, "true")
         client.set_registered_model_alias(name, _CHAMPION, candidate.version)
+        sets_read(settings, target_name, after)
+        if after:
+            remarks = (*remarks, *left_out(settings))
         return PromoteReport(name, str(candidate.version), previous, remarks)
+
+
+def _declared(mlflow: Any, settings: Settings, version: Any) -> list[Mapping[str, Any]]:
+    """The declared features a version reads, as JSON; none without a version, or where its bundle cannot be had."""
+    if version is None:
+        return []
+    try:
+        held = _local(mlflow, settings, version)
+        declared = bundles.read(held.bundle_folder, sha256=held.sha256).declared
+    except BundleError:
+        return []
+    return [declared] if declared else []
 
 
 def _passed(mlflow: Any, settings: Settings, candidate: Any, current: Any) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.catalog import FAMILIES, spec
+from features.catalog import Catalog
+from features.feature_sets import catalog_with, set_of
 from features.settings import Settings
 from training.bundle import Bundle
 from training.dataset import Dataset
@@ -56,7 +57,10 @@ def model_card(dataset: Dataset, judged: Judgement, final: Fitted, bundle: Bundl
         for row in judged.comparisons
     )
     spans = "\n".join(f"| {name} | {first} | {last} |" for name, (first, last) in bundle.spans.items())
-    families = "\n".join(f"| {FAMILIES[name].title} | {share:.1%} |" for name, share in _family_shares(judged).items())
+    catalog = catalog_with(set_of(bundle.declared))
+    families = "\n".join(
+        f"| {catalog.families[name].title} | {share:.1%} |" for name, share in _family_shares(judged, catalog).items()
+    )
     left_out = "\n".join(f"- `{name}`: {reason}" for name, reason in bundle.left_out.items()) or "None."
     population = "\n".join(f"- {reason}: {count:,}" for reason, count in dataset.left_out.items()) or "Nobody."
     verdict = "\n".join(f"- {line}" for line in (*judged.verdict.refusals, *judged.verdict.remarks))
@@ -123,10 +127,10 @@ def _words(judged: Judgement) -> str:
     )
 
 
-def _family_shares(judged: Judgement) -> dict[str, float]:
+def _family_shares(judged: Judgement, catalog: Catalog) -> dict[str, float]:
     columns = judged.model.encoding.columns
     parts = explain(judged.model.booster, judged.model.encoding.matrix(judged.test)).contributions
-    sizes = {name: float(np.abs(values).mean()) for name, values in by_family(columns, parts).items()}
+    sizes = {name: float(np.abs(values).mean()) for name, values in by_family(columns, parts, catalog).items()}
     total = sum(sizes.values()) or 1.0
     return {name: size / total for name, size in sorted(sizes.items(), key=lambda item: -item[1])}
 
@@ -233,13 +237,14 @@ def _beeswarm(path: Path, judged: Judgement, seed: int) -> None:
         encoding = judged.model.encoding
         matrix = encoding.matrix(test)
         explained = explain(judged.model.booster, matrix)
+        units = {feature.name: feature.unit for feature in encoding.features}
         plt.figure()
         shap.plots.beeswarm(
             shap.Explanation(
                 values=explained.contributions,
                 base_values=explained.base_margin,
                 data=matrix,
-                feature_names=[_title(column.feature, column.value) for column in encoding.columns],
+                feature_names=[_title(column.feature, column.value, units) for column in encoding.columns],
             ),
             max_display=_FEATURES_SHOWN,
             show=False,
@@ -254,8 +259,8 @@ def _beeswarm(path: Path, judged: Judgement, seed: int) -> None:
         plt.close(figure)
 
 
-def _title(feature: str, value: str | None) -> str:
-    unit = spec(feature).unit
+def _title(feature: str, value: str | None, units: Mapping[str, str]) -> str:
+    unit = units[feature]
     return f"{feature} is {value}" if value is not None else f"{feature} ({unit})"
 
 

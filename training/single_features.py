@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.catalog import features_of_service, spec
 from features.exceptions import WorkFailedError
+from features.feature_sets import catalog_of
 from features.settings import Settings
 from training.dataset import closed_labels
 from training.evaluate import roc_auc
@@ -28,10 +28,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SingleFeature:
-    """A feature, and how well it alone ranks the positives: ROC-AUC, whichever way it ranks them."""
+    """A feature, and how well it alone ranks the positives: ROC-AUC, whichever way it ranks them.
+
+    ``is_date`` says whether it is the way to a date that is known beforehand.
+    """
 
     feature: str
     roc_auc: float
+    is_date: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,12 @@ class LabelAudit:
     @property
     def agreed(self) -> tuple[SingleFeature, ...]:
         """Alarms of dates known beforehand: an account that can leave only when its term ends is told by it."""
-        return tuple(one for one in self.alarms if spec(one.feature).is_date)
+        return tuple(one for one in self.alarms if one.is_date)
 
     @property
     def leaks(self) -> tuple[SingleFeature, ...]:
         """All other alarms."""
-        return tuple(one for one in self.alarms if not spec(one.feature).is_date)
+        return tuple(one for one in self.alarms if not one.is_date)
 
 
 def audit_labels(settings: Settings, chosen: Target, *, seed: int) -> LabelAudit:
@@ -96,8 +100,12 @@ def audit_labels(settings: Settings, chosen: Target, *, seed: int) -> LabelAudit
     frame = open_store(settings).historical(entities, service=chosen.service)
     label = rows["label"].to_numpy(dtype=np.float64)
     alone = [
-        SingleFeature(feature.name, separation(label, frame[feature.name], is_category=feature.kind == "category"))
-        for feature in features_of_service(chosen.service)
+        SingleFeature(
+            feature.name,
+            separation(label, frame[feature.name], is_category=feature.kind == "category"),
+            feature.is_date,
+        )
+        for feature in catalog_of(settings).features_of_service(chosen.service)
     ]
     alone.sort(key=lambda one: (-one.roc_auc, one.feature))
     alarms = tuple(one for one in alone if one.roc_auc >= ALARM)

@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from features.exceptions import InputError, listed
+from features.feature_sets import catalog_of
 from features.schema import SubscriptionKind
 from features.settings import Settings
 from features.windows import as_cutoff, days_later, known_before
@@ -61,7 +62,7 @@ class Target:
     happened
         What a positive account did, in the past tense.
     service
-        Feature service its models read.
+        Feature service its models read: the newest, with what is declared in the settings.
     truth_column
         Column of the simulator's truth with the true risk; None where nothing of the kind is simulated.
     """
@@ -123,13 +124,17 @@ def target(name: str, settings: Settings) -> Target:
     if name not in TARGETS:
         raise InputError(f"There is no target {name!r}. Choose one of: {listed(TARGETS)}.")
     chosen = TARGETS[name]
+    newest = catalog_of(settings).newest
     undone = max(settings.renewal_grace_days, settings.reactivation_days)
     return Target(
         name=name,
         horizon_days=settings.horizon_days,
         lead_days=settings.lead_days,
         settlement_days=undone if chosen.kind == "subscription" else 0,
-        **{field.name: getattr(chosen, field.name) for field in fields(chosen)},
+        **{
+            **{field.name: getattr(chosen, field.name) for field in fields(chosen)},
+            "service": newest.get(chosen.service, chosen.service),
+        },
     )
 
 

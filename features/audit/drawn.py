@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.built import built_cutoffs
-from features.catalog import SERVICES, spec
+from features.catalog import Catalog
 from features.feature_files import JOIN_KEY, TIMESTAMP, rows_at
+from features.feature_sets import catalog_of
 from features.settings import Settings
 
 if TYPE_CHECKING:
     from features.store import Store
 
-__all__ = ["Rows", "draw", "historical", "rows_of"]
+__all__ = ["Rows", "described_services", "draw", "historical", "rows_of"]
 
 _FEW_CUTOFFS, _PAIRS_PER_CUTOFF = 5, 25
 
@@ -49,7 +50,7 @@ def draw(settings: Settings, sample: int, dice: random.Random) -> dict[datetime,
     for cutoff in dice.sample(built, len(built)):
         if len(found) >= few and sum(rows.num_rows for rows in found.values()) >= sample:
             break
-        found[cutoff] = rows_at(settings.home / "features", cutoff)
+        found[cutoff] = rows_at(settings.home / "features", cutoff, catalog_of(settings))
     drawn: dict[datetime, Rows] = {}
     left = sample
     # The smallest cutoff first: what it cannot give falls to the others.
@@ -68,18 +69,24 @@ def rows_of(rows: pa.Table, accounts: Sequence[str]) -> Rows:
     return Rows(rows.filter(chosen), frozenset(rows[JOIN_KEY].to_pylist()))
 
 
-def historical(store: "Store", stored: Mapping[datetime, Rows]) -> dict[datetime, pa.Table]:
+def described_services(catalog: Catalog) -> list[str]:
+    """The feature services that hold no other features than those the catalogue describes today."""
+    older = {view for view in catalog.views if view not in catalog.described_groups}
+    return [service for service in catalog.services if catalog.custom.get(service) not in older]
+
+
+def historical(store: "Store", stored: Mapping[datetime, Rows], catalog: Catalog) -> dict[datetime, pa.Table]:
     """The same pairs in the same order, as training reads them."""
     pairs = [(account, cutoff) for cutoff, rows in stored.items() for account in rows.accounts]
     entities = pd.DataFrame(pairs, columns=[JOIN_KEY, TIMESTAMP])
     columns: dict[str, pa.Array] = {}
-    for service in SERVICES:
-        if not set(SERVICES[service]) <= columns.keys():
+    for service in described_services(catalog):
+        if not set(catalog.services[service]) <= columns.keys():
             frame = store.historical(entities, service=service)
             # Numbers are doubles there, integers among them.
             columns |= {
-                name: pa.array(frame[name], pa.string() if spec(name).kind == "category" else None, from_pandas=True)
-                for name in SERVICES[service]
+                one.name: pa.array(frame[one.name], pa.string() if one.kind == "category" else None, from_pandas=True)
+                for one in catalog.features_of_service(service)
             }
     table, start = pa.table(columns), 0
     given: dict[datetime, pa.Table] = {}

@@ -9,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from features.audit.differences import differing
+from features.audit.drawn import described_services
 from features.audit.findings import ROW, OnlineAudit, OnlineDifference
 from features.built import built_cutoffs
-from features.catalog import CATALOG, SERVICES
+from features.catalog import Catalog
 from features.feature_files import ARROW_TYPES, JOIN_KEY, rows_at
+from features.feature_sets import catalog_of
 from features.settings import Settings
 from features.windows import cutoff_day, cutoff_of_day
 
@@ -33,17 +35,18 @@ def audit_online(settings: Settings, store: "Store", *, sample: int, dice: rando
     cutoff = store.materialized_cutoff()
     if cutoff is None or cutoff not in built_cutoffs(settings):
         return OnlineAudit(cutoff, 0, ())
-    offline = rows_at(settings.home / "features", cutoff)
+    catalog = catalog_of(settings)
+    offline = rows_at(settings.home / "features", cutoff, catalog)
     offline = offline.take(sorted(dice.sample(range(offline.num_rows), min(sample, offline.num_rows))))
-    return OnlineAudit(cutoff, offline.num_rows, tuple(_differences(store, offline, cutoff)))
+    return OnlineAudit(cutoff, offline.num_rows, tuple(_differences(store, offline, cutoff, catalog)))
 
 
-def _differences(store: "Store", offline: pa.Table, cutoff: datetime) -> Iterator[OnlineDifference]:
+def _differences(store: "Store", offline: pa.Table, cutoff: datetime, catalog: Catalog) -> Iterator[OnlineDifference]:
     accounts = offline[JOIN_KEY].to_pylist()
     columns: dict[str, pa.Array] = {}
     views: dict[str, dict[str, str]] = {}
-    for service in SERVICES:
-        if set(SERVICES[service]) <= columns.keys():
+    for service in described_services(catalog):
+        if set(catalog.services[service]) <= columns.keys():
             continue
         rows = store.online(accounts, service=service)
         columns |= {name: pa.array(values, from_pandas=True) for name, values in rows.values.items()}
@@ -52,9 +55,9 @@ def _differences(store: "Store", offline: pa.Table, cutoff: datetime) -> Iterato
                 views.setdefault(accounts[place], {})[view] = _which(days[place])
     for account, found in views.items():
         yield OnlineDifference(account, ROW, f"{cutoff.date()}", ", ".join(f"{v} {day}" for v, day in found.items()))
-    kinds = {feature.name: ARROW_TYPES[feature.kind] for feature in CATALOG}
+    kinds = {feature.name: ARROW_TYPES[feature.kind] for feature in catalog.features}
     online = pa.table({name: values.cast(kinds[name], safe=False) for name, values in columns.items()})
-    for row, feature in differing([offline, online], CATALOG):
+    for row, feature in differing([offline, online], catalog.features):
         if accounts[row] not in views:
             yield OnlineDifference(accounts[row], feature, offline[feature][row].as_py(), online[feature][row].as_py())
 

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 
 from features.build import build
 from features.damage import damage_named
+from features.external_tables import table_store
 from features.feature_files import JOIN_KEY, rows_at
+from features.feature_sets import catalog_of
 from features.manifest import ManifestStore, StoreWriter
 from features.raw import events_store, raw_store
 from features.rollup import roll_up
@@ -29,8 +31,9 @@ TIMES: Mapping[str, tuple[str, str]] = {
     "accounts": ("created_at", "known_at"),
     "subscriptions": ("occurred_at", "known_at"),
     "touchpoints": ("occurred_at", "known_at"),
+    "tables": ("event_timestamp", "known_at"),
 }
-"""When a row of a raw table happened, and when we learned of it; a null keeps no row out."""
+"""When a row of a raw or external table happened, and when we learned of it; a null keeps no row out."""
 
 # What a partition was made from: where the cutoff is not named, others would make the same of it.
 _WHOLE, _EXCHANGED = "whole", "exchanged"
@@ -46,12 +49,18 @@ def copy_of_now(settings: Settings, home: Path) -> Settings:
     WorkFailedError
         When a listed file is missing.
     """
-    for store in (events_store(settings), raw_store(settings)):
+    for store in _stores(settings):
         manifest = store.manifest()
         with ManifestStore(home / store.root.name).writer() as writer, damage_named(store, remedy=RAW_REMEDY):
             for partition in manifest.partitions:
                 writer.adopt(partition, store, manifest=manifest)
     return settings.model_copy(update={"home": home})
+
+
+def _stores(settings: Settings) -> list[ManifestStore]:
+    """What is never made from anything else: where the partition is no raw table, the store names its times."""
+    tables = table_store(settings)
+    return [events_store(settings), raw_store(settings), *([tables] if tables.root.exists() else [])]
 
 
 class Past:
@@ -87,17 +96,17 @@ class Past:
         # A build leaves alone what was made from the same past, and whether it sees no more than that is the question.
         shutil.rmtree(self.settings.home / "features", ignore_errors=True)
         build(self.settings, [cutoff], now=known_before(cutoff, grace_hours=self.settings.grace_hours))
-        return rows_at(self.settings.home / "features", cutoff)
+        return rows_at(self.settings.home / "features", cutoff, catalog_of(self.settings))
 
     def _turn_to(self, cutoff: datetime, heirs: _Heirs | None) -> int:
         """Keep the rows known at the cutoff; the others go to the heirs, or away. Returns how many others."""
         moments = (cutoff, known_before(cutoff, grace_hours=self.settings.grace_hours))
         others = 0
-        for store in (events_store(self._now), raw_store(self._now)):
+        for store in _stores(self._now):
             manifest = store.manifest()
             with ManifestStore(self.settings.home / store.root.name).writer() as writer:
                 for name in manifest.partitions:
-                    table = name if name in TIMES else "events"
+                    table = name if name in TIMES else store.root.name
                     part = _Partition(store.files(name, manifest=manifest), TIMES[table], moments)
                     if part.is_known:
                         if writer.made_from.get(name) != _WHOLE:
@@ -199,7 +208,7 @@ def _handed_on(rows: pa.Table, heirs: _Heirs) -> pa.Table:
 def _accounts(settings: Settings) -> list[str]:
     """Every account any raw table names, ascending."""
     found: set[str] = set()
-    for store in (events_store(settings), raw_store(settings)):
+    for store in _stores(settings):
         manifest = store.manifest()
         for partition in manifest.partitions:
             for path in store.files(partition, manifest=manifest):

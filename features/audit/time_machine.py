@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,10 +16,12 @@ from features.audit.findings import ROW, PairDifference, StoreAudit
 from features.audit.online import audit_online
 from features.audit.past import RAW_REMEDY, Past, copy_of_now
 from features.built import built_cutoffs, feature_store, left_out
-from features.catalog import CATALOG
+from features.catalog import FeatureSpec
 from features.damage import damage_named
 from features.exceptions import InputError
+from features.external_tables import table_store
 from features.feature_files import JOIN_KEY
+from features.feature_sets import catalog_of
 from features.manifest import exclusive_lock
 from features.progress import Progress, silent
 from features.raw import events_store, raw_store
@@ -27,11 +29,12 @@ from features.settings import Settings
 
 __all__ = ["audit_store"]
 
-_STILL = ("events", "raw", "features", "feast")  # stores nobody may write to while they are read
+_STILL = ("events", "raw", "tables", "features", "feast")  # stores nobody may write to while they are read
 _THERE, _MISSING = "there", "missing"
 _REMEDIES = {
     events_store: RAW_REMEDY,
     raw_store: RAW_REMEDY,
+    table_store: RAW_REMEDY,
     feature_store: "Remove what is left of them and run `bellwether features build` again.",
 }
 
@@ -62,12 +65,13 @@ def audit_store(settings: Settings, *, sample: int, seed: int, progress: Progres
         raise InputError(" ".join(["No features are built, so there is nothing to audit.", *why]))
     from features.store import open_store
 
+    features = catalog_of(settings).features
     report, dice = progress or silent, random.Random(seed)  # noqa: S311 - a sample, no secret
     with _damage_named(settings), _scratch(settings.home / "audit") as scratch:
         with _held(settings):
             report("read what is stored", 0, 3)
             stored, store = draw(settings, sample, dice), open_store(settings)
-            given = historical(store, stored)
+            given = historical(store, stored, catalog_of(settings))
             report("read what is stored", 1, 3)
             online = audit_online(settings, store, sample=sample, dice=dice)
             report("read what is stored", 2, 3)
@@ -84,20 +88,22 @@ def audit_store(settings: Settings, *, sample: int, seed: int, progress: Progres
         for done, cutoff in enumerate(reversed(stored), start=1):
             exchanged_rows[cutoff] = past.exchange_future(cutoff)
             rows = past.rows(cutoff)
-            moving.update(_moving(alone[cutoff], rows))
+            moving.update(_moving(alone[cutoff], rows, features))
             exchanged[cutoff] = rows_of(rows, stored[cutoff].accounts)
             rebuilt[cutoff] = rows_of(alone.pop(cutoff), stored[cutoff].accounts)
             report("rebuild with another future", done, len(stored))
     return StoreAudit(
         seed=seed,
-        features=len(CATALOG),
+        features=len(features),
         accounts={cutoff: len(rows.accounts) for cutoff, rows in stored.items()},
         exchanged_rows={cutoff: exchanged_rows[cutoff] for cutoff in stored},
         moving=dict(moving),
         differences=tuple(
             difference
             for cutoff in stored
-            for difference in _compared(cutoff, stored[cutoff], rebuilt[cutoff], exchanged[cutoff], given[cutoff])
+            for difference in _compared(
+                cutoff, stored[cutoff], rebuilt[cutoff], exchanged[cutoff], given[cutoff], features
+            )
         ),
         online=online,
         notes=tuple(notes),
@@ -108,7 +114,12 @@ def audit_store(settings: Settings, *, sample: int, seed: int, progress: Progres
 
 
 def _compared(
-    cutoff: datetime, stored: Rows, rebuilt: Rows, exchanged: Rows, given: pa.Table
+    cutoff: datetime,
+    stored: Rows,
+    rebuilt: Rows,
+    exchanged: Rows,
+    given: pa.Table,
+    features: Sequence[FeatureSpec],
 ) -> Iterator[PairDifference]:
     everywhere = stored.everybody & rebuilt.everybody & exchanged.everybody
     for account in sorted((stored.everybody | rebuilt.everybody | exchanged.everybody) - everywhere):
@@ -119,17 +130,17 @@ def _compared(
     alone, moved = (rows_of(rows.drawn, list(everywhere)).drawn for rows in (rebuilt, exchanged))
     versions = [stored.drawn.filter(common), alone, moved, given.filter(common)]
     accounts = versions[0][JOIN_KEY].to_pylist()
-    for place, feature in differing(versions, CATALOG):
+    for place, feature in differing(versions, features):
         a, b, c, d = (one[feature][place].as_py() if feature in one.column_names else None for one in versions)
         yield PairDifference(accounts[place], cutoff, feature, a, b, c, d)
 
 
-def _moving(alone: pa.Table, exchanged: pa.Table) -> Iterator[str]:
+def _moving(alone: pa.Table, exchanged: pa.Table, features: Sequence[FeatureSpec]) -> Iterator[str]:
     """The feature of every value that another future changes, of any account."""
     accounts = [frozenset(rows[JOIN_KEY].to_pylist()) for rows in (alone, exchanged)]
     yield from (ROW for _ in accounts[0] ^ accounts[1])
     common = list(accounts[0] & accounts[1])
-    for _, feature in differing([rows_of(rows, common).drawn for rows in (alone, exchanged)], CATALOG):
+    for _, feature in differing([rows_of(rows, common).drawn for rows in (alone, exchanged)], features):
         yield feature
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pyarrow.compute as pc
 
-from features.catalog import GROUPS
 from features.checks.section import Inspection, Section
 from features.examination import Finding
 from features.exceptions import listed
 from features.feature_files import JOIN_KEY, group_at
+from features.feature_sets import catalog_of
 
 __all__ = ["look_at_rows"]
 
@@ -19,10 +19,13 @@ _FEW = 50  # accounts: a company so small may well double
 def look_at_rows(inspection: Inspection) -> Section:
     """One row per group: its accounts at the cutoff, and at the one before."""
     root = inspection.settings.home / "features"
-    ids = {group: group_at(root, group, inspection.cutoff)[JOIN_KEY].to_pylist() for group in GROUPS}
+    catalog = catalog_of(inspection.settings)
+    groups = catalog.groups
+    ids = {group: group_at(root, group, inspection.cutoff, catalog)[JOIN_KEY].to_pylist() for group in groups}
     previous = inspection.before[-1] if inspection.before else None
     earlier = {
-        group: [] if previous is None else group_at(root, group, previous)[JOIN_KEY].to_pylist() for group in GROUPS
+        group: [] if previous is None else group_at(root, group, previous, catalog)[JOIN_KEY].to_pylist()
+        for group in groups
     }
     rows = tuple(
         {
@@ -37,8 +40,8 @@ def look_at_rows(inspection: Inspection) -> Section:
     again = f"Run `bellwether features build --from {day} --to {day}` again; if it stays so, report it."
     findings = [*_repeated(ids, again), *_uneven(ids, again)]
     if previous is not None:
-        findings += _changed(set(ids[GROUPS[0]]), set(earlier[GROUPS[0]]), f"{previous:%Y-%m-%d}")
-    if not ids[GROUPS[0]]:
+        findings += _changed(set(ids[groups[0]]), set(earlier[groups[0]]), f"{previous:%Y-%m-%d}")
+    if not ids[groups[0]]:
         findings.append(Finding("There is not one account.", "Ingest events, then run `bellwether features build`."))
     return Section(rows, tuple(findings))
 

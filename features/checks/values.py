@@ -10,11 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.catalog import GROUPS, FeatureSpec, features_of_group
+from features.catalog import Catalog, FeatureSpec
 from features.checks.section import Inspection, Section, percent, with_percent
 from features.examination import Finding
 from features.exceptions import listed
+from features.external_tables import tables_said
 from features.feature_files import JOIN_KEY, files_of_group, group_at
+from features.feature_sets import catalog_of
+from features.metric_counts import empty_metrics
+from features.settings import Settings
 from features.specifications.feature import Nulls
 
 __all__ = ["Looked", "look_at_values", "looked_at"]
@@ -78,13 +82,14 @@ class Looked:
 def look_at_values(inspection: Inspection) -> Section:
     """One row per feature: nulls now and before, smallest and largest value, and what it may be."""
     root = inspection.settings.home / "features"
-    looked = [one for group in GROUPS for one in _group(root, group, inspection)]
+    catalog = catalog_of(inspection.settings)
+    looked = [one for group in catalog.described_groups for one in _group(root, group, inspection, catalog)]
     day = inspection.cutoff.date()
     again = f"Run `bellwether features build --from {day} --to {day}` again; if it stays so, report it."
     rows = {one.feature.name: _row(one) for one in looked}
     return Section(
         tuple(rows.values()),
-        tuple(_findings(looked, again)),
+        (*_findings(looked, again), *_declared(inspection.settings)),
         shown=with_percent((row for row in rows.values() if row["problem"]), {"nulls", "most nulls before"}),
         note=_note(looked),
     )
@@ -128,10 +133,10 @@ def _where(accounts: pa.ChunkedArray, where: pa.ChunkedArray) -> tuple[str, ...]
     return tuple(sorted(accounts.filter(pc.fill_null(where, False)).to_pylist()))
 
 
-def _group(root: Path, group: str, inspection: Inspection) -> Iterator[Looked]:
-    rows = group_at(root, group, inspection.cutoff)
+def _group(root: Path, group: str, inspection: Inspection, catalog: Catalog) -> Iterator[Looked]:
+    rows = group_at(root, group, inspection.cutoff, catalog)
     before = [_null_shares(root, group, cutoff) for cutoff in inspection.before]
-    for feature in features_of_group(group):
+    for feature in catalog.features_of_group(group):
         yield looked_at(feature, rows, [shares[feature.name] for shares in before if feature.name in shares])
 
 
@@ -219,6 +224,12 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
             "source lost a column for some of its rows.",
             is_remark=True,
         )
+
+
+def _declared(settings: Settings) -> Iterator[Finding]:
+    """What the declared features say of themselves: metrics that count nothing, rows of tables that are not used."""
+    for said in (*empty_metrics(settings), *tables_said(settings)):
+        yield Finding(said, "Mend the declaration or the table, then run `bellwether features build`.", is_remark=True)
 
 
 def _outside(one: Looked) -> str:

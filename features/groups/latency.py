@@ -7,7 +7,7 @@ from features.groups.arithmetic import KEYS, beside, exact_sum, known_rows, rati
 from features.groups.inputs import Rollups
 from features.histogram import bucket_value, nearest_rank
 
-__all__ = ["latency_features"]
+__all__ = ["bucket_holding", "latency_features", "ranked_buckets"]
 
 
 def latency_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
@@ -44,13 +44,13 @@ def histogram(latency: ir.Table, cutoffs: ir.Table) -> ir.Table:
 
 def percentiles(buckets: ir.Table) -> ir.Table:
     """The bucket that holds each percentile, per account and cutoff; null over nothing."""
-    ranked = _ranked(buckets, KEYS, ("calls_7d", "calls_28d", "calls_prior_28d"))
+    ranked = ranked_buckets(buckets, KEYS, ("calls_7d", "calls_28d", "calls_prior_28d"))
     return ranked.group_by(*KEYS).agg(
-        p50_28d=_holding(ranked, "calls_28d", 50),
-        p95_7d=_holding(ranked, "calls_7d", 95),
-        p95_28d=_holding(ranked, "calls_28d", 95),
-        p99_28d=_holding(ranked, "calls_28d", 99),
-        p95_prior_28d=_holding(ranked, "calls_prior_28d", 95),
+        p50_28d=bucket_holding(ranked, "calls_28d", 50),
+        p95_7d=bucket_holding(ranked, "calls_7d", 95),
+        p95_28d=bucket_holding(ranked, "calls_28d", 95),
+        p99_28d=bucket_holding(ranked, "calls_28d", 99),
+        p95_prior_28d=bucket_holding(ranked, "calls_prior_28d", 95),
     )
 
 
@@ -61,8 +61,10 @@ def service_percentiles(service: ir.Table, cutoffs: ir.Table) -> ir.Table:
     """
     seen = known_rows(service, cutoffs, window_days=28)
     keys = ("cutoff", "method", "endpoint")
-    ranked = _ranked(seen.group_by(*keys, "bucket").agg(calls_28d=seen.calls.sum().cast("int64")), keys, ("calls_28d",))
-    found = ranked.group_by(*keys).agg(p95=_holding(ranked, "calls_28d", 95))
+    ranked = ranked_buckets(
+        seen.group_by(*keys, "bucket").agg(calls_28d=seen.calls.sum().cast("int64")), keys, ("calls_28d",)
+    )
+    found = ranked.group_by(*keys).agg(p95=bucket_holding(ranked, "calls_28d", 95))
     return found.select(*keys, service_p95_ms=bucket_value(found.p95))
 
 
@@ -87,7 +89,7 @@ def slow_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
     )
 
 
-def _ranked(buckets: ir.Table, keys: tuple[str, ...], names: tuple[str, ...]) -> ir.Table:
+def ranked_buckets(buckets: ir.Table, keys: tuple[str, ...], names: tuple[str, ...]) -> ir.Table:
     """Beside each count of calls how many there are up to its bucket, and in all."""
     up_to_here = ibis.window(group_by=keys, order_by="bucket", preceding=None, following=0)
     whole = ibis.window(group_by=keys)
@@ -97,7 +99,7 @@ def _ranked(buckets: ir.Table, keys: tuple[str, ...], names: tuple[str, ...]) ->
     )
 
 
-def _holding(ranked: ir.Table, name: str, percent: int) -> ir.IntegerScalar:
+def bucket_holding(ranked: ir.Table, name: str, percent: int) -> ir.IntegerScalar:
     """The bucket that holds the nearest rank of a percentile; null over nothing."""
     so_far, total = ranked[f"{name}_so_far"], ranked[f"{name}_total"]
     return ranked.bucket.min(where=(so_far >= nearest_rank(total, percent)) & (total > 0))

@@ -71,6 +71,8 @@ class FeatureSpec:
         For a plain ratio ``now / base``: the feature that is ``now``, so that ``{base}`` can be said.
     limits
         Smallest and largest value, where :attr:`bounds` would say it wrongly.
+    definition
+        Digest of what a feature that a user declared means; None for those of this catalogue, whose meaning is code.
     """
 
     name: str
@@ -90,6 +92,7 @@ class FeatureSpec:
     zero_text: str | None = None
     base_of: str | None = None
     limits: Limits | None = None
+    definition: str | None = None
 
     @property
     def nulls(self) -> Nulls:
@@ -117,7 +120,7 @@ class FeatureSpec:
     @property
     def is_date(self) -> bool:
         """Whether it is the way to a date that is known beforehand, and may have passed."""
-        return self.unit == "days" and self.past_text is not None
+        return self.unit == "days" and self.past_text is not None and self.definition is None
 
     def risk(self, target: str) -> Risk:
         """Risk direction for a target; every churn target shares one."""

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.build import build
-from features.built import made_from
+from features.built import meanings
 from features.catalog import GROUPS, FeatureSpec, cutoff_day_field, features_of_group
+from features.feature_sets import catalog_of
 from features.manifest import ManifestStore, StoreWriter
 from features.rollup import roll_up
 from features.schema import RAW_TABLES
@@ -48,12 +49,13 @@ def write_feature_files(
     home: Path, accounts_of: Mapping[str, Sequence[str]], *, groups: Sequence[str] = GROUPS, seed: int = 0
 ) -> None:
     """Write the feature files of a home: cutoff (a date) to its accounts."""
+    meaning = meanings(Settings(home=home))
     with ManifestStore(home / "features").writer() as writer:
         for date, accounts in accounts_of.items():
             for group in groups:
                 staged = writer.scratch / f"{group}-{date}.parquet"
                 pq.write_table(_rows(group, as_cutoff(date), accounts, seed), staged)
-                stamp = made_from(Settings(home=home), group, "test")
+                stamp = f"test:{meaning(group, as_cutoff(date))}"
                 writer.replace(f"{group}/cutoff={date}", {group: staged}, made_from=stamp)
 
 
@@ -66,7 +68,7 @@ def write_features() -> Callable[..., None]:
 class Log:
     """A log you can write by hand: raw tables straight into the stores, features out by roll_up and build."""
 
-    def __init__(self, home: Path, *, builds: Sequence[str] = GROUPS, **settings: Any) -> None:
+    def __init__(self, home: Path, *, builds: Sequence[str] | None = None, **settings: Any) -> None:
         self.settings = Settings(home=home, **settings)
         self._builds = builds
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in RAW_TABLES}
@@ -118,7 +120,7 @@ class Log:
         store = ManifestStore(self.settings.home / "features")
         found: dict[tuple[str, datetime], dict[str, Any]] = {}
         for cutoff in cutoffs:
-            for group in self._builds:
+            for group in self._builds or catalog_of(self.settings).described_groups:
                 for path in store.files(f"{group}/cutoff={cutoff.date()}", group):
                     for row in pq.read_table(path, partitioning=None).to_pylist():
                         found.setdefault((row["account_id"], row["event_timestamp"]), {}).update(row)
@@ -130,19 +132,19 @@ class Log:
 
 
 @pytest.fixture
-def builds(request: pytest.FixtureRequest) -> Sequence[str]:
+def builds(request: pytest.FixtureRequest) -> Sequence[str] | None:
     """The groups a log builds: those the module calls its ``BUILDS``, else all."""
-    return getattr(request.module, "BUILDS", GROUPS)
+    return getattr(request.module, "BUILDS", None)
 
 
 @pytest.fixture
-def log(tmp_path: Path, builds: Sequence[str]) -> Log:
+def log(tmp_path: Path, builds: Sequence[str] | None) -> Log:
     """An empty log in a home of its own."""
     return Log(tmp_path / "home", builds=builds)
 
 
 @pytest.fixture
-def new_log(tmp_path: Path, builds: Sequence[str]) -> Callable[..., Log]:
+def new_log(tmp_path: Path, builds: Sequence[str] | None) -> Callable[..., Log]:
     """Makes empty logs, each in a home of its own, with settings."""
     numbers = itertools.count()
     return lambda **settings: Log(tmp_path / f"home-{next(numbers)}", builds=builds, **settings)

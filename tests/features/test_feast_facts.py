@@ -346,8 +346,8 @@ def test_a_feature_that_is_new_does_not_stop_serving(home: Settings, monkeypatch
     from features import catalog
 
     new = replace(next(feature for feature in CATALOG if feature.name == "calls_7d"), name="calls_8d")
-    monkeypatch.setattr(catalog, "CATALOG", (*CATALOG, new))
     monkeypatch.setitem(catalog._BY_NAME, "calls_8d", new)
+    monkeypatch.setitem(catalog.BUILT_IN.views, "usage", (*catalog.BUILT_IN.views["usage"], new))
     monkeypatch.setitem(catalog.SERVICES, "churn_v2", (*catalog.SERVICES["churn_v2"], "calls_8d"))
     store = opened(home)
     store.apply()

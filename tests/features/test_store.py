@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from features.catalog import CATALOG, GROUPS, SERVICES, features_of_service, spec
+from features.catalog import BUILT_IN, CATALOG, GROUPS, SERVICES, features_of_service, spec
 from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
 from features.feature_files import file_schema, files_of_group
 from features.manifest import ManifestStore, exclusive_lock
@@ -268,12 +269,13 @@ def test_applying_again_changes_nothing(own: Settings) -> None:
 
 
 def test_a_home_of_the_first_services_goes_on_serving_them(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    earlier = {name: features for name, features in SERVICES.items() if name.endswith("_v1")}
-    read = [spec(name).group for name in earlier["churn_v1"]]
+    first = {name: features for name, features in SERVICES.items() if name.endswith("_v1")}
+    read = [spec(name).group for name in first["churn_v1"]]
+    views = {group: features for group, features in BUILT_IN.views.items() if group in read}
+    earlier = replace(BUILT_IN, services=first, views=views)
     shutil.rmtree(own.home / "feast")
     with monkeypatch.context() as patch:
-        patch.setattr("features.store.SERVICES", earlier)
-        patch.setattr("features.store.GROUPS", tuple(group for group in GROUPS if group in read))
+        patch.setattr("features.store.catalog_of", lambda _: earlier)
         before = opened(own)
         before.apply()
         before.materialize(SECOND)

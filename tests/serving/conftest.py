@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.built import made_from
-from features.catalog import CATALOG, GROUPS, FeatureSpec, cutoff_day_field, features_of_group, features_of_service
+from features.built import meanings
+from features.catalog import CATALOG, GROUPS, FeatureSpec, cutoff_day_field, features_of_group
+from features.feature_sets import FeatureSet, catalog_with
 from features.manifest import ManifestStore
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 from features.settings import Settings, load_settings
@@ -64,22 +65,27 @@ def _value(feature: FeatureSpec, dice: random.Random) -> Any:
             return dice.random() * scale.get(feature.unit, 60.0)
 
 
-def random_rows(rows: int, *, seed: int) -> dict[str, Any]:
+def random_rows(rows: int, *, seed: int, features: Sequence[FeatureSpec] = CATALOG) -> dict[str, Any]:
     """Feature columns as the store gives them: float64 with nan, objects with None."""
     dice = random.Random(seed)
-    columns = {feature.name: [_value(feature, dice) for _ in range(rows)] for feature in CATALOG}
+    columns = {feature.name: [_value(feature, dice) for _ in range(rows)] for feature in features}
     return {
         feature.name: np.array(columns[feature.name], dtype=object if feature.kind == "category" else np.float64)
-        for feature in CATALOG
+        for feature in features
     }
 
 
-def make_bundle(*, seed: int = 1, rows: int = 600, service: str = "churn_v2") -> Bundle:
-    """A small real model: silence and falling calls raise the risk."""
+def make_bundle(
+    *, seed: int = 1, rows: int = 600, service: str = "churn_v2", declared: FeatureSet | None = None
+) -> Bundle:
+    """A small real model: silence and falling calls raise the risk, and what is declared does so by a lot."""
     import lightgbm as lgb
 
-    columns = random_rows(rows, seed=seed)
-    read = features_of_service(service)
+    own = declared or FeatureSet()
+    catalog = catalog_with(own)
+    service = catalog.newest.get(service, service)
+    columns = random_rows(rows, seed=seed, features=catalog.features)
+    read = catalog.features_of_service(service)
     numeric = [feature for feature in read if feature.kind != "category"]
     layout = (
         *(Column(feature.name, feature.name) for feature in numeric),
@@ -89,7 +95,10 @@ def make_bundle(*, seed: int = 1, rows: int = 600, service: str = "churn_v2") ->
     matrix = design_matrix(layout, columns)
     silence, trend = np.nan_to_num(columns["days_since_last_call"]), np.nan_to_num(columns["calls_28d_vs_prior_28d"])
     dice = np.random.default_rng(seed)
-    label = (silence / 20 - trend + (columns["plan"] == "free") + dice.normal(0, 0.5, rows) > 1.2).astype(float)
+    risk = silence / 20 - trend + (columns["plan"] == "free") + dice.normal(0, 0.5, rows)
+    for feature in own.features:
+        risk += 9 * np.nan_to_num(columns[feature.name])
+    label = (risk > (1.2 if not own else np.median(risk))).astype(float)
     booster = lgb.train(
         {
             "objective": "binary",
@@ -132,6 +141,7 @@ def make_bundle(*, seed: int = 1, rows: int = 600, service: str = "churn_v2") ->
         versions={"python": "3.11"},
         commit=None,
         model_text=booster.model_to_string(),
+        declared=own.as_json,
     )
 
 
@@ -151,6 +161,7 @@ def write_raw(settings: Settings, table: RawTable, rows: Sequence[Mapping[str, A
 def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Sequence[str]) -> None:
     """Feature files of one cutoff."""
     types = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
+    meaning = meanings(settings)
     with ManifestStore(settings.home / "features").writer() as writer:
         for group in GROUPS:
             table: dict[str, Any] = {
@@ -165,7 +176,7 @@ def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Seq
                     table[feature.name] = table[feature.name].cast(pa.int64())
             staged = writer.scratch / group
             pq.write_table(pa.table(table), staged)
-            stamp = made_from(settings, group, "test")
+            stamp = f"test:{meaning(group, CUTOFF)}"
             writer.replace(f"{group}/cutoff={CUTOFF:%Y-%m-%d}", {group: staged}, made_from=stamp)
 
 

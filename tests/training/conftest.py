@@ -68,7 +68,7 @@ def company(
     joined["narrow_use_28d"] = 1.0
     joined["active_tokens_28d"] = np.nan
     truth = labels.frame[["account_id", "cutoff"]].assign(churn_risk=1 - (1 - chance[number, week]) ** (30 / 7))
-    return assemble(chosen, labels, joined), truth
+    return assemble(chosen, labels, joined, features_of_service(chosen.service)), truth
 
 
 @pytest.fixture(scope="session")

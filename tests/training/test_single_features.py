@@ -90,14 +90,14 @@ def test_too_few_accounts_are_no_evidence(labelled, plain):
 
 
 def test_a_date_known_beforehand_is_no_leak():
-    alarms = (SingleFeature("days_to_term_end", 0.99), SingleFeature("calls_7d", 0.96))
+    alarms = (SingleFeature("days_to_term_end", 0.99, is_date=True), SingleFeature("calls_7d", 0.96))
     found = LabelAudit("churn", 900, 90, alarms[0], alarms, None)
     assert (found.agreed, found.leaks) == (alarms[:1], alarms[1:])
 
 
 @pytest.mark.parametrize(("feature", "is_clean"), [("days_to_term_end", True), ("calls_7d", False)])
 def test_an_audit_is_clean_when_only_such_a_date_tells_the_label(feature, is_clean):
-    alone = SingleFeature(feature, 0.99)
+    alone = SingleFeature(feature, 0.99, is_date=is_clean)
     label = LabelAudit("churn", 900, 90, alone, (alone,), None)
     found = Audit(StoreAudit(1, 2, {}, {}, {}, (), OnlineAudit(None, 0, ()), ()), (label,))
     assert found.is_clean is is_clean

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.built import made_from
+from features.built import meanings
 from features.catalog import CATALOG, GROUPS, cutoff_day_field, features_of_group, spec
 from features.checks.section import Inspection, inspection_of
 from features.checks.values import Looked, look_at_values, looked_at
@@ -113,6 +113,7 @@ def write(home: Path, **newest: list[object]) -> Settings:
     """Ten accounts at three cutoffs whose values hold to every rule; ``newest`` replaces some at the last."""
     usual = {"float": 0.5, "int": 1, "category": "pro"}
     settings = Settings(home=home)
+    meaning = meanings(settings)
     with ManifestStore(home / "features").writer() as writer:
         for day, group in itertools.product(DAYS, GROUPS):
             changed = newest if day == DAYS[-1] else {}
@@ -124,7 +125,7 @@ def write(home: Path, **newest: list[object]) -> Settings:
             table = {**keys, cutoff_day_field(group): [cutoff_day(as_cutoff(day))] * len(ACCOUNTS), **columns}
             staged = writer.scratch / f"{group}-{day}"
             pq.write_table(pa.table(table, file_schema(group)), staged)
-            writer.replace(f"{group}/cutoff={day}", {group: staged}, made_from=made_from(settings, group, "test"))
+            writer.replace(f"{group}/cutoff={day}", {group: staged}, made_from=f"test:{meaning(group, as_cutoff(day))}")
     return settings
 
 

@@ -1,0 +1,289 @@
+"""Daily counts of declared metrics: each event day counted once for each metric, beside the built-in rollups.
+
+What a metric counts of an account and day is kept under a digest of its definition: a new metric counts only itself,
+and two sets of features that hold the same metric share its counts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from features.compiled import compiled
+from features.damage import damage_named, is_there
+from features.declared import EVENT_COLUMNS, Metric
+from features.engine import Engine, Prepared, beside, duckdb_engine, named, prepare
+from features.feature_sets import custom_sets
+from features.groups.arithmetic import exact_sum
+from features.histogram import bucket_of
+from features.manifest import Manifest, ManifestStore, digest
+from features.parts import write_parts
+from features.progress import Progress, silent
+from features.raw import events_store
+from features.rollup import customer_events
+from features.schema import EVENTS
+from features.settings import Settings
+from features.specifications.custom import metric_counts
+
+__all__ = [
+    "METRIC",
+    "count_metrics",
+    "daily_counts",
+    "empty_metrics",
+    "events_counted",
+    "metric_files",
+    "metric_key",
+    "metric_store",
+]
+
+METRIC = pa.schema(
+    [
+        ("account_id", pa.string()),
+        ("event_day", pa.date32()),
+        ("visible_from", pa.date32()),
+        ("value", pa.string()),  # of a distinct metric; else null
+        ("bucket", pa.int32()),  # of a percentile; else null
+        ("matched", pa.int64()),
+        ("base", pa.int64()),
+        ("total", pa.float64()),
+    ]
+)
+"""One row per account, day, first cutoff that may see it, and value or bucket.
+
+``matched`` are the events that fulfil ``where`` (of a share, those of ``over`` that do), ``base`` those of ``over``, or
+those with a value in the column of which ``total`` is the sum.
+"""
+
+_VERSION = 1  # raise it when what is counted changes: every day is then counted again
+_KEYS = ("account_id", "event_day", "visible_from")
+_ORDER = ("event_day", "account_id", "visible_from", "value", "bucket")
+_SEEN = pa.schema([EVENTS.schema.field(name) for name in ("account_id", "ingested_at", *EVENT_COLUMNS, "synthetic")])
+_CHUNK_BYTES = 8_000_000  # of event files
+_FILE = "counts"
+_REMEDY = "Restore them from a backup, or load all files into a new home."
+
+
+def metric_store(settings: Settings) -> ManifestStore:
+    """The store of the counts: partitions ``<metric>/day=YYYY-MM-DD``; its notes say how many events were counted."""
+    return ManifestStore(settings.home / "metrics")
+
+
+def metric_key(metric: Metric) -> str:
+    """Folder of a metric's counts, and the name of their table."""
+    return f"metric_{metric_counts(metric)[:16]}"
+
+
+def count_metrics(settings: Settings, *, progress: Progress = silent) -> int:
+    """Count the event days that are new or changed, for each metric of each set; forget metrics of no set.
+
+    Returns
+    -------
+    int
+        Pairs of metric and day that were counted.
+
+    Raises
+    ------
+    LockHeldError
+        When another process is counting.
+    WorkFailedError
+        When a file of events is damaged or missing.
+    """
+    metrics = {metric_key(one): one for several in custom_sets(settings).values() for one in several.metrics.values()}
+    store, events = metric_store(settings), events_store(settings)
+    if not metrics and not store.root.exists():
+        return 0
+    with store.writer() as writer, damage_named(events, remedy=_REMEDY):
+        there, manifest = store.manifest(), events.manifest()
+        wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
+        counted = writer.notes.setdefault("counted", {})
+        for partition in list(there.partitions):
+            key, _, day = partition.partition("/")
+            if key not in metrics or day not in wanted:
+                writer.remove(partition)
+                counted.get(key, {}).pop(day, None)
+        for key in set(counted) - set(metrics):
+            counted.pop(key)
+        stale = {
+            day: tuple(
+                key
+                for key in sorted(metrics)
+                if there.made_from.get(f"{key}/{day}") != made_from
+                or not is_there(store, f"{key}/{day}", manifest=there)
+            )
+            for day, made_from in wanted.items()
+        }
+        jobs = {day: events.files(day, "events", manifest=manifest) for day, keys in stale.items() if keys}
+        chunks = list(_chunks(jobs, stale))
+        if not chunks:
+            return 0
+        engine = duckdb_engine(
+            threads=settings.threads, memory_limit=settings.memory_limit, spill=writer.scratch / "spill"
+        )
+        with closing(engine):
+            for done, (days, keys) in enumerate(chunks, start=1):
+                chosen = {key: metrics[key] for key in keys}
+                files = [file for day in days for file in jobs[day]]
+                for key, paths in _counted(engine, settings, chosen, files, days, writer.scratch):
+                    for day, (path, sums) in paths.items():
+                        writer.replace(f"{key}/{day}", {_FILE: path}, made_from=wanted[day])
+                        counted.setdefault(key, {})[day] = sums
+                progress("count metrics", done, len(chunks))
+    return sum(len(stale[day]) for day in jobs)
+
+
+def events_counted(settings: Settings, metric: Metric) -> tuple[int, int] | None:
+    """How many of the counted events fulfil a metric's ``where``, and how many are its base; None before it counts."""
+    counted = metric_store(settings).manifest().notes.get("counted", {}).get(metric_key(metric))
+    if not counted:
+        return None
+    return sum(matched for matched, _ in counted.values()), sum(base for _, base in counted.values())
+
+
+def empty_metrics(settings: Settings) -> list[str]:
+    """A sentence about each metric of the settings that was counted and of whose events there is none."""
+    said = []
+    for name, metric in settings.metrics.items():
+        counts = events_counted(settings, metric)
+        if counts is None:
+            continue
+        matched, base = counts
+        if metric.of in ("share", "ratio") and not base:
+            over = f"`{metric.over}`" if metric.over else "over"
+            said.append(f"Metric {name}: 0 events fulfil {over}, so it is null everywhere. Look at its `over`.")
+        elif not matched:
+            where = f"0 events fulfil `{metric.where}`" if metric.where else f"0 events carry {metric.column}"
+            what = "0" if metric.of in ("count", "sum", "distinct", "share", "ratio") else "null"
+            said.append(f"Metric {name}: {where}, so it is {what} everywhere. Look at its `where`.")
+    return said
+
+
+def metric_files(store: ManifestStore, manifest: Manifest, key: str, days: Sequence[date]) -> list[Path]:
+    """Files of one metric's counts of these event days, as far as there are any."""
+    partitions = [f"{key}/day={day.isoformat()}" for day in days]
+    return [file for one in partitions for file in store.files(one, manifest=manifest)]
+
+
+def daily_counts(calls: ir.Table, metric: Metric) -> ir.Table:
+    """The counts of one metric, as :data:`METRIC` says, from events with the conditions ``where`` and ``over`` beside.
+
+    Both are true where the metric has no such condition.
+    """
+    keys: list[str] = [*_KEYS]
+    chosen = calls.filter(_counts(calls, metric))
+    column = chosen[metric.column] if metric.column else None
+    measures: dict[str, ir.Value] = {"matched": chosen["where"].sum(), "base": chosen.over.sum()}
+    if metric.of in ("sum", "mean") and column is not None:
+        measures["base"], measures["total"] = column.count(), exact_sum(column.cast("float64"))
+    elif metric.of == "distinct" and column is not None:
+        chosen = chosen.mutate(value=column.cast("string"))
+        keys.append("value")
+    elif metric.of == "percentile" and column is not None:
+        chosen = chosen.mutate(bucket=bucket_of(column))
+        keys.append("bucket")
+    counted = chosen.group_by(*keys).agg(**measures)
+    types = ibis.Schema.from_pyarrow(METRIC)
+    whole = {"matched", "base", "total"}
+    columns = {
+        name: (counted[name].fill_null(0) if name in whole else counted[name]).cast(types[name])
+        if name in counted.columns
+        else (ibis.literal(0.0) if name in whole else ibis.null(types[name])).cast(types[name])
+        for name in METRIC.names
+    }
+    return counted.select(**columns).order_by(*_ORDER)
+
+
+def _counts(calls: ir.Table, metric: Metric) -> ir.BooleanValue:
+    """Which events enter a metric at all."""
+    if metric.of == "share":
+        return calls.over
+    if metric.of == "ratio":
+        return calls["where"] | calls.over
+    if metric.of in ("distinct", "percentile"):
+        return calls["where"] & calls[metric.column].notnull()
+    return calls["where"]
+
+
+def _made_from(events: Manifest, day: str, settings: Settings) -> str:
+    return digest([_VERSION, settings.grace_hours, events.fingerprint(day)])
+
+
+def _chunks(
+    jobs: Mapping[str, Sequence[Path]], stale: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[list[str], tuple[str, ...]]]:
+    """Neighbouring days that lack the same metrics, together up to a size; and these metrics."""
+    chunk: list[str] = []
+    size = 0
+    for day, files in jobs.items():
+        more = sum(file.stat().st_size for file in files)
+        if chunk and (size + more > _CHUNK_BYTES or stale[day] != stale[chunk[-1]]):
+            yield chunk, stale[chunk[-1]]
+            chunk, size = [], 0
+        chunk.append(day)
+        size += more
+    if chunk:
+        yield chunk, stale[chunk[-1]]
+
+
+def _counted(
+    engine: Engine,
+    settings: Settings,
+    metrics: Mapping[str, Metric],
+    files: Sequence[Path],
+    days: Sequence[str],
+    scratch: Path,
+) -> Iterator[tuple[str, dict[str, tuple[Path, tuple[int, int]]]]]:
+    """Count some days for some metrics: of each its files by day, and the events matched and in its base."""
+    seen, prepared = _plan(settings, metrics)
+    engine.name_parquet("events", files, schema=_SEEN)
+    engine.name_prepared("seen", seen)
+    for key, counts in prepared.items():
+        paths = {date.fromisoformat(day.removeprefix("day=")): scratch / f"{day}.{key}" for day in days}
+        rows = engine.run_prepared(counts)
+        write_parts(rows, _ORDER, paths)
+        sums = _sums(rows)
+        yield key, {f"day={day.isoformat()}": (path, sums.get(day, (0, 0))) for day, path in paths.items()}
+
+
+def _sums(rows: pa.Table) -> dict[date, tuple[int, int]]:
+    summed = rows.group_by("event_day").aggregate([("matched", "sum"), ("base", "sum")])
+    return {row["event_day"]: (row["matched_sum"], row["base_sum"]) for row in summed.to_pylist()}
+
+
+def _plan(settings: Settings, metrics: Mapping[str, Metric]) -> tuple[Prepared, Mapping[str, Prepared]]:
+    """The events with every condition beside them, named ``seen``, and from these the counts of each metric."""
+    conditions = {
+        f"{key}_{name}": text
+        for key, metric in metrics.items()
+        for name, text in (("where", metric.where), ("over", metric.over))
+        if text is not None
+    }
+
+    def compile_them() -> Mapping[str, Prepared]:
+        customer = customer_events(named("events", _SEEN), grace_hours=settings.grace_hours)
+        seen = beside(prepare(customer.drop("synthetic", "ingested_at")), conditions)
+        calls = seen.named("seen")
+        return {
+            "seen": seen,
+            **{
+                key: prepare(daily_counts(_with_conditions(calls, key, metric), metric))
+                for key, metric in metrics.items()
+            },
+        }
+
+    arguments = [settings.grace_hours, conditions, {key: one.model_dump(mode="json") for key, one in metrics.items()}]
+    path = metric_store(settings).root / "compiled" / "counts.json"
+    kept = compiled(path, arguments, compile_them)
+    return kept["seen"], {key: kept[key] for key in metrics}
+
+
+def _with_conditions(calls: ir.Table, key: str, metric: Metric) -> ir.Table:
+    columns = ["account_id", "event_day", "visible_from", *([metric.column] if metric.column else [])]
+    given = {"where": metric.where, "over": metric.over}
+    return calls.select(
+        *columns,
+        **{name: ibis.literal(True) if text is None else calls[f"{key}_{name}"] for name, text in given.items()},
+    )

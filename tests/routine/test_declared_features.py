@@ -1,0 +1,156 @@
+"""Declared features from end to end: a model goes on reading those it was trained on, whatever is declared since."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from features.build import build
+from features.built import built_cutoffs, feature_store
+from features.catalog import BUILT_IN
+from features.exceptions import DependencyError, InputError
+from features.feature_sets import FeatureSet, catalog_of
+from features.settings import Settings
+from features.store import open_store
+from serving.answers import Answerer
+from serving.batch import score_batch
+from serving.nightly import run_nightly
+from serving.schemas import ScoreRequest
+from serving.scoring import load_scorer
+from tests.routine.conftest import NOW, YESTERDAY, Household
+from tests.serving.conftest import make_bundle, register_bundle
+from training.bundle import Bundle, Verdict
+from training.registry import champion, promote
+from training.targets import target
+
+pytestmark = pytest.mark.slow
+
+FAILED = {"of": "share", "where": "status >= 500", "windows": ["28d"], "title": "failed report calls"}
+REFUSED = {**FAILED, "where": "status between 400 and 499"}  # another meaning under the same name
+
+
+def declaring(home: Path, **metrics: object) -> Settings:
+    return Settings(home=home, stale_after_hours=1e6, metrics=metrics)
+
+
+def bring_online(settings: Settings) -> None:
+    build(settings, [YESTERDAY], now=NOW)
+    store = open_store(settings)
+    store.apply()
+    store.materialize(YESTERDAY)
+
+
+def compared(bundle: Bundle, champion: str) -> Bundle:
+    """A bundle that was judged beside a champion, so that the gate lets it pass."""
+    return replace(bundle, verdict=Verdict((), ("Made for tests.",), champion=champion))
+
+
+@pytest.fixture(scope="module")
+def first(yesterday: Household, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with one metric, and a champion that reads it. Do not write to it."""
+    root = tmp_path_factory.mktemp("declared")
+    settings = declaring(yesterday.copy_to(root).settings.home, failed=FAILED)
+    bring_online(settings)
+    bundle = compared(make_bundle(declared=FeatureSet(settings.metrics)), "1")
+    _, version = register_bundle(settings, bundle, root)
+    promote(settings, "churn", version=version)
+    return settings
+
+
+@pytest.fixture
+def own(first: Settings, tmp_path: Path) -> Settings:
+    shutil.copytree(first.home, tmp_path / "home")
+    return first.model_copy(update={"home": tmp_path / "home"})
+
+
+def probabilities(settings: Settings) -> dict[str, float | None]:
+    (run,) = score_batch(settings, as_of=YESTERDAY, now=NOW).targets
+    return {account.account_id: account.probability for account in run.accounts}
+
+
+def test_a_metric_reaches_training_scores_and_reasons(own):
+    service = target("churn", own).service
+    assert re.fullmatch(r"churn_v2_[0-9a-f]{8}", service)
+    assert target("upsell", own).service == service.replace("churn", "upsell")
+    (run,) = score_batch(own, as_of=YESTERDAY, now=NOW).targets
+    said = [reason for account in run.accounts for reason in account.reasons if reason.family == "failed"]
+    assert {reason.code for reason in said} <= {"failed_raises", "failed_lowers"}
+    assert len(said) > len(run.accounts) / 4
+    assert any(re.fullmatch(r"Failed report calls: \d+(\.\d)? % in the last 28 days\.", reason.text) for reason in said)
+
+
+def test_the_service_gives_the_same_numbers_as_the_batch(own):
+    batch = probabilities(own)
+    scored = [account for account, probability in batch.items() if probability is not None][:5]
+    champions = SimpleNamespace(scorers={"churn": load_scorer(champion(own, "churn"))})
+    request = ScoreRequest(account_ids=scored, targets=["churn"], reasons=5)
+    answers = Answerer(own, open_store(own), champions).score(request, now=NOW)
+    assert [one["scores"]["churn"]["probability"] for one in answers] == [batch[account] for account in scored]
+
+
+def test_a_model_goes_on_reading_what_it_was_trained_on(own):
+    before, service = probabilities(own), target("churn", own).service
+    changed = declaring(own.home, failed=REFUSED, posts={"of": "count", "where": "method = 'POST'", "windows": ["7d"]})
+    newest = target("churn", changed).service
+    assert newest != service
+    assert built_cutoffs(changed) == []
+    with pytest.raises(InputError, match=r"built under other settings or definitions .* `bellwether features build`"):
+        score_batch(changed, as_of=YESTERDAY, now=NOW)
+    bring_online(changed)
+    assert probabilities(changed) == before
+    store, accounts = open_store(changed), list(before)
+    read = {one: store.online(accounts, service=one).values["failed_28d"] for one in (service, newest)}
+    assert not np.array_equal(read[service], read[newest], equal_nan=True)
+    np.testing.assert_array_equal(
+        read[service],
+        open_store(own).online(accounts, service=service).values["failed_28d"],
+    )
+
+
+def test_what_a_champion_reads_stays_without_a_declaration_until_another_takes_its_place(own, tmp_path):
+    none = declaring(own.home)
+    view = catalog_of(own).groups[-1]
+    assert catalog_of(none).groups == (*BUILT_IN.groups, view)
+    assert catalog_of(none).features == BUILT_IN.features
+    assert built_cutoffs(none) == [YESTERDAY]
+    assert target("churn", none).service == "churn_v2"
+    assert json.loads((own.home / "feature_sets.json").read_text())["churn"][0]["metrics"]["failed"]["of"] == "share"
+    before = probabilities(none)
+    _, version = register_bundle(none, compared(make_bundle(seed=3), "2"), tmp_path)
+    bundle_of_none = promote(none, "churn", version=version)
+    assert bundle_of_none.remarks == ("Made for tests.",)
+    assert catalog_of(none) is BUILT_IN
+    bring_online(none)
+    assert not [one for one in feature_store(none).manifest().partitions if one.startswith(view)]
+    assert probabilities(none) != before
+    back = promote(none, "churn", version=bundle_of_none.previous)
+    assert "1 cutoff was built under other settings or definitions and left out" in " ".join(back.remarks)
+    assert catalog_of(none).groups[-1] == view
+
+
+def test_a_model_of_declarations_nobody_knows_is_refused_in_words(own):
+    (own.home / "feature_sets.json").unlink()
+    none = declaring(own.home)
+    with pytest.raises(DependencyError, match=r"has no feature service churn_v2_[0-9a-f]{8}: the metrics and tables"):
+        score_batch(none, as_of=YESTERDAY, now=NOW)
+
+
+def test_a_night_makes_what_was_declared_since_and_says_what_it_lacks(own):
+    declared = Settings(
+        home=own.home,
+        stale_after_hours=1e6,
+        metrics={"failed": REFUSED},
+        tables={"health": {"path": "health/*.parquet", "columns": {"nps": {}}}},
+    )
+    night = run_nightly(declared, as_of=YESTERDAY, now=NOW)
+    assert YESTERDAY in night.cutoffs_built
+    assert night.accounts_online > 90
+    assert [one.target for one in night.targets] == ["churn"]
+    assert night.failure is not None
+    assert "No file of the external table health is there" in str(night.failure.error)
+    assert str(night.failure.error).endswith("Everything else was done, with the rows taken before.")
