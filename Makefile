@@ -5,7 +5,7 @@ DAYS ?= 300
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve check test bench lock clean
+.PHONY: help install spark demo serve check test bench lock clean
 
 help:  ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,12 @@ install: .venv/installed  ## a .venv from the lock file, from a bare Python 3.11
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.lock
 	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@touch $@
+
+spark: .venv/spark  ## pyspark beside it, for engine = "spark"; needs Java 17
+
+.venv/spark: requirements-spark.lock .venv/installed
+	$(BIN)/uv pip install --quiet --require-hashes --no-deps --python $(BIN)/python -r requirements-spark.lock
 	@touch $@
 
 demo: install  ## simulate a company, train, score, then serve on 127.0.0.1:3000
@@ -41,10 +47,14 @@ test: install  ## everything
 bench: install  ## every benchmark: a table on stdout, JSON under var/bench/
 	$(BIN)/python -m tests.benchmarks
 
+RESOLVE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+  --python-version 3.11 --extra notebooks --extra postgres --extra redis --group dev
+
 lock: install  ## resolve the dependencies again
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.11 --extra notebooks --extra postgres --extra redis --group dev \
-	  --output-file requirements.lock pyproject.toml
+	$(RESOLVE) --output-file requirements.lock pyproject.toml
+	@cp requirements.lock .venv/spark.lock
+	$(RESOLVE) --extra spark --output-file .venv/spark.lock pyproject.toml
+	@sed -n '/^py4j==/,/[^\\]$$/p;/^pyspark==/,/[^\\]$$/p' .venv/spark.lock > requirements-spark.lock
 
 clean:  ## remove the stores and every cache; keeps .venv
 	rm -rf var mlruns build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis bellwether.egg-info

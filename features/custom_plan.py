@@ -9,7 +9,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.compiled import compiled
-from features.engine import Engine, Prepared, named, prepare
+from features.engine import Prepared, named
+from features.engines import WorkingEngine, compiled_file, preparing
 from features.external_tables import external_schema, table_files, table_key, table_store
 from features.feature_sets import FeatureSet, custom_sets
 from features.groups.custom import custom_features
@@ -54,7 +55,7 @@ class CustomGroups:
     def __contains__(self, group: str) -> bool:
         return group in self._sets
 
-    def turn_to(self, engine: Engine, batch: Sequence[datetime]) -> None:
+    def turn_to(self, engine: WorkingEngine, batch: Sequence[datetime]) -> None:
         """Let the tables stand for what these cutoffs look into."""
         for name, one in self._inputs.items():
             engine.name_parquet(name, one.files(name, batch), schema=one.schema)
@@ -95,7 +96,7 @@ def _compiled(settings: Settings, group: str, declared: FeatureSet, population: 
             tables={name: (one, named(table_key(one), external_schema(one))) for name, one in declared.tables.items()},
             grace_hours=settings.grace_hours,
         )
-        return {group: prepare(as_catalogued(group, features, declared.features))}
+        return {group: preparing(settings.engine)(as_catalogued(group, features, declared.features))}
 
-    arguments = [group, settings.grace_hours, declared.as_json, str(population.schema())]
-    return compiled(folder / f"{group}.json", arguments, compile_it)[group]
+    arguments = [group, settings.grace_hours, declared.as_json, str(population.schema()), settings.engine]
+    return compiled(compiled_file(folder, group, settings.engine), arguments, compile_it)[group]

@@ -8,8 +8,9 @@ from pathlib import Path
 from features.build import build
 from features.built import built_cutoffs, outdated_cutoffs
 from features.damage import damaged_files
+from features.engines import require_engine
 from features.examination import Check, Finding
-from features.exceptions import LockHeldError, listed
+from features.exceptions import DependencyError, LockHeldError, listed
 from features.manifest import Manifest, ManifestStore, exclusive_lock
 from features.raw import complete_until, events_store
 from features.rollup import outdated_days, roll_up
@@ -53,6 +54,16 @@ def _mend_key(settings: Settings, _: datetime) -> None:
     path = settings.home / "secret.key"
     if path.exists():
         path.chmod(0o600)
+
+
+# ---- the engine ----------------------------------------------------------------------------------
+
+
+def _look_at_engine(settings: Settings, _: datetime) -> Iterator[Finding]:
+    try:
+        require_engine(settings)
+    except DependencyError as error:
+        yield Finding(str(error), 'Until then `engine = "duckdb"` goes on with this home, on this machine.')
 
 
 # ---- the stores ----------------------------------------------------------------------------------
@@ -217,6 +228,7 @@ def _whole_cutoffs(manifest: Manifest) -> list[datetime]:
 
 FILE_CHECKS: tuple[Check, ...] = (
     Check("secret key", _look_at_key, _mend_key),
+    Check("engine", _look_at_engine),
     Check("locks", _look_at_locks),
     *(_store_check(name) for name in _STORES),
     Check("rollups", _look_at_rollups, lambda settings, _: roll_up(settings)),

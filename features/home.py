@@ -71,7 +71,8 @@ def configuration_text() -> str:
     for name, field in Settings.model_fields.items():
         if name in _DECLARED:
             continue
-        lines += ["", f"# {_unit(field)}: {field.description}", f"# {name} = {_toml(field.default)}"]
+        default = _toml(field.get_default(call_default_factory=True))
+        lines += ["", f"# {_unit(field)}: {field.description}", f"# {name} = {default}"]
     lines += [
         "",
         "# How your files become the raw tables: events, accounts, subscriptions, touchpoints.",

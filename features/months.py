@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from features.compiled import compiled
 from features.damage import is_there
-from features.engine import Engine, Prepared, duckdb_engine, named, prepare
+from features.engine import Prepared, named
+from features.engines import EngineName, WorkingEngine, chosen_engine, compiled_file, preparing
 from features.manifest import Manifest, ManifestStore, StoreWriter, digest
 from features.settings import Settings
 from features.windows import as_cutoff, month_closed
@@ -77,8 +78,8 @@ def sum_up(store: ManifestStore, writer: StoreWriter, settings: Settings, usage:
     }
     if not changed:
         return
-    prepared = _plan(store.root / "compiled", usage)
-    engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=writer.scratch / "spill")
+    prepared = _plan(store.root / "compiled", usage, settings.engine)
+    engine = chosen_engine(settings, spill=writer.scratch / "spill")
     try:
         for partition, days in changed.items():
             path = writer.scratch / partition
@@ -128,7 +129,7 @@ def _made_from(manifest: Manifest, days: Sequence[str]) -> str:
 
 
 def _rows(
-    engine: Engine,
+    engine: WorkingEngine,
     store: ManifestStore,
     state: Manifest,
     days: Sequence[str],
@@ -142,8 +143,8 @@ def _rows(
     return engine.run_prepared(prepared)
 
 
-def _plan(folder: Path, usage: pa.Schema) -> Prepared:
+def _plan(folder: Path, usage: pa.Schema, engine: EngineName) -> Prepared:
     def compile_it() -> Mapping[str, Prepared]:
-        return {"summed": prepare(summed(named("days", usage), named("month", _CLOSED)))}
+        return {"summed": preparing(engine)(summed(named("days", usage), named("month", _CLOSED)))}
 
-    return compiled(folder / "months.json", str(usage), compile_it)["summed"]
+    return compiled(compiled_file(folder, "months", engine), [engine, str(usage)], compile_it)["summed"]

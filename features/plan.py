@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from features.catalog import FeatureSpec, cutoff_day_field, features_of_group
 from features.compiled import compiled
-from features.engine import Prepared, named, prepare
+from features.engine import Prepared, named
+from features.engines import EngineName, Prepare, compiled_file, preparing
 from features.groups.adoption import adoption_features, settled
 from features.groups.breadth import breadth_features
 from features.groups.commercial import commercial_features
@@ -67,13 +68,13 @@ class Plan:
     groups: Mapping[str, Prepared]
 
 
-def plan(folder: Path, grace_hours: float, *, has_value_endpoints: bool) -> Plan:
+def plan(folder: Path, grace_hours: float, *, has_value_endpoints: bool, engine: EngineName = "duckdb") -> Plan:
     """The expressions of ``build``; seconds of compiling, so what comes of it is kept in ``folder``."""
 
     def compile_them() -> Mapping[str, Prepared]:
-        return _flat(_compiled_plan(grace_hours, has_value_endpoints=has_value_endpoints))
+        return _flat(_compiled_plan(preparing(engine), grace_hours, has_value_endpoints=has_value_endpoints))
 
-    kept = compiled(folder / "build.json", [grace_hours, has_value_endpoints], compile_them)
+    kept = compiled(compiled_file(folder, "build", engine), [engine, grace_hours, has_value_endpoints], compile_them)
     together, held, shared, groups = (_below(kept, part) for part in ("together", "held", "shared", "groups"))
     return Plan(together, kept["here"], kept["accounts"], held, shared, groups)
 
@@ -91,7 +92,7 @@ def _below(kept: Mapping[str, Prepared], part: str) -> dict[str, Prepared]:
     return {name.removeprefix(f"{part}."): one for name, one in kept.items() if name.startswith(f"{part}.")}
 
 
-def _compiled_plan(grace_hours: float, *, has_value_endpoints: bool) -> Plan:
+def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints: bool) -> Plan:
     subscriptions = named("subscriptions", SUBSCRIPTIONS.schema)
     rollups = {name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}
     history, cutoffs_together = named("history", ROLLUPS["usage"].schema), named("cutoffs_together", CUTOFFS)

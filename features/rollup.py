@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from features.compiled import compiled
 from features.damage import damage_named, is_there
-from features.engine import Engine, Prepared, duckdb_engine, named, prepare
+from features.engine import Engine, Prepared, named
+from features.engines import WorkingEngine, chosen_engine, compiled_file, portion, preparing
 from features.histogram import bucket_of
 from features.manifest import Manifest, ManifestStore, digest
 from features.months import event_days, sum_up
@@ -43,7 +44,6 @@ __all__ = [
 _VERSION = 4  # raise it when a rollup's meaning changes: every day is then counted again
 _REMEDY = "Restore them from a backup, or load all files into a new home."
 _REMOVE = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
-_CHUNK_BYTES = 4_000_000  # of event files: about 100,000 events
 
 
 @dataclass(frozen=True)
@@ -270,6 +270,7 @@ def _grouped(countable: ir.Table, rollup: RollupTable, measures: Mapping[str, ir
 
 def _plan(settings: Settings) -> tuple[Prepared, Mapping[str, Prepared]]:
     """The rows to count of ``events``, and from these as ``countable`` the rollups."""
+    prepare = preparing(settings.engine)
 
     def compile_them() -> Mapping[str, Prepared]:
         rows = countable_events(
@@ -281,8 +282,10 @@ def _plan(settings: Settings) -> tuple[Prepared, Mapping[str, Prepared]]:
         rollups = rollup_expressions(countable.named("countable"), slow_call_ms=settings.slow_call_ms)
         return {"countable": countable, **{name: prepare(table) for name, table in rollups.items()}}
 
-    arguments = [settings.grace_hours, settings.slow_call_ms, settings.value_endpoints]
-    kept = compiled(rollup_store(settings).root / "compiled" / "rollups.json", arguments, compile_them)
+    arguments = [settings.engine, settings.grace_hours, settings.slow_call_ms, settings.value_endpoints]
+    kept = compiled(
+        compiled_file(rollup_store(settings).root / "compiled", "rollups", settings.engine), arguments, compile_them
+    )
     return kept["countable"], {name: kept[name] for name in ROLLUPS}
 
 
@@ -291,13 +294,13 @@ def _made_from(events: Manifest, day: str, settings: Settings) -> str:
     return digest([_VERSION, *counted_by, events.fingerprint(day)])
 
 
-def _chunks(jobs: Mapping[str, Sequence[Path]]) -> Iterator[dict[str, Sequence[Path]]]:
+def _chunks(jobs: Mapping[str, Sequence[Path]], chunk_bytes: int) -> Iterator[dict[str, Sequence[Path]]]:
     """Days together up to a size: a query costs milliseconds whatever it reads, and a big day fits memory alone."""
     chunk: dict[str, Sequence[Path]] = {}
     size = 0
     for day, files in jobs.items():
         size += sum(file.stat().st_size for file in files)
-        if chunk and size > _CHUNK_BYTES:
+        if chunk and size > chunk_bytes:
             yield chunk
             chunk, size = {}, sum(file.stat().st_size for file in files)
         chunk[day] = files
@@ -311,12 +314,12 @@ def _count_days(
     """Write the rollups of each day as ``<day>.<rollup>`` into ``scratch``; days come as they are done."""
     if not jobs:
         return
-    chunks = list(_chunks(jobs))
+    chunks = list(_chunks(jobs, portion(settings.engine).event_bytes))
     countable, prepared = _plan(settings)
-    first = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=scratch / "spill")
+    first = chosen_engine(settings, spill=scratch / "spill")
     engines = [first, *(first.beside() for _ in range(min(settings.threads, len(chunks)) - 1))]
     try:
-        idle: SimpleQueue[Engine] = SimpleQueue()
+        idle: SimpleQueue[WorkingEngine] = SimpleQueue()
         for engine in engines:
             idle.put(engine)
 

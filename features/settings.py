@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -94,6 +94,17 @@ class Settings(BaseSettings):
     value_endpoints: tuple[str, ...] = _setting((), "routes", "routes that make the value: /v1/orders, POST /v1/orders")
     plan_ranks: tuple[str, ...] = _setting((), "plans", "plans from smallest to largest; empty: by median MRR")
     seed: int = _setting(7, "number", "seed of folds, bootstrap and booster", ge=0)
+    engine: Literal["duckdb", "spark"] = _setting(
+        "duckdb", "name", "what counts events and builds features: duckdb on this machine, or spark on a cluster"
+    )
+    spark_master: str = _setting(
+        "local[*]", "URL", "the cluster of engine spark: spark://host:7077, yarn, k8s://…, or local[*]", min_length=1
+    )
+    spark_conf: dict[str, str] = Field(
+        default_factory=dict,
+        description="further settings of Spark, as spark.executor.memory",
+        json_schema_extra={"unit": "names and values"},
+    )
     threads: int = _setting(2, "threads", "processor threads of the engine and of training", ge=1)
     memory_limit: str = _setting("3GB", "size", "memory the engine may use before it spills to disk")
     feature_project: str = _setting("bellwether", "name", "name of the Feast project", pattern=r"^[a-z][a-z0-9_]*$")

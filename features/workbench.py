@@ -9,7 +9,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.custom_plan import CustomGroups
-from features.engine import Engine, duckdb_engine
+from features.engine import Engine
+from features.engines import chosen_engine, portion
 from features.groups.inputs import REACH, WHOLE
 from features.manifest import Manifest
 from features.months import event_days, past_files, past_schema
@@ -25,7 +26,6 @@ from features.windows import days_of_ages
 __all__ = ["Workbench", "population"]
 
 _TOGETHER = 32  # cutoffs whose population is found in one pass over the history
-_BATCH_BYTES = 100_000_000  # of rollup files in reach, counted once per cutoff
 
 
 def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Table:
@@ -46,9 +46,14 @@ class Workbench:
     def __init__(self, settings: Settings, rollups: Manifest, *, compiled_into: Path, spill: Path) -> None:
         self._settings, self._manifest = settings, rollups
         self._store = rollup_store(settings)
-        self._plan = plan(compiled_into, settings.grace_hours, has_value_endpoints=bool(settings.value_endpoints))
+        self._plan = plan(
+            compiled_into,
+            settings.grace_hours,
+            has_value_endpoints=bool(settings.value_endpoints),
+            engine=settings.engine,
+        )
         self._custom = CustomGroups(settings, self._plan.here.named("population"), compiled_into=compiled_into)
-        self._engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
+        self._engine = chosen_engine(settings, spill=spill)
         raw = raw_store(settings)
         for table in (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS):
             self._engine.name_parquet(table.name, raw.files(table.name, table.name), schema=table.schema)
@@ -68,7 +73,7 @@ class Workbench:
         for cutoff in cutoffs:
             files = [*(file for name in REACH for file in self._files(name, [cutoff])), *self._custom.files(cutoff)]
             reach = sum(file.stat().st_size for file in files)
-            if batch and size + reach > _BATCH_BYTES:
+            if batch and size + reach > portion(self._settings.engine).rollup_bytes:
                 yield batch
                 batch, size = [], 0
             batch.append(cutoff)

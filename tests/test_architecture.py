@@ -14,7 +14,8 @@ DOORS = {
     "mlflow": {"training/registry.py"},
     "bentoml": {"serving/service.py"},
     "duckdb": {"features/engine.py"},
-    "pyspark": {"features/engine.py"},
+    "pyspark": {"features/spark_engine.py"},
+    "py4j": {"features/spark_engine.py"},
     "shap": {"training/report.py"},
 }
 UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
