@@ -11,6 +11,7 @@ from features.damage import damaged_files
 from features.examination import Check, Finding
 from features.exceptions import LockHeldError, listed
 from features.manifest import Manifest, ManifestStore, exclusive_lock
+from features.metric_counts import count_metrics
 from features.raw import complete_until, events_store
 from features.rollup import outdated_days, roll_up
 from features.settings import Settings
@@ -18,10 +19,11 @@ from features.windows import DAY, as_cutoff, newest_cutoff
 
 __all__ = ["FILE_CHECKS"]
 
-_STORES = ("events", "raw", "quarantine", "rollups", "features")
+_STORES = ("events", "raw", "tables", "quarantine", "rollups", "metrics", "features")
 _LOCKED = (*_STORES, "feast", "mlflow", "nightly", "audit")
 _REMEDIES = {
     "rollups": "`bellwether doctor --repair` counts their days again from the events.",
+    "metrics": "`bellwether doctor --repair` counts their days again from the events.",
     "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",
 }
 _FROM_BACKUP = "Restore them from a backup, or load all files into a new home."
@@ -59,7 +61,8 @@ def _mend_key(settings: Settings, _: datetime) -> None:
 
 
 def _store_check(name: str) -> Check:
-    mend = {"rollups": _mend_rollup_files, "features": _mend_feature_files}.get(name, _sweep)
+    mends = {"rollups": _mend_rollup_files, "metrics": _mend_metric_files, "features": _mend_feature_files}
+    mend = mends.get(name, _sweep)
     return Check(f"store {name}", _looker(name), _on(name, mend))
 
 
@@ -105,6 +108,11 @@ def _sweep(_: Settings, store: ManifestStore, __: datetime) -> None:
 def _mend_rollup_files(settings: Settings, store: ManifestStore, _: datetime) -> None:
     _remove(damaged_files(store))
     roll_up(settings)
+
+
+def _mend_metric_files(settings: Settings, store: ManifestStore, _: datetime) -> None:
+    _remove(damaged_files(store))
+    count_metrics(settings)
 
 
 def _mend_feature_files(settings: Settings, store: ManifestStore, now: datetime) -> None:
