@@ -15,7 +15,8 @@ from features.external_tables import external_schema, table_files, table_key, ta
 from features.feature_sets import FeatureSet, custom_sets
 from features.groups.custom import custom_features
 from features.manifest import Manifest, ManifestStore
-from features.metric_counts import METRIC, metric_files, metric_key, metric_store
+from features.metric_counts import metric_files, metric_key, metric_store
+from features.metric_rows import METRIC
 from features.plan import CUTOFFS, as_catalogued
 from features.settings import Settings
 from features.windows import DAY, days_of_ages

@@ -12,6 +12,7 @@ from features.engines import require_engine
 from features.examination import Check, Finding
 from features.exceptions import DependencyError, LockHeldError, listed
 from features.manifest import Manifest, ManifestStore, exclusive_lock
+from features.metric_counts import count_metrics
 from features.raw import complete_until, events_store
 from features.rollup import outdated_days, roll_up
 from features.settings import Settings
@@ -19,10 +20,11 @@ from features.windows import DAY, as_cutoff, newest_cutoff
 
 __all__ = ["FILE_CHECKS"]
 
-_STORES = ("events", "raw", "quarantine", "rollups", "features")
+_STORES = ("events", "raw", "tables", "quarantine", "rollups", "metrics", "features")
 _LOCKED = (*_STORES, "feast", "mlflow", "nightly", "audit")
 _REMEDIES = {
     "rollups": "`bellwether doctor --repair` counts their days again from the events.",
+    "metrics": "`bellwether doctor --repair` counts their days again from the events.",
     "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",
 }
 _FROM_BACKUP = "Restore them from a backup, or load all files into a new home."
@@ -70,7 +72,8 @@ def _look_at_engine(settings: Settings, _: datetime) -> Iterator[Finding]:
 
 
 def _store_check(name: str) -> Check:
-    mend = {"rollups": _mend_rollup_files, "features": _mend_feature_files}.get(name, _sweep)
+    mends = {"rollups": _mend_rollup_files, "metrics": _mend_metric_files, "features": _mend_feature_files}
+    mend = mends.get(name, _sweep)
     return Check(f"store {name}", _looker(name), _on(name, mend))
 
 
@@ -116,6 +119,11 @@ def _sweep(_: Settings, store: ManifestStore, __: datetime) -> None:
 def _mend_rollup_files(settings: Settings, store: ManifestStore, _: datetime) -> None:
     _remove(damaged_files(store))
     roll_up(settings)
+
+
+def _mend_metric_files(settings: Settings, store: ManifestStore, _: datetime) -> None:
+    _remove(damaged_files(store))
+    count_metrics(settings)
 
 
 def _mend_feature_files(settings: Settings, store: ManifestStore, now: datetime) -> None:

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.declared import ExternalTable
-from features.exceptions import InputError, listed
+from features.exceptions import InputError
+from features.external_files import KEYS, find_files, once, read_files
 from features.feature_sets import custom_sets
 from features.manifest import Manifest, ManifestStore, StoreWriter, digest
 from features.schema import UTC_MICROSECONDS
@@ -35,15 +36,7 @@ __all__ = [
     "waiting_tables",
 ]
 
-_KEYS = ("account_id", "event_timestamp", "known_at")
 _FILE = "rows"
-_NUMBERS = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_boolean,
-    pa.types.is_decimal,
-    pa.types.is_null,
-)
 
 
 @dataclass(frozen=True)
@@ -178,10 +171,10 @@ def _take(
     if read.get(key) == state:
         return TableTaken(name, len(paths), 0, 0, 0)
     schema = external_schema(table)
-    rows = pa.concat_tables([_read(path, name, schema) for path in paths])
+    rows = read_files(paths, name, schema)
     is_known = pc.less_equal(rows["known_at"], pa.scalar(now, UTC_MICROSECONDS))
     future = rows.num_rows - (pc.sum(is_known).as_py() or 0)
-    rows = _once(rows.filter(is_known), name)
+    rows = once(rows.filter(is_known), name)
     mine = [one for one in there.partitions if one.startswith(f"{key}/")]
     store = table_store(settings)
     stored = pa.concat_tables(
@@ -190,8 +183,8 @@ def _take(
             *(pq.read_table(file, partitioning=None) for one in mine for file in store.files(one, manifest=there)),
         ]
     )
-    fresh, changed = _unlike(rows.drop(["file", "row"]), stored)
-    together = pa.concat_tables([stored, fresh]).sort_by([(key_, "ascending") for key_ in _KEYS])
+    fresh, changed = _unlike(rows, stored)
+    together = pa.concat_tables([stored, fresh]).sort_by([(key_, "ascending") for key_ in KEYS])
     days = first_cutoffs(together["event_timestamp"], together["known_at"], grace_hours=settings.grace_hours)
     for one in mine:
         writer.remove(one)
@@ -208,22 +201,13 @@ def _take(
     return taken
 
 
-def _state(settings: Settings, paths: Sequence[Path]) -> str:
-    """What a table's files are now, without reading them."""
-    found = [(path, path.stat()) for path in paths]
-    return digest([settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]])
-
-
 def _paths(settings: Settings, name: str, table: ExternalTable) -> list[Path]:
     place = settings.home / Path(table.path).expanduser()
-    if place.is_dir():
-        found = sorted(place.glob("*.parquet"))
-    else:
-        anchor = Path(place.anchor)
-        found = sorted(path for path in anchor.glob(str(place.relative_to(anchor))) if path.is_file())
+    found = find_files(place)
     if not found:
+        today = settings.tables.get(name)
         remedy = f"or mend or remove [tables.{name}] in bellwether.toml."
-        if settings.tables.get(name) != table:
+        if today is None or table_key(today) != table_key(table):
             remedy = "or promote a model that does without: a champion reads the table as it was declared before."
         raise InputError(
             f"No file of the external table {name} is there: {place}. Put its Parquet files there, {remedy}"
@@ -231,99 +215,18 @@ def _paths(settings: Settings, name: str, table: ExternalTable) -> list[Path]:
     return found
 
 
-def _read(path: Path, name: str, schema: pa.Schema) -> pa.Table:
-    """The rows of one file in our types, with where they lie: ``file`` and ``row``, counted from 1."""
-    where = f"{path} of the external table {name}"
-    try:
-        given = pq.read_table(path, partitioning=None)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{where} cannot be read as Parquet: {error}. Write it again.") from error
-    missing = [column for column in schema.names if column not in given.column_names]
-    if missing:
-        raise InputError(
-            f"{where} has no column {listed(missing)}; it has {listed(given.column_names, limit=20)}. "
-            "Write the file with it, or declare the columns there are."
-        )
-    columns = {field.name: _column(given[field.name], field, where) for field in schema}
-    for key in _KEYS:
-        _refuse_rows(pc.is_null(columns[key]), f"{where} has no {key}", "Every row needs one.")
-    for field in schema:
-        if pa.types.is_floating(field.type):
-            infinite = pc.fill_null(pc.is_inf(columns[field.name]), False)
-            _refuse_rows(infinite, f"{where} has an infinite {field.name}", "Leave it null where it says nothing.")
-    return (
-        pa.table(columns)
-        .append_column("file", pa.array([str(path)] * given.num_rows, pa.string()))
-        .append_column("row", pa.array(np.arange(1, given.num_rows + 1)))
-    )
-
-
-def _column(values: pa.ChunkedArray, field: pa.Field, where: str) -> pa.ChunkedArray:
-    """One column in our type: times to the microsecond in UTC, numbers as double with null for what is no number."""
-    given = values.type
-    if pa.types.is_timestamp(field.type):
-        if not pa.types.is_timestamp(given) or given.tz is None:
-            raise InputError(
-                f"The column {field.name} of {where} holds {given}, not times with a zone. A time without a zone is a "
-                "guess: write timestamps in UTC."
-            )
-        return values.cast(field.type, safe=False)
-    if pa.types.is_string(field.type):
-        if not (pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_integer(given)):
-            raise InputError(f"The column {field.name} of {where} holds {given}, not text. Write account ids as text.")
-        return values.cast(field.type)
-    if not any(is_number(given) for is_number in _NUMBERS):
-        raise InputError(
-            f"The column {field.name} of {where} holds {given}, and a feature is a number. Write it as a number, "
-            "or leave it out of the table's columns."
-        )
-    numbers = (values.cast(pa.int8()) if pa.types.is_boolean(given) else values).cast(field.type, safe=False)
-    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, field.type), numbers)
-
-
-def _refuse_rows(wrong: pa.ChunkedArray, what: str, remedy: str) -> None:
-    rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False)) + 1
-    if len(rows):
-        number = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-        raise InputError(f"{number} of {what}: row {listed(rows)}. {remedy}")
-
-
-def _once(rows: pa.Table, name: str) -> pa.Table:
-    """Each row once.
-
-    Raises
-    ------
-    InputError
-        When two rows of one account and the same times differ.
-    """
-    values = [column for column in rows.column_names if column not in ("file", "row")]
-    first = rows.group_by(values, use_threads=False).aggregate([("file", "first"), ("row", "first")])
-    first = first.rename_columns([column.removesuffix("_first") for column in first.column_names])
-    counted = first.group_by(list(_KEYS)).aggregate([([], "count_all")])
-    twice = counted.filter(pc.greater(counted["count_all"], 1))
-    if twice.num_rows:
-        account, moment, known = (twice[key][0].as_py() for key in _KEYS)
-        both = first.filter(
-            pc.and_(
-                pc.equal(first["account_id"], account),
-                pc.and_(pc.equal(first["event_timestamp"], moment), pc.equal(first["known_at"], known)),
-            )
-        ).to_pylist()
-        places = listed(f"{Path(one['file']).name} row {one['row']}" for one in both)
-        raise InputError(
-            f"The external table {name} says different things of {twice.num_rows} account and time"
-            f"{'' if twice.num_rows == 1 else 's'}: {account} at {moment.isoformat()}, known {known.isoformat()}, in "
-            f"{places}. Leave one, or give the correction the known_at at which it was made."
-        )
-    return first.select(rows.column_names)
+def _state(settings: Settings, paths: Sequence[Path]) -> str:
+    """What a table's files are now, without reading them."""
+    found = [(path, path.stat()) for path in paths]
+    return digest([settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]])
 
 
 def _unlike(rows: pa.Table, stored: pa.Table) -> tuple[pa.Table, int]:
     """The rows whose account and times are not stored, and how many others differ from the stored ones."""
     if not stored.num_rows:
         return rows, 0
-    held = stored.select(_KEYS).append_column("held", pa.array(np.ones(stored.num_rows, dtype=bool)))
-    joined = rows.join(held, list(_KEYS), join_type="left outer")
+    held = stored.select(KEYS).append_column("held", pa.array(np.ones(stored.num_rows, dtype=bool)))
+    joined = rows.join(held, list(KEYS), join_type="left outer")
     fresh = joined.filter(pc.is_null(joined["held"])).select(rows.column_names)
     again = rows.num_rows - fresh.num_rows
     equal = (

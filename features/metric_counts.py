@@ -9,8 +9,6 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.compiled import compiled
@@ -18,9 +16,8 @@ from features.damage import damage_named, is_there
 from features.declared import EVENT_COLUMNS, Metric
 from features.engine import Engine, Prepared, beside, duckdb_engine, named, prepare
 from features.feature_sets import custom_sets
-from features.groups.arithmetic import exact_sum
-from features.histogram import bucket_of
 from features.manifest import Manifest, ManifestStore, digest
+from features.metric_rows import ORDER, daily_counts, with_conditions
 from features.parts import write_parts
 from features.progress import Progress, silent
 from features.raw import events_store
@@ -30,9 +27,7 @@ from features.settings import Settings
 from features.specifications.custom import metric_counts
 
 __all__ = [
-    "METRIC",
     "count_metrics",
-    "daily_counts",
     "empty_metrics",
     "events_counted",
     "metric_files",
@@ -40,27 +35,7 @@ __all__ = [
     "metric_store",
 ]
 
-METRIC = pa.schema(
-    [
-        ("account_id", pa.string()),
-        ("event_day", pa.date32()),
-        ("visible_from", pa.date32()),
-        ("value", pa.string()),  # of a distinct metric; else null
-        ("bucket", pa.int32()),  # of a percentile; else null
-        ("matched", pa.int64()),
-        ("base", pa.int64()),
-        ("total", pa.float64()),
-    ]
-)
-"""One row per account, day, first cutoff that may see it, and value or bucket.
-
-``matched`` are the events that fulfil ``where`` (of a share, those of ``over`` that do), ``base`` those of ``over``, or
-those with a value in the column of which ``total`` is the sum.
-"""
-
 _VERSION = 1  # raise it when what is counted changes: every day is then counted again
-_KEYS = ("account_id", "event_day", "visible_from")
-_ORDER = ("event_day", "account_id", "visible_from", "value", "bucket")
 _SEEN = pa.schema([EVENTS.schema.field(name) for name in ("account_id", "ingested_at", *EVENT_COLUMNS, "synthetic")])
 _CHUNK_BYTES = 8_000_000  # of event files
 _FILE = "counts"
@@ -167,46 +142,6 @@ def metric_files(store: ManifestStore, manifest: Manifest, key: str, days: Seque
     return [file for one in partitions for file in store.files(one, manifest=manifest)]
 
 
-def daily_counts(calls: ir.Table, metric: Metric) -> ir.Table:
-    """The counts of one metric, as :data:`METRIC` says, from events with the conditions ``where`` and ``over`` beside.
-
-    Both are true where the metric has no such condition.
-    """
-    keys: list[str] = [*_KEYS]
-    chosen = calls.filter(_counts(calls, metric))
-    column = chosen[metric.column] if metric.column else None
-    measures: dict[str, ir.Value] = {"matched": chosen["where"].sum(), "base": chosen.over.sum()}
-    if metric.of in ("sum", "mean") and column is not None:
-        measures["base"], measures["total"] = column.count(), exact_sum(column.cast("float64"))
-    elif metric.of == "distinct" and column is not None:
-        chosen = chosen.mutate(value=column.cast("string"))
-        keys.append("value")
-    elif metric.of == "percentile" and column is not None:
-        chosen = chosen.mutate(bucket=bucket_of(column))
-        keys.append("bucket")
-    counted = chosen.group_by(*keys).agg(**measures)
-    types = ibis.Schema.from_pyarrow(METRIC)
-    whole = {"matched", "base", "total"}
-    columns = {
-        name: (counted[name].fill_null(0) if name in whole else counted[name]).cast(types[name])
-        if name in counted.columns
-        else (ibis.literal(0.0) if name in whole else ibis.null(types[name])).cast(types[name])
-        for name in METRIC.names
-    }
-    return counted.select(**columns).order_by(*_ORDER)
-
-
-def _counts(calls: ir.Table, metric: Metric) -> ir.BooleanValue:
-    """Which events enter a metric at all."""
-    if metric.of == "share":
-        return calls.over
-    if metric.of == "ratio":
-        return calls["where"] | calls.over
-    if metric.of in ("distinct", "percentile"):
-        return calls["where"] & calls[metric.column].notnull()
-    return calls["where"]
-
-
 def _made_from(events: Manifest, day: str, settings: Settings) -> str:
     return digest([_VERSION, settings.grace_hours, events.fingerprint(day)])
 
@@ -243,7 +178,7 @@ def _counted(
     for key, counts in prepared.items():
         paths = {date.fromisoformat(day.removeprefix("day=")): scratch / f"{day}.{key}" for day in days}
         rows = engine.run_prepared(counts)
-        write_parts(rows, _ORDER, paths)
+        write_parts(rows, ORDER, paths)
         sums = _sums(rows)
         yield key, {f"day={day.isoformat()}": (path, sums.get(day, (0, 0))) for day, path in paths.items()}
 
@@ -269,7 +204,7 @@ def _plan(settings: Settings, metrics: Mapping[str, Metric]) -> tuple[Prepared, 
         return {
             "seen": seen,
             **{
-                key: prepare(daily_counts(_with_conditions(calls, key, metric), metric))
+                key: prepare(daily_counts(with_conditions(calls, key, metric), metric))
                 for key, metric in metrics.items()
             },
         }
@@ -278,12 +213,3 @@ def _plan(settings: Settings, metrics: Mapping[str, Metric]) -> tuple[Prepared, 
     path = metric_store(settings).root / "compiled" / "counts.json"
     kept = compiled(path, arguments, compile_them)
     return kept["seen"], {key: kept[key] for key in metrics}
-
-
-def _with_conditions(calls: ir.Table, key: str, metric: Metric) -> ir.Table:
-    columns = ["account_id", "event_day", "visible_from", *([metric.column] if metric.column else [])]
-    given = {"where": metric.where, "over": metric.over}
-    return calls.select(
-        *columns,
-        **{name: ibis.literal(True) if text is None else calls[f"{key}_{name}"] for name, text in given.items()},
-    )

@@ -46,7 +46,7 @@ def metric_family(name: str, metric: Metric) -> Family:
 
 def metric_features(name: str, metric: Metric, group: str) -> Iterator[FeatureSpec]:
     """One feature per window of a metric."""
-    title = metric.title or _plain(name)
+    title = _capital(metric.title or _plain(name))
     for days in metric.window_days:
         feature = f"{name}_{days}d"
         window = "in the last day" if days == 1 else f"in the last {days} days"
@@ -82,7 +82,7 @@ def table_features(table_name: str, table: ExternalTable, group: str) -> Iterato
     age = f"null without a row of the last {table.max_age_days} days" if table.max_age else "null before the first row"
     for column, about in table.columns.items():
         feature = f"{table_name}_{column}"
-        title = about.title or _plain(feature)
+        title = _capital(about.title or _plain(feature))
         text = f"{title}: {{{feature}:count}}, as last known."
         yield FeatureSpec(
             name=feature,
@@ -121,8 +121,11 @@ def _is_zero_over_nothing(metric: Metric) -> bool:
 
 
 def _family(name: str, title: str | None) -> Family:
-    said = title or _plain(name)
-    return Family(name, said[0].upper() + said[1:], True, f"{name}_raises", f"{name}_lowers")
+    return Family(name, _capital(title or _plain(name)), True, f"{name}_raises", f"{name}_lowers")
+
+
+def _capital(said: str) -> str:
+    return said[0].upper() + said[1:]
 
 
 def _plain(name: str) -> str:

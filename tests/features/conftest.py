@@ -16,6 +16,7 @@ import pytest
 from features.build import build
 from features.built import meanings
 from features.catalog import GROUPS, FeatureSpec, cutoff_day_field, features_of_group
+from features.feature_files import group_at
 from features.feature_sets import catalog_of
 from features.manifest import ManifestStore, StoreWriter
 from features.rollup import roll_up
@@ -125,6 +126,20 @@ class Log:
                     for row in pq.read_table(path, partitioning=None).to_pylist():
                         found.setdefault((row["account_id"], row["event_timestamp"]), {}).update(row)
         return found
+
+    def declared(self, *cutoffs: datetime) -> dict[tuple[str, datetime], dict[str, Any]]:
+        """The declared features alone, by the same way."""
+        self.store()
+        roll_up(self.settings)
+        catalog = catalog_of(self.settings)
+        view = catalog.described_groups[-1]
+        build(self.settings, cutoffs, now=max(cutoffs) + 9 * DAY, groups=[view])
+        folder = self.settings.home / "features"
+        return {
+            (row["account_id"], cutoff): row
+            for cutoff in cutoffs
+            for row in group_at(folder, view, cutoff, catalog).to_pylist()
+        }
 
     def at(self, cutoff: datetime, account: str = "a") -> dict[str, Any]:
         """The features of one account at one cutoff."""

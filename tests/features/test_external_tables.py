@@ -64,7 +64,7 @@ def test_the_newest_row_known_at_the_cutoff_counts(new_log):
     log.add("events", *({"event_time": C - DAY, "account_id": account} for account in rows))
     write(log, *((account, *row) for account, several in rows.items() for row in several))
     take_tables(log.settings, now=NOW)
-    found = log.table(C)
+    found = log.declared(C)
     assert {account: (found[account, C]["health_nps"], found[account, C]["health_seats"]) for account in rows} == {
         "at_the_end": (7.0, 2.5),
         "at_the_cutoff": (None, None),
@@ -170,7 +170,7 @@ def test_nanoseconds_integers_as_ids_and_truths_are_taken(new_log):
         nps=pa.array([True]),
     )
     take_tables(log.settings, now=NOW)
-    assert log.at(C, "17")["health_nps"] == 1.0
+    assert log.declared(C)["17", C]["health_nps"] == 1.0
 
 
 def test_features_of_a_table_are_in_the_catalogue(log):

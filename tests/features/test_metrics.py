@@ -25,6 +25,7 @@ from features.rollup import roll_up
 from features.settings import Settings, load_settings
 from features.windows import DAY, utc
 from serving.words import sentences
+from tests.features.conftest import Log
 
 C = utc(2026, 6, 29)
 HOUR = timedelta(hours=1)
@@ -63,11 +64,11 @@ EVENTS = [  # each on a boundary of a window, or beside one
 ]
 
 
-@pytest.fixture
-def counted(new_log):
-    log = new_log(metrics=KINDS).add("events", *EVENTS)
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    log = Log(tmp_path_factory.mktemp("counted") / "home", metrics=KINDS).add("events", *EVENTS)
     log.add("accounts", {"account_id": "silent", "created_at": C - 90 * DAY, "known_at": C - 90 * DAY})
-    return log.table(C)
+    return log.declared(C)
 
 
 def test_each_kind_counts_its_window_and_nothing_else(counted):
@@ -101,7 +102,7 @@ def test_what_the_log_never_carried_is_null_and_not_0(new_log):
         "posts": {"of": "count", "where": "method = 'POST'", "windows": ["28d"]},
     }
     log = new_log(metrics=metrics).add("events", {"event_time": C - DAY, "status": None})
-    row = log.at(C)
+    row = log.declared(C)["a", C]
     assert (row["failed_28d"], row["tokens_28d"], row["posts_28d"]) == (None, None, 0)
 
 
@@ -109,14 +110,14 @@ def test_an_event_on_which_a_condition_fails_does_not_fulfil_it(new_log):
     metrics = {"big": {"of": "count", "where": "cast(sdk_version as integer) > 1", "windows": ["28d"]}}
     log = new_log(metrics=metrics)
     log.add("events", *({"event_time": C - DAY, "sdk_version": version} for version in ("1", "2", "two", None)))
-    assert log.at(C)["big_28d"] == 1
+    assert log.declared(C)["a", C]["big_28d"] == 1
 
 
 @pytest.mark.parametrize(("arrives", "seen"), [(C + 6 * HOUR - TICK, 1), (C + 6 * HOUR, 0)])
 def test_a_late_event_counts_from_the_cutoff_that_could_know_it(new_log, arrives, seen):
     log = new_log(metrics={"requests": {"of": "count", "windows": ["28d"]}})
     log.add("events", {"event_time": C - 20 * DAY}, {"event_time": C - DAY, "ingested_at": arrives})
-    rows = log.table(C, C + 7 * DAY)
+    rows = log.declared(C, C + 7 * DAY)
     assert (rows["a", C]["requests_28d"], rows["a", C + 7 * DAY]["requests_28d"]) == (1 + seen, 2)
 
 
@@ -124,9 +125,7 @@ def test_nothing_at_or_after_the_cutoff_changes_a_value(new_log, counted):
     future = [{"event_time": C + hours * HOUR, "method": "POST", "latency_ms": 5.0} for hours in (0, 5, 30)]
     unknown = [{"event_time": C - hours * HOUR, "ingested_at": C + 7 * HOUR, "status": 500} for hours in (1, 200)]
     log = new_log(metrics=KINDS).add("events", *EVENTS, *future, *unknown)
-    names = [feature.name for feature in catalog_of(log.settings).features]
-    row, alone = log.at(C), counted["a", C]
-    assert {name: row[name] for name in names} == {name: alone[name] for name in names}
+    assert log.declared(C)["a", C] == counted["a", C]
 
 
 def made_files(settings):
@@ -152,7 +151,8 @@ def test_a_new_metric_counts_only_itself(new_log):
 
 def test_a_new_day_counts_that_day(new_log):
     log = new_log(metrics={"posts": KINDS["posts"], "slow": KINDS["slow"]}).add("events", *EVENTS)
-    log.table(C)
+    log.store()
+    assert count_metrics(log.settings) == 2 * len({event["event_time"].date() for event in EVENTS})
     log.add("events", {"event_time": C - 7 * DAY, "method": "POST", "ingested_at": C + 7 * HOUR}).store()
     assert count_metrics(log.settings) == 2
 
@@ -180,7 +180,7 @@ def test_a_metric_whose_condition_nothing_fulfils_is_named(new_log):
         "some": {"of": "count", "windows": ["7d"]},
     }
     log = new_log(metrics=metrics).add("events", {"event_time": C - DAY})
-    row = log.at(C)
+    row = log.declared(C)["a", C]
     assert (row["gone_7d"], row["none_7d"], row["some_7d"]) == (0, None, 1)
     gone, none = empty_metrics(log.settings)
     assert gone == "Metric gone: 0 events fulfil `endpoint = '/v0'`, so it is 0 everywhere. Look at its `where`."
@@ -286,7 +286,7 @@ def test_the_example_of_the_readme_works(tmp_path, new_log):
     table = {"account_id": ["a"], "event_timestamp": known, "known_at": known, "nps": [-3], "seats": [12]}
     pq.write_table(pa.table(table), log.settings.home / "health" / "june.parquet")
     take_tables(log.settings, now=C + 9 * DAY)
-    row, catalog = log.at(C), catalog_of(log.settings)
+    row, catalog = log.declared(C)["a", C], catalog_of(log.settings)
     assert (row["report_errors_28d"], row["search_wait_28d"]) == (5 / 40, None)
     (note,) = empty_metrics(log.settings)
     assert note.startswith("Metric search_wait: 0 events fulfil `endpoint = '/v1/search'`, so it is null everywhere.")

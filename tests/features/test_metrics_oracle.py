@@ -6,10 +6,6 @@ from datetime import timedelta
 import duckdb
 import pytest
 
-from features.build import build
-from features.feature_files import group_at
-from features.feature_sets import catalog_of
-from features.rollup import roll_up
 from features.settings import Settings
 from features.windows import DAY, utc
 
@@ -57,11 +53,11 @@ def by_plain_sql(settings, cutoff):
         return {row["account_id"]: row for row in connection.sql(query).to_arrow_table().to_pylist()}
 
 
-def simulated(log, *, seed, events=2_000):
-    """Calls of twelve accounts over forty days: late ones, probes, nulls of every column, and a quiet account."""
+def simulated(log, *, seed, events=2_000, days=40):
+    """Calls of twelve accounts over some days: late ones, probes, nulls of every column, and a quiet account."""
     dice = random.Random(seed)
     for number in range(events):
-        moment = C - timedelta(seconds=dice.randrange(40 * 24 * 3600)) + 3 * DAY
+        moment = C - timedelta(seconds=dice.randrange(days * 24 * 3600)) + 3 * DAY
         log.add(
             "events",
             {
@@ -81,14 +77,10 @@ def simulated(log, *, seed, events=2_000):
 
 def test_every_kind_agrees_with_plain_sql(new_log):
     log = simulated(new_log(metrics=METRICS), seed=5)
-    log.store()
-    roll_up(log.settings)
-    catalog, cutoffs = catalog_of(log.settings), [C - 7 * DAY, C]
-    view = catalog.groups[-1]
-    build(log.settings, cutoffs, now=C + 9 * DAY, groups=[view])
+    cutoffs = [C - 7 * DAY, C]
+    made = log.declared(*cutoffs)
     for cutoff in cutoffs:
-        made = group_at(log.settings.home / "features", view, cutoff, catalog).to_pylist()
-        rows = {row["account_id"]: row for row in made}
+        rows = {account: row for (account, at), row in made.items() if at == cutoff}
         expected = by_plain_sql(log.settings, cutoff)
         assert rows.keys() == expected.keys()
         assert len(rows) == 13
@@ -101,11 +93,11 @@ def test_every_kind_agrees_with_plain_sql(new_log):
 
 def test_the_order_in_which_calls_come_changes_nothing(new_log):
     """Late events that come in one load or in two, and a metric that was there first or came later, are the same."""
-    whole = simulated(new_log(metrics=METRICS), seed=1, events=300)
-    late = simulated(new_log(metrics={"own_wait": METRICS["own_wait"]}), seed=1, events=300)
+    whole = simulated(new_log(metrics=METRICS), seed=1, events=300, days=9)
+    late = simulated(new_log(metrics={"own_wait": METRICS["own_wait"]}), seed=1, events=300, days=9)
     rows = late._rows["events"]
     late._rows["events"], held_back = rows[::2], rows[1::2]
-    late.table(C)
+    late.declared(C)
     late._rows["events"] = [*reversed(held_back), *rows[::2]]
     late.settings = Settings(home=late.settings.home, metrics=METRICS)
-    assert late.table(C) == whole.table(C)
+    assert late.declared(C) == whole.declared(C)
