@@ -29,6 +29,7 @@ from features.engine import EngineError, duckdb_engine, named, prepare
 from features.engines import chosen_engine, preparing
 from features.exceptions import DependencyError
 from features.feature_files import rows_at
+from features.feature_sets import catalog_of
 from features.groups.releases import version_order
 from features.histogram import BUCKET_GROWTH, bucket_of
 from features.ingest import ingest
@@ -37,6 +38,7 @@ from features.settings import Settings
 from features.simulator import simulate
 from features.simulator.company import ENDPOINTS
 from features.windows import DAY, utc
+from tests.features.test_metrics_oracle import METRICS
 
 if TYPE_CHECKING:
     from features.spark_engine import SparkEngine
@@ -141,7 +143,7 @@ def both(cluster: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     simulate(root / "files", accounts=60, days=36, calls_per_day=3.0, seed=3, end=END)
     pq.write_table(odd_events(), root / "odd.parquet")
     pq.write_table(odd_touchpoints(), root / "odd_touchpoints.parquet")
-    duckdb = Settings(home=root / "duckdb", value_endpoints=VALUE_ENDPOINTS)
+    duckdb = Settings(home=root / "duckdb", value_endpoints=VALUE_ENDPOINTS, metrics=METRICS)
     ingest(
         duckdb,
         now=END + DAY,
@@ -151,7 +153,8 @@ def both(cluster: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -
         touchpoints=[root / "files" / "touchpoints.parquet", root / "odd_touchpoints.parquet"],
     )
     shutil.copytree(duckdb.home, root / "spark")
-    return Both(duckdb, Settings(home=root / "spark", value_endpoints=VALUE_ENDPOINTS, **cluster)).make(*CUTOFFS)
+    spark = duckdb.model_copy(update={"home": root / "spark", **cluster})
+    return Both(duckdb, spark).make(*CUTOFFS)
 
 
 def odd_events() -> pa.Table:
@@ -219,6 +222,19 @@ def test_a_feature_is_the_same_on_both_engines(both: Both, name: str) -> None:
     assert differing(pairs) == []
 
 
+def test_declared_metrics_are_the_same_on_both_engines(both: Both) -> None:
+    (group,) = catalog_of(both.duckdb).groups[len(GROUPS) :]
+    for cutoff in CUTOFFS:
+        partition = f"{group}/cutoff={cutoff.date()}"
+        stores = [feature_store(settings) for settings in (both.duckdb, both.spark)]
+        ours, theirs = (pq.read_table(store.files(partition)[0], partitioning=None) for store in stores)
+        assert ours.schema.equals(theirs.schema)
+        assert ours.num_columns == 3 + sum(len(metric["windows"]) for metric in METRICS.values())
+        for name in ours.column_names:
+            pairs = list(zip(ours[name].to_pylist(), theirs[name].to_pylist(), strict=True))
+            assert (name, differing(pairs)) == (name, [])
+
+
 def test_a_log_that_carries_nothing_leaves_the_same_nulls(both: Both) -> None:
     nothing = ["error_rate_28d", "endpoints_used_28d", "active_users_28d", "sdk_count_28d", "tickets_open"]
     assert {value for name in nothing for pair in both.feature(name, BARE) for value in pair} == {None}
@@ -251,7 +267,7 @@ def test_either_engine_goes_on_with_what_the_other_made(both: Both) -> None:
     assert build(other, CUTOFFS, now=END + DAY).built == ()
     stamps = [feature_store(settings).manifest().made_from for settings in (both.duckdb, both.spark)]
     assert stamps[0] == stamps[1]
-    assert len(stamps[0]) == len(GROUPS) * len(CUTOFFS)
+    assert len(stamps[0]) == (len(GROUPS) + 1) * len(CUTOFFS)
 
 
 # ---- the cluster ---------------------------------------------------------------------------------
