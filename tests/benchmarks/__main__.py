@@ -13,11 +13,11 @@ import click
 
 from features.settings import Settings, load_settings
 from features.start import start
-from tests.benchmarks import bars, building, frame, ingesting, real_log, request, scaling, scoring
+from tests.benchmarks import bars, building, frame, ingesting, on_spark, real_log, request, scaling, scoring
 from tests.benchmarks.row import Row, table, write_json
 from tests.benchmarks.world import make_world
 
-NAMES = ("build", "scale", "ingest", "frame", "score", "http", "simulator", "real-log")
+NAMES = ("build", "scale", "spark", "ingest", "frame", "score", "http", "simulator", "real-log")
 SIZES = (2_000_000, 20_000_000)
 
 
@@ -55,6 +55,7 @@ def measured(
     works: dict[str, list[Callable[[], Iterator[Row]]]] = {
         "build": [functools.partial(_build, keep or scratch, size) for size in sizes],
         "scale": [lambda: scaling.rows(*(_home(keep or scratch, size) for size in (scaling.SMALL, scaling.BIG)))],
+        "spark": [lambda: on_spark.rows(_home(keep or scratch, on_spark.EVENTS), scratch / "spark")],
         "ingest": [lambda: ingesting.rows(events=ingest_events)],
         "frame": [frame.rows],
         "score": [lambda: scoring.rows(world())],
