@@ -85,7 +85,7 @@ def test_every_command_of_the_readme_parses(line: str) -> None:
     assert {word.split("=")[0] for word in arguments if word.startswith("--")} <= known
 
 
-@pytest.mark.parametrize("target", ["demo", "serve", "check", "test", "bench", "install", "lock", "clean"])
+@pytest.mark.parametrize("target", ["demo", "serve", "check", "test", "bench", "install", "spark", "lock", "clean"])
 def test_every_make_target_is_there(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -94,6 +94,17 @@ def test_the_lock_file_names_no_address() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in lock
     assert lock.count("--hash=sha256:") > 500
+
+
+def test_spark_has_a_lock_file_of_its_own() -> None:
+    """The service's image is made from the other one, and needs no Spark."""
+    names = {
+        path.name: set(re.findall(r"^([a-z0-9-]+)==", path.read_text(encoding="utf-8"), re.MULTILINE))
+        for path in ROOT.glob("requirements*.lock")
+    }
+    assert names["requirements-spark.lock"] == {"py4j", "pyspark"}
+    assert not names["requirements-spark.lock"] & names["requirements.lock"]
+    assert "://" not in (ROOT / "requirements-spark.lock").read_text(encoding="utf-8")
 
 
 def test_the_changelog_says_something() -> None:
