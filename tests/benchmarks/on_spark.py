@@ -17,6 +17,7 @@ from tests.benchmarks.traffic import VALUE_ENDPOINT, cutoffs, make_events
 
 EVENTS = 2_000_000
 MASTER = "local-cluster[2,1,2048]"
+CONF = {"spark.sql.shuffle.partitions": "4"}  # the 200 it would take are for more than two cores
 
 
 def rows(kept: Path, scratch: Path) -> Iterator[Row]:
@@ -40,6 +41,7 @@ def rows(kept: Path, scratch: Path) -> Iterator[Row]:
         {
             "events": EVENTS,
             "master": MASTER,
+            "conf": CONF,
             **{name: [asdict(cost) for cost in costs] for name, costs in took.items()},
             "different": wrong,
         },
@@ -54,7 +56,7 @@ def everything(engine: str, home: Path) -> tuple[Cost, Cost]:
 
 def settings_of(engine: str, home: Path) -> Settings:
     """The settings of a home whose engine is named so."""
-    return Settings(home=home, value_endpoints=(VALUE_ENDPOINT,), engine=engine, spark_master=MASTER)
+    return Settings(home=home, value_endpoints=(VALUE_ENDPOINT,), engine=engine, spark_master=MASTER, spark_conf=CONF)
 
 
 def different(ours: Path, theirs: Path) -> list[str]:
