@@ -188,7 +188,8 @@ def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, settings
     The same recipe on the same features gives the same model.
     """
     features = catalog_of(settings).features_of_service(champion.service)
-    there = {(feature.name, feature.definition) for feature in dataset.features}
+    read = [feature for feature in dataset.features if feature.name in dataset.frame.columns]
+    there = {(feature.name, feature.definition) for feature in read}
     missing = [feature.name for feature in features if (feature.name, feature.definition) not in there]
     if missing:
         raise WorkFailedError(
