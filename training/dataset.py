@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import ibis.expr.types as ir
@@ -20,7 +20,16 @@ from features.windows import days_later, event_day
 from training.labels import Labels, label, label_silence
 from training.targets import ACTIVITY, Target
 
-__all__ = ["Dataset", "assemble", "call_days_frame", "closed_labels", "fingerprint", "load", "subscriptions_frame"]
+__all__ = [
+    "Dataset",
+    "assemble",
+    "call_days_frame",
+    "closed_labels",
+    "fingerprint",
+    "load",
+    "subscriptions_frame",
+    "with_features_of",
+]
 
 _TIMES = ("occurred_at", "known_at", "term_end", "event_day", "last_call")
 _SOURCES = {"subscriptions": "subscription events", "events": "calls"}
@@ -106,18 +115,42 @@ def closed_labels(settings: Settings, chosen: Target) -> Labels:
 
 def assemble(chosen: Target, labels: Labels, joined: pd.DataFrame, features: Sequence[FeatureSpec]) -> Dataset:
     """Put labels and their features side by side; ``joined`` has the labels' rows in their order."""
-    names = [feature.name for feature in features]
-    values = joined[names].reset_index(drop=True)
-    # Numbers as doubles and categories as text, whatever the join made of columns without a value.
+    frame = _side_by_side(labels.frame, joined, features)
+    frame = frame.sort_values(["cutoff", "account_id"], kind="stable", ignore_index=True)
+    return Dataset(chosen, frame, tuple(features), labels.open_cutoffs, labels.left_out, fingerprint(frame))
+
+
+def with_features_of(dataset: Dataset, service: str, settings: Settings) -> Dataset | None:
+    """The same rows with what another feature service reads; None where the dataset has all of that.
+
+    A declared feature that means something else than in the dataset is not in it.
+
+    Raises
+    ------
+    WorkFailedError
+        When the build is incomplete.
+    """
+    from features.store import open_store
+
+    features = catalog_of(settings).features_of_service(service)
+    there = {(feature.name, feature.definition) for feature in dataset.features}
+    if all((feature.name, feature.definition) in there for feature in features):
+        return None
+    entities = dataset.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
+    frame = _side_by_side(dataset.frame, open_store(settings).historical(entities, service=service), features)
+    return replace(dataset, frame=frame, features=features, fingerprint=fingerprint(frame))
+
+
+def _side_by_side(keys: pd.DataFrame, joined: pd.DataFrame, features: Sequence[FeatureSpec]) -> pd.DataFrame:
+    """Labels and their features: numbers as doubles and categories as text, whatever the join made of empty columns."""
+    values = joined[[feature.name for feature in features]].reset_index(drop=True)
     typed = {
         feature.name: values[feature.name].astype(object).where(values[feature.name].notna(), None)
         if feature.kind == "category"
         else pd.to_numeric(values[feature.name]).astype("float64")
         for feature in features
     }
-    frame = pd.concat([labels.frame[list(_KEYS)].reset_index(drop=True), pd.DataFrame(typed)], axis=1)
-    frame = frame.sort_values(["cutoff", "account_id"], kind="stable", ignore_index=True)
-    return Dataset(chosen, frame, tuple(features), labels.open_cutoffs, labels.left_out, fingerprint(frame))
+    return pd.concat([keys[list(_KEYS)].reset_index(drop=True), pd.DataFrame(typed)], axis=1)
 
 
 def fingerprint(frame: pd.DataFrame) -> str:

@@ -21,7 +21,7 @@ from features.windows import require_utc
 from training import bundle as bundles
 from training import registry
 from training.bundle import Bundle, BundleError, Comparison, Golden, Verdict
-from training.dataset import Dataset, load
+from training.dataset import Dataset, load, with_features_of
 from training.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
 from training.model import RECIPE, Fitted, rows_per_leaf
 from training.report import write_report
@@ -108,7 +108,8 @@ def train_dataset(
     """
     name = dataset.target.name
     current, unread = current_champion(settings, name)
-    judged = fit_and_judge(dataset, settings, champion=current, truth=truth, progress=progress)
+    beside = None if current is None else with_features_of(dataset, current[1].service, settings)
+    judged = fit_and_judge(dataset, settings, champion=current, beside=beside, truth=truth, progress=progress)
     said = replace(judged.verdict, remarks=(*judged.verdict.remarks, *unread))
     judged = replace(judged, verdict=said)
     everything = dataset.rows(dataset.cutoffs)

@@ -74,13 +74,15 @@ def fit_and_judge(
     settings: Settings,
     *,
     champion: tuple[str, Bundle] | None = None,
+    beside: Dataset | None = None,
     truth: pd.DataFrame | None = None,
     progress: Progress = silent,
 ) -> Judgement:
     """Fit the recipe on the fitting cutoffs and judge it on the test cutoffs.
 
-    ``champion`` is the version and bundle to beat: its recipe is fitted on the same cutoffs. ``truth`` has
-    ``account_id``, ``cutoff`` and the target's ``truth_column``.
+    ``champion`` is the version and bundle to beat: its recipe is fitted on the same cutoffs. ``beside`` are the same
+    rows with the features it reads, where the dataset has not all of them. ``truth`` has ``account_id``, ``cutoff`` and
+    the target's ``truth_column``.
 
     Raises
     ------
@@ -99,7 +101,12 @@ def fit_and_judge(
     probabilistic = [LOGISTIC]
     if champion is not None:
         rival = f"champion, version {champion[0]}"
-        scores[rival] = _champion(champion[1], fitted_rows, dataset, settings, model).probability(test)
+        if beside is None:
+            scores[rival] = _champion(champion[1], fitted_rows, dataset, settings, model).probability(test)
+        else:
+            own = beside.rows(parts.fitting)
+            fitted, _ = fit_recipe(own, beside, settings, champion[1].recipe, stage="Fit the champion's recipe")
+            scores[rival] = fitted.probability(beside.rows(parts.test).reset_index(drop=True))
         probabilistic.append(rival)
     probability = model.probability(test)
     accounts, numbers = np.unique(test["account_id"].to_numpy(dtype=str), return_inverse=True)
@@ -181,7 +188,8 @@ def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, settings
     The same recipe on the same features gives the same model.
     """
     features = catalog_of(settings).features_of_service(champion.service)
-    there = {(feature.name, feature.definition) for feature in dataset.features}
+    read = [feature for feature in dataset.features if feature.name in dataset.frame.columns]
+    there = {(feature.name, feature.definition) for feature in read}
     missing = [feature.name for feature in features if (feature.name, feature.definition) not in there]
     if missing:
         raise WorkFailedError(

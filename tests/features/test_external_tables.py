@@ -64,7 +64,7 @@ def test_the_newest_row_known_at_the_cutoff_counts(new_log):
     log.add("events", *({"event_time": C - DAY, "account_id": account} for account in rows))
     write(log, *((account, *row) for account, several in rows.items() for row in several))
     take_tables(log.settings, now=NOW)
-    found = log.declared(C)
+    found = log.declared(C, C + DAY)  # the later cutoff sees more rows, and the earlier one must not
     assert {account: (found[account, C]["health_nps"], found[account, C]["health_seats"]) for account in rows} == {
         "at_the_end": (7.0, 2.5),
         "at_the_cutoff": (None, None),

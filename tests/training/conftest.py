@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.catalog import features_of_service
+from features.feature_sets import catalog_of
 from features.settings import Settings, load_settings
 from features.windows import days_later, utc
 from training.bundle import Bundle
@@ -56,9 +56,8 @@ def company(
     week = ((labels.frame["cutoff"] - FIRST).dt.days // 7).to_numpy(dtype=int)
     number = labels.frame["account_id"].str[1:].astype(int).to_numpy()
     now = health[number, week]
-    joined = pd.DataFrame(
-        {feature.name: generator.normal(size=len(now)) for feature in features_of_service(chosen.service)}
-    )
+    features = catalog_of(settings).features_of_service(chosen.service)
+    joined = pd.DataFrame({feature.name: generator.normal(size=len(now)) for feature in features})
     joined["calls_28d"] = np.round(np.exp(4 + 0.8 * now + 0.3 * generator.normal(size=len(now))))
     joined["calls_7d"] = np.round(joined["calls_28d"] / 4)
     joined["calls_28d_vs_prior_28d"] = np.exp(0.3 * now + 0.2 * generator.normal(size=len(now)))
@@ -68,7 +67,7 @@ def company(
     joined["narrow_use_28d"] = 1.0
     joined["active_tokens_28d"] = np.nan
     truth = labels.frame[["account_id", "cutoff"]].assign(churn_risk=1 - (1 - chance[number, week]) ** (30 / 7))
-    return assemble(chosen, labels, joined, features_of_service(chosen.service)), truth
+    return assemble(chosen, labels, joined, features), truth
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Fitted on the past, judged once on what came after, beside every rival."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,10 @@ import pytest
 
 from features.catalog import SERVICES, spec
 from features.exceptions import WorkFailedError
+from features.feature_sets import FeatureSet, sets_read
+from features.settings import Settings
 from training.baselines import best_rule
+from training.dataset import with_features_of
 from training.judge import _champion, call_chance, distinct_events, fit_and_judge
 
 from .conftest import company
@@ -73,6 +77,27 @@ def test_a_champion_whose_features_are_no_more_cannot_be_compared(small_company,
     fewer = dataclasses.replace(dataset, frame=dataset.frame.drop(columns="mrr"))
     with pytest.raises(WorkFailedError, match=r"reads churn_v2, of which 1 features are not in the rows .*: mrr\."):
         _champion(bundle, fewer.frame, fewer, plain, model=None)
+
+
+def declaring(home, condition):
+    return Settings(home=home, metrics={"failed": {"of": "share", "where": condition, "windows": ["28d"]}})
+
+
+def test_a_champion_of_other_declared_features_is_compared_with_its_own_on_the_same_rows(tmp_path, monkeypatch):
+    before, today = declaring(tmp_path, "status >= 500"), declaring(tmp_path, "status >= 400")
+    rows, _ = company(before, accounts=20)
+    dataset, _ = company(today, accounts=20)
+    own = rows.frame.rename(columns={"cutoff": "event_timestamp"}).assign(failed_28d=7.0)
+    store = SimpleNamespace(historical=lambda asked, service: own if service == rows.target.service else asked)
+    monkeypatch.setattr("features.store.open_store", lambda _: store)
+    sets_read(today, "churn", [FeatureSet(before.metrics).as_json])
+    assert with_features_of(dataset, dataset.target.service, today) is None
+    assert with_features_of(dataset, "churn_v1", today) is None
+    beside = with_features_of(dataset, rows.target.service, today)
+    assert (beside.frame["failed_28d"] == 7.0).all()
+    assert beside.frame[["account_id", "cutoff", "label"]].equals(dataset.frame[["account_id", "cutoff", "label"]])
+    with pytest.raises(WorkFailedError, match=r"of which 1 features are not in the rows .*: failed_28d\."):
+        _champion(SimpleNamespace(service=rows.target.service), dataset.frame, dataset, today, model=None)
 
 
 def test_nobody_who_left_nothing_to_learn(plain):
