@@ -112,8 +112,12 @@ def weekly_calls(daily: ir.Table) -> ir.Table:
 
 
 def weekly_slope(weeks: list[ir.IntegerValue]) -> ir.FloatingValue:
-    """Least-squares slope of log(1 + weekly calls) per week, in closed form; ``weeks`` from newest to oldest."""
-    terms = [weight * (calls + 1).ln() for weight, calls in zip(_SLOPE_WEIGHTS, weeks, strict=True) if weight]
+    """Least-squares slope of log(1 + weekly calls) per week, in closed form; ``weeks`` from newest to oldest.
+
+    Weeks of opposite weights are subtracted first: use that rises and falls evenly is level, not a rest of rounding.
+    """
+    pairs = zip(_SLOPE_WEIGHTS, weeks, reversed(weeks), strict=True)
+    terms = [weight * ((newer + 1).ln() - (older + 1).ln()) for weight, newer, older in pairs if weight > 0]
     return functools.reduce(operator.add, terms) / float(_SLOPE_DENOMINATOR)
 
 

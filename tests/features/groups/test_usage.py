@@ -143,6 +143,13 @@ def test_the_slope_of_a_steady_doubling_is_ln_2(log):
     assert log.at(C)["calls_weekly_slope_91d"] == pytest.approx(sum(x * y for x, y in terms.items()) / 182)
 
 
+def test_use_that_rises_and_falls_evenly_has_no_slope(log):
+    for week, calls in enumerate([3, 7, 11, 2, 19, 5, 23, 5, 19, 2, 11, 7, 3]):
+        log.add("events", *[call(C - (7 * week + 1) * DAY)] * calls)
+    log.add("events", call(C - 92 * DAY))
+    assert log.at(C)["calls_weekly_slope_91d"] == 0
+
+
 def test_the_slope_needs_13_weeks(log):
     log.add("events", call(C - 91 * DAY + MICROSECOND), call(C - DAY))
     # The log's first day is complete, the account's is not.
