@@ -23,7 +23,7 @@ install: .venv/installed  ## a .venv from the lock file, from a bare Python 3.11
 spark: .venv/spark  ## pyspark beside it, for engine = "spark"; needs Java 17
 
 .venv/spark: requirements-spark.lock .venv/installed
-	$(BIN)/uv pip install --quiet --require-hashes --no-deps --python $(BIN)/python -r requirements-spark.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-spark.lock
 	@touch $@
 
 demo: install  ## simulate a company, train, score, then serve on 127.0.0.1:3000

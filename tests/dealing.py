@@ -13,6 +13,8 @@ _HERE = Path(__file__).parent
 TOGETHER: tuple[tuple[str, ...], ...] = (
     # The simulated world, and a model trained on it.
     ("test_network.py", "test_notebooks.py", "test_whole.py"),
+    # A cluster is started.
+    ("features/test_spark.py",),
     # One process forks the children that are killed.
     ("routine/test_killed.py", "routine/test_nightly.py", "routine/test_served_meanwhile.py"),
     # One server is started for all of them.
