@@ -21,7 +21,7 @@ __all__ = ["RECORD_TABLES", "first_seen", "keep_seen", "seen"]
 RECORD_TABLES = (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS)
 """The raw tables that features are made of beside the rollups."""
 
-_VERSION = 1  # raise it when the way of taking fingerprints changes: cutoffs are then built again
+_VERSION = 2  # raise it when the way of taking fingerprints changes: cutoffs are then built again
 _SHORT = 16  # hexadecimal digits that tell two states of a table apart
 
 _Days = list[list[int]]  # [first cutoff's day, number of rows, what their hashes make together], ascending
@@ -106,7 +106,9 @@ def _counted(settings: Settings, records: Manifest, tables: list[RawTable]) -> d
 def first_seen(rows: ir.Table, table: RawTable, *, grace_hours: float) -> ir.Table:
     """Per first cutoff that sees them, as :func:`features.windows.cutoff_day`: ``rows`` and their ``hashes`` together.
 
-    Rows whose ``known_at`` is null are seen by every cutoff. A table holds no row twice, so no two hashes meet.
+    Rows whose ``known_at`` is null are seen by every cutoff. A table holds no row twice, so no two hashes meet. The
+    engine's hash of a row ends in an exclusive or with that of its last column, which two rows that swap it would take
+    out of each other: it is hashed once more before rows are taken together.
     """
     known = rows.known_at
     first = (
@@ -115,7 +117,7 @@ def first_seen(rows: ir.Table, table: RawTable, *, grace_hours: float) -> ir.Tab
         else known_from(known, grace_hours=grace_hours)
     )
     row = ibis.struct({name: rows[name] for name in table.schema.names})
-    marked = rows.select(first=first.fill_null(ibis.date(1970, 1, 1)).epoch_days(), row_hash=row.hash())
+    marked = rows.select(first=first.fill_null(ibis.date(1970, 1, 1)).epoch_days(), row_hash=row.hash().hash())
     return (
         marked.group_by("first")
         .agg(rows=marked.count(), hashes=marked.row_hash.bit_xor())

@@ -48,7 +48,7 @@ def plan(log, cutoffs=(OLD, C)):
 
 def test_a_changed_definition_builds_only_its_group(made, monkeypatch):
     before = files(made)
-    monkeypatch.setattr(built, "_VERSIONS", {"errors": 2})
+    monkeypatch.setattr(built, "_VERSIONS", {**built._VERSIONS, "errors": 2})
     assert built_cutoffs(made.settings) == []
     assert plan(made) == [
         {
@@ -138,6 +138,24 @@ def test_a_record_that_says_something_else_is_a_change(made):
     made.clear("subscriptions").add("subscriptions", {**known, "plan": "team"}).store()
     assert [row["why"] for row in plan(made)] == ["late or new rows in subscriptions"]
     assert build(made.settings, [OLD, C], now=C + DAY).built == (OLD, C)
+
+
+def test_rows_that_swap_a_value_are_a_change(log):
+    """A row's hash mixes its last column in by an exclusive or, so the two changes must not take each other out."""
+    answers = [{"kind": "nps", "account_id": name, "occurred_at": OLD - DAY} for name in "ab"]
+
+    def built(*scores):
+        log.clear("touchpoints")
+        log.add("touchpoints", *[{**row, "value": score} for row, score in zip(answers, scores, strict=True)]).store()
+        return build(log.settings, [C], now=C + DAY, groups=["support"]).built
+
+    log.add("events", {"event_time": OLD - DAY}).store()
+    roll_up(log.settings)
+    assert built(9.0, 3.0) == (C,)
+    assert built(9.0, 3.0) == ()
+    assert built(3.0, 9.0) == (C,)
+    assert built(4.0, 4.0) == (C,)
+    assert built(7.0, 7.0) == (C,)
 
 
 @pytest.mark.parametrize("left", ["", "{}", '{"made_from": 1}', "[]"])
