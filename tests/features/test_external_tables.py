@@ -13,6 +13,7 @@ from features.exceptions import InputError
 from features.external_tables import TablesRefusedError, take_tables, waiting_tables
 from features.feature_sets import FeatureSet, catalog_of, sets_read
 from features.settings import Settings
+from features.table_accounts import strange_accounts
 from features.windows import DAY, utc
 
 C = utc(2026, 6, 29)
@@ -155,6 +156,20 @@ def test_what_was_taken_beside_a_refused_table_is_told(new_log):
     with pytest.raises(TablesRefusedError, match="No file of the external table gone is there") as refusal:
         take_tables(log.settings, now=NOW)
     assert [(one.name, one.new) for one in refusal.value.taken] == [("health", 1)]
+
+
+def test_accounts_of_a_table_that_nobody_knows_are_named(log):
+    known = (C - DAY, C - DAY, 1, None)
+    write(log, ("A", *known), ("a ", *known), ("later", C, C, 1, None))
+    assert strange_accounts(log.settings) == []  # nothing is built, so nobody can tell
+    assert values(log, C) == [(None, None)]
+    (said,) = strange_accounts(log.settings)
+    assert said.startswith("Table health: none of its 2 accounts is known to us on 2026-06-29, so its features are ")
+    assert "null everywhere: 'A', 'a '. Compare its account_id with yours" in said
+    write(log, ("a", *known), ("A", *known))
+    assert values(log, C) == [(1.0, None)]
+    (said,) = strange_accounts(log.settings)
+    assert said.startswith("Table health: 2 of its 3 accounts are not known to us on 2026-06-29: 'A', 'a '.")
 
 
 def test_two_rows_that_contradict_each_other_are_named(log):
