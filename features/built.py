@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from features.catalog import GROUPS, features_of_group
+from features.counts_seen import counts_seen
 from features.exceptions import listed
 from features.external_tables import table_key, table_store, tables_seen
 from features.feature_sets import catalog_of, custom_sets
 from features.manifest import Manifest, ManifestStore, digest
+from features.metric_counts import metric_key, metric_store
 from features.settings import Settings
 from features.windows import as_cutoff
 
@@ -42,6 +44,7 @@ def meanings(settings: Settings) -> Callable[[str, datetime], str]:
     """Digest of everything but the shared sources that a group's values at a cutoff depend on."""
     catalog, sets = catalog_of(settings), custom_sets(settings)
     tables = table_store(settings).manifest() if any(one.tables for one in sets.values()) else Manifest()
+    counted = metric_store(settings).manifest() if any(one.metrics for one in sets.values()) else Manifest()
     built_in = {group: _meaning(settings, group) for group in GROUPS}
 
     def meaning(group: str, cutoff: datetime) -> str:
@@ -49,7 +52,12 @@ def meanings(settings: Settings) -> Callable[[str, datetime], str]:
             return built_in[group]
         rows = {key: tables_seen(tables, key, cutoff) for key in map(table_key, sets[group].tables.values())}
         columns = [(feature.name, feature.definition) for feature in catalog.features_of_group(group)]
-        return digest([_VERSION, _CUSTOM_VERSION, float(settings.grace_hours), columns, rows])
+        counts = {
+            name: counts_seen(counted, metric_key(one), cutoff, reach_days=max(one.window_days))
+            for name, one in sets[group].metrics.items()
+        }
+        seen = [rows, counts] if counts else [rows]
+        return digest([_VERSION, _CUSTOM_VERSION, float(settings.grace_hours), columns, *seen])
 
     return meaning
 

@@ -190,6 +190,7 @@ def build(
     from features.external_tables import take_tables
     from features.metric_counts import empty_metrics
     from features.rollup import roll_up
+    from features.table_accounts import strange_accounts
 
     now = _now()
     cutoffs = build_cutoffs(settings, now=now, first=first, last=last, every_days=_days(every))
@@ -216,7 +217,8 @@ def build(
         ],
         output,
     )
-    emit_notes([*(note for one in taken for note in one.notes), *empty_metrics(settings)])
+    notes = [note for one in taken for note in one.notes]
+    emit_notes([*notes, *strange_accounts(settings), *empty_metrics(settings)])
 
 
 @features.command()

@@ -26,6 +26,7 @@ from features.windows import first_cutoffs
 
 __all__ = [
     "TableTaken",
+    "TablesRefusedError",
     "external_schema",
     "table_files",
     "table_key",
@@ -77,6 +78,14 @@ class TableTaken:
         return said
 
 
+class TablesRefusedError(InputError):
+    """Tables that cannot be used; ``taken`` says what was taken of the others."""
+
+    def __init__(self, message: str, taken: Sequence[TableTaken] = ()) -> None:
+        super().__init__(message)
+        self.taken = tuple(taken)
+
+
 def table_store(settings: Settings) -> ManifestStore:
     """The store of the rows: partitions ``<table>/day=YYYY-MM-DD``, by the first cutoff that may see them."""
     return ManifestStore(settings.home / "tables")
@@ -117,10 +126,10 @@ def tables_said(settings: Settings) -> list[str]:
 
 
 def waiting_tables(settings: Settings) -> list[tuple[str, int]]:
-    """Tables of the settings whose files are not as they were taken, or hold rows that wait; and how many files."""
+    """Tables a build takes whose files are not as they were taken, or hold rows that wait; and how many files."""
     read = table_store(settings).manifest().notes.get("read", {})
-    found = [(name, table, _paths(settings, name, table)) for name, table in settings.tables.items()]
-    return [(name, len(paths)) for name, table, paths in found if read.get(table_key(table)) != _state(settings, paths)]
+    found = [(key, name, _paths(settings, name, table)) for key, (name, table) in _tables(settings).items()]
+    return [(name, len(paths)) for key, name, paths in found if read.get(key) != _state(settings, paths)]
 
 
 def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
@@ -128,31 +137,33 @@ def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
 
     Raises
     ------
-    InputError
+    TablesRefusedError
         When no file of a table is there, or one cannot be used: the file, the column and the first rows are named.
         The other tables are taken.
     LockHeldError
         When another process is doing so.
     """
-    named = {
-        table_key(one): (name, one)
-        for several in custom_sets(settings).values()
-        for name, one in several.tables.items()
-    }
-    store = table_store(settings)
+    named, store = _tables(settings), table_store(settings)
     if not named:
         return []
     taken, refused = [], []
     with store.writer() as writer:
         there = store.manifest()
-        for key, (name, table) in sorted(named.items()):
+        for key, (name, table) in named.items():
             try:
                 taken.append(_take(settings, writer, there, key, name, table, now=now))
             except InputError as error:  # one bad table must not keep the others out
                 refused.append(str(error))
     if refused:
-        raise InputError(" ".join(refused))
+        raise TablesRefusedError(" ".join(refused), taken)
     return taken
+
+
+def _tables(settings: Settings) -> dict[str, tuple[str, ExternalTable]]:
+    """Name and declaration of every table that is taken, of today and of the sets that champions read, by its key."""
+    sets = custom_sets(settings).values()
+    named = {table_key(one): (name, one) for several in sets for name, one in several.tables.items()}
+    return {key: named[key] for key in sorted(named)}
 
 
 def _take(

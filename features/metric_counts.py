@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from features.compiled import compiled
+from features.counts_seen import NOTE, fingerprints
 from features.damage import damage_named, is_there
 from features.declared import EVENT_COLUMNS, Metric
 from features.engine import Engine, Prepared, beside, duckdb_engine, named, prepare
@@ -35,7 +36,7 @@ __all__ = [
     "metric_store",
 ]
 
-_VERSION = 1  # raise it when what is counted changes: every day is then counted again
+_VERSION = 2  # raise it when what is counted changes: every day is then counted again
 _SEEN = pa.schema([EVENTS.schema.field(name) for name in ("account_id", "ingested_at", *EVENT_COLUMNS, "synthetic")])
 _CHUNK_BYTES = 8_000_000  # of event files
 _FILE = "counts"
@@ -43,7 +44,7 @@ _REMEDY = "Restore them from a backup, or load all files into a new home."
 
 
 def metric_store(settings: Settings) -> ManifestStore:
-    """The store of the counts: partitions ``<metric>/day=YYYY-MM-DD``; its notes say how many events were counted."""
+    """The store of the counts: partitions ``<metric>/day=YYYY-MM-DD``; notes of how many events and of what is seen."""
     return ManifestStore(settings.home / "metrics")
 
 
@@ -74,14 +75,16 @@ def count_metrics(settings: Settings, *, progress: Progress = silent) -> int:
     with store.writer() as writer, damage_named(events, remedy=_REMEDY):
         there, manifest = store.manifest(), events.manifest()
         wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
-        counted = writer.notes.setdefault("counted", {})
+        counted, seen = writer.notes.setdefault("counted", {}), writer.notes.setdefault(NOTE, {})
         for partition in list(there.partitions):
             key, _, day = partition.partition("/")
             if key not in metrics or day not in wanted:
                 writer.remove(partition)
-                counted.get(key, {}).pop(day, None)
-        for key in set(counted) - set(metrics):
-            counted.pop(key)
+                for note in (counted, seen):
+                    note.get(key, {}).pop(day, None)
+        for note in (counted, seen):
+            for key in set(note) - set(metrics):
+                note.pop(key)
         stale = {
             day: tuple(
                 key
@@ -103,9 +106,10 @@ def count_metrics(settings: Settings, *, progress: Progress = silent) -> int:
                 chosen = {key: metrics[key] for key in keys}
                 files = [file for day in days for file in jobs[day]]
                 for key, paths in _counted(engine, settings, chosen, files, days, writer.scratch):
-                    for day, (path, sums) in paths.items():
+                    for day, (path, sums, told) in paths.items():
                         writer.replace(f"{key}/{day}", {_FILE: path}, made_from=wanted[day])
                         counted.setdefault(key, {})[day] = sums
+                        seen.setdefault(key, {})[day] = told
                 progress("count metrics", done, len(chunks))
     return sum(len(stale[day]) for day in jobs)
 
@@ -170,8 +174,8 @@ def _counted(
     files: Sequence[Path],
     days: Sequence[str],
     scratch: Path,
-) -> Iterator[tuple[str, dict[str, tuple[Path, tuple[int, int]]]]]:
-    """Count some days for some metrics: of each its files by day, and the events matched and in its base."""
+) -> Iterator[tuple[str, dict[str, tuple[Path, tuple[int, int], dict[str, str]]]]]:
+    """Count some days for some metrics: by day its file, the events matched and in its base, and its fingerprints."""
     seen, prepared = _plan(settings, metrics)
     engine.name_parquet("events", files, schema=_SEEN)
     engine.name_prepared("seen", seen)
@@ -179,8 +183,11 @@ def _counted(
         paths = {date.fromisoformat(day.removeprefix("day=")): scratch / f"{day}.{key}" for day in days}
         rows = engine.run_prepared(counts)
         write_parts(rows, ORDER, paths)
-        sums = _sums(rows)
-        yield key, {f"day={day.isoformat()}": (path, sums.get(day, (0, 0))) for day, path in paths.items()}
+        sums, told = _sums(rows), fingerprints(rows)
+        yield (
+            key,
+            {f"day={day.isoformat()}": (path, sums.get(day, (0, 0)), told.get(day, {})) for day, path in paths.items()},
+        )
 
 
 def _sums(rows: pa.Table) -> dict[date, tuple[int, int]]:

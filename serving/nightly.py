@@ -9,10 +9,11 @@ from datetime import datetime
 from features.build import build
 from features.cutoffs import missing_cutoffs
 from features.exceptions import BellwetherError, InputError, WorkFailedError, listed
-from features.external_tables import take_tables
+from features.external_tables import TablesRefusedError, TableTaken, take_tables
 from features.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, strangers
 from features.ingest import TableReport, ingest
 from features.manifest import exclusive_lock
+from features.metric_counts import count_metrics
 from features.progress import Progress, silent
 from features.raw import complete_until
 from features.remembered import recall, remember
@@ -78,7 +79,7 @@ class TargetNight:
 
 @dataclass(frozen=True)
 class Failure:
-    """The step at which a night ended, and why."""
+    """The step at which a night ended or that left something undone, and why; all of them where there are several."""
 
     step: str
     error: BellwetherError
@@ -156,7 +157,7 @@ class _Night:
         self._now = now
         self._progress = progress
         self._report = NightlyReport(cutoff)
-        self._left_over: Failure | None = None
+        self._left_over: list[Failure] = []
 
     def run(self) -> NightlyReport:
         steps: Sequence[Callable[[], NightlyReport]] = (
@@ -170,8 +171,8 @@ class _Night:
             try:
                 self._report = step()
             except Exception as error:  # noqa: BLE001 - whatever it is, the summary of what was done is not lost
-                return self._ended(_failure(name, error))
-        return self._ended(self._left_over or self._refusal())
+                return self._ended(_together([*self._left_over, _failure(name, error)], step=name))
+        return self._ended(_together([*self._refusal(), *self._left_over]))
 
     def _ended(self, failure: Failure | None) -> NightlyReport:
         try:
@@ -229,15 +230,20 @@ class _Night:
 
     def _roll_up(self) -> NightlyReport:
         try:
-            taken = [note for one in take_tables(self._settings, now=self._now) for note in one.notes]
-            self._report = replace(self._report, notes=tuple(dict.fromkeys((*self._report.notes, *taken))))
+            self._note(take_tables(self._settings, now=self._now))
         except InputError as error:  # what was taken before still counts, as long as it is not too old
-            why = f"{error} Everything else was done, with the rows taken before."
-            self._left_over = Failure("ingest", WorkFailedError(why))
+            self._note(error.taken if isinstance(error, TablesRefusedError) else ())
+            why = f"{error} The rows taken before go on being used."
+            self._left_over.append(Failure("ingest", WorkFailedError(why)))
         done = roll_up(self._settings, progress=self._progress)
         return replace(self._report, days_counted=done.days_counted)
 
+    def _note(self, taken: Sequence[TableTaken]) -> None:
+        notes = [note for one in taken for note in one.notes]
+        self._report = replace(self._report, notes=tuple(dict.fromkeys((*self._report.notes, *notes))))
+
     def _build(self) -> NightlyReport:
+        count_metrics(self._settings, progress=self._progress)  # what they change makes a cutoff outdated
         cutoffs = missing_cutoffs(self._settings, self._cutoff)
         done = build(self._settings, cutoffs, now=self._now, progress=self._progress)
         return replace(self._report, cutoffs_built=done.built)
@@ -258,7 +264,8 @@ class _Night:
     def _score(self) -> NightlyReport:
         run = score_batch(self._settings, as_of=self._cutoff, now=self._now, progress=self._progress)
         if run.failures:
-            self._left_over = Failure("score", type(run.failures[0])(" ".join(str(one) for one in run.failures)))
+            together = type(run.failures[0])(" ".join(str(one) for one in run.failures))
+            self._left_over.append(Failure("score", together))
         ledger = open_ledger(self._settings)
         try:
             return replace(self._report, targets=tuple(_target_night(part, ledger) for part in run.targets))
@@ -276,19 +283,26 @@ class _Night:
             found.append(Source(table, until, is_late))
         return tuple(found)
 
-    def _refusal(self) -> Failure | None:
+    def _refusal(self) -> list[Failure]:
         refused = self._report.refused
         if not refused:
-            return None
+            return []
         names = listed(one.name for one in refused)
         what = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
-        return Failure(
-            "ingest",
-            WorkFailedError(
-                f"{what} refused and left in {inbox_folder(self._settings)}: {names}. Everything else was done. "
-                "Mend or remove them; until then every night tries them again."
-            ),
+        said = (
+            f"{what} refused and left in {inbox_folder(self._settings)}: {names}. Everything else was done"
+            f"{', but for what follows' if self._left_over else ''}. "
+            "Mend or remove them; until then every night tries them again."
         )
+        return [Failure("ingest", WorkFailedError(said))]
+
+
+def _together(failures: Sequence[Failure], *, step: str | None = None) -> Failure | None:
+    """All of them as one, of the kind of the last: none must hide another. ``step`` is where the night stopped."""
+    if len(failures) < 2:
+        return failures[0] if failures else None
+    steps = step or " and ".join(dict.fromkeys(one.step for one in failures))
+    return Failure(steps, type(failures[-1].error)(" ".join(str(one.error) for one in failures)))
 
 
 def _summed(reports: Sequence[TableReport]) -> tuple[TableReport, ...]:

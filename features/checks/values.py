@@ -20,6 +20,7 @@ from features.feature_sets import catalog_of
 from features.metric_counts import empty_metrics
 from features.settings import Settings
 from features.specifications.feature import Nulls
+from features.table_accounts import strange_accounts
 
 __all__ = ["Looked", "look_at_values", "looked_at"]
 
@@ -228,7 +229,7 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
 
 def _declared(settings: Settings) -> Iterator[Finding]:
     """What the declared features say of themselves: metrics that count nothing, rows of tables that are not used."""
-    for said in (*empty_metrics(settings), *tables_said(settings)):
+    for said in (*empty_metrics(settings), *tables_said(settings), *strange_accounts(settings)):
         yield Finding(said, "Mend the declaration or the table, then run `bellwether features build`.", is_remark=True)
 
 

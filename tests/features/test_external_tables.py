@@ -10,8 +10,10 @@ from features.audit.past import Past
 from features.build import build
 from features.built import built_cutoffs
 from features.exceptions import InputError
-from features.external_tables import take_tables
-from features.feature_sets import catalog_of
+from features.external_tables import TablesRefusedError, take_tables, waiting_tables
+from features.feature_sets import FeatureSet, catalog_of, sets_read
+from features.settings import Settings
+from features.table_accounts import strange_accounts
 from features.windows import DAY, utc
 
 C = utc(2026, 6, 29)
@@ -136,6 +138,38 @@ def test_a_file_that_cannot_be_used_is_named(log, changed, message):
     write(log, ("a", C - DAY, C - DAY, 1, None), **changed)
     with pytest.raises(InputError, match=message):
         take_tables(log.settings, now=NOW)
+
+
+def test_a_table_only_a_champion_reads_is_planned_as_it_is_taken(log):
+    write(log, ("a", C - DAY, C - DAY, 1, None))
+    none = Settings(home=log.settings.home)
+    assert waiting_tables(none) == []
+    sets_read(none, "churn", [FeatureSet(tables=log.settings.tables).as_json])
+    assert waiting_tables(none) == waiting_tables(log.settings) == [("health", 1)]
+    assert [one.new for one in take_tables(none, now=NOW)] == [1]
+    assert waiting_tables(none) == []
+
+
+def test_what_was_taken_beside_a_refused_table_is_told(new_log):
+    log = new_log(tables={"health": TABLE, "gone": {**TABLE, "path": "gone/*.parquet"}})
+    write(log, ("a", C - DAY, C - DAY, 1, None))
+    with pytest.raises(TablesRefusedError, match="No file of the external table gone is there") as refusal:
+        take_tables(log.settings, now=NOW)
+    assert [(one.name, one.new) for one in refusal.value.taken] == [("health", 1)]
+
+
+def test_accounts_of_a_table_that_nobody_knows_are_named(log):
+    known = (C - DAY, C - DAY, 1, None)
+    write(log, ("A", *known), ("a ", *known), ("later", C, C, 1, None))
+    assert strange_accounts(log.settings) == []  # nothing is built, so nobody can tell
+    assert values(log, C) == [(None, None)]
+    (said,) = strange_accounts(log.settings)
+    assert said.startswith("Table health: none of its 2 accounts is known to us on 2026-06-29, so its features are ")
+    assert "null everywhere: 'A', 'a '. Compare its account_id with yours" in said
+    write(log, ("a", *known), ("A", *known))
+    assert values(log, C) == [(1.0, None)]
+    (said,) = strange_accounts(log.settings)
+    assert said.startswith("Table health: 2 of its 3 accounts are not known to us on 2026-06-29: 'A', 'a '.")
 
 
 def test_two_rows_that_contradict_each_other_are_named(log):

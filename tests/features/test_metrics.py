@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from features.build import build
-from features.built import built_cutoffs
+from features.built import built_cutoffs, outdated_cutoffs
 from features.checks.section import inspection_of
 from features.checks.values import look_at_values
 from features.cli import main
@@ -21,7 +21,7 @@ from features.external_tables import take_tables
 from features.feature_sets import catalog_of
 from features.manifest import ManifestStore
 from features.metric_counts import count_metrics, empty_metrics, metric_key
-from features.rollup import roll_up
+from features.rollup import roll_up, rollup_store
 from features.settings import Settings, load_settings
 from features.windows import DAY, utc
 from serving.words import sentences
@@ -155,6 +155,29 @@ def test_a_new_day_counts_that_day(new_log):
     assert count_metrics(log.settings) == 2 * len({event["event_time"].date() for event in EVENTS})
     log.add("events", {"event_time": C - 7 * DAY, "method": "POST", "ingested_at": C + 7 * HOUR}).store()
     assert count_metrics(log.settings) == 2
+
+
+def test_counts_that_change_while_the_rollups_do_not_are_built_again_where_they_are_seen(new_log):
+    def calls(latency, *late):
+        log.clear("events").add("events", {"event_time": C - 40 * DAY}, {"event_time": C - DAY, "latency_ms": latency})
+        log.add("events", {"event_time": C - DAY, "latency_ms": 200.0}, *late).store()
+        roll_up(log.settings)
+
+    log = new_log(metrics={"waited": KINDS["waited"]})
+    calls(100.0)
+    before, during, after = cutoffs = [C - DAY, C + 7 * DAY, C + 28 * DAY]  # the days 0, 8 and 29 after the call's
+    build(log.settings, cutoffs, now=C + 60 * DAY)
+    rollups = rollup_store(log.settings).manifest().partitions
+    calls(100.4)
+    assert rollup_store(log.settings).manifest().partitions == rollups
+    assert count_metrics(log.settings) == 1
+    assert (built_cutoffs(log.settings), outdated_cutoffs(log.settings)) == ([before, after], [during])
+    assert build(log.settings, cutoffs, now=C + 60 * DAY).built == (during,)
+    assert log.declared(during)["a", during]["waited_28d"] == 300.4
+    # Calls that come too late for a cutoff change nothing it sees.
+    calls(100.4, {"event_time": C - DAY, "latency_ms": 7.0, "ingested_at": C + 8 * DAY})
+    assert count_metrics(log.settings) == 1
+    assert (built_cutoffs(log.settings), outdated_cutoffs(log.settings)) == (cutoffs, [])
 
 
 def test_a_metric_nobody_declares_any_more_is_forgotten(new_log):

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.build import build
@@ -17,6 +19,7 @@ from features.exceptions import DependencyError, InputError
 from features.feature_sets import FeatureSet, catalog_of
 from features.settings import Settings
 from features.store import open_store
+from features.windows import DAY
 from serving.answers import Answerer
 from serving.batch import score_batch
 from serving.nightly import run_nightly
@@ -137,17 +140,34 @@ def test_a_model_of_declarations_nobody_knows_is_refused_in_words(own):
         score_batch(none, as_of=YESTERDAY, now=NOW)
 
 
-def test_a_night_makes_what_was_declared_since_and_says_what_it_lacks(own):
+def test_a_night_makes_what_was_declared_since_and_says_all_it_lacks(own, monkeypatch):
     declared = Settings(
         home=own.home,
         stale_after_hours=1e6,
         metrics={"failed": REFUSED},
-        tables={"health": {"path": "health/*.parquet", "columns": {"nps": {}}}},
+        tables={
+            "health": {"path": "health/*.parquet", "columns": {"nps": {}}},
+            "later": {"path": "later.parquet", "columns": {"seats": {}}},
+        },
     )
+    known = pa.array([NOW + DAY], pa.timestamp("us", tz="UTC"))
+    row = {"account_id": ["a"], "event_timestamp": known, "known_at": known, "seats": [1]}
+    pq.write_table(pa.table(row), own.home / "later.parquet")
+    (own.home / "inbox/events").mkdir(parents=True, exist_ok=True)
+    (own.home / "inbox/events/broken.parquet").write_bytes(b"PAR1 and then nothing")
+
+    def with_a_failure(*arguments, **given):
+        return replace(score_batch(*arguments, **given), failures=(DependencyError("upsell has no champion."),))
+
+    monkeypatch.setattr("serving.nightly.score_batch", with_a_failure)
     night = run_nightly(declared, as_of=YESTERDAY, now=NOW)
     assert YESTERDAY in night.cutoffs_built
     assert night.accounts_online > 90
     assert [one.target for one in night.targets] == ["churn"]
     assert night.failure is not None
-    assert "No file of the external table health is there" in str(night.failure.error)
-    assert str(night.failure.error).endswith("Everything else was done, with the rows taken before.")
+    said = str(night.failure.error)
+    assert said.startswith("1 file was refused and left in ")
+    assert "No file of the external table health is there" in said
+    assert said.endswith("The rows taken before go on being used. upsell has no champion.")
+    assert (night.failure.step, type(night.failure.error)) == ("ingest and score", DependencyError)
+    assert [note for note in night.notes if note.startswith("Table later: 1 row has a known_at in the future")]
