@@ -210,6 +210,7 @@ windows = ["28d"]
 path = "health/*.parquet"
 columns = { nps = { title = "net promoter score", risk = "down" } }
 """
+HEALTH = TOML[TOML.index("[tables.health]") :]
 
 
 def read(tmp_path, text):
@@ -259,7 +260,15 @@ def test_declared_features_enter_the_catalogue(tmp_path):
         (13, '"latency_ms"', '"synthetic"', r"column: an event has no column 'synthetic'"),
         (18, "path =", "paths =", r"paths: Extra inputs are not permitted; did you mean path"),
         (19, "nps = { title", "nps = { titel", r"columns\.nps\.titel: Extra inputs .* did you mean title"),
-        (19, "nps =", "known_at =", r"columns: known_at is read anyway and is no feature"),
+        (19, "nps =", "known_at =", r"columns: known_at is a name of ours and no feature"),
+        (19, "nps =", "cutoff =", r"columns: cutoff is a name of ours and no feature"),
+        (
+            17,
+            HEALTH,
+            HEALTH.replace("health]", "account]").replace("nps", "id"),
+            r"tables\.account: account_id is a .*column",
+        ),
+        (17, HEALTH, HEALTH.replace("health]", "in]").replace("nps", "lead"), r"tables\.in: in_lead is a feature or a"),
         (17, "[tables.health]", "[tables.slow]", None),
     ],
 )
