@@ -20,6 +20,7 @@ _CARRIES = {
     "token": "log_has_token",
     "user_id": "log_has_user",
     "sdk": "log_has_sdk",
+    "latency_ms": "log_has_latency",
 }
 """Column of an event to the column of the population that says whether any call of anybody has carried it."""
 
