@@ -49,7 +49,9 @@ def test_an_expression_knows_its_columns(expression, columns):
     assert columns_in(expression) == columns
 
 
-@pytest.mark.parametrize("expression", ["age(at, timestamptz '2026-01-01') > interval 9 day", "nullif(code, 1) > 2"])
+@pytest.mark.parametrize(
+    "expression", ["age(event_time, timestamptz '2026-01-01') > interval 9 day", "nullif(code, 1) > 2"]
+)
 def test_what_asks_no_clock_passes(expression):
-    columns = pa.schema([("at", pa.timestamp("us", tz="UTC")), ("code", pa.int16())])
+    columns = pa.schema([("event_time", pa.timestamp("us", tz="UTC")), ("code", pa.int16())])
     assert sql_type(expression, columns) == "BOOLEAN"
