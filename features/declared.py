@@ -162,9 +162,9 @@ class ExternalTable(BaseModel):
     @field_validator("columns")
     @classmethod
     def _no_keys(cls, value: dict[str, TableColumn]) -> dict[str, TableColumn]:
-        keys = [name for name in ("account_id", "event_timestamp", "known_at") if name in value]
+        keys = [name for name in ("account_id", "event_timestamp", "known_at", "cutoff") if name in value]
         if keys:
-            raise ValueError(f"{listed(keys)} is read anyway and is no feature")
+            raise ValueError(f"{listed(keys)} is a name of ours and no feature")
         return value
 
     @property

@@ -15,7 +15,7 @@ __all__ = ["KEYS", "find_files", "once", "read_files"]
 KEYS = ("account_id", "event_timestamp", "known_at")
 """What identifies a row."""
 
-_PLACE = ("file", "row")
+_PLACE = ("_file", "_row")  # no column of a table begins so
 _NUMBERS = (
     pa.types.is_integer,
     pa.types.is_floating,
@@ -34,7 +34,7 @@ def find_files(place: Path) -> list[Path]:
 
 
 def read_files(paths: Sequence[Path], name: str, schema: pa.Schema) -> pa.Table:
-    """The rows of all files as ``schema`` says, and where each lies: ``file``, and ``row`` counted from 1.
+    """The rows of all files as ``schema`` says, and where each lies: ``_file``, and ``_row`` counted from 1.
 
     Raises
     ------
@@ -53,8 +53,9 @@ def once(rows: pa.Table, name: str) -> pa.Table:
         When two rows of one account and the same times differ.
     """
     values = [column for column in rows.column_names if column not in _PLACE]
-    first = rows.group_by(values, use_threads=False).aggregate([("file", "first"), ("row", "first")])
-    first = first.rename_columns([column.removesuffix("_first") for column in first.column_names])
+    first = rows.group_by(values, use_threads=False).aggregate([(one, "first") for one in _PLACE])
+    found = {f"{one}_first": one for one in _PLACE}
+    first = first.rename_columns([found.get(column, column) for column in first.column_names])
     counted = first.group_by(list(KEYS)).aggregate([([], "count_all")])
     twice = counted.filter(pc.greater(counted["count_all"], 1))
     if twice.num_rows:
@@ -65,7 +66,7 @@ def once(rows: pa.Table, name: str) -> pa.Table:
                 pc.and_(pc.equal(first["event_timestamp"], moment), pc.equal(first["known_at"], known)),
             )
         ).to_pylist()
-        places = listed(f"{Path(one['file']).name} row {one['row']}" for one in both)
+        places = listed(f"{Path(one['_file']).name} row {one['_row']}" for one in both)
         raise InputError(
             f"The external table {name} says different things of {twice.num_rows} account and time"
             f"{'' if twice.num_rows == 1 else 's'}: {account} at {moment.isoformat()}, known {known.isoformat()}, in "
@@ -75,7 +76,7 @@ def once(rows: pa.Table, name: str) -> pa.Table:
 
 
 def _read(path: Path, name: str, schema: pa.Schema) -> pa.Table:
-    """The rows of one file in our types, with where they lie: ``file`` and ``row``, counted from 1."""
+    """The rows of one file in our types, with where they lie: ``_file`` and ``_row``, counted from 1."""
     where = f"{path} of the external table {name}"
     try:
         given = pq.read_table(path, partitioning=None)
@@ -96,8 +97,8 @@ def _read(path: Path, name: str, schema: pa.Schema) -> pa.Table:
             _refuse_rows(infinite, f"{where} has an infinite {field.name}", "Leave it null where it says nothing.")
     return (
         pa.table(columns)
-        .append_column("file", pa.array([str(path)] * given.num_rows, pa.string()))
-        .append_column("row", pa.array(np.arange(1, given.num_rows + 1)))
+        .append_column("_file", pa.array([str(path)] * given.num_rows, pa.string()))
+        .append_column("_row", pa.array(np.arange(1, given.num_rows + 1)))
     )
 
 

@@ -29,6 +29,14 @@ from features.specifications.feature import Family, FeatureSpec
 __all__ = ["FeatureSet", "catalog_of", "catalog_with", "custom_sets", "set_of", "set_of_service", "sets_read"]
 
 _REMEMBERED = "feature_sets.json"
+_BESIDE = frozenset(
+    {
+        *("account_id", "account_id_right", "cutoff_right", "event_time", "event_timestamp", "in_lead", "known_at"),
+        *(f"log_has_{what}" for what in ("status", "endpoint", "token", "user", "sdk", "latency")),
+    }
+)
+"""Columns that stand beside features while they are built, stored or trained on."""
+
 _NEWEST_RELEASE = max(int(service.rpartition("_v")[2]) for service in SERVICES)
 
 
@@ -70,8 +78,8 @@ class FeatureSet:
         }
 
     def clash(self) -> tuple[tuple[str, str], str] | None:
-        """The first declaration that would put a feature or a family into the catalogue twice, and its name."""
-        families, names = set(BUILT_IN.families), {feature.name for feature in BUILT_IN.features}
+        """The first declaration of a feature or family whose name is taken, and that name."""
+        families, names = set(BUILT_IN.families), {*_BESIDE, *(feature.name for feature in BUILT_IN.features)}
         alone = [(("metrics", name), FeatureSet({name: one})) for name, one in self.metrics.items()]
         alone += [(("tables", name), FeatureSet(tables={name: one})) for name, one in self.tables.items()]
         for path, one in alone:

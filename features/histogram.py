@@ -5,15 +5,17 @@ import math
 import ibis
 import ibis.expr.types as ir
 
-__all__ = ["BUCKET_GROWTH", "bucket_of", "bucket_value", "nearest_rank"]
+__all__ = ["BUCKET_GROWTH", "LARGEST_MS", "bucket_of", "bucket_value", "nearest_rank"]
 
 BUCKET_GROWTH = 1.05
 """Upper over lower edge of a bucket; the value in the middle is off by at most sqrt(1.05) - 1 = 2.47 %."""
 
 _SMALLEST_MS = 1e-6  # a nanosecond; anything above 0 and below it counts as it
-_LARGEST_MS = 1e12
+LARGEST_MS = 1e12
+"""Anything above counts as it: 32 years."""
+
 _LOG_GROWTH = math.log(BUCKET_GROWTH)
-_LAST_BUCKET = 1 + math.floor(math.log(_LARGEST_MS / _SMALLEST_MS) / _LOG_GROWTH)
+_LAST_BUCKET = 1 + math.floor(math.log(LARGEST_MS / _SMALLEST_MS) / _LOG_GROWTH)
 
 
 def bucket_of(latency_ms: ir.NumericValue) -> ir.IntegerValue:

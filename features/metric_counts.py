@@ -25,7 +25,7 @@ from features.raw import events_store
 from features.rollup import customer_events
 from features.schema import EVENTS
 from features.settings import Settings
-from features.specifications.custom import metric_counts
+from features.specifications.custom import carried_by, metric_counts
 
 __all__ = [
     "count_metrics",
@@ -123,7 +123,7 @@ def events_counted(settings: Settings, metric: Metric) -> tuple[int, int] | None
 
 
 def empty_metrics(settings: Settings) -> list[str]:
-    """A sentence about each metric of the settings that was counted and of whose events there is none."""
+    """A sentence about each metric of the settings that was counted and of which no event says anything."""
     said = []
     for name, metric in settings.metrics.items():
         counts = events_counted(settings, metric)
@@ -135,9 +135,18 @@ def empty_metrics(settings: Settings) -> list[str]:
             said.append(f"Metric {name}: 0 events fulfil {over}, so it is null everywhere. Look at its `over`.")
         elif not matched:
             where = f"0 events fulfil `{metric.where}`" if metric.where else f"0 events carry {metric.column}"
-            what = "0" if metric.of in ("count", "sum", "distinct", "share", "ratio") else "null"
-            said.append(f"Metric {name}: {where}, so it is {what} everywhere. Look at its `where`.")
+            key = "where" if metric.where else "column"
+            said.append(f"Metric {name}: {where}, so it is {_over_nothing(metric)} everywhere. Look at its `{key}`.")
+        elif metric.of in ("sum", "mean") and not base:
+            which = f"0 of {matched:,} events that fulfil `{metric.where}`" if metric.where else "0 events"
+            what = f"{which} carry {metric.column}, so it is {_over_nothing(metric)} everywhere"
+            said.append(f"Metric {name}: {what}. Look at its `column`.")
     return said
+
+
+def _over_nothing(metric: Metric) -> str:
+    is_carried_by_nobody = metric.where is None and metric.column in carried_by(metric)
+    return "null" if metric.of in ("mean", "percentile") or is_carried_by_nobody else "0"
 
 
 def metric_files(store: ManifestStore, manifest: Manifest, key: str, days: Sequence[date]) -> list[Path]:

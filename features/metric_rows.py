@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from features.declared import Metric
 from features.groups.arithmetic import exact_sum
-from features.histogram import bucket_of
+from features.histogram import LARGEST_MS, bucket_of
 
 __all__ = ["METRIC", "ORDER", "daily_counts", "with_conditions"]
 
@@ -25,7 +25,8 @@ METRIC = pa.schema(
 """One row per account, day, first cutoff that may see it, and value or bucket.
 
 ``matched`` are the events that fulfil ``where`` (of a share, those of ``over`` that do), ``base`` those of ``over``, or
-those with a value in the column of which ``total`` is the sum.
+those with a value in the column of which ``total`` is the sum. A greater value than :data:`LARGEST_MS` is summed as
+that, as a percentile takes it.
 """
 
 ORDER = ("event_day", "account_id", "visible_from", "value", "bucket")
@@ -44,7 +45,10 @@ def daily_counts(calls: ir.Table, metric: Metric) -> ir.Table:
     column = chosen[metric.column] if metric.column else None
     measures: dict[str, ir.Value] = {"matched": chosen["where"].sum(), "base": chosen.over.sum()}
     if metric.of in ("sum", "mean") and column is not None:
-        measures["base"], measures["total"] = column.count(), exact_sum(column.cast("float64"))
+        number = column.cast("float64")
+        # Not least(), which would make a number of null.
+        summed = ibis.ifelse(number > LARGEST_MS, LARGEST_MS, number)
+        measures["base"], measures["total"] = column.count(), exact_sum(summed)
     elif metric.of == "distinct" and column is not None:
         chosen = chosen.mutate(value=column.cast("string"))
         keys.append("value")

@@ -22,8 +22,9 @@ def population_of(
         ``account_id``, ``cutoff``; ``created_at``; ``first_call``, ``last_call``, ``first_success``, ``last_success``;
         ``first_value_call``, ``last_value_call``, of the successful calls to a value endpoint; ``known_since``, the
         earliest of creation, first subscription event and first call; ``log_start``, the first event day of anybody;
-        ``log_has_status``, ``log_has_endpoint``, ``log_has_token``, ``log_has_user``, ``log_has_sdk``: whether any
-        call of anybody carried one. All as known at the cutoff, so a row built again later is the same row.
+        ``log_has_status``, ``log_has_endpoint``, ``log_has_token``, ``log_has_user``, ``log_has_sdk``,
+        ``log_has_latency``: whether any call of anybody carried one. All as known at the cutoff, so a row built again
+        later is the same row.
     """
     calls = _first_and_last_calls(usage, cutoffs)
     created = _creation(accounts, cutoffs, grace_hours=grace_hours)
@@ -55,6 +56,7 @@ def population_of(
         log_has_token=(joined.token_calls.max().over(fleet) > 0).fill_null(False),
         log_has_user=(joined.user_calls.max().over(fleet) > 0).fill_null(False),
         log_has_sdk=(joined.sdk_calls.max().over(fleet) > 0).fill_null(False),
+        log_has_latency=(joined.latency_calls.max().over(fleet) > 0).fill_null(False),
     )
 
 
@@ -79,6 +81,7 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         token_calls=seen.token_calls.sum().cast("int64"),
         user_calls=seen.user_calls.sum().cast("int64"),
         sdk_calls=seen.sdk_calls.sum().cast("int64"),
+        latency_calls=seen.latency_calls.sum().cast("int64"),
     )
     grid = steps.select("account_id").distinct().cross_join(cutoffs.select("cutoff"))
     filled = grid.left_join(steps, ["account_id", "cutoff"]).drop("account_id_right", "cutoff_right")
@@ -97,6 +100,7 @@ def _first_and_last_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         token_calls=filled.token_calls.sum().over(so_far),
         user_calls=filled.user_calls.sum().over(so_far),
         sdk_calls=filled.sdk_calls.sum().over(so_far),
+        latency_calls=filled.latency_calls.sum().over(so_far),
     )
     return running.filter(running.first_call.notnull())
 

@@ -40,10 +40,12 @@ FILE_NAME = "bellwether.toml"
 
 
 class ClashError(ValueError):
-    """A declaration whose feature or family is there already; ``path`` says where it is declared."""
+    """A declaration whose feature or family has a name that is taken; ``path`` says where it is declared."""
 
     def __init__(self, path: tuple[str, ...], name: str) -> None:
-        super().__init__(f"{name} is a feature or a family of features already; choose another name")
+        super().__init__(
+            f"{name} is a feature or a family of features, or a column beside them, already; choose another name"
+        )
         self.path = path
 
 

@@ -20,6 +20,7 @@ _CARRIES = {
     "token": "log_has_token",
     "user_id": "log_has_user",
     "sdk": "log_has_sdk",
+    "latency_ms": "log_has_latency",
 }
 """Column of an event to the column of the population that says whether any call of anybody has carried it."""
 
@@ -74,8 +75,8 @@ def newest_rows(name: str, table: ExternalTable, rows: ir.Table, cutoffs: ir.Tab
         known = known.filter(is_in_window(known.event_timestamp, known.cutoff, window_days=table.max_age_days))
     newest = ibis.row_number().over(group_by=list(KEYS), order_by=[ibis.desc("event_timestamp"), ibis.desc("known_at")])
     return (
-        known.mutate(place=newest)
-        .filter(lambda placed: placed.place == 0)
+        known.mutate(_place=newest)  # no column of a table begins so
+        .filter(lambda placed: placed["_place"] == 0)
         .select(*KEYS, **{f"{name}_{column}": ibis._[column] for column in table.columns})
     )
 

@@ -25,6 +25,7 @@ _CARRIED = {
     "token": "tokens",
     "user_id": "users",
     "sdk": "SDKs",
+    "latency_ms": "latencies",
 }
 """Columns of an event that a source may lack, and how a null rule calls what is missing then."""
 
@@ -67,7 +68,7 @@ def metric_features(name: str, metric: Metric, group: str) -> Iterator[FeatureSp
             text=f"{title}: {{{feature}:{said}}} {window}.",
             null_text=f"{title}: there was nothing to measure {window}.",
             churn=metric.risk,
-            definition=digest([metric_counts(metric), metric.percentile, days]),
+            definition=digest([metric_counts(metric), metric.percentile, days, carried_by(metric)]),
         )
 
 

@@ -2,7 +2,7 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from features.engine import EngineError, columns_in, duckdb_engine
+from features.engine import EngineError, columns_in, duckdb_engine, sql_type
 
 
 @pytest.fixture
@@ -47,3 +47,11 @@ def test_expressions_keep_the_order_and_say_where_they_fail(engine):
 )
 def test_an_expression_knows_its_columns(expression, columns):
     assert columns_in(expression) == columns
+
+
+@pytest.mark.parametrize(
+    "expression", ["age(event_time, timestamptz '2026-01-01') > interval 9 day", "nullif(code, 1) > 2"]
+)
+def test_what_asks_no_clock_passes(expression):
+    columns = pa.schema([("event_time", pa.timestamp("us", tz="UTC")), ("code", pa.int16())])
+    assert sql_type(expression, columns) == "BOOLEAN"

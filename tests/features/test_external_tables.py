@@ -120,6 +120,19 @@ def test_rows_of_the_future_are_counted_and_wait(log):
     assert (later.new, later.future) == (2, 0)
 
 
+def test_a_column_may_have_any_name(new_log):
+    names = ("place", "row", "file", "held", "count_all", "row_first", "days_since_first")
+    log = new_log(tables={"health": {"path": "health/*.parquet", "columns": {name: {} for name in names}}})
+    log.add("events", {"event_time": C - DAY})
+    for day in (3, 1):  # the second time there are rows already
+        columns = {name: pa.array([float(day + place)]) for place, name in enumerate(names)}
+        write(log, ("a", C - day * DAY, C - day * DAY, 0, None), name=f"{day}.parquet", **columns)
+        (taken,) = take_tables(log.settings, now=NOW)
+        assert (taken.new, taken.changed) == (1, 0)
+        row = log.declared(C)["a", C]
+        assert [row[f"health_{name}"] for name in names] == [float(day + place) for place in range(len(names))]
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

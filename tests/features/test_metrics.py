@@ -99,11 +99,12 @@ def test_what_the_log_never_carried_is_null_and_not_0(new_log):
     metrics = {
         "failed": {"of": "count", "where": "status >= 400", "windows": ["28d"]},
         "tokens": {"of": "distinct", "column": "token", "windows": ["28d"]},
+        "slow_calls": {"of": "count", "where": "latency_ms > 1000", "windows": ["28d"]},
         "posts": {"of": "count", "where": "method = 'POST'", "windows": ["28d"]},
     }
     log = new_log(metrics=metrics).add("events", {"event_time": C - DAY, "status": None})
     row = log.declared(C)["a", C]
-    assert (row["failed_28d"], row["tokens_28d"], row["posts_28d"]) == (None, None, 0)
+    assert [row[f"{name}_28d"] for name in metrics] == [None, None, None, 0]
 
 
 def test_an_event_on_which_a_condition_fails_does_not_fulfil_it(new_log):
@@ -210,6 +211,32 @@ def test_a_metric_whose_condition_nothing_fulfils_is_named(new_log):
     assert none.startswith("Metric none: 0 events fulfil `endpoint = '/v0'`, so it is null everywhere.")
 
 
+def test_a_metric_of_a_column_nobody_carries_is_named(new_log):
+    metrics = {
+        "waited": {"of": "sum", "column": "latency_ms", "windows": ["7d"]},
+        "usual": {"of": "mean", "column": "latency_ms", "windows": ["7d"]},
+        "reads": {"of": "mean", "column": "latency_ms", "where": "method = 'GET'", "windows": ["7d"]},
+        "some": {"of": "mean", "column": "status", "windows": ["7d"]},
+    }
+    log = new_log(metrics=metrics).add("events", {"event_time": C - DAY})
+    row = log.declared(C)["a", C]
+    assert [row[f"{name}_7d"] for name in metrics] == [None, None, None, 200.0]
+    end = "carry latency_ms, so it is null everywhere. Look at its `column`."
+    assert empty_metrics(log.settings) == [
+        f"Metric waited: 0 events {end}",
+        f"Metric usual: 0 events {end}",
+        f"Metric reads: 0 of 1 events that fulfil `method = 'GET'` {end}",
+    ]
+
+
+def test_an_absurd_latency_stops_no_build(new_log):
+    log = new_log(metrics={name: KINDS[name] for name in ("waited", "usual_wait", "slow")})
+    log.add("events", *({"event_time": C - DAY, "latency_ms": latency} for latency in (1e30, 100.0, None)))
+    row = log.declared(C)["a", C]
+    assert (row["waited_7d"], row["usual_wait_7d"]) == (1e12 + 100, (1e12 + 100) / 2)  # 32 years, as a percentile says
+    assert row["slow_7d"] == pytest.approx(100.0, rel=0.025)
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 TOML = """\
@@ -233,6 +260,7 @@ windows = ["28d"]
 path = "health/*.parquet"
 columns = { nps = { title = "net promoter score", risk = "down" } }
 """
+HEALTH = TOML[TOML.index("[tables.health]") :]
 
 
 def read(tmp_path, text):
@@ -262,6 +290,10 @@ def test_declared_features_enter_the_catalogue(tmp_path):
         (5, "status >= 500", "status", r"where: 'status' is SMALLINT, no condition: compare it, as in status >= 500"),
         (5, "status >= 500", "status >", r"where: 'status >' is no condition over one event: syntax error"),
         (5, "status >= 500", "now() > event_time", r"now\(\) gives the same row another value at another time"),
+        (5, "status >= 500", "age(event_time) > interval 9 day", r"age\(\) gives the same row another value"),
+        (5, "status >= 500", "event_time.age() > interval 9 day", r"age\(\) gives the same row another value"),
+        (5, "status >= 500", "event_time > ago(interval 9 day)", r"ago\(\) gives the same row another value"),
+        (5, "status >= 500", "event_time < current_date", r"an event has no column current_date"),
         (5, "status >= 500", "random() > 0.5", r"random\(\) gives the same row another value"),
         (5, "status >= 500", "sum(status) > 3", r"aggregates are not allowed"),
         (5, "status >= 500", "status in (select 4)", r"looks at other rows; an expression sees one row"),
@@ -282,7 +314,15 @@ def test_declared_features_enter_the_catalogue(tmp_path):
         (13, '"latency_ms"', '"synthetic"', r"column: an event has no column 'synthetic'"),
         (18, "path =", "paths =", r"paths: Extra inputs are not permitted; did you mean path"),
         (19, "nps = { title", "nps = { titel", r"columns\.nps\.titel: Extra inputs .* did you mean title"),
-        (19, "nps =", "known_at =", r"columns: known_at is read anyway and is no feature"),
+        (19, "nps =", "known_at =", r"columns: known_at is a name of ours and no feature"),
+        (19, "nps =", "cutoff =", r"columns: cutoff is a name of ours and no feature"),
+        (
+            17,
+            HEALTH,
+            HEALTH.replace("health]", "account]").replace("nps", "id"),
+            r"tables\.account: account_id is a .*column",
+        ),
+        (17, HEALTH, HEALTH.replace("health]", "in]").replace("nps", "lead"), r"tables\.in: in_lead is a feature or a"),
         (17, "[tables.health]", "[tables.slow]", None),
     ],
 )
