@@ -152,7 +152,7 @@ def test_a_damaged_note_of_what_champions_read_says_what_helps(own, text):
     note, version = own.home / "feature_sets.json", champion_version(own, "churn")
     intact = note.read_text()
     note.write_text(text)
-    advice = r"feature_sets\.json .*backup.* move it away and promote each champion again .*--version V.*features build`"
+    advice = r"feature_sets\.json .*backup.* move it away and promote each champion .*--version V.*features build`"
     with pytest.raises(DependencyError, match=f"(?s){advice}") as told:
         promote(own, "churn", version=version)
     assert "found out again" not in str(told.value)
