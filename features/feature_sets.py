@@ -14,7 +14,7 @@ from typing import Any
 
 from features.catalog import BUILT_IN, SERVICES, Catalog
 from features.declared import ExternalTable, Metric
-from features.exceptions import DependencyError
+from features.exceptions import DependencyError, WorkFailedError
 from features.manifest import digest
 from features.remembered import recall, remember
 from features.settings import Settings
@@ -36,7 +36,10 @@ _BESIDE = frozenset(
     }
 )
 """Columns that stand beside features while they are built, stored or trained on."""
-
+_RESTORE = (
+    "Nothing else knows it: restore it from a backup. Without one, move it away and promote each champion again with "
+    "`bellwether promote --target T --version V`, before `bellwether features build` or `nightly` runs."
+)
 _NEWEST_RELEASE = max(int(service.rpartition("_v")[2]) for service in SERVICES)
 
 
@@ -137,7 +140,7 @@ def catalog_of(settings: Settings) -> Catalog:
 
     Raises
     ------
-    WorkFailedError
+    DependencyError
         When the home cannot say what its champions read.
     """
     today, changed_at = FeatureSet(settings.metrics, settings.tables), _changed_at(settings)
@@ -165,12 +168,14 @@ def sets_read(settings: Settings, target: str, sets: Sequence[Mapping[str, Any]]
 
     Raises
     ------
+    DependencyError
+        When the home cannot say what the other champions read.
     WorkFailedError
         When the home cannot remember them.
     """
     path = settings.home / _REMEMBERED
     wanted = [dict(one) for one in sets if one]
-    before = recall(path)
+    before = _kept(path)
     after = {name: kept for name, kept in {**before, target: wanted}.items() if kept}
     if after != before:
         remember(path, after)
@@ -199,11 +204,20 @@ def _catalog(today: str, path: Path, changed_at: int | None) -> Catalog:
 def _remembered(path: Path, changed_at: int | None) -> tuple[FeatureSet, ...]:
     if changed_at is None:
         return ()
-    kept = [one for several in recall(path).values() for one in several]
+    return tuple(set_of(one) for several in _kept(path).values() for one in several)
+
+
+def _kept(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Target to the sets its champion reads, as JSON; every one of them is a set."""
     try:
-        return tuple(set_of(one) for one in kept)
+        kept = recall(path, remedy=_RESTORE)
+        for several in kept.values():
+            for one in several:
+                set_of(one)
+    except WorkFailedError as error:
+        raise DependencyError(str(error)) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise DependencyError(
-            f"{path} does not say which metrics and tables the champions read: {error}. Promote the champions again "
-            "with `bellwether promote --target T --version V`, which writes it anew."
+            f"{path} does not say which metrics and tables the champions read: {error}. {_RESTORE}"
         ) from error
+    return kept

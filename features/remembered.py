@@ -10,9 +10,13 @@ from features.exceptions import WorkFailedError
 
 __all__ = ["recall", "remember"]
 
+_FORGET = "Remove it: what it remembers is found out again, which takes time and changes no store."
 
-def recall(path: Path) -> dict[str, Any]:
+
+def recall(path: Path, *, remedy: str = _FORGET) -> dict[str, Any]:
     """What was remembered; nothing where there is no file.
+
+    ``remedy`` says what to do about a file that cannot be read.
 
     Raises
     ------
@@ -24,9 +28,9 @@ def recall(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise WorkFailedError(f"{path} cannot be read: {error}. {_FORGET}") from error
+        raise WorkFailedError(f"{path} cannot be read: {error}. {remedy}") from error
     if not isinstance(content, dict):
-        raise WorkFailedError(f"{path} holds something else than it should. {_FORGET}")
+        raise WorkFailedError(f"{path} holds something else than it should. {remedy}")
     return content
 
 
@@ -52,6 +56,3 @@ def remember(path: Path, content: dict[str, Any]) -> None:
         ) from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-_FORGET = "Remove it: what it remembers is found out again, which takes time and changes no store."

@@ -444,9 +444,11 @@ class Store:
         with self._lock, _reported(self._folder):
             feast = self._opened()
             features = self._service(feast, service)
-            answers = [
-                feast.get_online_features(features=features, entity_rows={JOIN_KEY: chunk}).proto for chunk in chunks
-            ]
+            try:
+                answers = _answers(feast, features, chunks)
+            except FeastObjectNotFoundException:  # Feast keeps the views for minutes, and another process applies
+                feast.refresh_registry()
+                answers = _answers(feast, features, chunks)
         return decode(
             declared, ids, ((list(a.metadata.feature_names.val), [r.values for r in a.results]) for a in answers)
         )
@@ -568,6 +570,11 @@ def _state(group: str, view: FeatureView | None) -> ViewState:
         return ViewState(group, is_registered=False, is_filling=False, until=None)
     until = view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC)
     return ViewState(group, is_registered=True, is_filling=view.state == FeatureViewState.MATERIALIZING, until=until)
+
+
+def _answers(feast: FeatureStore, service: FeatureService, chunks: Sequence[Sequence[str]]) -> list[Any]:
+    """Feast's answer to each chunk of account ids."""
+    return [feast.get_online_features(features=service, entity_rows={JOIN_KEY: chunk}).proto for chunk in chunks]
 
 
 def _entity_keys(accounts: Sequence[str]) -> list[bytes]:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.built import built_cutoffs, left_out
+from features.catalog import BUILT_IN
 from features.exceptions import BellwetherError, DependencyError, InputError, listed
 from features.feature_sets import catalog_of
 from features.manifest import ManifestStore, digest
@@ -156,7 +157,8 @@ def _run(
         assessed = with_offers(assessed, offered)
     who = attributes(settings, cutoff)
     accounts = ScoredAccounts(assessed, mrr, offered, costs_mrr(target), who)
-    fingerprint = digest([features_fingerprint(settings, cutoff), _answers_fingerprint(accounts)])
+    features = features_fingerprint(settings, cutoff, service=bundle.service)
+    fingerprint = digest([features, _answers_fingerprint(accounts)])
     return TargetRun(
         run_id=run_id(
             as_of=cutoff,
@@ -237,10 +239,18 @@ def _cutoff(settings: Settings, as_of: datetime | None) -> datetime:
     return as_of
 
 
-def features_fingerprint(settings: Settings, cutoff: datetime) -> str:
-    """Fingerprint of the feature files of one cutoff."""
-    manifest = ManifestStore(settings.home / "features").manifest()
-    return digest([manifest.fingerprint(f"{group}/cutoff={cutoff:%Y-%m-%d}") for group in catalog_of(settings).groups])
+def features_fingerprint(settings: Settings, cutoff: datetime, *, service: str | None = None) -> str:
+    """Fingerprint of the feature files of one cutoff.
+
+    With a feature service, only of the built-in groups and the declared features it reads: what else is declared
+    changes nothing for its model.
+    """
+    catalog, manifest = catalog_of(settings), ManifestStore(settings.home / "features").manifest()
+    groups = catalog.groups
+    if service is not None:
+        read = catalog.custom.get(service)
+        groups = tuple(group for group in groups if group in BUILT_IN.views or group == read)
+    return digest([manifest.fingerprint(f"{group}/cutoff={cutoff:%Y-%m-%d}") for group in groups])
 
 
 def _answers_fingerprint(accounts: ScoredAccounts) -> str:

@@ -16,25 +16,26 @@ from features.build import build
 from features.built import built_cutoffs, feature_store
 from features.catalog import BUILT_IN
 from features.exceptions import DependencyError, InputError
-from features.feature_sets import FeatureSet, catalog_of
+from features.feature_sets import FeatureSet, catalog_of, sets_read
 from features.settings import Settings
 from features.store import open_store
 from features.windows import DAY
 from serving.answers import Answerer
-from serving.batch import score_batch
+from serving.batch import features_fingerprint, score_batch
 from serving.nightly import run_nightly
 from serving.schemas import ScoreRequest
 from serving.scoring import load_scorer
 from tests.routine.conftest import NOW, YESTERDAY, Household
 from tests.serving.conftest import make_bundle, register_bundle
 from training.bundle import Bundle, Verdict
-from training.registry import champion, promote
+from training.registry import champion, champion_version, promote
 from training.targets import target
 
 pytestmark = pytest.mark.slow
 
 FAILED = {"of": "share", "where": "status >= 500", "windows": ["28d"], "title": "failed report calls"}
 REFUSED = {**FAILED, "where": "status between 400 and 499"}  # another meaning under the same name
+POSTS = {"of": "count", "where": "method = 'POST'", "windows": ["7d"]}
 
 
 def declaring(home: Path, **metrics: object) -> Settings:
@@ -95,7 +96,7 @@ def test_a_metric_reaches_training_scores_reasons_and_the_service(own):
 
 def test_a_model_goes_on_reading_what_it_was_trained_on(own):
     before, service = probabilities(own), target("churn", own).service
-    changed = declaring(own.home, failed=REFUSED, posts={"of": "count", "where": "method = 'POST'", "windows": ["7d"]})
+    changed = declaring(own.home, failed=REFUSED, posts=POSTS)
     newest = target("churn", changed).service
     assert newest != service
     assert built_cutoffs(changed) == []
@@ -110,6 +111,59 @@ def test_a_model_goes_on_reading_what_it_was_trained_on(own):
         read[service],
         open_store(own).online(accounts, service=service).values["failed_28d"],
     )
+
+
+def test_a_running_service_reads_a_set_that_was_applied_since_it_began(own):
+    accounts, begun = list(probabilities(own)), open_store(own)
+    begun.online(accounts, service=target("churn", own).service)
+    changed = declaring(own.home, posts=POSTS)
+    bring_online(changed)
+    sets_read(changed, "upsell", [FeatureSet(changed.metrics).as_json])  # as its promotion does
+    newest = target("churn", changed).service
+    read = begun.online(accounts, service=newest)
+    assert read.known.all()
+    assert not read.mixed.any()
+    expected = open_store(changed).online(accounts, service=newest).values["posts_7d"]
+    np.testing.assert_array_equal(read.values["posts_7d"], expected)
+
+
+def test_a_score_run_stays_the_same_whatever_else_is_declared(own):
+    (before,) = score_batch(own, as_of=YESTERDAY, now=NOW).targets
+    changed = declaring(own.home, failed=FAILED, posts=POSTS)
+    build(changed, [YESTERDAY], now=NOW)
+    assert len(catalog_of(changed).groups) == len(BUILT_IN.groups) + 2
+    (after,) = score_batch(changed, as_of=YESTERDAY, now=NOW).targets
+    assert (before.written, after.written) == (True, False)
+    assert after.run_id == before.run_id
+
+
+@pytest.mark.parametrize("service", BUILT_IN.services)
+def test_without_declarations_a_score_run_is_named_by_all_groups(yesterday, service):
+    settings = yesterday.settings
+    assert features_fingerprint(settings, YESTERDAY, service=service) == features_fingerprint(settings, YESTERDAY)
+
+
+def test_a_score_run_is_named_by_the_declared_features_its_model_reads(own):
+    read = features_fingerprint(own, YESTERDAY, service=target("churn", own).service)
+    assert read != features_fingerprint(own, YESTERDAY, service="churn_v2")
+
+
+@pytest.mark.parametrize(
+    "text", ["no json", "[]", '{"churn": 5}', '{"churn": [{"metrics": {"failed": {"of": "nothing"}}}]}']
+)
+def test_a_damaged_note_of_what_champions_read_says_what_helps(own, text):
+    note, version = own.home / "feature_sets.json", champion_version(own, "churn")
+    intact = note.read_text()
+    note.write_text(text)
+    advice = r"feature_sets\.json .*backup.* move it away and promote each champion .*--version V.*features build`"
+    with pytest.raises(DependencyError, match=f"(?s){advice}") as told:
+        promote(own, "churn", version=version)
+    assert "found out again" not in str(told.value)
+    with pytest.raises(DependencyError, match=f"(?s){advice}"):
+        sets_read(own, "churn", [])
+    note.unlink()
+    promote(declaring(own.home), "churn", version=version)
+    assert note.read_text() == intact
 
 
 def test_what_a_champion_reads_stays_without_a_declaration_until_another_takes_its_place(own, tmp_path):
