@@ -26,7 +26,7 @@ __all__ = [
 _VERSION = 4  # raise it when what every group is made of changes, as the population: all is then built again
 _CUSTOM_VERSION = 1  # raise it when what a declared feature is made of its counts changes
 # Of one group, 1 where it is not named: raise it when a feature of it changes.
-_VERSIONS: Mapping[str, int] = {"usage": 2}
+_VERSIONS: Mapping[str, int] = {"usage": 3}
 
 
 def feature_store(settings: Settings) -> ManifestStore:

@@ -18,6 +18,7 @@ _WEEKS = 13
 # Weeks centred on the middle one: x = 6 is the week that ends at the cutoff, and the sum of x squared is 182.
 _SLOPE_WEIGHTS = tuple(6 - week for week in range(_WEEKS))
 _SLOPE_DENOMINATOR = sum(weight * weight for weight in _SLOPE_WEIGHTS)
+_SLOPE_DECIMALS = 12
 
 
 def usage_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
@@ -114,11 +115,11 @@ def weekly_calls(daily: ir.Table) -> ir.Table:
 def weekly_slope(weeks: list[ir.IntegerValue]) -> ir.FloatingValue:
     """Least-squares slope of log(1 + weekly calls) per week, in closed form; ``weeks`` from newest to oldest.
 
-    Weeks of opposite weights are subtracted first: use that rises and falls evenly is level, not a rest of rounding.
+    Rounded to 12 decimals: engines differ in the last digit of a logarithm, and a level line is 0 in all of them.
     """
-    pairs = zip(_SLOPE_WEIGHTS, weeks, reversed(weeks), strict=True)
-    terms = [weight * ((newer + 1).ln() - (older + 1).ln()) for weight, newer, older in pairs if weight > 0]
-    return functools.reduce(operator.add, terms) / float(_SLOPE_DENOMINATOR)
+    terms = [weight * (week + 1).ln() for weight, week in zip(_SLOPE_WEIGHTS, weeks, strict=True) if weight]
+    slope = functools.reduce(operator.add, terms) / float(_SLOPE_DENOMINATOR)
+    return slope.round(_SLOPE_DECIMALS) + 0.0  # minus zero is zero
 
 
 def _people(joined: ir.Table, name: str) -> dict[str, ir.Value]:
