@@ -15,16 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
-from feast.data_format import ParquetFormat
-from feast.errors import FeastObjectNotFoundException
-from feast.feature_view import FeatureViewState
-from feast.infra.key_encoding_utils import serialize_entity_key
-from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
-from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_latest_from_table_or_query_ibis
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
-from feast.types import Float64, Int64, String
 from pydantic import Field as PydanticField
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -49,7 +39,20 @@ from features.online import OnlineRows, decode
 from features.progress import Progress, silent
 from features.settings import Settings
 from features.start import start
+from features.unchecked import without_type_checks
 from features.windows import as_cutoff
+
+with without_type_checks():
+    from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
+    from feast.data_format import ParquetFormat
+    from feast.errors import FeastObjectNotFoundException
+    from feast.feature_view import FeatureViewState
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+    from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_latest_from_table_or_query_ibis
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+    from feast.types import Float64, Int64, String
 
 __all__ = [
     "ManifestOfflineStore",

@@ -356,3 +356,32 @@ def test_a_feature_that_is_new_does_not_stop_serving(home: Settings, monkeypatch
     assert np.isnan(online.values["calls_8d"]).all()
     assert not np.isnan(online.values["calls_7d"]).any()
     assert store.materialized_cutoff() == FIRST
+
+
+def test_feast_runs_without_type_checks_that_take_seconds_to_compile() -> None:
+    import feast.feature_view
+    import typeguard
+
+    import features.store  # noqa: F401 - it is what imports Feast
+
+    source = Path(feast.feature_view.__file__).read_text()
+    assert "@typechecked\nclass FeatureView" in source, "Feast has them no more: features/unchecked.py can go."
+    assert "typeguard" not in " ".join(feast.feature_view.FeatureView.__init__.__code__.co_names)
+    assert typeguard.typechecked.__module__.startswith("typeguard")
+
+
+def test_a_function_decorated_while_checks_are_out_stays_as_it_was_written() -> None:
+    import typeguard
+
+    from features.unchecked import without_type_checks
+
+    def plain(number: int) -> int:
+        return number
+
+    with without_type_checks():
+        assert typeguard.typechecked(plain) is plain
+        assert typeguard.typechecked(forward_ref_policy=None)(plain) is plain
+    checked = typeguard.typechecked(plain)
+    assert checked is not plain
+    with pytest.raises(typeguard.TypeCheckError):
+        checked("one")
