@@ -125,10 +125,9 @@ def assess(
 
 def _infinite(scorer: Scorer, rows: FeatureRows) -> dict[int, str]:
     """Row to the names of the infinite features the model would read there."""
+    names = [name for name in scorer.bundle.features if scorer.bundle.kinds[name] != "category"]
+    numbers = np.array([rows.values[name] for name in names], dtype=np.float64).reshape(len(names), len(rows.account_ids))
     found: dict[int, list[str]] = {}
-    for name in scorer.bundle.features:
-        if scorer.bundle.kinds[name] == "category":
-            continue
-        for place in np.flatnonzero(np.isinf(np.asarray(rows.values[name], dtype=np.float64))).tolist():
-            found.setdefault(place, []).append(name)
+    for feature, place in zip(*(places.tolist() for places in np.nonzero(np.isinf(numbers))), strict=True):
+        found.setdefault(place, []).append(names[feature])
     return {place: listed(names) for place, names in found.items()}

@@ -298,7 +298,7 @@ def design_matrix(layout: Sequence[Column], columns: Mapping[str, Any]) -> npt.N
             found = values[column.feature] == column.value
             known[column.feature] = known[column.feature] | found
             filled[:, place] = found
-    infinite = [column.name for place, column in enumerate(layout) if np.isinf(filled[:, place]).any()]
+    infinite = [layout[place].name for place in np.flatnonzero(np.isinf(filled).any(axis=0)).tolist()]
     if infinite:
         raise InputError(f"{len(infinite)} features hold infinite values: {listed(infinite)}. Build them again.")
     return filled

@@ -1,6 +1,6 @@
 """Why a model scored as it did: exact contributions to the margin, by model column, feature and family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,10 @@ def by_family(columns: Sequence["Column"], contributions: Floats, catalog: Catal
 
 
 def _summed(names: Sequence[str], contributions: Floats) -> dict[str, Floats]:
-    places: Mapping[str, list[int]] = {
-        name: [i for i, other in enumerate(names) if other == name] for name in dict.fromkeys(names)
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return {
+        name: contributions[:, several[0]] if len(several) == 1 else contributions[:, several].sum(axis=1)
+        for name, several in places.items()
     }
-    return {name: contributions[:, indices].sum(axis=1) for name, indices in places.items()}
