@@ -126,7 +126,8 @@ def assess(
 def _infinite(scorer: Scorer, rows: FeatureRows) -> dict[int, str]:
     """Row to the names of the infinite features the model would read there."""
     names = [name for name in scorer.bundle.features if scorer.bundle.kinds[name] != "category"]
-    numbers = np.array([rows.values[name] for name in names], dtype=np.float64).reshape(len(names), len(rows.account_ids))
+    numbers = np.array([rows.values[name] for name in names], dtype=np.float64)
+    numbers = numbers.reshape(len(names), len(rows.account_ids))
     found: dict[int, list[str]] = {}
     for feature, place in zip(*(places.tolist() for places in np.nonzero(np.isinf(numbers))), strict=True):
         found.setdefault(place, []).append(names[feature])
