@@ -45,8 +45,8 @@ class Plan:
     together
         What is asked of the whole history, by the name its rows are to have, in the order of making: the population at
         ``cutoffs_together``, from ``past`` (the usage rollup without its days), ``accounts`` and ``subscriptions``;
-        since when accounts are settled, from it and ``history`` (the usage rollup); the releases of SDKs, from
-        ``release`` and ``cutoffs_together``.
+        since when accounts are settled, from it and ``past``; the releases of SDKs, from ``release`` and
+        ``cutoffs_together``.
     here
         The rows of ``population_together`` at ``cutoffs``; to be named ``population``.
     accounts
@@ -95,7 +95,7 @@ def _below(kept: Mapping[str, Prepared], part: str) -> dict[str, Prepared]:
 def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints: bool) -> Plan:
     subscriptions = named("subscriptions", SUBSCRIPTIONS.schema)
     rollups = {name: named(name, rollup.schema) for name, rollup in ROLLUPS.items()}
-    history, cutoffs_together = named("history", ROLLUPS["usage"].schema), named("cutoffs_together", CUTOFFS)
+    cutoffs_together = named("cutoffs_together", CUTOFFS)
     past = named("past", past_schema(ROLLUPS["usage"].schema))
     everybody = prepare(
         population_of(
@@ -105,7 +105,7 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
     population_together = everybody.named("population_together")
     together = {
         "population_together": everybody,
-        "settled": prepare(settled(history, population_together, has_value_endpoints=has_value_endpoints)),
+        "settled": prepare(settled(past, population_together, has_value_endpoints=has_value_endpoints)),
         "releases": prepare(releases(rollups.pop("release"), cutoffs_together)),
     }
     cutoffs = named("cutoffs", CUTOFFS)
@@ -139,8 +139,8 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
 
 
 def _without_times(usage: ir.Table) -> ir.Table:
-    """First and last calls belong to the population; windows count days."""
-    return usage.drop(name for name in usage.columns if name.endswith("_time"))
+    """First and last calls, and days ever active, are of the population; windows count days."""
+    return usage.drop("active_days", *(name for name in usage.columns if name.endswith("_time")))
 
 
 def group_expressions(

@@ -41,7 +41,7 @@ __all__ = [
     "rollup_store",
 ]
 
-_VERSION = 4  # raise it when a rollup's meaning changes: every day is then counted again
+_VERSION = 5  # raise it when a rollup's meaning changes: every day is then counted again
 _REMEDY = "Restore them from a backup, or load all files into a new home."
 _REMOVE = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
 
@@ -91,6 +91,7 @@ ROLLUPS: Mapping[str, RollupTable] = {
             **dict.fromkeys(("min_success_time", "max_success_time"), UTC_MICROSECONDS),
             **dict.fromkeys(("min_value_time", "max_value_time"), UTC_MICROSECONDS),
             "max_latency_ms": pa.float64(),
+            **_counts("active_days"),
         },
     ),
     "endpoint": RollupTable(_ENDPOINT, _counts("calls", *_OUTCOMES, "latency_calls")),
@@ -101,7 +102,11 @@ ROLLUPS: Mapping[str, RollupTable] = {
     "sdk": RollupTable(_SDK, _counts("calls")),
     "release": RollupTable(_SDK, {"min_event_time": UTC_MICROSECONDS}, by_account=False),
 }
-"""What the logical files of a day hold, by name."""
+"""What the logical files of a day hold, by name.
+
+``active_days`` of ``usage`` is a set of days: bit d - 1 stands for day d of the month. Of an account's rows of a day
+the one that is seen first has the bit, and those of what came in later do not: a sum over rows is such a set too.
+"""
 
 _READ = ("account_id", "event_time", "ingested_at", "endpoint", "method", "status", "latency_ms", "token", "user_id")
 _EVENT_COLUMNS = pa.schema([EVENTS.schema.field(name) for name in (*_READ, "sdk", "sdk_version", "synthetic")])
@@ -239,6 +244,7 @@ def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str,
         "min_value_time": countable.event_time.min(where=countable.is_value),
         "max_value_time": countable.event_time.max(where=countable.is_value),
         "max_latency_ms": countable.latency_ms.max(),
+        "active_days": ibis.literal(1, "int64") << (countable.event_day.day().max() - 1),
     }
     measured = countable.bucket.notnull()
     some = {
@@ -265,6 +271,9 @@ def _grouped(countable: ir.Table, rollup: RollupTable, measures: Mapping[str, ir
         # A sum over nothing but nulls is null; a count of them is 0.
         is_count = name in rollup.measures and types[name].is_integer()
         columns[name] = (counted[name].fill_null(0) if is_count else counted[name]).cast(types[name])
+    if "active_days" in columns:
+        first_seen = counted.visible_from.min().over(group_by=["account_id", "event_day"])
+        columns["active_days"] = ibis.ifelse(counted.visible_from == first_seen, columns["active_days"], 0)
     return counted.select(**columns).order_by(*rollup.order)
 
 

@@ -4,12 +4,13 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 
-from features.engine import duckdb_engine
+from features.engine import Prepared, duckdb_engine, named, prepare
 from features.manifest import Manifest, digest
 from features.raw import raw_store
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable
@@ -91,16 +92,24 @@ def _made_from(settings: Settings, records: Manifest, name: str) -> str:
 
 def _counted(settings: Settings, records: Manifest, tables: list[RawTable]) -> dict[str, _Days]:
     store = raw_store(settings)
+    files = {table: store.files(table.name, table.name, manifest=records) for table in tables}
+    found: dict[str, _Days] = {table.name: [] for table in tables}
+    if not any(files.values()):
+        return found
     engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit)
     try:
-        found = {}
-        for table in tables:
-            rows = engine.read_parquet(store.files(table.name, table.name, manifest=records), schema=table.schema)
-            counted = engine.to_arrow(first_seen(rows, table, grace_hours=settings.grace_hours))
+        for table in filter(files.get, tables):
+            engine.name_parquet(table.name, files[table], schema=table.schema)
+            counted = engine.run_prepared(_prepared(table, settings.grace_hours))
             found[table.name] = [[row["first"], row["rows"], row["hashes"]] for row in counted.to_pylist()]
         return found
     finally:
         engine.close()
+
+
+@cache
+def _prepared(table: RawTable, grace_hours: float) -> Prepared:
+    return prepare(first_seen(named(table.name, table.schema), table, grace_hours=grace_hours))
 
 
 def first_seen(rows: ir.Table, table: RawTable, *, grace_hours: float) -> ir.Table:

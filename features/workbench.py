@@ -88,9 +88,9 @@ class Workbench:
             self._found = list(order[at : at + max(_TOGETHER, len(batch))])
             files = past_files(self._store, self._manifest, self._found)
             self._engine.name_parquet("past", files, schema=past_schema(ROLLUPS["usage"].schema))
-            for name, rollup in WHOLE.items():
-                files = _days(self._settings, self._manifest, rollup, before=self._found[-1])
-                self._engine.name_parquet(name, files, schema=ROLLUPS[rollup].schema)
+            for name in WHOLE:
+                files = _days(self._settings, self._manifest, name, before=self._found[-1])
+                self._engine.name_parquet(name, files, schema=ROLLUPS[name].schema)
             self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
             for name, prepared in self._plan.together.items():
                 self._engine.name_prepared(name, prepared)

@@ -58,29 +58,38 @@ def adoption_features(rollups: Rollups, population: ir.Table, *, has_value_endpo
     )
 
 
-def settled(history: ir.Table, population: ir.Table, *, has_value_endpoints: bool) -> ir.Table:
+def settled(past: ir.Table, population: ir.Table, *, has_value_endpoints: bool) -> ir.Table:
     """Since when accounts have :data:`SETTLED_DAYS` active days from a milestone on.
 
-    ``history`` is the usage rollup over all days. A milestone may move back from one cutoff to the next, when an
-    earlier call arrives late: each day it ever was has its row.
+    ``past`` is the usage rollup over all days, its closed months summed up or not. A milestone may move back from one
+    cutoff to the next, when an earlier call arrives late: each day it ever was has its row.
 
     Returns
     -------
     Table
         One row per account and ``since_day``, of those that have enough: ``settled_from``, the first cutoff (a date)
-        that sees enough of them.
+        that sees enough of them; of what is summed up, the first that sees the sum.
     """
     since = population.select(
         "account_id", since_day=event_day(_milestone(population, has_value_endpoints=has_value_endpoints))
     )
     since = since.filter(since.since_day.notnull()).distinct()
-    # A day with late calls has a row for each cutoff that saw more of it; the first one makes it an active day.
-    days = history.group_by("account_id", "event_day").agg(visible_from=history.visible_from.min())
-    active = days.join(since, "account_id")
-    active = active.filter(active.event_day >= active.since_day)
-    seen = active.group_by("account_id", "since_day").agg(cutoffs=active.visible_from.collect())
-    enough = seen.filter(seen.cutoffs.length() >= SETTLED_DAYS)
-    return enough.select("account_id", "since_day", settled_from=enough.cutoffs.sort()[SETTLED_DAYS - 1])
+    rows = past.select(
+        "account_id", "visible_from", "active_days", month=event_day(past.min_event_time).truncate("M")
+    ).join(since, "account_id")
+    since_month = rows.since_day.truncate("M")
+    rows = rows.filter(rows.month >= since_month)
+    days_before = ibis.ifelse(rows.month == since_month, rows.since_day.day() - 1, 0)
+    rows = rows.mutate(days=_bit_count(rows.active_days >> days_before))
+    so_far = ibis.window(group_by=["account_id", "since_day"], order_by="visible_from", preceding=None, following=0)
+    rows = rows.filter(rows.days > 0).mutate(seen=lambda table: table.days.sum().over(so_far))
+    enough = rows.filter(rows.seen >= SETTLED_DAYS)
+    return enough.group_by("account_id", "since_day").agg(settled_from=enough.visible_from.min())
+
+
+@ibis.udf.scalar.builtin(name="bit_count")  # type: ignore[untyped-decorator]
+def _bit_count(number: int) -> int:  # type: ignore[empty-body]
+    """How many bits are set; every engine has it under this name."""
 
 
 def _milestone(population: ir.Table, *, has_value_endpoints: bool) -> ir.TimestampValue:

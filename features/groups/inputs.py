@@ -21,8 +21,8 @@ REACH: Mapping[str, tuple[range, ...]] = {
 }
 """Ages in days that any group looks at in a rollup; 1 is the day that ends at the cutoff. Other files are not read."""
 
-WHOLE: Mapping[str, str] = {"history": "usage", "release": "release"}
-"""What stands for a rollup over the whole history, once for many cutoffs: name to rollup."""
+WHOLE = ("release",)
+"""Rollups that are read over the whole history, once for many cutoffs."""
 
 
 @dataclass(frozen=True)

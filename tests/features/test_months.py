@@ -1,11 +1,15 @@
 """Closed months summed up: the same population from fewer rows, and a late event touches only its day and month."""
 
+import random
+from datetime import timedelta
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from features.engine import duckdb_engine
 from features.exceptions import WorkFailedError
+from features.groups.adoption import SETTLED_DAYS, settled
 from features.manifest import Manifest, ManifestStore
 from features.months import past_files, past_schema
 from features.plan import CUTOFFS
@@ -73,6 +77,61 @@ def test_the_population_is_the_same_from_sums_and_from_days(three_months, cutoff
     expected = found(three_months.settings, None, cutoffs)
     assert expected
     assert found(three_months.settings, files, cutoffs) == expected
+
+
+@pytest.mark.parametrize("cutoffs", [[CLOSED, NOW], [CLOSED - DAY, NOW], [utc(2026, 5, 7), CLOSED]])
+def test_who_has_arrived_is_the_same_from_sums_as_counted_by_hand(log, cutoffs):
+    made = random.Random(4)
+    calls = []
+    for number in range(40):
+        for _ in range(made.randint(1, 14)):
+            moment = utc(2026, 4, 1) + timedelta(days=made.randrange(80), hours=made.randrange(24))
+            late = timedelta(days=made.choice([0, 0, 0, 1, 8, 30]))
+            status = made.choice([200, 500, 500])
+            calls.append(
+                {"account_id": f"a{number}", "event_time": moment, "ingested_at": moment + late, "status": status}
+            )
+    log.add("events", *calls).store()
+    roll_up(log.settings)
+    store = rollup_store(log.settings)
+    files = past_files(store, store.manifest(), cutoffs)
+    arrived = arrivals(log.settings, files, cutoffs)
+    assert arrived == by_hand(calls, cutoffs)
+    assert 5 < len(arrived) < 75
+
+
+def by_hand(calls, cutoffs):
+    """(Cutoff, account) of those with enough active days from their first success on, as known at the cutoff."""
+    found = set()
+    for cutoff in cutoffs:
+        known = [
+            call for call in calls if call["event_time"] < cutoff and call["ingested_at"] < cutoff + timedelta(hours=6)
+        ]
+        for account in {call["account_id"] for call in known}:
+            mine = [call for call in known if call["account_id"] == account]
+            successes = [call["event_time"].date() for call in mine if call["status"] == 200]
+            days = {
+                call["event_time"].date() for call in mine if successes and call["event_time"].date() >= min(successes)
+            }
+            if len(days) >= SETTLED_DAYS:
+                found.add((cutoff, account))
+    return found
+
+
+def arrivals(settings, files, cutoffs):
+    """The same by the plan's expression over these files."""
+    engine = duckdb_engine(threads=1, memory_limit="1GB")
+    try:
+        named = engine.name_rows("cutoffs_together", pa.table({"cutoff": cutoffs}, schema=CUTOFFS))
+        past = engine.name_parquet("past", files, schema=past_schema(ROLLUPS["usage"].schema))
+        nobody = [engine.name_parquet(table.name, [], schema=table.schema) for table in (ACCOUNTS, SUBSCRIPTIONS)]
+        people = population_of(past, *nobody, named, grace_hours=settings.grace_hours)
+        people = people.mutate(since_day=people.first_success.date())
+        joined = people.join(settled(past, people, has_value_endpoints=False), ["account_id", "since_day"])
+        seen = joined.filter(joined.settled_from <= joined.cutoff.date()).select("cutoff", "account_id")
+        return {(row["cutoff"], row["account_id"]) for row in engine.to_arrow(seen).to_pylist()}
+    finally:
+        engine.close()
 
 
 def test_what_came_in_late_is_not_seen_before(three_months):
