@@ -1,14 +1,16 @@
 """Training and promotion in words, for a terminal."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from training.flow import TrainReport
-from training.registry import PromoteReport
+if TYPE_CHECKING:
+    from training.flow import TrainReport
+    from training.registry import PromoteReport
 
 __all__ = ["promote_lines", "train_lines"]
 
 
-def train_lines(report: TrainReport) -> Iterator[str]:
+def train_lines(report: "TrainReport") -> Iterator[str]:
     """A short report of one training run, line by line."""
     counts, found = report.counts, report.metrics
     yield f"{report.name} version {report.version} is registered as the challenger."
@@ -61,7 +63,7 @@ def train_lines(report: TrainReport) -> Iterator[str]:
     yield f"Look at it: {report.ui_command}"
 
 
-def promote_lines(report: PromoteReport) -> Iterator[str]:
+def promote_lines(report: "PromoteReport") -> Iterator[str]:
     """What a promotion did, line by line."""
     before = "nobody" if report.previous is None else f"version {report.previous}"
     yield f"{report.name} version {report.version} is the champion; before it, {before}."

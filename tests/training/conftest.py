@@ -1,7 +1,10 @@
 """A company small enough to train on in seconds, whose risk is known."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,12 +13,12 @@ import pytest
 from features.feature_sets import catalog_of
 from features.settings import Settings, load_settings
 from features.windows import days_later, utc
+from training import flow
 from training.bundle import Bundle
 from training.dataset import Dataset, assemble
-from training.flow import make_bundle
-from training.judge import Judgement, fit_and_judge, fit_recipe
+from training.flow import TrainReport
+from training.judge import Judgement
 from training.labels import label
-from training.model import RECIPE
 from training.targets import target
 
 FIRST = utc(2025, 1, 6)  # a Monday
@@ -82,19 +85,49 @@ def small_company(plain: Settings) -> tuple[Dataset, pd.DataFrame]:
     return company(plain)
 
 
+@dataclass(frozen=True)
+class Registered:
+    """A home with version 1 as challenger and no champion, and what the run that made it found on its way."""
+
+    settings: Settings
+    report: TrainReport
+    judged: Judgement
+    bundle: Bundle
+
+
 @pytest.fixture(scope="session")
-def judged(small_company: tuple[Dataset, pd.DataFrame], plain: Settings) -> Judgement:
-    """The small company's model, judged."""
+def registered(small_company: tuple[Dataset, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Registered:
+    """The small company's model, trained and registered; copy the home before writing to it."""
     dataset, truth = small_company
-    return fit_and_judge(dataset, plain, truth=truth)
+    settings = load_settings(home=tmp_path_factory.mktemp("flow") / "home")
+    found: dict[str, Any] = {}
+
+    def noted(step: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            found[step.__name__] = step(*arguments, **options)
+            return found[step.__name__]
+
+        return run
+
+    with pytest.MonkeyPatch.context() as patch:
+        for step in (flow.fit_and_judge, flow.make_bundle):
+            patch.setattr(flow, step.__name__, noted(step))
+        patch.chdir(tmp_path_factory.mktemp("cwd"))
+        report = flow.train_dataset(dataset, settings, now=utc(2026, 1, 1), truth=truth)
+        assert list(Path.cwd().iterdir()) == []  # no mlruns, no mlflow.db
+    return Registered(settings, report, found["fit_and_judge"], found["make_bundle"])
 
 
 @pytest.fixture(scope="session")
-def bundle(small_company: tuple[Dataset, pd.DataFrame], plain: Settings, judged: Judgement) -> Bundle:
+def judged(registered: Registered) -> Judgement:
+    """The small company's model, judged."""
+    return registered.judged
+
+
+@pytest.fixture(scope="session")
+def bundle(registered: Registered) -> Bundle:
     """The small company's bundle."""
-    dataset, _ = small_company
-    final, unseen = fit_recipe(dataset.rows(dataset.cutoffs), dataset, plain, RECIPE, stage="all")
-    return make_bundle(dataset, judged, final, unseen, plain)
+    return registered.bundle
 
 
 @pytest.fixture

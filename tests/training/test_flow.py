@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from features.exceptions import DependencyError, GateRefusedError, InputError, WorkFailedError
-from features.settings import Settings, load_settings
+from features.settings import Settings
 from features.windows import utc
 from training import bundle as bundles
 from training import flow, registry
 from training.bundle import Bundle, BundleError, Verdict
-from training.flow import TrainReport, train, train_dataset
+from training.flow import train, train_dataset
 from training.text import promote_lines, train_lines
 
 from .conftest import company
@@ -23,22 +23,10 @@ pytestmark = pytest.mark.slow
 NOW = utc(2026, 1, 1)
 
 
-@pytest.fixture(scope="module")
-def registered(small_company, tmp_path_factory) -> tuple[Settings, TrainReport]:
-    """A home with version 1 as challenger and no champion; copy it before writing."""
-    dataset, truth = small_company
-    settings = load_settings(home=tmp_path_factory.mktemp("flow") / "home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("cwd"))
-        report = train_dataset(dataset, settings, now=NOW, truth=truth)
-        assert list(Path.cwd().iterdir()) == []  # no mlruns, no mlflow.db
-    return settings, report
-
-
 @pytest.fixture
 def home(registered, request) -> Settings:
     """The registered home; promotions of one test are taken back for the next."""
-    settings, _ = registered
+    settings = registered.settings
     client = client_of(settings)
     yield settings
     if "champion" in client.get_registered_model("bellwether-churn").aliases:
@@ -54,7 +42,7 @@ def client_of(settings: Settings) -> mlflow.MlflowClient:
 
 
 def test_a_run_holds_figures_pictures_card_bundle_and_a_signed_model(registered):
-    settings, report = registered
+    settings, report = registered.settings, registered.report
     client = client_of(settings)
     version = client.get_model_version_by_alias("bellwether-churn", "challenger")
     run = client.get_run(version.run_id)
@@ -71,8 +59,7 @@ def test_a_run_holds_figures_pictures_card_bundle_and_a_signed_model(registered)
 
 
 def test_the_report_reads_as_sentences(registered):
-    _, report = registered
-    text = "\n".join(train_lines(report))
+    text = "\n".join(train_lines(registered.report))
     for part in ("registered as the challenger", "logistic regression", "true risk", "Verdict: ", "mlflow ui"):
         assert part in text
 
