@@ -26,7 +26,7 @@ hypothesis.settings.register_profile("bellwether", deadline=None)
 hypothesis.settings.load_profile("bellwether")
 
 END = utc(2026, 6, 29)  # a Monday
-ACCOUNTS, DAYS, CALLS_PER_DAY = 1000, 300, 2.5
+ACCOUNTS, DAYS, CALLS_PER_DAY = 700, 300, 2.5
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
