@@ -4,6 +4,9 @@ ACCOUNTS ?= 1000
 DAYS ?= 300
 PORT ?= 3000
 
+# What is compiled once is not compiled again by each of the hundreds of processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install spark demo serve check test bench lock clean
 
