@@ -26,6 +26,7 @@ __all__ = [
     "Prepared",
     "at_zone",
     "beside",
+    "bit_count",
     "columns_in",
     "duckdb_engine",
     "engine_failures",
@@ -84,6 +85,11 @@ def epoch_microseconds(microseconds: int) -> dt.Timestamp(scale=6):  # type: ign
 @ibis.udf.scalar.builtin(name="epoch_us")  # type: ignore[untyped-decorator]
 def microseconds_since_epoch(moment: dt.Timestamp(timezone="UTC", scale=6)) -> int:  # type: ignore[valid-type,empty-body]
     """Microseconds from 1970-01-01 to a moment; fifty times as fast as the engine's calendar."""
+
+
+@ibis.udf.scalar.builtin(name="bit_count")  # type: ignore[untyped-decorator]
+def bit_count(number: int) -> int:  # type: ignore[empty-body]
+    """How many bits are set."""
 
 
 class Engine:

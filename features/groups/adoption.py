@@ -3,6 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
+from features.engine import bit_count
 from features.groups.inputs import Rollups
 from features.windows import days_between, event_day
 
@@ -80,16 +81,11 @@ def settled(past: ir.Table, population: ir.Table, *, has_value_endpoints: bool) 
     since_month = rows.since_day.truncate("M")
     rows = rows.filter(rows.month >= since_month)
     days_before = ibis.ifelse(rows.month == since_month, rows.since_day.day() - 1, 0)
-    rows = rows.mutate(days=_bit_count(rows.active_days >> days_before))
+    rows = rows.mutate(days=bit_count(rows.active_days >> days_before))
     so_far = ibis.window(group_by=["account_id", "since_day"], order_by="visible_from", preceding=None, following=0)
     rows = rows.filter(rows.days > 0).mutate(seen=lambda table: table.days.sum().over(so_far))
     enough = rows.filter(rows.seen >= SETTLED_DAYS)
     return enough.group_by("account_id", "since_day").agg(settled_from=enough.visible_from.min())
-
-
-@ibis.udf.scalar.builtin(name="bit_count")  # type: ignore[untyped-decorator]
-def _bit_count(number: int) -> int:  # type: ignore[empty-body]
-    """How many bits are set; every engine has it under this name."""
 
 
 def _milestone(population: ir.Table, *, has_value_endpoints: bool) -> ir.TimestampValue:

@@ -18,7 +18,7 @@ _WEEKS = 13
 # Weeks centred on the middle one: x = 6 is the week that ends at the cutoff, and the sum of x squared is 182.
 _SLOPE_WEIGHTS = tuple(6 - week for week in range(_WEEKS))
 _SLOPE_DENOMINATOR = sum(weight * weight for weight in _SLOPE_WEIGHTS)
-_SLOPE_DECIMALS = 12
+_LEVEL = 1e-12  # log calls per week
 
 
 def usage_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
@@ -115,11 +115,11 @@ def weekly_calls(daily: ir.Table) -> ir.Table:
 def weekly_slope(weeks: list[ir.IntegerValue]) -> ir.FloatingValue:
     """Least-squares slope of log(1 + weekly calls) per week, in closed form; ``weeks`` from newest to oldest.
 
-    Rounded to 12 decimals: engines differ in the last digit of a logarithm, and a level line is 0 in all of them.
+    Less than :data:`_LEVEL` is what rounding leaves of a level line: engines differ in the last digit of a logarithm.
     """
     terms = [weight * (week + 1).ln() for weight, week in zip(_SLOPE_WEIGHTS, weeks, strict=True) if weight]
     slope = functools.reduce(operator.add, terms) / float(_SLOPE_DENOMINATOR)
-    return slope.round(_SLOPE_DECIMALS) + 0.0  # minus zero is zero
+    return ibis.ifelse(slope.abs() < _LEVEL, 0.0, slope)
 
 
 def _people(joined: ir.Table, name: str) -> dict[str, ir.Value]:

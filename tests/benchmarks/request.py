@@ -115,7 +115,7 @@ def both(home: Path, address: str) -> tuple[list[str], list[float], list[float],
         def answer(body: bytes) -> None:
             json.dumps({"results": answerer.score(ScoreRequest.model_validate_json(body), now=now)}).encode()
 
-        for work in (ask, answer):
+        for work in (answer, ask):  # the server ends a connection that is idle for seconds
             _times(work, bodies[:WARM])
         over_http, in_process = [], []
         for start in range(WARM, WARM + REQUESTS, TOGETHER):

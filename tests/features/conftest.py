@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -88,6 +89,14 @@ class Log:
             self._rows[table].append(full)
         return self
 
+    def copy_to(self, home: Path) -> Log:
+        """The same log in another home, with all that was built of it."""
+        shutil.copytree(self.settings.home, home)
+        other = Log(home, builds=self._builds)
+        other.settings = self.settings.model_copy(update={"home": home})
+        other._rows = {name: list(rows) for name, rows in self._rows.items()}
+        return other
+
     def clear(self, table: str) -> Log:
         """Forget the rows of a raw table; the next rows are all it holds."""
         self._rows[table].clear()
@@ -146,7 +155,7 @@ class Log:
         return self.table(cutoff)[account, cutoff]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def builds(request: pytest.FixtureRequest) -> Sequence[str] | None:
     """The groups a log builds: those the module calls its ``BUILDS``, else all."""
     return getattr(request.module, "BUILDS", None)

@@ -14,18 +14,36 @@ from features.origins import recalled
 from features.pending import planned_rows
 from features.rollup import roll_up
 from features.windows import DAY, utc
+from tests.features.conftest import Log
 
 C = utc(2026, 6, 29)
 OLD = C - 7 * DAY
 TICK = timedelta(microseconds=1)
 
 
-@pytest.fixture
-def made(log):
-    """Two cutoffs built from a few days of calls."""
+@pytest.fixture(scope="module")
+def at_rest(tmp_path_factory):
+    """Two cutoffs built from a few days of calls; copy it before writing."""
+    log = Log(tmp_path_factory.mktemp("pending") / "home")
     log.add("events", *[{"event_time": C - days * DAY} for days in (1, 2, 9, 30)]).store()
     roll_up(log.settings)
     build(log.settings, [OLD, C], now=C + DAY)
+    return log
+
+
+@pytest.fixture
+def made(at_rest, tmp_path):
+    """The same in a home of the test's own."""
+    return at_rest.copy_to(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def one_day(tmp_path_factory):
+    """A log of one call; copy it before writing."""
+    log = Log(tmp_path_factory.mktemp("one day") / "home")
+    log.add("events", {"event_time": OLD - DAY}).store()
+    roll_up(log.settings)
+    assert build(log.settings, [OLD, C], now=C + DAY, groups=["support"]).built == (OLD, C)
     return log
 
 
@@ -118,17 +136,12 @@ GRACE = timedelta(hours=6)
         ("accounts", {"known_at": None}, (OLD, C)),
     ],
 )
-def test_a_record_builds_only_the_cutoffs_that_see_it(log, table, row, rebuilt):
-    def built():
-        return build(log.settings, [OLD, C], now=C + DAY, groups=["support"]).built
-
-    log.add("events", {"event_time": OLD - DAY}).store()
-    roll_up(log.settings)
-    assert built() == (OLD, C)
+def test_a_record_builds_only_the_cutoffs_that_see_it(one_day, tmp_path, table, row, rebuilt):
+    log = one_day.copy_to(tmp_path / "home")
     log.add(table, {"kind": "login", "occurred_at": OLD - 9 * DAY, "account_id": "b", **row}).store()
     assert sum(one["count"] for one in planned_rows(log.settings, [OLD, C], ["support"])) == len(rebuilt)
-    assert built() == rebuilt
-    assert built() == ()
+    assert build(log.settings, [OLD, C], now=C + DAY, groups=["support"]).built == rebuilt
+    assert build(log.settings, [OLD, C], now=C + DAY, groups=["support"]).built == ()
 
 
 def test_a_record_that_says_something_else_is_a_change(made):

@@ -97,7 +97,7 @@ class Registered:
 
 @pytest.fixture(scope="session")
 def registered(small_company: tuple[Dataset, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Registered:
-    """The small company's model, trained and registered; copy the home before writing to it."""
+    """The small company's model, trained and registered; who writes to the home takes it back."""
     dataset, truth = small_company
     settings = load_settings(home=tmp_path_factory.mktemp("flow") / "home")
     found: dict[str, Any] = {}
