@@ -1,7 +1,7 @@
 """Imports without run-time type checks, as ``python -O`` would make them.
 
 Feast decorates its classes with typeguard's ``typechecked``, which parses and compiles each of them again at every
-start: 6 of the 8 seconds that importing Feast takes, paid by every command and every worker of the service.
+start: three quarters of what importing Feast takes, paid by every command and every worker of the service.
 """
 
 from collections.abc import Callable, Iterator
