@@ -20,7 +20,7 @@ from features.manifest import digest
 
 __all__ = ["compiled"]
 
-_COMPILERS = ("ibis-framework", "sqlglot")
+_COMPILERS = [version(name) for name in ("ibis-framework", "sqlglot")]
 _IN_THIS_PROCESS: dict[str, Mapping[str, Prepared]] = {}
 
 
@@ -35,7 +35,7 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
     OSError
         When the file cannot be written.
     """
-    code = [_LOADED, [version(name) for name in _COMPILERS], sorted(_standing_in(sys.modules[make.__module__]))]
+    code = [_LOADED, _COMPILERS, sorted(_standing_in(sys.modules[make.__module__]))]
     made_from = digest([make.__qualname__, arguments, code])
     if made_from not in _IN_THIS_PROCESS:
         # A process that outlived an update of its files compiles what it loaded, and signs nothing with their text.

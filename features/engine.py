@@ -2,17 +2,20 @@
 
 import json
 import re
+import threading
 import uuid
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
 import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -159,6 +162,8 @@ class Engine:
 
     def to_arrow(self, table: ir.Table) -> pa.Table:
         """Run the expression."""
+        if _is_over_names(table):
+            return self.run_prepared(prepare(table))
         with engine_failures():
             return self.connection.to_pyarrow(table)
 
@@ -171,8 +176,11 @@ class Engine:
 
     def cache(self, table: ir.Table) -> ir.Table:
         """Run the expression once and keep its rows in the engine."""
+        name = ibis.util.gen_name("cached")
+        if _is_over_names(table):
+            return self.name_prepared(name, prepare(table))
         with engine_failures():
-            return self.connection.create_table(ibis.util.gen_name("cached"), table, temp=True)
+            return self.connection.create_table(name, table, temp=True)
 
     def name_parquet(self, name: str, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
         """Let ``name`` stand for these files from now on; a prepared expression over it reads them when it runs."""
@@ -207,8 +215,17 @@ class Engine:
         with engine_failures():
             # Not execute(): its Arrow rows are a second scan over the result, which keeps no order (duckdb 2). Nor
             # PREPARE and EXECUTE, which plan once instead of twice: their rows come in no order either.
-            rows = self.connection.con.sql(prepared.sql).to_arrow_table()
+            rows = self.connection.con.sql(self._statement(prepared.sql)).to_arrow_table()
         return rows.cast(prepared.schema.to_pyarrow())
+
+    def _statement(self, sql: str) -> duckdb.Statement:
+        """The text parsed, once a thread: a fifth of running a group of features over a small log."""
+        known = _PARSED.statements
+        if sql not in known:
+            if len(known) >= _MOST_PARSED:
+                known.clear()
+            (known[sql],) = self.connection.con.extract_statements(sql)
+        return known[sql]
 
     def keep(self, name: str, *, schema: pa.Schema) -> ir.Table:
         """Make a table of the engine's own, still empty; what does not fit into memory is spilled to disk."""
@@ -238,7 +255,7 @@ class Engine:
 
     def count(self, table: ir.Table) -> int:
         """Number of rows."""
-        return int(self.to_arrow(table.count()).as_py())
+        return int(self.to_arrow(table.agg(rows=table.count()))["rows"][0].as_py())
 
     def beside(self) -> "Engine":
         """A second engine on the same memory for another thread, with names of its own."""
@@ -342,8 +359,22 @@ def named(name: str, schema: pa.Schema) -> ir.Table:
 
 
 def prepare(table: ir.Table) -> Prepared:
-    """Compile an expression over named tables, to run it many times, in any engine, while the names change meaning."""
+    """Compile an expression over named tables, to run it many times, in any engine, while the names change meaning.
+
+    An expression equal to one of the last is not compiled again.
+    """
+    return _prepared(table.op())
+
+
+@lru_cache(maxsize=128)
+def _prepared(node: ops.Relation) -> Prepared:
+    table = node.to_expr()
     return Prepared(str(ibis.to_sql(table, dialect="duckdb", pretty=False)), table.schema())
+
+
+def _is_over_names(table: ir.Table) -> bool:
+    """Whether an expression is over named tables alone, and neither over rows in memory nor over an engine's files."""
+    return all(isinstance(node, ops.UnboundTable) for node in table.op().find(ops.PhysicalTable))
 
 
 def spill_folder(home: Path) -> Path:
@@ -376,6 +407,17 @@ def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None)
 
 _WRITING = re.compile(r"write|No space|create directory|Disk quota|Permission denied|Read-only", re.IGNORECASE)
 _HANDED_OVER, _PLACE = "_bellwether_rows", "_bellwether_place"
+_MOST_PARSED = 256
+
+
+class _Parsed(threading.local):
+    """Statements by their text; each thread has its own, since nothing says that binding one leaves it as it was."""
+
+    def __init__(self) -> None:
+        self.statements: dict[str, duckdb.Statement] = {}
+
+
+_PARSED = _Parsed()
 
 _SQL_TYPES = {
     dt.String: "VARCHAR",

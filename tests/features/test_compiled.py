@@ -67,7 +67,7 @@ def test_a_file_that_is_damaged_is_not_used(compile_in_new_process, tmp_path, da
     assert [compile_in_new_process() for _ in range(2)] == [True, False]
 
 
-@pytest.mark.parametrize(("part", "other"), [("_COMPILERS", ("duckdb",)), ("_LOADED", "other code")])
+@pytest.mark.parametrize(("part", "other"), [("_COMPILERS", ["0.0.1", "0.0.2"]), ("_LOADED", "other code")])
 def test_another_compiler_or_other_code_compiles_again(compile_in_new_process, monkeypatch, part, other):
     compile_in_new_process()
     monkeypatch.setattr(module, part, other)

@@ -1,8 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import ibis
 import pyarrow as pa
 import pytest
 
-from features.engine import EngineError, columns_in, duckdb_engine, sql_type
+from features.engine import EngineError, columns_in, duckdb_engine, named, prepare, sql_type
 
 
 @pytest.fixture
@@ -55,3 +57,51 @@ def test_an_expression_knows_its_columns(expression, columns):
 def test_what_asks_no_clock_passes(expression):
     columns = pa.schema([("event_time", pa.timestamp("us", tz="UTC")), ("code", pa.int16())])
     assert sql_type(expression, columns) == "BOOLEAN"
+
+
+NUMBERS = pa.schema([("n", pa.int64())])
+
+
+def more_than(least):
+    """The same expression anew at each call."""
+    numbers = named("numbers", NUMBERS)
+    return numbers.filter(numbers.n > least).order_by(numbers.n.desc())
+
+
+def test_an_equal_expression_is_compiled_once_and_reads_what_the_name_stands_for_now(engine):
+    assert prepare(more_than(1)) is prepare(more_than(1))
+    other = duckdb_engine(threads=1, memory_limit="512MB")
+    for one, numbers in ((engine, [1, 2, 3]), (other, [5]), (engine, [7, 1, 9])):
+        one.name_rows("numbers", pa.table({"n": numbers}))
+        wanted = sorted((n for n in numbers if n > 1), reverse=True)
+        assert one.to_arrow(more_than(1))["n"].to_pylist() == wanted
+        assert one.to_arrow(one.cache(more_than(1)))["n"].to_pylist() == wanted
+        assert one.count(more_than(1)) == len(wanted)
+    other.close()
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, True), (1, 1.0), ("1", 1)])
+def test_literals_that_python_takes_for_equal_are_different_expressions(engine, one, other):
+    engine.name_rows("numbers", pa.table({"n": [0]}))
+    found = [engine.to_arrow(named("numbers", NUMBERS).select(v=ibis.literal(value)))["v"] for value in (one, other)]
+    assert [type(column[0].as_py()) for column in found] == [type(one), type(other)]
+
+
+def test_rows_in_memory_are_not_kept_with_an_expression(engine):
+    for numbers in ([1], [2, 3]):
+        assert engine.to_arrow(ibis.memtable({"n": numbers}).order_by("n"))["n"].to_pylist() == numbers
+
+
+def test_engines_of_one_instance_run_the_same_expression_at_once(engine):
+    engines = [engine, *(engine.beside() for _ in range(3))]
+    for number, one in enumerate(engines):
+        one.name_rows("numbers", pa.table({"n": range(number, number + 1000)}))
+    prepared = prepare(more_than(0))
+
+    def largest(place):
+        return {engines[place].run_prepared(prepared)["n"][0].as_py() for _ in range(50)}
+
+    with ThreadPoolExecutor(len(engines)) as pool:
+        assert list(pool.map(largest, range(len(engines)))) == [{999}, {1000}, {1001}, {1002}]
+    for one in engines[1:]:
+        one.close()
