@@ -6,7 +6,7 @@ cutoff eight days after its last day (``closed``) become one row per account, vi
 later keep their own ``visible_from``. So every cutoff from ``closed`` on gets from the sums what the days would give.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from features.compiled import compiled
 from features.damage import is_there
 from features.engine import Prepared, named
-from features.engines import EngineName, WorkingEngine, chosen_engine, compiled_file, preparing
+from features.engines import EngineName, WorkingEngine, compiled_file, preparing
 from features.manifest import Manifest, ManifestStore, StoreWriter, digest
 from features.settings import Settings
 from features.windows import as_cutoff, month_closed
@@ -58,8 +58,16 @@ def summed(days: ir.Table, month: ir.Table) -> ir.Table:
     return joined.group_by(**keys).agg(**measures).select(*keys, *measures).order_by(*keys)
 
 
-def sum_up(store: ManifestStore, writer: StoreWriter, settings: Settings, usage: pa.Schema) -> None:
+def sum_up(
+    store: ManifestStore,
+    writer: StoreWriter,
+    settings: Settings,
+    usage: pa.Schema,
+    engine: Callable[[], WorkingEngine],
+) -> None:
     """Bring the sums in line with the days that ``writer`` is about to publish; what is as it was is left alone.
+
+    ``engine`` gives the engine to work with, and is asked only when there is work.
 
     Raises
     ------
@@ -79,14 +87,10 @@ def sum_up(store: ManifestStore, writer: StoreWriter, settings: Settings, usage:
     if not changed:
         return
     prepared = _plan(store.root / "compiled", usage, settings.engine)
-    engine = chosen_engine(settings, spill=writer.scratch / "spill")
-    try:
-        for partition, days in changed.items():
-            path = writer.scratch / partition
-            pq.write_table(_rows(engine, store, state, days, usage, prepared), path, compression="zstd")
-            writer.replace(partition, {_SUMS: path}, made_from=_made_from(state, days))
-    finally:
-        engine.close()
+    for partition, days in changed.items():
+        path = writer.scratch / partition
+        pq.write_table(_rows(engine(), store, state, days, usage, prepared), path, compression="zstd")
+        writer.replace(partition, {_SUMS: path}, made_from=_made_from(state, days))
 
 
 def past_files(store: ManifestStore, manifest: Manifest, cutoffs: Sequence[datetime]) -> list[Path]:

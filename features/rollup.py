@@ -1,9 +1,11 @@
 """Daily rollups: each event day counted once, so that no feature ever reads the history of events again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -140,7 +142,12 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
     events = ManifestStore(settings.home / "events")
     rows = dict.fromkeys(ROLLUPS, 0)
     store = rollup_store(settings)
-    with store.writer() as writer, damage_named(events, remedy=_REMEDY):
+    with store.writer() as writer, damage_named(events, remedy=_REMEDY), ExitStack() as stack:
+
+        @cache
+        def engine() -> WorkingEngine:
+            return stack.enter_context(closing(chosen_engine(settings, spill=writer.scratch / "spill")))
+
         there, manifest = store.manifest(), events.manifest()
         wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
         gone = sorted(set(event_days(there)) - set(wanted))
@@ -152,14 +159,14 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
             if writer.made_from.get(day) != made_from or not is_there(store, day, manifest=there)
         ]
         jobs = {day: events.files(day, "events", manifest=manifest) for day in changed}
-        for done, (day, counted) in enumerate(_count_days(settings, jobs, writer.scratch), start=1):
+        for done, (day, counted) in enumerate(_count_days(settings, jobs, writer.scratch, engine), start=1):
             staged = {name: writer.scratch / f"{day}.{name}" for name in ROLLUPS}
             writer.replace(day, staged, made_from=wanted[day])
             rows = {name: rows[name] + counted[name] for name in ROLLUPS}
             if progress is not None:
                 progress("roll up", done, len(changed))
         with damage_named(store, remedy=_REMOVE):
-            sum_up(store, writer, settings, ROLLUPS["usage"].schema)
+            sum_up(store, writer, settings, ROLLUPS["usage"].schema, engine)
     return RollupReport(len(changed), len(wanted) - len(changed), len(gone), rows)
 
 
@@ -318,43 +325,42 @@ def _chunks(jobs: Mapping[str, Sequence[Path]], chunk_bytes: int) -> Iterator[di
 
 
 def _count_days(
-    settings: Settings, jobs: Mapping[str, Sequence[Path]], scratch: Path
+    settings: Settings, jobs: Mapping[str, Sequence[Path]], scratch: Path, engine: Callable[[], WorkingEngine]
 ) -> Iterator[tuple[str, Mapping[str, int]]]:
     """Write the rollups of each day as ``<day>.<rollup>`` into ``scratch``; days come as they are done."""
     if not jobs:
         return
     chunks = list(_chunks(jobs, portion(settings.engine).event_bytes))
     countable, prepared = _plan(settings)
-    first = chosen_engine(settings, spill=scratch / "spill")
-    engines = [first, *(first.beside() for _ in range(min(settings.threads, len(chunks)) - 1))]
+    others = [engine().beside() for _ in range(min(settings.threads, len(chunks)) - 1)]
     try:
         idle: SimpleQueue[WorkingEngine] = SimpleQueue()
-        for engine in engines:
-            idle.put(engine)
+        for one in (engine(), *others):
+            idle.put(one)
 
         def count(chunk: Mapping[str, Sequence[Path]]) -> Mapping[str, Mapping[str, int]]:
-            engine = idle.get()
+            working = idle.get()
             try:
                 files = [file for day_files in chunk.values() for file in day_files]
-                engine.name_parquet("events", files, schema=_EVENT_COLUMNS)
-                engine.name_prepared("countable", countable)
+                working.name_parquet("events", files, schema=_EVENT_COLUMNS)
+                working.name_prepared("countable", countable)
                 rows = {}
                 for name, rollup in prepared.items():
                     paths = {_date(day): scratch / f"{day}.{name}" for day in chunk}
-                    rows[name] = write_parts(engine.run_prepared(rollup), ROLLUPS[name].order, paths)
+                    rows[name] = write_parts(working.run_prepared(rollup), ROLLUPS[name].order, paths)
                 return {day: {name: rows[name][_date(day)] for name in rows} for day in chunk}
             finally:
-                idle.put(engine)
+                idle.put(working)
 
-        with ThreadPoolExecutor(max_workers=len(engines)) as pool:
+        with ThreadPoolExecutor(max_workers=1 + len(others)) as pool:
             try:
                 for future in as_completed([pool.submit(count, chunk) for chunk in chunks]):
                     yield from future.result().items()
             finally:
                 pool.shutdown(cancel_futures=True)
     finally:
-        for engine in reversed(engines):
-            engine.close()
+        for one in others:
+            one.close()
 
 
 def _date(partition: str) -> date:
