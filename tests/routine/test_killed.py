@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sqlite3
 from contextlib import closing
@@ -77,22 +78,28 @@ def command(settings: Settings, *arguments: str) -> None:
 # ---- what a reader sees, by value ----
 
 
-def tables(settings: Settings, store: str) -> dict[tuple[str, str], pd.DataFrame]:
+def tables(home: Path, store: str) -> dict[tuple[str, str], pd.DataFrame]:
     """Every listed file of a store, by partition and logical name."""
-    assert damaged_files(ManifestStore(settings.home / store)) == []
+    assert damaged_files(ManifestStore(home / store)) == []
     return {
-        (partition, file.rsplit("-", 1)[0]): pq.ParquetFile(settings.home / store / partition / file).read().to_pandas()
-        for partition, files in ManifestStore(settings.home / store).manifest().partitions.items()
+        (partition, file.rsplit("-", 1)[0]): pq.ParquetFile(home / store / partition / file).read().to_pandas()
+        for partition, files in ManifestStore(home / store).manifest().partitions.items()
         for file in files
     }
 
 
-def same_tables(one: Settings, other: Settings, store: str) -> None:
-    left, right = tables(one, store), tables(other, store)
+@functools.cache
+def tables_at_rest(home: Path, store: str) -> dict[tuple[str, str], pd.DataFrame]:
+    """Those of a home nobody writes to."""
+    return tables(home, store)
+
+
+def same_tables(own: Settings, at_rest: Settings, store: str) -> None:
+    left, right = tables(own.home, store), tables_at_rest(at_rest.home, store)
     assert left.keys() == right.keys()
     for key, frame in left.items():
         pd.testing.assert_frame_equal(frame, right[key], rtol=1e-9)
-    made = [ManifestStore(settings.home / store).manifest().made_from for settings in (one, other)]
+    made = [ManifestStore(settings.home / store).manifest().made_from for settings in (own, at_rest)]
     assert made[0] == made[1]
 
 
