@@ -1,5 +1,6 @@
 """The engine that runs Ibis expressions: the only file that names one."""
 
+import itertools
 import json
 import re
 import threading
@@ -20,6 +21,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from ibis.backends.sql.datatypes import DuckDBType
 
 from features.exceptions import WorkFailedError
 
@@ -100,6 +102,7 @@ class Engine:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self._numbers = itertools.count()
 
     def read_parquet(self, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
         """A table over exactly these files, whose folder names add no column; empty of ``schema`` without files."""
@@ -176,11 +179,18 @@ class Engine:
 
     def cache(self, table: ir.Table) -> ir.Table:
         """Run the expression once and keep its rows in the engine."""
-        name = ibis.util.gen_name("cached")
-        if _is_over_names(table):
-            return self.name_prepared(name, prepare(table))
-        with engine_failures():
-            return self.connection.create_table(name, table, temp=True)
+        # The same name in every engine: expressions over what is kept are compiled once too.
+        name = f"cached_{next(self._numbers)}"
+        if not _is_over_names(table):
+            with engine_failures():
+                return self.connection.create_table(name, table, temp=True)
+        prepared = prepare(table)
+        typed = ", ".join(
+            f"CAST({_name(key)} AS {DuckDBType.to_string(kind)}) AS {_name(key)}"
+            for key, kind in prepared.schema.items()
+        )
+        # S608: the text is compiled.
+        return self.name_prepared(name, Prepared(f"SELECT {typed} FROM ({prepared.sql})", prepared.schema))  # noqa: S608
 
     def name_parquet(self, name: str, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
         """Let ``name`` stand for these files from now on; a prepared expression over it reads them when it runs."""
@@ -219,7 +229,7 @@ class Engine:
         return rows.cast(prepared.schema.to_pyarrow())
 
     def _statement(self, sql: str) -> duckdb.Statement:
-        """The text parsed, once a thread: a fifth of running a group of features over a small log."""
+        """The text parsed, once a thread, to be bound; to be run, the engine parses the text again."""
         known = _PARSED.statements
         if sql not in known:
             if len(known) >= _MOST_PARSED:
@@ -361,19 +371,22 @@ def named(name: str, schema: pa.Schema) -> ir.Table:
 def prepare(table: ir.Table) -> Prepared:
     """Compile an expression over named tables, to run it many times, in any engine, while the names change meaning.
 
-    An expression equal to one of the last is not compiled again.
+    An expression over names that equals one of the last is not compiled again.
     """
-    return _prepared(table.op())
+    return _prepared_once(table.op()) if _is_over_names(table) else _prepared(table)
 
 
 @lru_cache(maxsize=128)
-def _prepared(node: ops.Relation) -> Prepared:
-    table = node.to_expr()
+def _prepared_once(node: ops.Relation) -> Prepared:
+    return _prepared(node.to_expr())
+
+
+def _prepared(table: ir.Table) -> Prepared:
     return Prepared(str(ibis.to_sql(table, dialect="duckdb", pretty=False)), table.schema())
 
 
 def _is_over_names(table: ir.Table) -> bool:
-    """Whether an expression is over named tables alone, and neither over rows in memory nor over an engine's files."""
+    """Whether an expression reads neither rows in memory nor an engine's tables, which whoever keeps it keeps alive."""
     return all(isinstance(node, ops.UnboundTable) for node in table.op().find(ops.PhysicalTable))
 
 
@@ -411,7 +424,7 @@ _MOST_PARSED = 256
 
 
 class _Parsed(threading.local):
-    """Statements by their text; each thread has its own, since nothing says that binding one leaves it as it was."""
+    """Statements by their text; each thread has its own, since nothing says that two threads may bind one at once."""
 
     def __init__(self) -> None:
         self.statements: dict[str, duckdb.Statement] = {}

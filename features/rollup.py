@@ -332,10 +332,10 @@ def _count_days(
         return
     chunks = list(_chunks(jobs, portion(settings.engine).event_bytes))
     countable, prepared = _plan(settings)
-    others = [engine().beside() for _ in range(min(settings.threads, len(chunks)) - 1)]
+    engines = [engine().beside() for _ in range(min(settings.threads, len(chunks)))]  # their tables end with them
     try:
         idle: SimpleQueue[WorkingEngine] = SimpleQueue()
-        for one in (engine(), *others):
+        for one in engines:
             idle.put(one)
 
         def count(chunk: Mapping[str, Sequence[Path]]) -> Mapping[str, Mapping[str, int]]:
@@ -352,14 +352,14 @@ def _count_days(
             finally:
                 idle.put(working)
 
-        with ThreadPoolExecutor(max_workers=1 + len(others)) as pool:
+        with ThreadPoolExecutor(max_workers=len(engines)) as pool:
             try:
                 for future in as_completed([pool.submit(count, chunk) for chunk in chunks]):
                     yield from future.result().items()
             finally:
                 pool.shutdown(cancel_futures=True)
     finally:
-        for one in others:
+        for one in engines:
             one.close()
 
 

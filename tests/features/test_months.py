@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.engine import duckdb_engine
+from features.engines import chosen_engine
 from features.exceptions import WorkFailedError
 from features.groups.adoption import SETTLED_DAYS, settled
 from features.manifest import Manifest, ManifestStore
@@ -38,6 +39,21 @@ def three_months(log):
     ).store()
     roll_up(log.settings)
     return log
+
+
+def test_one_engine_counts_days_and_sums_up_months_and_none_starts_for_nothing(log, monkeypatch):
+    started = []
+
+    def noted(*arguments, **options):
+        started.append(chosen_engine(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr("features.rollup.chosen_engine", noted)
+    log.add("events", {"event_time": utc(2026, 4, 3)}, {"event_time": MAY}).store()
+    roll_up(log.settings)
+    assert "month=2026-04" in rollup_store(log.settings).manifest().partitions
+    roll_up(log.settings)
+    assert len(started) == 1
 
 
 def found(settings, files, cutoffs):
