@@ -91,9 +91,8 @@ def score_rows(scorer: Scorer, columns: Mapping[str, Any]) -> Scores:
     """
     bundle = scorer.bundle
     explained = explain(scorer.booster, matrix(bundle, columns))
-    parts = by_feature(bundle.columns, explained.contributions)
+    features, contributions = by_feature(bundle.columns, explained.contributions)
     probability = bundle.calibration.probability(explained.margin)
     high, medium = bundle.bands["high"], bundle.bands["medium"]
     band = np.where(probability >= high, "high", np.where(probability >= medium, "medium", "low"))
-    contributions = np.column_stack(list(parts.values())) if parts else np.zeros((len(probability), 0))
-    return Scores(explained.margin, explained.base_margin, probability, band, tuple(parts), contributions)
+    return Scores(explained.margin, explained.base_margin, probability, band, features, contributions)

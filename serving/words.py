@@ -220,20 +220,27 @@ def _written(
     feature: FeatureSpec, text: str, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
 ) -> NDArray[np.object_]:
     pattern, fields = _compiled(text)
+    write = _writer(pattern)
     least = -math.inf if text == feature.past_text else 0.0
     parts = [_said(feature, field, columns, rows, least=least) for field in fields]
     if len(parts) == 1:  # most sentences: written once for each value there is, not once for each row
         ((words, places),) = parts
-        return _objects([feature.null_text if word is None else _sentence(pattern, word) for word in words])[places]
+        return _objects([feature.null_text if word is None else write(word) for word in words])[places]
     said = [words[places].tolist() for words, places in parts]
     rows_said: Iterable[tuple[Any, ...]] = zip(*said, strict=True) if said else ((),) * len(rows)
-    return _objects([feature.null_text if None in row else _sentence(pattern, *row) for row in rows_said])
+    return _objects([feature.null_text if None in row else write(*row) for row in rows_said])
 
 
-def _sentence(pattern: str, *words: str) -> str:
-    """The words in their places; a sentence that begins with "no calls" begins with a capital."""
-    text = pattern.format(*words)
-    return text[0].upper() + text[1:]
+def _writer(pattern: str) -> Callable[..., str]:
+    """What puts words in their places; a sentence that begins with "no calls" begins with a capital."""
+    if not pattern.startswith("{"):
+        return (pattern[0].upper() + pattern[1:]).format
+
+    def write(*words: str) -> str:
+        text = pattern.format(*words)
+        return text[0].upper() + text[1:]
+
+    return write
 
 
 @cache

@@ -68,21 +68,24 @@ def explain(booster: "lgb.Booster", matrix: Floats) -> Explained:
     return Explained(parts[:, -1], parts[:, :-1], margin)
 
 
-def by_feature(columns: Sequence["Column"], contributions: Floats) -> dict[str, Floats]:
-    """Contribution of each feature, one value per row: indicator columns of one category are summed."""
+def by_feature(columns: Sequence["Column"], contributions: Floats) -> tuple[tuple[str, ...], Floats]:
+    """Names of features, and their contributions, rows by features: indicator columns of one category are summed."""
     return _summed([column.feature for column in columns], contributions)
 
 
-def by_family(columns: Sequence["Column"], contributions: Floats, catalog: Catalog = BUILT_IN) -> dict[str, Floats]:
-    """Contribution of each family of the catalogue, one value per row: correlated features speak once."""
+def by_family(
+    columns: Sequence["Column"], contributions: Floats, catalog: Catalog = BUILT_IN
+) -> tuple[tuple[str, ...], Floats]:
+    """Names of the catalogue's families, and their contributions, rows by families: correlated features speak once."""
     return _summed([catalog.spec(column.feature).family for column in columns], contributions)
 
 
-def _summed(names: Sequence[str], contributions: Floats) -> dict[str, Floats]:
-    places: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
-        places.setdefault(name, []).append(place)
-    return {
-        name: contributions[:, several[0]] if len(several) == 1 else contributions[:, several].sum(axis=1)
-        for name, several in places.items()
-    }
+def _summed(names: Sequence[str], contributions: Floats) -> tuple[tuple[str, ...], Floats]:
+    places: dict[str, int] = {}
+    codes = np.array([places.setdefault(name, len(places)) for name in names], dtype=np.intp)
+    if not places:
+        return (), np.zeros((len(contributions), 0))
+    if np.any(np.diff(codes) < 0):  # what belongs together must lie together
+        order = np.argsort(codes, kind="stable")
+        codes, contributions = codes[order], contributions[:, order]
+    return tuple(places), np.add.reduceat(contributions, np.searchsorted(codes, np.arange(len(places))), axis=1)

@@ -130,7 +130,8 @@ def _words(judged: Judgement) -> str:
 def _family_shares(judged: Judgement, catalog: Catalog) -> dict[str, float]:
     columns = judged.model.encoding.columns
     parts = explain(judged.model.booster, judged.model.encoding.matrix(judged.test)).contributions
-    sizes = {name: float(np.abs(values).mean()) for name, values in by_family(columns, parts, catalog).items()}
+    names, sums = by_family(columns, parts, catalog)
+    sizes = dict(zip(names, np.abs(sums).mean(axis=0).tolist(), strict=True))
     total = sum(sizes.values()) or 1.0
     return {name: size / total for name, size in sorted(sizes.items(), key=lambda item: -item[1])}
 

@@ -8,7 +8,7 @@ import pytest
 
 from features.exceptions import InputError
 from training import bundle as bundles
-from training.bundle import BundleError, Golden
+from training.bundle import BundleError, Column, Golden
 from training.explain import TOLERANCE, by_family, by_feature, explain
 
 FILES = ("model.txt", "calibration.json", "bundle.json", "manifest.json")
@@ -87,9 +87,19 @@ def test_base_and_contributions_add_up_by_column_feature_and_family(bundle):
     matrix = bundles.matrix(bundle, bundle.golden.features)
     parts = explain(bundles.load_booster(bundle), matrix)
     assert parts.margin == pytest.approx(bundle.golden.margins, abs=1e-9)
-    for sums in (by_feature(bundle.columns, parts.contributions), by_family(bundle.columns, parts.contributions)):
-        total = parts.base_margin + np.sum(list(sums.values()), axis=0)
-        assert total == pytest.approx(parts.margin, abs=TOLERANCE)
+    for names, sums in (
+        by_feature(bundle.columns, parts.contributions),
+        by_family(bundle.columns, parts.contributions),
+    ):
+        assert sums.shape == (len(matrix), len(set(names)))
+        assert parts.base_margin + sums.sum(axis=1) == pytest.approx(parts.margin, abs=TOLERANCE)
+
+
+def test_columns_of_one_feature_are_summed_wherever_they_lie():
+    columns = [Column(f"c{place}", name) for place, name in enumerate(("plan", "mrr", "plan", "calls_7d", "mrr"))]
+    names, sums = by_feature(columns, np.array([[1.0, 2, 4, 8, 16], [32, 64, 128, 256, 512]]))
+    assert (names, sums.tolist()) == (("plan", "mrr", "calls_7d"), [[5, 18, 8], [160, 576, 256]])
+    assert by_feature([], np.zeros((2, 0)))[1].shape == (2, 0)
 
 
 def test_bands_are_ordered_probabilities(bundle):
