@@ -65,7 +65,7 @@ def features_of(folder, key, *files):
 @pytest.mark.slow
 @given(events, st.data())
 @hypothesis_settings(
-    max_examples=4,
+    max_examples=6,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example takes seconds: shrinking would take for ever
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
