@@ -8,7 +8,7 @@ import click
 
 from features.console import FORMATS, emit, emit_notes, progress_bar
 from features.exceptions import InputError
-from features.settings import Settings
+from features.settings.fields import Settings
 
 __all__ = ["commands", "features", "ingest", "init", "main", "settings", "simulate"]
 
@@ -41,7 +41,7 @@ Examples:
 @click.pass_obj
 def init(settings: Settings, source: Path | None, target: Path) -> None:
     """Make the home: stores, secret key, and a commented settings file."""
-    from features.home import initialise, write_configuration
+    from features.init import initialise, write_configuration
 
     for line in (*initialise(settings), *write_configuration(target, source=source)):
         click.echo(line)
@@ -125,7 +125,7 @@ def ingest(
             output=output,
         )
         return
-    from features.ingest import ingest as run
+    from features.ingest.ingest import ingest as run
 
     with progress_bar() as progress:
         report = run(
@@ -185,18 +185,18 @@ def build(
     output: str,
 ) -> None:
     """Count new events into rollups, then build a feature row per account and cutoff."""
-    from features.build import build as run
-    from features.cutoffs import build_cutoffs
-    from features.external_tables import take_tables
-    from features.metric_counts import empty_metrics
-    from features.rollup import roll_up
-    from features.table_accounts import strange_accounts
+    from features.build.build import build as run
+    from features.build.unknown_accounts import strange_accounts
+    from features.build.which_cutoffs import build_cutoffs
+    from features.external.take import take_tables
+    from features.rollup.count import roll_up
+    from features.rollup.metrics import empty_metrics
 
     now = _now()
     cutoffs = build_cutoffs(settings, now=now, first=first, last=last, every_days=_days(every))
     if only_plan:
-        from features.feature_sets import catalog_of
-        from features.pending import planned_rows
+        from features.build.stale import planned_rows
+        from features.home.declared_sets import catalog_of
 
         rows = planned_rows(settings, cutoffs, catalog_of(settings).groups)
         emit(rows, output, width=_WIDTH)
@@ -225,7 +225,7 @@ def build(
 @click.pass_obj
 def apply(settings: Settings) -> None:
     """Register the views and services of the catalogue in Feast."""
-    from features.store import open_store
+    from features.feature_store.store import open_store
 
     for name in open_store(settings).apply():
         click.echo(name)
@@ -236,8 +236,8 @@ def apply(settings: Settings) -> None:
 @click.pass_obj
 def materialize(settings: Settings, as_of: str | None) -> None:
     """Copy one cutoff's features into the online store."""
-    from features.built import built_cutoffs, left_out
-    from features.store import open_store
+    from features.feature_store.store import open_store
+    from features.offline.cutoffs import built_cutoffs, left_out
     from features.windows import as_cutoff
 
     built, notes = built_cutoffs(settings), left_out(settings)
@@ -256,9 +256,9 @@ def materialize(settings: Settings, as_of: str | None) -> None:
 @click.pass_obj
 def describe(settings: Settings, group: str | None, output: str) -> None:
     """Say what every feature means, your own included; json and csv also say when it is null and more."""
-    from features.describe import described
-    from features.feature_sets import catalog_of
-    from features.metric_counts import empty_metrics
+    from features.definitions.describe import described
+    from features.home.declared_sets import catalog_of
+    from features.rollup.metrics import empty_metrics
 
     catalog = catalog_of(settings)
     groups = catalog.described_groups
@@ -278,7 +278,7 @@ def describe(settings: Settings, group: str | None, output: str) -> None:
 @click.pass_obj
 def settings(settings: Settings, output: str) -> None:  # the command and its object share a word
     """Show every setting: value, default, unit, meaning; keys are masked."""
-    from features.home import settings_rows
+    from features.settings.template import settings_rows
 
     rows = settings_rows(settings)
     if output == "table":  # a port is a number, and 3,000 is not how one writes it
@@ -295,7 +295,7 @@ commands: list[click.Command] = [init, simulate, ingest, features, settings]
 @click.pass_context
 def main(context: click.Context, home: Path | None, config: Path | None) -> None:
     """The features room alone; `bellwether` has every command."""
-    from features.settings import load_settings
+    from features.settings.load import load_settings
     from features.start import start
 
     start()
@@ -308,8 +308,8 @@ for _command in commands:
 
 
 def _try(settings: Settings, given: dict[str, tuple[str, ...]], *, backfill: bool, output: str) -> None:
-    from features.trial import try_ingest
-    from features.trial_console import show_trial
+    from features.ingest.dry_run import try_ingest
+    from features.ingest.dry_run_text import show_trial
 
     with progress_bar() as progress:
         trial = try_ingest(settings, given, now=_now(), backfill=backfill, progress=progress)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from features.exceptions import BellwetherError
-from features.settings import Settings
+from features.settings.fields import Settings
 
 __all__ = ["BROKEN", "Check", "Finding", "Result", "examine", "not_done"]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr.types import ArrayValue
 
-from features.engine import microseconds_since_epoch
+from features.engine.functions import microseconds_since_epoch
 from features.exceptions import InputError
 
 __all__ = [

@@ -14,7 +14,8 @@ import click
 from features import cli as features_cli
 from features.console import FORMATS, emit, emit_notes, progress_bar
 from features.exceptions import BellwetherError
-from features.settings import FILE_NAME, Settings, load_settings
+from features.settings.fields import FILE_NAME, Settings
+from features.settings.load import load_settings
 from features.start import start
 from training import cli as training_cli
 
@@ -75,11 +76,11 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
 @click.pass_obj
 def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sort: str | None, output: str) -> None:
     """Score and explain every account, and append the run to the ledger."""
-    from features.built import left_out
+    from features.offline.cutoffs import left_out
     from features.windows import as_cutoff
-    from serving.batch import score_batch
-    from serving.export import check_export, export
-    from serving.tables import riskiest
+    from serving.routine.batch import score_batch
+    from serving.routine.export import check_export, export
+    from serving.routine.terminal import riskiest
 
     if out is not None:
         check_export(out)
@@ -105,8 +106,8 @@ def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sor
 def explain(settings: Settings, account: str, target: str | None, as_of: str | None) -> None:
     """Show one account's score and reasons."""
     from features.windows import as_cutoff
-    from serving.batch import score_account
-    from serving.tables import explanation
+    from serving.routine.batch import score_account
+    from serving.routine.terminal import explanation
 
     run = score_account(settings, account, target=target, as_of=as_cutoff(as_of) if as_of else None, now=_now())
     for part in run.targets:
@@ -131,8 +132,8 @@ def nightly(settings: Settings, as_of: str | None, output: str) -> None:
     yet or a store is away, 5 while another night runs.
     """
     from features.windows import as_cutoff
-    from serving.nightly import run_nightly
-    from serving.nightly_words import nightly_json, nightly_lines
+    from serving.routine.nightly import run_nightly
+    from serving.routine.nightly_text import nightly_json, nightly_lines
 
     with progress_bar() as progress:
         report = run_nightly(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
@@ -222,7 +223,8 @@ def check(settings: Settings, as_of: str | None, file: Path | None) -> None:
 @click.pass_obj
 def serve(settings: Settings, host: str | None, port: int | None, workers: int | None) -> None:
     """Answer over HTTP until interrupted."""
-    from serving.launch import address, serve_forever
+    from serving.http_api.address import address
+    from serving.launch import serve_forever
 
     given = {"host": host, "port": port, "workers": workers}
     changed = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
@@ -239,7 +241,8 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
 def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
     """Simulate a company and run everything on it, from the log to the service."""
     from serving.demo import run_demo, settings_of_demo
-    from serving.launch import address, curl_line, serve_forever
+    from serving.http_api.address import address
+    from serving.launch import curl_line, serve_forever
 
     if _config_file(_given_config()) is None:
         settings = settings_of_demo(settings)
@@ -255,8 +258,8 @@ def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: b
 
 @click.pass_context
 def _init_every_room(context: click.Context, /, **given: Any) -> None:
-    from serving.ledger import open_ledger
-    from training.registry import migrate
+    from serving.ledger.ledger import open_ledger
+    from training.registry.migrations import migrate
 
     context.invoke(features_cli.init, **given)
     migrate(context.obj)

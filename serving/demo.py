@@ -7,26 +7,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.build import build
-from features.cutoffs import build_cutoffs
+from features.build.build import build
+from features.build.which_cutoffs import build_cutoffs
 from features.exceptions import GateRefusedError, InputError, WorkFailedError
-from features.home import initialise
-from features.inbox import TakenFiles
-from features.ingest import ingest
-from features.manifest import ManifestStore, digest
+from features.feature_store.store import open_store
+from features.fingerprint import digest
+from features.home.stores import events_store, raw_store
+from features.ingest.inbox import TakenFiles
+from features.ingest.ingest import ingest
+from features.init import initialise
 from features.progress import Progress, silent
-from features.raw import events_store, raw_store
-from features.remembered import recall, remember
-from features.rollup import roll_up
-from features.settings import FILE_NAME, Settings, load_settings
+from features.rollup.count import roll_up
+from features.settings.fields import FILE_NAME, Settings
+from features.settings.load import load_settings
 from features.simulator import simulate
-from features.store import open_store
+from features.storage.state_file import recall, remember
+from features.storage.store import ManifestStore
 from features.windows import newest_cutoff
-from serving.batch import score_batch
-from serving.runs import ScoredAccount, TargetRun
-from serving.tables import in_money
+from serving.ledger.runs import ScoredAccount, TargetRun
+from serving.routine.batch import score_batch
+from serving.routine.terminal import in_money
 from training.flow import TrainReport, train
-from training.registry import PromoteReport, promote
+from training.registry.promotion import PromoteReport, promote
 from training.text import promote_lines, train_lines
 
 __all__ = ["DemoReport", "run_demo", "settings_of_demo"]

@@ -5,15 +5,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.doctor import FILE_CHECKS
-from features.embedded import lacks_journal, read_ahead_journal
+from features.doctor.feature_store import STORE_CHECKS
+from features.doctor.files import FILE_CHECKS
 from features.examination import Check, Finding, Result, examine
 from features.exceptions import InputError
-from features.settings import Settings
-from features.store_doctor import STORE_CHECKS
-from serving.ledger import open_ledger
-from training.doctor import REGISTRY_CHECKS
-from training.targets import TARGETS
+from features.feature_store.sqlite_files import lacks_journal, read_ahead_journal
+from features.settings.fields import Settings
+from serving.ledger.ledger import open_ledger
+from training.labels.targets import TARGETS
+from training.watching.registry_checks import REGISTRY_CHECKS
 
 __all__ = ["CHECKS", "examine_home", "finding_rows"]
 

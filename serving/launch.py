@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from features.exceptions import SettingsError
-from features.settings import Settings
+from features.settings.fields import Settings
+from serving.http_api.address import address
 
-__all__ = ["Launch", "address", "curl_line", "launch", "serve_forever"]
+__all__ = ["Launch", "curl_line", "launch", "serve_forever"]
+
 
 _ROOT = Path(__file__).resolve().parent.parent
 _DRAIN_SECONDS = 25
@@ -77,12 +79,6 @@ def serve_forever(settings: Settings, *, config: Path | None) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(chosen.arguments[0], list(chosen.arguments), dict(chosen.environment))  # noqa: S606 - our own interpreter
-
-
-def address(settings: Settings) -> str:
-    """Where a client on this machine finds the service."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def curl_line(settings: Settings, account_id: str) -> str:

@@ -14,9 +14,9 @@ from http import HTTPStatus
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.logs import fields
-from serving.meters import Meters
-from serving.problems import OUR_FAULT, HttpProblemError, problem
+from serving.http_api.logs import fields
+from serving.http_api.meters import Meters
+from serving.http_api.problems import OUR_FAULT, HttpProblemError, problem
 
 __all__ = ["BODY_LIMIT_BYTES", "REQUEST_ID", "ROUTES", "Gatekeeper"]
 

@@ -17,13 +17,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.checks.parts import DATA_PARTS
-from features.checks.section import Inspection, Part, Section, inspection_of, look_at
 from features.examination import Finding
 from features.exceptions import InputError
 from features.progress import Progress, silent
-from features.settings import Settings
-from training.quality import MODEL_PARTS
+from features.quality.parts import DATA_PARTS
+from features.quality.section import Inspection, Part, Section, inspection_of, look_at
+from features.settings.fields import Settings
+from training.watching.quality import MODEL_PARTS
 
 __all__ = [
     "PARTS",

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from features.exceptions import BellwetherError
-from features.settings import Settings, load_settings
+from features.settings.fields import Settings
+from features.settings.load import load_settings
 from features.start import start
 
 start()
 
 import bentoml  # noqa: E402 - telemetry is switched off before BentoML looks
 
-from features.store import open_store  # noqa: E402
-from serving.admission import Admission  # noqa: E402
-from serving.answers import Answerer  # noqa: E402
-from serving.api import make_api, score_body  # noqa: E402
-from serving.ledger import open_ledger  # noqa: E402
-from serving.live import LiveChampions  # noqa: E402
-from serving.logs import log_as_json  # noqa: E402
-from serving.meters import Meters  # noqa: E402
+from features.feature_store.store import open_store  # noqa: E402
+from serving.http_api.admission import Admission  # noqa: E402
+from serving.http_api.answers import Answerer  # noqa: E402
+from serving.http_api.live_champions import LiveChampions  # noqa: E402
+from serving.http_api.logs import log_as_json  # noqa: E402
+from serving.http_api.meters import Meters  # noqa: E402
+from serving.http_api.routes import make_api, score_body  # noqa: E402
+from serving.ledger.ledger import open_ledger  # noqa: E402
 from serving.middleware import Gatekeeper  # noqa: E402
 
 __all__ = ["Bellwether"]

@@ -12,7 +12,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from features.settings import Settings, load_settings
+from features.settings.fields import Settings
+from features.settings.load import load_settings
 from features.start import start
 from features.windows import DAY, cutoffs_between, utc
 from tests.dealing import in_order, scheduler
@@ -83,7 +84,7 @@ def _world(root: Path) -> World:
 @pytest.fixture(scope="session")
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Simulated and ingested, nothing built. Do not write to it."""
-    from features.ingest import ingest
+    from features.ingest.ingest import ingest
     from features.simulator import simulate
 
     def make(root: Path) -> None:
@@ -104,9 +105,9 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, ingested: World) -> World:
     """Features of every Monday, in the offline store and, the newest, online. Do not write to it."""
-    from features.build import build
-    from features.rollup import roll_up
-    from features.store import open_store
+    from features.build.build import build
+    from features.feature_store.store import open_store
+    from features.rollup.count import roll_up
 
     def make(root: Path) -> None:
         made = ingested.copy_to(root)

@@ -14,16 +14,30 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     # The simulated world, and a model trained on it.
     ("test_network.py", "test_notebooks.py", "test_whole.py"),
     # A cluster is started.
-    ("features/test_spark.py",),
+    ("features/engine/test_spark.py",),
     # One process forks the children that are killed.
-    ("routine/test_killed.py", "routine/test_nightly.py", "routine/test_served_meanwhile.py"),
+    (
+        "serving/routine/test_killed.py",
+        "serving/routine/test_nightly.py",
+        "serving/routine/test_served_meanwhile.py",
+    ),
     # One server is started for all of them.
-    ("serving/test_service.py", "serving/test_swap.py", "serving/test_schemathesis.py", "serving/test_bad_bodies.py"),
+    (
+        "serving/http_api/test_service.py",
+        "serving/http_api/test_swap.py",
+        "serving/http_api/test_schemathesis.py",
+        "serving/http_api/test_bad_bodies.py",
+    ),
     # The small company is judged once.
-    ("training/test_flow.py", "training/test_judge.py", "training/test_bundle.py", "training/test_model.py"),
-    ("features/test_build.py",),
-    ("features/test_ingest.py",),
-    ("serving/test_bento.py",),
+    (
+        "training/test_flow.py",
+        "training/judging/test_judge.py",
+        "training/models/test_bundle.py",
+        "training/models/test_model.py",
+    ),
+    ("features/build/test_build.py",),
+    ("features/ingest/test_ingest.py",),
+    ("serving/http_api/test_bento.py",),
     ("training/test_real_log.py",),
 )
 """What shares a costly fixture, the longest first: a long one at the end would leave the other workers idle."""

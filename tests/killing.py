@@ -1,6 +1,6 @@
 """Runs a command in a process that kills itself at a named point, as a power cut would.
 
-``killed(["ingest", "--events", "a.csv"], at="features.manifest:StoreWriter.replace", call=2)`` runs
+``killed(["ingest", "--events", "a.csv"], at="features.storage.store:StoreWriter.replace", call=2)`` runs
 ``bellwether ingest`` in a child in which the second call of ``StoreWriter.replace`` is never made: the
 process gets SIGKILL instead. With ``after=True`` it dies once the call has returned. The product knows
 nothing of it. A function imported by name is to be named where it is looked up.
@@ -189,8 +189,8 @@ def _serve() -> None:
 def _heavy(arguments: Sequence[str]) -> Sequence[str]:
     """What a command imports, so that it is imported once."""
     if {"score", "nightly", "materialize"} & set(arguments):
-        return ("serving.batch", "lightgbm", "mlflow.lightgbm")
-    return ("features.ingest", "features.rollup", "features.build")
+        return ("serving.routine.batch", "lightgbm", "mlflow.lightgbm")
+    return ("features.ingest.ingest", "features.rollup.count", "features.build.build")
 
 
 if __name__ == "__main__":

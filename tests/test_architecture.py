@@ -10,13 +10,13 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ("features", "training", "serving")
 MAY_IMPORT = {"features": {"features"}, "training": {"features", "training"}, "serving": set(ROOMS)}
 DOORS = {
-    "feast": {"features/store.py", "features/feature_repo/definitions.py"},
-    "mlflow": {"training/registry.py"},
+    "feast": {"features/feature_store/store.py", "features/feature_repo/definitions.py"},
+    "mlflow": {"training/registry/registry.py"},
     "bentoml": {"serving/service.py"},
-    "duckdb": {"features/engine.py"},
-    "pyspark": {"features/spark_engine.py"},
-    "py4j": {"features/spark_engine.py"},
-    "shap": {"training/report.py"},
+    "duckdb": {"features/engine/duckdb_engine.py"},
+    "pyspark": {"features/engine/spark_engine.py"},
+    "py4j": {"features/engine/spark_engine.py"},
+    "shap": {"training/judging/report.py"},
 }
 UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 SERVING_MAY_USE = {"targets", "bundle", "registry", "explain"}

@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
-from features.describe import markdown
-from features.settings import Settings
+from features.definitions.describe import markdown
+from features.settings.fields import Settings
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -22,9 +22,9 @@ def test_outputs_are_cleared(path: Path) -> None:
 @pytest.fixture(scope="module")
 def two_targets(trained: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained home with a champion of upsell beside churn's, and both scored."""
-    from serving.batch import score_batch
+    from serving.routine.batch import score_batch
     from tests.serving.conftest import make_bundle, register_bundle
-    from training.registry import promote
+    from training.registry.promotion import promote
 
     root = tmp_path_factory.mktemp("notebook")
     shutil.copytree(trained.settings.home, root / "home")

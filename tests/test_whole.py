@@ -12,9 +12,9 @@ from tests.conftest import World
 
 @pytest.mark.slow
 def test_offline_and_online_scores_of_500_accounts_are_equal(trained: World) -> None:
-    from features.store import open_store
-    from serving.scoring import load_scorer, score_rows
-    from training.registry import champion
+    from features.feature_store.store import open_store
+    from serving.scoring.score import load_scorer, score_rows
+    from training.registry.champions import champion
 
     store, scorer = open_store(trained.settings), load_scorer(champion(trained.settings, "churn"))
     everybody = pd.read_parquet(trained.files / "accounts.parquet")["account_id"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from features.exceptions import BellwetherError
-from features.settings import load_settings
+from features.settings.load import load_settings
 from features.start import start
 from training.cli import commands
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from features.console import FORMATS
-from features.settings import Settings
+from features.settings.fields import Settings
 
 __all__ = ["audit", "commands", "promote", "train"]
 
@@ -36,8 +36,8 @@ def train(settings: Settings, target_name: str | None, truth: Path | None) -> No
 
     For example: bellwether train --target upsell
     """
-    from features.built import left_out
     from features.console import emit_notes, progress_bar
+    from features.offline.cutoffs import left_out
     from training.flow import train as run
     from training.text import train_lines
 
@@ -58,7 +58,7 @@ def promote(settings: Settings, target_name: str | None, version: str | None, ex
 
     For example: bellwether promote --target upsell --expect-current 3
     """
-    from training.registry import promote as run
+    from training.registry.promotion import promote as run
     from training.text import promote_lines
 
     chosen = target_name or _default(settings)
@@ -104,8 +104,8 @@ def audit(settings: Settings, sample: int, seed: int | None, target_names: tuple
     Leaves with 0 when nothing was found and 1 when something was. It counts the log twice, in a scratch folder.
     """
     from features.console import emit, emit_notes, progress_bar
-    from training.audit import audit as run
-    from training.audit_text import finding_rows, heading, sections, summary_rows
+    from training.watching.audit import audit as run
+    from training.watching.audit_text import finding_rows, heading, sections, summary_rows
 
     with progress_bar() as progress:
         found = run(
@@ -131,8 +131,8 @@ def audit(settings: Settings, sample: int, seed: int | None, target_names: tuple
 
 def _default(settings: Settings) -> str:
     """The target of whoever names none."""
-    from features.raw import complete_until
-    from training.targets import default_target
+    from features.home.raw_tables import complete_until
+    from training.labels.targets import default_target
 
     return default_target(has_subscriptions=complete_until(settings, "subscriptions") is not None)
 

@@ -14,19 +14,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.exceptions import InputError
-from features.feature_sets import catalog_of, set_of_service
+from features.home.declared_sets import catalog_of, set_of_service
 from features.progress import Progress, silent
-from features.settings import Settings
+from features.settings.fields import Settings
 from features.windows import require_utc
-from training import bundle as bundles
-from training import registry
-from training.bundle import Bundle, BundleError, Comparison, Golden, Verdict
-from training.dataset import Dataset, load, with_features_of
-from training.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
-from training.model import RECIPE, Fitted, rows_per_leaf
-from training.report import write_report
-from training.shift import baseline_of
-from training.targets import Target, target
+from training.judging.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
+from training.judging.report import write_report
+from training.labels.dataset import Dataset, load, with_features_of
+from training.labels.targets import Target, target
+from training.models import bundle as bundles
+from training.models.bundle import Bundle, BundleError, Comparison, Golden, Verdict
+from training.models.model import RECIPE, Fitted, rows_per_leaf
+from training.registry import registry
+from training.registry.champions import champion, champion_version
+from training.registry.mlflow_client import ui_command
+from training.watching.drift import baseline_of
 
 __all__ = ["TrainReport", "current_champion", "make_bundle", "train", "train_dataset"]
 
@@ -156,7 +158,7 @@ def train_dataset(
         comparisons=judged.comparisons,
         verdict=judged.verdict,
         truth=judged.truth,
-        ui_command=registry.ui_command(settings),
+        ui_command=ui_command(settings),
     )
 
 
@@ -212,10 +214,10 @@ def make_bundle(
 
 def current_champion(settings: Settings, target_name: str) -> tuple[tuple[str, Bundle] | None, tuple[str, ...]]:
     """The champion to beat, if it can be read, and what to say if it cannot."""
-    if registry.champion_version(settings, target_name) is None:
+    if champion_version(settings, target_name) is None:
         return None, ()
     try:
-        current = registry.champion(settings, target_name)
+        current = champion(settings, target_name)
         bundle = bundles.read(current.bundle_folder, sha256=current.sha256)
     except BundleError as error:
         return None, (f"The champion cannot be read, so nothing was compared with it: {error}",)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from training.flow import TrainReport
-    from training.registry import PromoteReport
+    from training.registry.promotion import PromoteReport
 
 __all__ = ["promote_lines", "train_lines"]
 

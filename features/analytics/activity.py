@@ -7,8 +7,8 @@ belong to. Weeks start on Monday (UTC).
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import ratio
-from features.histogram import bucket_value, nearest_rank
+from features.formulas.histogram import bucket_value, nearest_rank
+from features.formulas.sums import ratio
 
 __all__ = ["calls_by_endpoint", "weekly_activity", "weekly_latency"]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.catalog import FeatureSpec
+from features.definitions.feature import FeatureSpec
 
 __all__ = ["TOLERANCE", "differing", "is_equal"]
 

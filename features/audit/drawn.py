@@ -11,14 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.built import built_cutoffs
-from features.catalog import Catalog
-from features.feature_files import JOIN_KEY, TIMESTAMP, rows_at
-from features.feature_sets import catalog_of
-from features.settings import Settings
+from features.definitions.catalog import Catalog
+from features.home.declared_sets import catalog_of
+from features.offline.cutoffs import built_cutoffs
+from features.offline.files import JOIN_KEY, TIMESTAMP, rows_at
+from features.settings.fields import Settings
 
 if TYPE_CHECKING:
-    from features.store import Store
+    from features.feature_store.store import Store
 
 __all__ = ["Rows", "described_services", "draw", "historical", "rows_of"]
 

@@ -11,15 +11,15 @@ import pyarrow as pa
 from features.audit.differences import differing
 from features.audit.drawn import described_services
 from features.audit.findings import ROW, OnlineAudit, OnlineDifference
-from features.built import built_cutoffs
-from features.catalog import Catalog
-from features.feature_files import ARROW_TYPES, JOIN_KEY, rows_at
-from features.feature_sets import catalog_of
-from features.settings import Settings
+from features.definitions.catalog import Catalog
+from features.home.declared_sets import catalog_of
+from features.offline.cutoffs import built_cutoffs
+from features.offline.files import ARROW_TYPES, JOIN_KEY, rows_at
+from features.settings.fields import Settings
 from features.windows import cutoff_day, cutoff_of_day
 
 if TYPE_CHECKING:
-    from features.store import Store
+    from features.feature_store.store import Store
 
 __all__ = ["audit_online"]
 

@@ -11,15 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.build import build
-from features.damage import damage_named
-from features.external_tables import table_store
-from features.feature_files import JOIN_KEY, rows_at
-from features.feature_sets import catalog_of
-from features.manifest import ManifestStore, StoreWriter
-from features.raw import events_store, raw_store
-from features.rollup import roll_up
-from features.settings import Settings
+from features.build.build import build
+from features.home.declared_sets import catalog_of
+from features.home.stores import events_store, raw_store, table_store
+from features.offline.files import JOIN_KEY, rows_at
+from features.rollup.count import roll_up
+from features.settings.fields import Settings
+from features.storage.damage import damage_named
+from features.storage.store import ManifestStore, StoreWriter
 from features.windows import known_before
 
 __all__ = ["RAW_REMEDY", "TIMES", "Past", "copy_of_now"]
@@ -91,7 +90,7 @@ class Past:
         return self._turn_to(cutoff, self._heirs)
 
     def rows(self, cutoff: datetime) -> pa.Table:
-        """Count and build what the home holds now; see ``features.feature_files.rows_at``."""
+        """Count and build what the home holds now; see ``features.offline.files.rows_at``."""
         roll_up(self.settings)
         # A build leaves alone what was made from the same past, and whether it sees no more than that is the question.
         shutil.rmtree(self.settings.home / "features", ignore_errors=True)

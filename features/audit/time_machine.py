@@ -15,17 +15,16 @@ from features.audit.drawn import Rows, draw, historical, rows_of
 from features.audit.findings import ROW, PairDifference, StoreAudit
 from features.audit.online import audit_online
 from features.audit.past import RAW_REMEDY, Past, copy_of_now
-from features.built import built_cutoffs, feature_store, left_out
-from features.catalog import FeatureSpec
-from features.damage import damage_named
+from features.definitions.feature import FeatureSpec
 from features.exceptions import InputError
-from features.external_tables import table_store
-from features.feature_files import JOIN_KEY
-from features.feature_sets import catalog_of
-from features.manifest import exclusive_lock
+from features.home.declared_sets import catalog_of
+from features.home.stores import events_store, feature_store, raw_store, table_store
+from features.offline.cutoffs import built_cutoffs, left_out
+from features.offline.files import JOIN_KEY
 from features.progress import Progress, silent
-from features.raw import events_store, raw_store
-from features.settings import Settings
+from features.settings.fields import Settings
+from features.storage.damage import damage_named
+from features.storage.lock import exclusive_lock
 
 __all__ = ["audit_store"]
 
@@ -63,7 +62,7 @@ def audit_store(settings: Settings, *, sample: int, seed: int, progress: Progres
     if not built_cutoffs(settings):
         why = notes or ["Run `bellwether features build` first."]
         raise InputError(" ".join(["No features are built, so there is nothing to audit.", *why]))
-    from features.store import open_store
+    from features.feature_store.store import open_store
 
     features = catalog_of(settings).features
     report, dice = progress or silent, random.Random(seed)  # noqa: S311 - a sample, no secret

@@ -3,7 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from features.engine import bit_count
+from features.engine.functions import bit_count
 from features.groups.inputs import Rollups
 from features.windows import days_between, event_day
 

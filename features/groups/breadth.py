@@ -3,8 +3,9 @@
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, beside, exact_sum, known_rows, ratio
+from features.formulas.sums import exact_sum, ratio
 from features.groups.inputs import Rollups
+from features.groups.observation import KEYS, beside, known_rows
 from features.windows import days_between
 
 __all__ = ["breadth_features"]

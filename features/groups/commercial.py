@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, beside, known_rows, ratio
+from features.formulas.sums import ratio
 from features.groups.inputs import Rollups
+from features.groups.observation import KEYS, beside, known_rows
 from features.groups.quota import quota_forecast
 from features.schema import SubscriptionKind
 from features.windows import days_between, is_in_window, is_known, starts_before_window

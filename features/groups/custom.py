@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import ibis
 import ibis.expr.types as ir
 
-from features.declared import ExternalTable, Metric
-from features.groups.arithmetic import KEYS, beside, exact_sum, known_rows, ratio
+from features.definitions.declared import ExternalTable, Metric
+from features.definitions.declared_features import carried_by
+from features.formulas.histogram import bucket_value
+from features.formulas.sums import exact_sum, ratio
 from features.groups.latency import bucket_holding, ranked_buckets
-from features.histogram import bucket_value
-from features.specifications.custom import carried_by
+from features.groups.observation import KEYS, beside, known_rows
 from features.windows import is_in_window, is_known
 
 __all__ = ["custom_features", "metric_windows", "newest_rows"]
@@ -35,8 +36,8 @@ def custom_features(
 ) -> ir.Table:
     """A group of declared features: one row per row of ``population``.
 
-    ``metrics`` and ``tables`` are the declarations by name, each with its daily counts (``features.metric_counts``) or
-    its rows (``features.external_tables``). Counts, sums and distinct values over nothing are 0, or null while the log
+    ``metrics`` and ``tables`` are the declarations by name, each with its daily counts (``features.rollup.metrics``) or
+    its rows (``features.external.take``). Counts, sums and distinct values over nothing are 0, or null while the log
     carries nothing they look at; means, shares, ratios and percentiles over nothing are null.
     """
     parts = [metric_windows(name, metric, counts, cutoffs) for name, (metric, counts) in metrics.items()]

@@ -2,7 +2,7 @@
 
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, known_rows
+from features.groups.observation import KEYS, known_rows
 
 __all__ = ["endpoint_windows"]
 

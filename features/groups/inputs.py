@@ -27,7 +27,7 @@ WHOLE = ("release",)
 
 @dataclass(frozen=True)
 class Rollups:
-    """The rollups of ``features.rollup``, at least the days the widest window reaches.
+    """The rollups of ``features.rollup.count``, at least the days the widest window reaches.
 
     The others are what several features, or many cutoffs, ask of a rollup, counted once for all of them.
     """

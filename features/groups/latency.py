@@ -3,9 +3,10 @@
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, beside, exact_sum, known_rows, ratio
+from features.formulas.histogram import bucket_value, nearest_rank
+from features.formulas.sums import exact_sum, ratio
 from features.groups.inputs import Rollups
-from features.histogram import bucket_value, nearest_rank
+from features.groups.observation import KEYS, beside, known_rows
 
 __all__ = ["bucket_holding", "latency_features", "ranked_buckets"]
 

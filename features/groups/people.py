@@ -2,7 +2,8 @@
 
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, known_rows, ratio
+from features.formulas.sums import ratio
+from features.groups.observation import KEYS, known_rows
 
 __all__ = ["distinct_by_window"]
 

@@ -25,7 +25,8 @@ import operator
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, known_rows, ratio
+from features.formulas.sums import ratio
+from features.groups.observation import KEYS, known_rows
 from features.windows import day_of_month, forecast_days
 
 __all__ = ["quota_forecast"]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, has_history, ratio
+from features.formulas.sums import ratio
+from features.groups.observation import KEYS, has_history
 from features.windows import days_between
 
 __all__ = ["median_gap", "volatility", "with_anomaly"]

@@ -3,8 +3,9 @@
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, beside, known_rows, ratio
+from features.formulas.sums import ratio
 from features.groups.inputs import Rollups
+from features.groups.observation import KEYS, beside, known_rows
 from features.windows import days_between
 
 __all__ = ["PRIOR_ACCOUNTS", "sdk_features", "sdk_windows"]

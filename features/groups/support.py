@@ -3,7 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, beside, count_ratio
+from features.groups.observation import KEYS, beside, count_ratio
 from features.windows import days_between, is_in_window, is_known, starts_before_window
 
 __all__ = ["SPIKE_TICKETS", "support_features"]

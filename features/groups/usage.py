@@ -6,8 +6,9 @@ import operator
 import ibis
 import ibis.expr.types as ir
 
-from features.groups.arithmetic import KEYS, beside, count_ratio, has_history, known_rows, ratio
+from features.formulas.sums import ratio
 from features.groups.inputs import YEAR_AGO, Rollups
+from features.groups.observation import KEYS, beside, count_ratio, has_history, known_rows
 from features.groups.people import distinct_by_window
 from features.groups.rhythm import median_gap, volatility, with_anomaly
 from features.windows import days_between, is_weekend, starts_before_window

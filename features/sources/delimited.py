@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from features.sources.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
-from features.sources.rows import Rows
+from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
+from features.sources.text.rows import Rows
 
 __all__ = ["read_delimited"]
 

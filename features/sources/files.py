@@ -11,14 +11,14 @@ from typing import Literal
 import pyarrow as pa
 
 from features.exceptions import InputError, SettingsError, listed
-from features.settings import SourceSettings
-from features.sources.access_log import log_schema, read_access_log
-from features.sources.columnar import parquet_schema, read_columnar
+from features.settings.fields import SourceSettings
+from features.sources.access_logs.format import LogFormat, log_format
+from features.sources.access_logs.reader import log_schema, read_access_log
 from features.sources.delimited import read_delimited
-from features.sources.json_document import first_keys, read_json
-from features.sources.lines import read_blocks
-from features.sources.log_format import LogFormat, log_format
-from features.sources.rows import Rows
+from features.sources.json_files.document import first_keys, read_json
+from features.sources.parquet_files import parquet_schema, read_columnar
+from features.sources.text.lines import read_blocks
+from features.sources.text.rows import Rows
 
 __all__ = ["SourceFiles", "find_files", "group_files", "is_log"]
 

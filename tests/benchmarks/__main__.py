@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from features.settings import Settings, load_settings
+from features.settings.fields import Settings
+from features.settings.load import load_settings
 from features.start import start
 from tests.benchmarks import bars, building, frame, ingesting, on_spark, real_log, request, scaling, scoring
 from tests.benchmarks.row import Row, table, write_json

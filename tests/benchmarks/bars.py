@@ -39,16 +39,16 @@ def judged(
     """Simulate a company, take its log the whole way, and judge a model of each target as `bellwether train` does."""
     import pandas as pd
 
-    from features.build import build
-    from features.ingest import ingest
-    from features.rollup import roll_up
-    from features.settings import load_settings
+    from features.build.build import build
+    from features.feature_store.store import open_store
+    from features.ingest.ingest import ingest
+    from features.rollup.count import roll_up
+    from features.settings.load import load_settings
     from features.simulator import simulate
-    from features.store import open_store
     from features.windows import DAY, cutoffs_between, utc
-    from training.dataset import load
-    from training.judge import distinct_events, fit_and_judge
-    from training.targets import target
+    from training.judging.judge import distinct_events, fit_and_judge
+    from training.labels.dataset import load
+    from training.labels.targets import target
 
     end = utc(2026, 6, 29)
     files = home / "files"

@@ -10,12 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.build import build, feature_store
-from features.catalog import GROUPS, features_of_group
-from features.engine import duckdb_engine
-from features.manifest import ManifestStore
-from features.rollup import roll_up
-from features.settings import Settings
+from features.build.build import build
+from features.definitions.catalog import GROUPS, features_of_group
+from features.engine.duckdb_engine import duckdb_engine
+from features.home.stores import feature_store
+from features.rollup.count import roll_up
+from features.settings.fields import Settings
+from features.storage.store import ManifestStore
 from features.windows import DAY
 from tests.benchmarks.measure import Cost, apart, measured
 from tests.benchmarks.row import Row

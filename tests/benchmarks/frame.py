@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
-from features.feature_files import ARROW_TYPES, file_schema
-from features.manifest import ManifestStore
-from features.settings import Settings
+from features.definitions.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
+from features.offline.files import ARROW_TYPES, file_schema
+from features.settings.fields import Settings
+from features.storage.store import ManifestStore
 from features.windows import cutoff_day
 from tests.benchmarks.measure import alternating, cpu_ratio, middle
 from tests.benchmarks.row import Row
@@ -26,7 +26,7 @@ SERVICE = "churn_v2"
 
 def rows() -> Iterator[Row]:
     """Median of paired ratios, in alternation."""
-    from features.store import open_store
+    from features.feature_store.store import open_store
 
     with tempfile.TemporaryDirectory(prefix="bench-frame-") as folder:
         settings = Settings(home=Path(folder) / "home")
@@ -90,7 +90,7 @@ def feasts_own(settings: Settings) -> Any:
     """The same views in Feast's unchanged DuckDB store, reading the files by a pattern."""
     from feast import FeatureService, FeatureStore, FeatureView, FileSource
 
-    from features.store import feature_objects, repo_config
+    from features.feature_store.views import feature_objects, repo_config
 
     folder = settings.home / "feasts-own"
     folder.mkdir()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from features.settings import Settings
+from features.settings.fields import Settings
 from features.windows import DAY
 from tests.benchmarks.measure import Cost, apart, measured
 from tests.benchmarks.row import Row
@@ -28,7 +28,7 @@ def rows(*, events: int) -> Iterator[Row]:
 
 
 def _ingest(source: Path) -> Cost:
-    from features.ingest import ingest
+    from features.ingest.ingest import ingest
 
     settings = Settings(home=source / "ingested")
     files = sorted((source / "events").glob("day=*/*.parquet"))

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from features.build import build
-from features.catalog import CATALOG
-from features.feature_files import rows_at
-from features.rollup import roll_up, rollup_store
-from features.settings import Settings
+from features.build.build import build
+from features.definitions.catalog import CATALOG
+from features.home.stores import rollup_store
+from features.offline.files import rows_at
+from features.rollup.count import roll_up
+from features.settings.fields import Settings
 from tests.benchmarks.building import NOW
 from tests.benchmarks.measure import Cost, apart, measured
 from tests.benchmarks.row import Row

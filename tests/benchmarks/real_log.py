@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.settings import Settings, load_settings
+from features.settings.fields import Settings
+from features.settings.load import load_settings
 from features.start import start
 from features.windows import DAY, cutoffs_between, utc
 from tests.benchmarks.row import Row
 
 if TYPE_CHECKING:
-    from training.judge import Judgement
+    from training.judging.judge import Judgement
 
 MAPPING = Path(__file__).parents[1] / "features" / "sdsc.toml"
 LOG = Path("sdsc-ds-2004") / "jobs.csv.gz"
@@ -39,10 +40,10 @@ class Line:
 
 def prepared(root: Path, data: Path, *, arrival: str = ARRIVALS[0]) -> Settings:
     """Take the log in by its mapping file and build the features of every Monday of the protocol."""
-    from features.build import build
-    from features.ingest import ingest
-    from features.rollup import roll_up
-    from features.store import open_store
+    from features.build.build import build
+    from features.feature_store.store import open_store
+    from features.ingest.ingest import ingest
+    from features.rollup.count import roll_up
 
     config = root / "sdsc.toml"
     root.mkdir(parents=True, exist_ok=True)
@@ -66,9 +67,9 @@ def mapping(arrival: str) -> str:
 
 def judged(settings: Settings) -> "Judgement":
     """The model of `bellwether train --target churn_inactivity`, judged once."""
-    from training.dataset import load
-    from training.judge import fit_and_judge
-    from training.targets import target
+    from training.judging.judge import fit_and_judge
+    from training.labels.dataset import load
+    from training.labels.targets import target
 
     return fit_and_judge(load(settings, target("churn_inactivity", settings)), settings)
 
@@ -77,8 +78,8 @@ def lines(judgement: "Judgement", *, seed: int) -> Iterator[Line]:
     """The model, both rules, the logistic regression, and the mean of model and regression; model first."""
     import numpy as np
 
-    from training.baselines import LOGISTIC
-    from training.evaluate import Judged, account_weights, compare, interval, pr_auc, roc_auc
+    from training.judging.baselines import LOGISTIC
+    from training.judging.evaluate import Judged, account_weights, compare, interval, pr_auc, roc_auc
 
     test = judgement.test
     accounts, numbers = np.unique(test["account_id"].to_numpy(dtype=str), return_inverse=True)

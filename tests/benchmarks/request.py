@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from features.settings import Settings
+from features.settings.fields import Settings
 from tests.benchmarks.measure import apart
 from tests.benchmarks.row import Row
 from tests.benchmarks.world import END
@@ -73,7 +73,7 @@ def accounts_of(home: Path) -> list[str]:
     """Every account that has features."""
     import pandas as pd
 
-    from features.feature_files import files_of_group
+    from features.offline.files import files_of_group
 
     file = files_of_group(home / "features", "usage", wanted=END.date().__eq__)[0]
     accounts: list[str] = pd.read_parquet(file, columns=["account_id"])["account_id"].tolist()
@@ -85,11 +85,11 @@ def both(home: Path, address: str) -> tuple[list[str], list[float], list[float],
 
     The client is the standard library's: one with more comfort takes a millisecond for itself.
     """
-    from features.settings import load_settings
-    from features.store import open_store
-    from serving.answers import Answerer
-    from serving.live import LiveChampions
-    from serving.schemas import ScoreRequest
+    from features.feature_store.store import open_store
+    from features.settings.load import load_settings
+    from serving.http_api.answers import Answerer
+    from serving.http_api.live_champions import LiveChampions
+    from serving.http_api.schemas import ScoreRequest
 
     settings = load_settings(home=home, stale_after_hours=1e6)
     champions = LiveChampions(settings)

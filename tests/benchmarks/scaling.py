@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from features.rollup import roll_up
+from features.rollup.count import roll_up
 from tests.benchmarks.building import settings_of
 from tests.benchmarks.measure import Cost, apart, measured
 from tests.benchmarks.row import Row

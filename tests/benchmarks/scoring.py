@@ -6,9 +6,9 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from features.catalog import features_of_service
-from features.feature_files import files_of_group
-from features.settings import Settings
+from features.definitions.catalog import features_of_service
+from features.offline.files import files_of_group
+from features.settings.fields import Settings
 from tests.benchmarks.measure import alternating, cpu_ratio, middle
 from tests.benchmarks.row import Row
 
@@ -17,10 +17,10 @@ ACCOUNTS, REASONS, ROUNDS = 100_000, 5, 3
 
 def rows(settings: Settings) -> Iterator[Row]:
     """Seconds, and the ratio to `predict` + `pred_contrib`, in alternation."""
-    from serving.reasons import reasons_for
-    from serving.scoring import load_scorer, score_rows
-    from training.bundle import matrix
-    from training.registry import champion
+    from serving.scoring.reasons import reasons_for
+    from serving.scoring.score import load_scorer, score_rows
+    from training.models.matrix import matrix
+    from training.registry.champions import champion
 
     scorer = load_scorer(champion(settings, "churn"))
     columns = tiled(settings, scorer.bundle.service)
@@ -57,7 +57,7 @@ def tiled(settings: Settings, service: str) -> dict[str, np.ndarray]:
     Sentences are written once per value, so a repeated value would cost nothing: every number that is no count is moved
     by up to a thousandth, and no two rows share it.
     """
-    from features.store import open_store
+    from features.feature_store.store import open_store
 
     files = files_of_group(settings.home / "features", "usage", wanted=lambda _: True)
     entities = pd.concat([pd.read_parquet(file, columns=["account_id", "event_timestamp"]) for file in files])

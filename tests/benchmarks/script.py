@@ -4,8 +4,8 @@ from pathlib import Path
 
 import duckdb
 
-from features.catalog import features_of_group
-from features.manifest import ManifestStore
+from features.definitions.catalog import features_of_group
+from features.storage.store import ManifestStore
 from features.windows import DAY
 from tests.benchmarks.traffic import VALUE_ENDPOINT, cutoffs
 

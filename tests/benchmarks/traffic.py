@@ -4,7 +4,7 @@ from pathlib import Path
 
 import duckdb
 
-from features.manifest import ManifestStore
+from features.storage.store import ManifestStore
 from features.windows import DAY, cutoffs_between, utc
 
 FIRST_DAY = utc(2026, 1, 1)

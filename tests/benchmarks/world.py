@@ -5,7 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from features.exceptions import GateRefusedError, WorkFailedError
-from features.settings import Settings, load_settings
+from features.settings.fields import Settings
+from features.settings.load import load_settings
 from features.windows import DAY, cutoffs_between, utc
 
 END = utc(2026, 6, 29)
@@ -14,13 +15,13 @@ ACCOUNTS, SIMULATED_DAYS, CALLS_PER_DAY, SEED = 1000, 300, 2.5, 7
 
 def make_world(root: Path) -> Settings:
     """Simulate, ingest, roll up, build, apply, materialize, train, promote; as the demo does."""
-    from features.build import build
-    from features.ingest import ingest
-    from features.rollup import roll_up
+    from features.build.build import build
+    from features.feature_store.store import open_store
+    from features.ingest.ingest import ingest
+    from features.rollup.count import roll_up
     from features.simulator import simulate
-    from features.store import open_store
     from training.flow import train
-    from training.registry import promote
+    from training.registry.promotion import promote
 
     files = root / "files"
     simulate(files, accounts=ACCOUNTS, days=SIMULATED_DAYS, calls_per_day=CALLS_PER_DAY, seed=SEED, end=END)

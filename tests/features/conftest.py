@@ -14,15 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.build import build
-from features.built import meanings
-from features.catalog import GROUPS, FeatureSpec, cutoff_day_field, features_of_group
-from features.feature_files import group_at
-from features.feature_sets import catalog_of
-from features.manifest import ManifestStore, StoreWriter
-from features.rollup import roll_up
+from features.build.build import build
+from features.definitions.catalog import GROUPS, cutoff_day_field, features_of_group
+from features.definitions.feature import FeatureSpec
+from features.home.declared_sets import catalog_of
+from features.offline.files import group_at
+from features.offline.meanings import meanings
+from features.rollup.count import roll_up
 from features.schema import RAW_TABLES
-from features.settings import Settings
+from features.settings.fields import Settings
+from features.storage.store import ManifestStore, StoreWriter
 from features.windows import DAY, as_cutoff, cutoff_day
 
 ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from features.cli import main
 from features.console import emit
-from features.describe import described
+from features.definitions.describe import described
 from features.exceptions import InputError
-from features.settings import load_settings
+from features.settings.load import load_settings
 
 HEAVY = ("bentoml", "duckdb", "feast", "ibis", "lightgbm", "matplotlib", "mlflow", "numpy", "pandas", "pyarrow", "shap")
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from features.catalog import CATALOG
+from features.definitions.catalog import CATALOG
 from features.windows import DAY, utc
 from tests.features.conftest import Log
 

@@ -9,12 +9,13 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from features.build import build, feature_store
-from features.catalog import CATALOG, GROUPS
-from features.ingest import ingest
-from features.rollup import roll_up
+from features.build.build import build
+from features.definitions.catalog import CATALOG, GROUPS
+from features.home.stores import feature_store
+from features.ingest.ingest import ingest
+from features.rollup.count import roll_up
 from features.schema import RAW_TABLES
-from features.settings import Settings
+from features.settings.fields import Settings
 from features.simulator import simulate
 from features.windows import DAY, utc
 from tests.features.conftest import Log

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from features.build import build
-from features.ingest import ingest
-from features.manifest import ManifestStore
-from features.rollup import roll_up
-from features.secret import secret_key
-from features.settings import load_settings
+from features.build.build import build
+from features.home.secret import secret_key
+from features.ingest.ingest import ingest
+from features.rollup.count import roll_up
+from features.settings.load import load_settings
+from features.storage.store import ManifestStore
 from features.windows import utc
 
 CUTOFF = utc(2026, 2, 2)

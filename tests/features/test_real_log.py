@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.engine import duckdb_engine
-from features.ingest import ingest
-from features.raw import read_events
-from features.settings import load_settings
+from features.engine.duckdb_engine import duckdb_engine
+from features.home.raw_tables import read_events
+from features.ingest.ingest import ingest
+from features.settings.load import load_settings
 from features.windows import utc
 
 MAPPING = Path(__file__).parent / "sdsc.toml"

@@ -16,16 +16,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.built import meanings
-from features.catalog import CATALOG, GROUPS, FeatureSpec, cutoff_day_field, features_of_group
-from features.feature_sets import FeatureSet, catalog_with
-from features.manifest import ManifestStore
+from features.definitions.catalog import CATALOG, GROUPS, cutoff_day_field, features_of_group
+from features.definitions.feature import FeatureSpec
+from features.definitions.sets import FeatureSet, catalog_with
+from features.offline.meanings import meanings
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
-from features.settings import Settings, load_settings
+from features.settings.fields import Settings
+from features.settings.load import load_settings
+from features.storage.store import ManifestStore
 from features.windows import cutoff_day, utc
 from tests.shared import made_once
-from training.bundle import Bundle, Calibration, Column, Golden, Verdict, design_matrix, write
-from training.registry import Champion
+from training.models.bundle import Bundle, Calibration, Column, Golden, Verdict, write
+from training.models.matrix import design_matrix
+from training.registry.champions import Champion
 
 if TYPE_CHECKING:
     from tests.serving.server import Running
@@ -215,7 +218,7 @@ def world_columns() -> dict[str, Any]:
 
 def register_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> tuple[str, str]:
     """Register a bundle by the real registry; its SHA-256 and version."""
-    from training.registry import TrainingRun, register
+    from training.registry.registry import TrainingRun, register
 
     folder = scratch / f"bundle-{bundle.fingerprint[-4:]}"
     sha256 = write(bundle, folder)
@@ -259,8 +262,8 @@ def _settings(root: Path) -> Settings:
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Place:
     """The home, materialized, version 1 champion, version 2 registered; nothing scored. Do not write to it."""
-    from features.store import open_store
-    from training.registry import promote
+    from features.feature_store.store import open_store
+    from training.registry.promotion import promote
 
     def make(root: Path) -> None:
         settings = _settings(root)
@@ -287,7 +290,7 @@ def copied(place: Place, tmp_path: Path) -> Place:
 @pytest.fixture(scope="session")
 def server(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server of two workers on a copy of the home, with one score run in its ledger."""
-    from serving.batch import score_batch
+    from serving.routine.batch import score_batch
     from tests.serving.server import running
 
     root = tmp_path_factory.mktemp("server")

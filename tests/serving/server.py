@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
+from serving.http_api.schemas import Problem
 from serving.launch import launch
-from serving.schemas import Problem
 from tests.serving.conftest import Place
 
 JSON = {"content-type": "application/json"}

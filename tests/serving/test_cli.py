@@ -15,9 +15,10 @@ from features.exceptions import (
     LockHeldError,
     SettingsError,
 )
-from features.settings import load_settings
+from features.settings.load import load_settings
 from serving.cli import main
-from serving.launch import address, curl_line, launch
+from serving.http_api.address import address
+from serving.launch import curl_line, launch
 
 HEAVY = [
     "feast",

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.exceptions import InputError
-from features.raw import events_store, raw_store
-from features.remembered import remember
-from features.settings import Settings, load_settings
+from features.home.stores import events_store, raw_store
+from features.settings.fields import Settings
+from features.settings.load import load_settings
+from features.storage.state_file import remember
 from features.windows import DAY, utc
 from serving.demo import run_demo
 

@@ -17,17 +17,17 @@ import pyarrow.parquet as pq
 import pytest
 
 import serving.cli
-from features.catalog import GROUPS, features_of_group
-from features.feature_files import group_at
-from features.manifest import ManifestStore
-from features.settings import Settings
+from features.definitions.catalog import GROUPS, features_of_group
+from features.offline.files import group_at
+from features.settings.fields import Settings
+from features.storage.store import ManifestStore
 from features.windows import DAY, utc
 from serving.quality import PARTS, check_features, finding_rows, quality_json, summary
 from tests.features.conftest import Log
 from tests.serving.conftest import make_bundle
-from training.bundle import write
-from training.registry import Champion
-from training.shift import baseline_of
+from training.models.bundle import write
+from training.registry.champions import Champion
+from training.watching.drift import baseline_of
 
 pytestmark = pytest.mark.slow
 
@@ -77,8 +77,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Champion]
 def sound(whole: tuple[Settings, Champion], monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The home, with its champion in place of a registry. Do not write to it."""
     settings, champion = whole
-    monkeypatch.setattr("training.quality.champion_version", lambda _, name: "1" if name == "churn" else None)
-    monkeypatch.setattr("training.quality.champion", lambda _, name: champion)
+    monkeypatch.setattr("training.watching.quality.champion_version", lambda _, name: "1" if name == "churn" else None)
+    monkeypatch.setattr("training.watching.quality.champion", lambda _, name: champion)
     return settings
 
 

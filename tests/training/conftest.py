@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.feature_sets import catalog_of
-from features.settings import Settings, load_settings
+from features.home.declared_sets import catalog_of
+from features.settings.fields import Settings
+from features.settings.load import load_settings
 from features.windows import days_later, utc
 from training import flow
-from training.bundle import Bundle
-from training.dataset import Dataset, assemble
 from training.flow import TrainReport
-from training.judge import Judgement
-from training.labels import label
-from training.targets import target
+from training.judging.judge import Judgement
+from training.labels.dataset import Dataset, assemble
+from training.labels.labels import label
+from training.labels.targets import target
+from training.models.bundle import Bundle
 
 FIRST = utc(2025, 1, 6)  # a Monday
 WEEKS = 36

@@ -9,15 +9,17 @@ import pandas as pd
 import pytest
 
 from features.exceptions import DependencyError, GateRefusedError, InputError, WorkFailedError
-from features.settings import Settings
+from features.settings.fields import Settings
 from features.windows import utc
-from training import bundle as bundles
-from training import flow, registry
-from training.bundle import Bundle, BundleError, Verdict
+from tests.training.conftest import company
+from training import flow
 from training.flow import train, train_dataset
+from training.models import bundle as bundles
+from training.models.bundle import Bundle, BundleError, Verdict
+from training.models.matrix import matrix
+from training.registry import registry
+from training.registry.champions import champion, champion_version, champions
 from training.text import promote_lines, train_lines
-
-from .conftest import company
 
 pytestmark = pytest.mark.slow
 NOW = utc(2026, 1, 1)
@@ -66,13 +68,13 @@ def test_the_report_reads_as_sentences(registered):
 
 def test_promotion_copies_and_verifies_the_bundle(home):
     with pytest.raises(DependencyError, match=r"has no champion.*bellwether promote"):
-        registry.champion(home, "churn")
+        champion(home, "churn")
     report = registry.promote(home, "churn")
     assert (report.version, report.previous) == ("1", None)
     assert "version 1 is the champion; before it, nobody." in "\n".join(promote_lines(report))
-    found = registry.champion(home, "churn")
+    found = champion(home, "churn")
     assert found.bundle_folder == home.home / "bundles" / found.sha256
-    assert registry.champions(home) == {"churn": found}
+    assert champions(home) == {"churn": found}
 
 
 def _damage(path: Path) -> None:
@@ -81,10 +83,10 @@ def _damage(path: Path) -> None:
 
 def test_a_damaged_local_copy_is_fetched_again(home):
     registry.promote(home, "churn")
-    copy = registry.champion(home, "churn").bundle_folder / "model.txt"
+    copy = champion(home, "churn").bundle_folder / "model.txt"
     whole = copy.read_text()
     _damage(copy)
-    registry.champion(home, "churn")
+    champion(home, "churn")
     assert copy.read_text() == whole
     assert [path.name for path in (home.home / "bundles").iterdir()] == [copy.parent.name]
 
@@ -105,7 +107,7 @@ def test_a_champion_lost_beyond_repair_is_refused_and_keeps_no_successor_away(bu
     for path in settings.home.rglob("bundle.json"):  # the local copy and the artifact
         _damage(path)
     with pytest.raises(BundleError, match=r"bundle\.json is not the file"):
-        registry.champion(settings, "churn")
+        champion(settings, "churn")
     with pytest.raises(GateRefusedError, match="could not be checked, which is a refusal"):
         registry.promote(settings, "churn", version="1")
     beaten, said = flow.current_champion(settings, "churn")
@@ -121,7 +123,7 @@ def test_a_damaged_registry_is_a_dependency_that_is_away(settings):
     database = settings.home / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True)
     database.write_bytes(b"no database " * 1000)
-    for ask in (registry.champion, registry.champion_version, registry.promote):
+    for ask in (champion, champion_version, registry.promote):
         with pytest.raises(DependencyError, match=r"The registry .*cannot be used: file is not a database"):
             ask(settings, "churn")
 
@@ -155,7 +157,7 @@ def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundl
     worse = dataclasses.replace(bundle, verdict=Verdict(("It is worse than the champion.",), (), "1"))
     sha256 = bundles.write(worse, tmp_path / "bundle")
     (tmp_path / "pictures").mkdir()
-    matrix = bundles.matrix(bundle, bundle.golden.features)
+    values = matrix(bundle, bundle.golden.features)
     version = registry.register(
         home,
         registry.TrainingRun(
@@ -164,14 +166,14 @@ def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundl
             bundle_folder=tmp_path / "bundle",
             sha256=sha256,
             pictures=tmp_path / "pictures",
-            example=pd.DataFrame(matrix, columns=[column.name for column in bundle.columns]),
+            example=pd.DataFrame(values, columns=[column.name for column in bundle.columns]),
             parameters={},
             requirements=["lightgbm"],
         ),
     )
     with pytest.raises(GateRefusedError, match=r"is refused\. It is worse than the champion"):
         registry.promote(home, "churn")
-    assert registry.champion(home, "churn").version == "1"
+    assert champion(home, "churn").version == "1"
     assert "champion before" in registry.promote(home, "churn", version="1").remarks[0]
     client_of(home).set_registered_model_alias("bellwether-churn", "challenger", "1")
     assert version == "2"
@@ -181,7 +183,7 @@ def test_nothing_is_registered_when_nobody_left(settings):
     dataset, _ = company(settings, accounts=30, hazard=-50.0)
     with pytest.raises(WorkFailedError, match="No account of 30 left"):
         train_dataset(dataset, settings, now=NOW)
-    assert registry.champion_version(settings, "churn") is None
+    assert champion_version(settings, "churn") is None
     assert not (settings.home / "mlflow").exists()
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from features.settings import Settings
+from features.settings.fields import Settings
 from tests.benchmarks.real_log import NOW, prepared
-from training.audit import audit
 from training.flow import train
+from training.watching.audit import audit
 
 RULE = "days_since_last_call alone (highest first)"
 

@@ -4,8 +4,8 @@ import ibis
 import pytest
 
 from features.analytics.activity import calls_by_endpoint, weekly_activity, weekly_latency
-from features.engine import Engine, duckdb_engine
-from features.histogram import bucket_of
+from features.engine.duckdb_engine import Engine, duckdb_engine
+from features.formulas.histogram import bucket_of
 
 MONDAY, SUNDAY, NEXT_MONDAY = date(2026, 3, 2), date(2026, 3, 8), date(2026, 3, 9)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import ibis
 import pytest
 
-from features.engine import duckdb_engine
+from features.engine.duckdb_engine import duckdb_engine
 from features.groups.releases import version_order
 from features.windows import DAY, utc
 

@@ -1,0 +1,109 @@
+"""What building a group of declared features reads and runs: the same way for each set of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+import ibis.expr.types as ir
+import pyarrow as pa
+from features.engine.compile_cache import compiled
+from features.engine.prepared import Prepared, named
+from features.engine.choice import WorkingEngine, compiled_file, preparing
+from features.external.rows import external_schema, table_files, table_key
+from features.home.stores import table_store
+from features.definitions.sets import FeatureSet
+from features.home.declared_sets import custom_sets
+from features.groups.custom import custom_features
+from features.storage.store import Manifest, ManifestStore
+from features.rollup.metrics import metric_files, metric_key
+from features.home.stores import metric_store
+from features.rollup.metric_expressions import METRIC
+from features.build.plan import CUTOFFS
+from features.groups.all import as_catalogued
+from features.settings.fields import Settings
+from features.windows import DAY, days_of_ages
+
+__all__ = ["CustomGroups"]
+
+
+
+
+@dataclass(frozen=True)
+class _Input:
+    """A table the expressions read: where its files lie, and how many days before a cutoff it looks; None for ever."""
+
+    schema: pa.Schema
+    store: ManifestStore
+    manifest: Manifest
+    reach_days: int | None
+    is_metric: bool
+
+    def files(self, name: str, batch: Sequence[datetime]) -> list[Path]:
+        """Files that some cutoff of the batch looks into."""
+        if self.is_metric and self.reach_days is not None:
+            ages = [range(1, self.reach_days + 1)]
+            days = sorted({day for cutoff in batch for day in days_of_ages(cutoff, ages)})
+            return metric_files(self.store, self.manifest, name, days)
+        first = date.min if self.reach_days is None else (min(batch) - self.reach_days * DAY).date()
+        return table_files(self.store, self.manifest, name, first=first, last=max(batch).date())
+
+
+
+class CustomGroups:
+    """The groups of declared features of a home, by name, and the tables they read."""
+
+    def __init__(self, settings: Settings, population: ir.Table, *, compiled_into: Path) -> None:
+        self._settings, self._population, self._folder = settings, population, compiled_into
+        self._sets = custom_sets(settings)
+        self._inputs = dict(self._found()) if self._sets else {}
+        self._prepared: dict[str, Prepared] = {}
+
+    def __contains__(self, group: str) -> bool:
+        return group in self._sets
+
+    def turn_to(self, engine: WorkingEngine, batch: Sequence[datetime]) -> None:
+        """Let the tables stand for what these cutoffs look into."""
+        for name, one in self._inputs.items():
+            engine.name_parquet(name, one.files(name, batch), schema=one.schema)
+
+    def prepared(self, group: str) -> Prepared:
+        """The group as it is stored."""
+        if group not in self._prepared:
+            self._prepared[group] = _compiled(self._settings, group, self._sets[group], self._population, self._folder)
+        return self._prepared[group]
+
+    def files(self, cutoff: datetime) -> Iterator[Path]:
+        """Every file that is read for a cutoff."""
+        for name, one in self._inputs.items():
+            yield from one.files(name, [cutoff])
+
+    def _found(self) -> Iterator[tuple[str, _Input]]:
+        counts, rows = metric_store(self._settings), table_store(self._settings)
+        counted, kept = counts.manifest(), rows.manifest()
+        reach: dict[str, int | None] = {}
+        for several in self._sets.values():
+            for metric in several.metrics.values():
+                key = metric_key(metric)
+                reach[key] = max(reach.get(key) or 0, *metric.window_days)
+                yield key, _Input(METRIC, counts, counted, reach[key], is_metric=True)
+            for table in several.tables.values():
+                key = table_key(table)
+                before, days = reach.get(key, 0), table.max_age_days
+                reach[key] = None if before is None or days is None else max(before, days)
+                yield key, _Input(external_schema(table), rows, kept, reach[key], is_metric=False)
+
+
+
+def _compiled(settings: Settings, group: str, declared: FeatureSet, population: ir.Table, folder: Path) -> Prepared:
+    def compile_it() -> Mapping[str, Prepared]:
+        features = custom_features(
+            population,
+            named("cutoffs", CUTOFFS),
+            metrics={name: (one, named(metric_key(one), METRIC)) for name, one in declared.metrics.items()},
+            tables={name: (one, named(table_key(one), external_schema(one))) for name, one in declared.tables.items()},
+            grace_hours=settings.grace_hours,
+        )
+        return {group: preparing(settings.engine)(as_catalogued(group, features, declared.features))}
+
+    arguments = [group, settings.grace_hours, declared.as_json, str(population.schema()), settings.engine]
+    return compiled(compiled_file(folder, group, settings.engine), arguments, compile_it)[group]

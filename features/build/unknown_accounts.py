@@ -1,0 +1,64 @@
+"""Accounts of external tables that nobody has heard of: their rows become no feature, and nothing else would say so."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+import pyarrow.parquet as pq
+from features.offline.cutoffs import built_cutoffs
+from features.home.stores import feature_store
+from features.storage.damage import damage_named
+from features.definitions.declared import ExternalTable
+from features.exceptions import listed
+from features.external.rows import table_files, table_key
+from features.home.stores import table_store
+from features.offline.files import JOIN_KEY, accounts_built
+from features.home.declared_sets import catalog_of
+from features.settings.fields import Settings
+
+__all__ = ["strange_accounts"]
+
+
+
+
+def strange_accounts(settings: Settings) -> list[str]:
+    """A sentence about each table of the settings with accounts that have no features at the newest cutoff built.
+
+    Only rows this cutoff may see are looked at.
+
+    Raises
+    ------
+    WorkFailedError
+        When a file of the features or of a table is damaged or missing.
+    """
+    built = built_cutoffs(settings) if settings.tables else []
+    if not built:
+        return []
+    store, features = table_store(settings), feature_store(settings)
+    with (
+        damage_named(features, remedy="Remove what is left of them and run `bellwether features build` again."),
+        damage_named(store, remedy="Restore them from a backup."),
+    ):
+        ours = set(accounts_built(features.root, built[-1], catalog_of(settings)))
+        return [
+            said for name, table in settings.tables.items() for said in _said(settings, name, table, built[-1], ours)
+        ]
+
+
+
+def _said(settings: Settings, name: str, table: ExternalTable, cutoff: datetime, ours: set[str]) -> Iterator[str]:
+    store = table_store(settings)
+    files = table_files(store, store.manifest(), table_key(table), first=date.min, last=cutoff.date())
+    columns = [pq.read_table(file, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY].unique() for file in files]
+    theirs = {account for column in columns for account in column.to_pylist()}
+    strange = sorted(theirs - ours)
+    if not strange:
+        return
+    if len(strange) == len(theirs):
+        so = "so its features are null everywhere"
+        what = f"its only account is not known to us on {cutoff.date()}, {so}"
+        if len(theirs) > 1:
+            what = f"none of its {len(theirs):,} accounts is known to us on {cutoff.date()}, {so}"
+    else:
+        are = "is" if len(strange) == 1 else "are"
+        what = f"{len(strange):,} of its {len(theirs):,} accounts {are} not known to us on {cutoff.date()}"
+    names = listed(map(repr, strange))  # quoted, for blanks can be the reason
+    yield f"Table {name}: {what}: {names}. Compare its account_id with yours: capitals, blanks, another key."

@@ -1,0 +1,140 @@
+"""The engine at work on one cutoff after the other: the expressions stay, only what their names stand for changes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+import ibis.expr.types as ir
+import pyarrow as pa
+from features.build.declared_plan import CustomGroups
+from features.engine.duckdb_engine import Engine
+from features.engine.choice import chosen_engine, portion
+from features.groups.inputs import REACH, WHOLE
+from features.storage.store import Manifest
+from features.rollup.months import event_days, past_files, past_schema
+from features.storage.partition_files import write_parts
+from features.build.plan import CUTOFFS, plan
+from features.groups.population import population_of
+from features.home.stores import raw_store
+from features.rollup.tables import ROLLUPS
+from features.home.stores import rollup_store
+from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS
+from features.settings.fields import Settings
+from features.windows import days_of_ages
+
+__all__ = ["Workbench", "population"]
+
+
+_TOGETHER = 32  # cutoffs whose population is found in one pass over the history
+
+
+
+def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Table:
+    """Accounts known at each cutoff of a table with the column ``cutoff``; see ``features.groups.population``."""
+    days = _days(settings, rollup_store(settings).manifest(), "usage")
+    past = engine.name_parquet("past", days, schema=past_schema(ROLLUPS["usage"].schema))
+    raw = raw_store(settings)
+    accounts = engine.name_parquet("accounts", raw.files("accounts", "accounts"), schema=ACCOUNTS.schema)
+    subscriptions = engine.name_parquet(
+        "subscriptions", raw.files("subscriptions", "subscriptions"), schema=SUBSCRIPTIONS.schema
+    )
+    return population_of(past, accounts, subscriptions, cutoffs, grace_hours=settings.grace_hours)
+
+
+
+class Workbench:
+    """An engine in which the names of the plan's tables stand for what some cutoffs see."""
+
+    def __init__(self, settings: Settings, rollups: Manifest, *, compiled_into: Path, spill: Path) -> None:
+        self._settings, self._manifest = settings, rollups
+        self._store = rollup_store(settings)
+        self._plan = plan(
+            compiled_into,
+            settings.grace_hours,
+            has_value_endpoints=bool(settings.value_endpoints),
+            engine=settings.engine,
+        )
+        self._custom = CustomGroups(settings, self._plan.here.named("population"), compiled_into=compiled_into)
+        self._engine = chosen_engine(settings, spill=spill)
+        raw = raw_store(settings)
+        for table in (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS):
+            self._engine.name_parquet(table.name, raw.files(table.name, table.name), schema=table.schema)
+        self._found: list[datetime] = []
+        self._batch: list[datetime] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.close()
+
+    def batches(self, cutoffs: Sequence[datetime]) -> Iterator[list[datetime]]:
+        """Cutoffs together as far as the rollups in their reach stay within a size: less planning, bounded memory."""
+        batch: list[datetime] = []
+        size = 0
+        for cutoff in cutoffs:
+            files = [*(file for name in REACH for file in self._files(name, [cutoff])), *self._custom.files(cutoff)]
+            reach = sum(file.stat().st_size for file in files)
+            if batch and size + reach > portion(self._settings.engine).rollup_bytes:
+                yield batch
+                batch, size = [], 0
+            batch.append(cutoff)
+            size += reach
+        if batch:
+            yield batch
+
+    def turn_to(self, batch: Sequence[datetime], order: Sequence[datetime]) -> None:
+        """Let every name stand for what these cutoffs see; ``order`` is the order in which cutoffs will come."""
+        if not set(batch) <= set(self._found):
+            at = order.index(batch[0])
+            self._found = list(order[at : at + max(_TOGETHER, len(batch))])
+            files = past_files(self._store, self._manifest, self._found)
+            self._engine.name_parquet("past", files, schema=past_schema(ROLLUPS["usage"].schema))
+            for name in WHOLE:
+                files = _days(self._settings, self._manifest, name, before=self._found[-1])
+                self._engine.name_parquet(name, files, schema=ROLLUPS[name].schema)
+            self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
+            for name, prepared in self._plan.together.items():
+                self._engine.name_prepared(name, prepared)
+        self._batch = list(batch)
+        self._engine.name_rows("cutoffs", _cutoff_rows(batch))
+        self._engine.name_prepared("population", self._plan.here)
+        for name in REACH:
+            named = f"{name}_days" if name in self._plan.held else name
+            self._engine.name_parquet(named, self._files(name, batch), schema=ROLLUPS[name].schema)
+        for name, prepared in self._plan.held.items():
+            self._engine.name_prepared(name, prepared)
+        for name, prepared in self._plan.shared.items():
+            self._engine.name_prepared(name, prepared)
+        self._custom.turn_to(self._engine, batch)
+
+    def accounts(self) -> dict[datetime, int]:
+        """Accounts known at each cutoff turned to."""
+        counted = self._engine.run_prepared(self._plan.accounts)
+        found = {row["cutoff"]: row["accounts"] for row in counted.to_pylist()}
+        return {cutoff: found.get(cutoff, 0) for cutoff in self._batch}
+
+    def write(self, group: str, paths: Mapping[datetime, Path]) -> dict[datetime, int]:
+        """Write one group, a file per cutoff turned to; returns the rows of each."""
+        chosen = self._custom.prepared(group) if group in self._custom else self._plan.groups[group]
+        rows = self._engine.run_prepared(chosen)
+        return write_parts(rows, ("event_timestamp", "account_id"), paths)
+
+    def _files(self, name: str, batch: Sequence[datetime]) -> list[Path]:
+        """Files of one rollup that some window of these cutoffs reaches."""
+        reached = {f"day={day.isoformat()}" for cutoff in batch for day in days_of_ages(cutoff, REACH[name])}
+        there = sorted(reached & self._manifest.partitions.keys())
+        return [file for day in there for file in self._store.files(day, name, manifest=self._manifest)]
+
+
+
+def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
+    return pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS)
+
+
+
+def _days(settings: Settings, rollups: Manifest, name: str, *, before: datetime | None = None) -> list[Path]:
+    """Files of one rollup, of event days before a cutoff or of all."""
+    store = rollup_store(settings)
+    end = "day=~" if before is None else f"day={before.date().isoformat()}"
+    return [file for day in event_days(rollups) if day < end for file in store.files(day, name, manifest=rollups)]

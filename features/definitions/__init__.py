@@ -1,0 +1,1 @@
+"""What each feature means, a module per group; ``catalog`` joins them."""

@@ -1,0 +1,189 @@
+"""Checks of the feature store: its registry, and whether the online rows are those that were built."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from features.definitions.catalog import cutoff_day_field
+from features.examination import Check, Finding
+from features.exceptions import BellwetherError, InputError, listed
+from features.feature_store.sqlite_files import (
+    accounts_stamped,
+    forget_newer,
+    is_damaged,
+    is_registry_lost,
+    lacks_journal,
+    newest_stamp,
+    protect_online,
+    read_ahead_journal,
+    remove_database,
+    restore_snapshot,
+    unprotected,
+)
+from features.feature_store.store import Store, online_table, open_store
+from features.home.declared_sets import catalog_of
+from features.home.raw_tables import complete_until
+from features.offline.cutoffs import built_cutoffs
+from features.offline.files import accounts_built
+from features.settings.fields import Settings
+from features.storage.lock import exclusive_lock
+
+__all__ = ["STORE_CHECKS"]
+
+
+_AGAIN = "`bellwether doctor --repair`, or `bellwether features materialize`, fills it again."
+
+
+def _registry(settings: Settings) -> Path:
+    return settings.home / "feast" / "registry.db"
+
+
+def _online(settings: Settings) -> Path:
+    return settings.home / "feast" / "online.db"
+
+
+def _tables(settings: Settings) -> list[str]:
+    return [online_table(settings, group) for group in catalog_of(settings).groups]
+
+
+def _look_at_registry(settings: Settings, _: datetime) -> Iterator[Finding]:
+    registry = _registry(settings)
+    remedy = "`bellwether doctor --repair` puts back the snapshot made at the last apply."
+    if registry.exists() and is_damaged(registry):
+        yield Finding(f"The feature registry {registry} is damaged: nothing can be read through it.", remedy)
+    elif is_registry_lost(registry, _online(settings)):
+        yield Finding(f"The feature registry {registry} is empty, though features were applied before.", remedy)
+
+
+def _mend_registry(settings: Settings, _: datetime) -> None:
+    with exclusive_lock(settings.home / "feast"):
+        restore_snapshot(_registry(settings))
+        read_ahead_journal(_registry(settings))
+
+
+def _look_at_online(settings: Settings, _: datetime) -> Iterator[Finding]:
+    if _is_there(settings) and is_damaged(_online(settings)):
+        yield Finding(
+            f"The online store {_online(settings)} is damaged: the service cannot answer, or not for every account.",
+            "`bellwether doctor --repair` makes it anew from the feature files; restart the service after it.",
+        )
+
+
+def _mend_online(settings: Settings, now: datetime) -> None:
+    store = open_store(settings)
+    registered = [state.group for state in store.views() if state.is_registered]
+    with exclusive_lock(settings.home / "feast"):
+        remove_database(_online(settings))
+    store.renew(registered)
+    _fill(settings, store, now)
+
+
+def _look_at_views(settings: Settings, _: datetime) -> Iterator[Finding]:
+    if not _is_there(settings):
+        if built_cutoffs(settings):
+            yield Finding(
+                "Features are built and there is no online store: the service cannot answer.",
+                "Run `bellwether features apply`, then `bellwether features materialize`.",
+            )
+        return
+    states = open_store(settings).views()
+    if unknown := [state.group for state in states if not state.is_registered]:
+        yield Finding(f"The registry does not know {listed(unknown)}.", "Run `bellwether features apply`.")
+    if filling := [state.group for state in states if state.is_filling]:
+        yield Finding(
+            f"{listed(filling)} is being filled, or a run that filled it was killed: other Feast clients refuse it.",
+            _AGAIN,
+        )
+
+
+def _look_at_guards(settings: Settings, _: datetime) -> Iterator[Finding]:
+    if not _is_there(settings):
+        return
+    for path in (_registry(settings), _online(settings)):
+        if lacks_journal(path):
+            yield Finding(f"{path} has no write-ahead journal: readers fail while a writer writes.", _AGAIN)
+    open_tables = unprotected(_online(settings), _tables(settings))
+    if open_tables:
+        yield Finding(
+            f"{listed(open_tables)}: nothing keeps an older row from replacing a newer one online.",
+            "`bellwether doctor --repair` sets the guards again.",
+        )
+
+
+def _mend_guards(settings: Settings, _: datetime) -> None:
+    with exclusive_lock(settings.home / "feast"):
+        read_ahead_journal(_registry(settings))
+        protect_online(_online(settings), _tables(settings))
+
+
+def _look_at_future(settings: Settings, now: datetime) -> Iterator[Finding]:
+    if not _is_there(settings):
+        return
+    newest = newest_stamp(_online(settings), _tables(settings))
+    if newest is not None and newest > now:
+        yield Finding(
+            f"Online rows are of {newest:%Y-%m-%d}, and it is {now:%Y-%m-%d %H:%M} UTC: they would keep every true row "
+            "out until then.",
+            "Check the clock first. If it is right, `bellwether doctor --repair` removes them and fills anew.",
+        )
+
+
+def _mend_future(settings: Settings, now: datetime) -> None:
+    known = [complete_until(settings, "events"), *built_cutoffs(settings)]
+    if any(moment is not None and moment > now for moment in known):
+        raise InputError("The data reach beyond this clock too: set the clock first.")
+    store = open_store(settings)
+    store.renew([state.group for state in store.views() if state.until is not None and state.until > now])
+    with exclusive_lock(settings.home / "feast"):
+        forget_newer(_online(settings), _tables(settings), now)
+    _fill(settings, store, now)
+
+
+def _look_at_counts(settings: Settings, _: datetime) -> Iterator[Finding]:
+    if not _is_there(settings):
+        return
+    cutoff = open_store(settings).materialized_cutoff()
+    if cutoff is None:
+        if built_cutoffs(settings):
+            yield Finding("Not every view is filled: answers are stale or missing.", _AGAIN)
+        return
+    # A cutoff that is gone or damaged offline says nothing about the online rows.
+    with contextlib.suppress(BellwetherError, OSError, ValueError):
+        catalog = catalog_of(settings)
+        offline = len(accounts_built(settings.home / "features", cutoff, catalog))
+        for group in catalog.groups:
+            online = accounts_stamped(
+                _online(settings), online_table(settings, group), field=cutoff_day_field(group), cutoff=cutoff
+            )
+            if online != offline:
+                yield Finding(
+                    f"View {group} has {online:,} accounts of {cutoff:%Y-%m-%d} online and {offline:,} offline.", _AGAIN
+                )
+
+
+def _fill_again(settings: Settings, now: datetime) -> None:
+    store = open_store(settings)
+    store.apply()
+    _fill(settings, store, now)
+
+
+def _fill(settings: Settings, store: Store, now: datetime) -> None:
+    built = [cutoff for cutoff in built_cutoffs(settings) if cutoff <= now]
+    if built:
+        store.materialize(max(built))
+
+
+def _is_there(settings: Settings) -> bool:
+    return _registry(settings).exists() and _online(settings).exists()
+
+
+STORE_CHECKS: tuple[Check, ...] = (
+    Check("feature registry", _look_at_registry, _mend_registry),
+    Check("online store", _look_at_online, _mend_online),
+    Check("online guards", _look_at_guards, _mend_guards),
+    Check("online rows of the future", _look_at_future, _mend_future),
+    Check("feature views", _look_at_views, _fill_again),
+    Check("online accounts", _look_at_counts, _fill_again),
+)
+"""In the order in which a repair helps the next."""

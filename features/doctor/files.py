@@ -1,0 +1,231 @@
+"""Checks of a home's files: key, stores, locks, what is outdated, and the clock."""
+
+import stat
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from features.build.build import build
+from features.engine.choice import require_engine
+from features.examination import Check, Finding
+from features.exceptions import DependencyError, LockHeldError, listed
+from features.home.raw_tables import complete_until
+from features.home.stores import events_store
+from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
+from features.rollup.count import outdated_days, roll_up
+from features.rollup.metrics import count_metrics
+from features.settings.fields import Settings
+from features.storage.damage import damaged_files
+from features.storage.lock import exclusive_lock
+from features.storage.store import Manifest, ManifestStore
+from features.windows import DAY, as_cutoff, newest_cutoff
+
+__all__ = ["FILE_CHECKS"]
+
+
+_STORES = ("events", "raw", "tables", "quarantine", "rollups", "metrics", "features")
+_LOCKED = (*_STORES, "feast", "mlflow", "nightly", "audit")
+_REMEDIES = {
+    "rollups": "`bellwether doctor --repair` counts their days again from the events.",
+    "metrics": "`bellwether doctor --repair` counts their days again from the events.",
+    "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",
+}
+_FROM_BACKUP = "Restore them from a backup, or load all files into a new home."
+
+
+def _look_at_key(settings: Settings, _: datetime) -> Iterator[Finding]:
+    path = settings.home / "secret.key"
+    if not path.exists():
+        if events_store(settings).manifest().partitions:
+            yield Finding(
+                f"{path} is missing: new tokens and users will no longer match those stored.",
+                "Restore it from the backup of this home; without one, load all files into a new home.",
+            )
+        else:
+            yield Finding(f"{path} is missing.", "Run `bellwether init`.")
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        yield Finding(
+            f"{path} can be read by others (mode {mode:04o}): they could tell whose tokens are stored.",
+            "`chmod 600` it.",
+        )
+
+
+def _mend_key(settings: Settings, _: datetime) -> None:
+    path = settings.home / "secret.key"
+    if path.exists():
+        path.chmod(0o600)
+
+
+def _look_at_engine(settings: Settings, _: datetime) -> Iterator[Finding]:
+    try:
+        require_engine(settings)
+    except DependencyError as error:
+        yield Finding(str(error), 'Until then `engine = "duckdb"` goes on with this home, on this machine.')
+
+
+def _store_check(name: str) -> Check:
+    mends = {"rollups": _mend_rollup_files, "metrics": _mend_metric_files, "features": _mend_feature_files}
+    mend = mends.get(name, _sweep)
+    return Check(f"store {name}", _looker(name), _on(name, mend))
+
+
+def _looker(name: str) -> Callable[[Settings, datetime], Iterator[Finding]]:
+    def look(settings: Settings, _: datetime) -> Iterator[Finding]:
+        store = ManifestStore(settings.home / name)
+        if store.is_lost():
+            yield Finding(f"The manifest of {store.root} is gone: nobody can tell which files count.", store.remedy())
+            return
+        damaged = damaged_files(store)
+        if damaged:
+            what = "1 listed file is" if len(damaged) == 1 else f"{len(damaged)} listed files are"
+            paths = listed(path.relative_to(settings.home) for path in damaged)
+            yield Finding(f"{what} missing or damaged: {paths}.", _REMEDIES.get(name, _FROM_BACKUP))
+        leavings = [] if _is_locked(store.root) else store.unlisted()
+        if leavings:
+            what = "1 file is" if len(leavings) == 1 else f"{len(leavings)} files are"
+            paths = listed(path.relative_to(settings.home) for path in leavings)
+            yield Finding(
+                f"{what} listed nowhere, as a killed run leaves them: {paths}. Nobody reads them.",
+                "The next writer removes them; `bellwether doctor --repair` does it now.",
+            )
+
+    return look
+
+
+def _on(
+    name: str, mend: Callable[[Settings, ManifestStore, datetime], object]
+) -> Callable[[Settings, datetime], object]:
+    def mend_store(settings: Settings, now: datetime) -> None:
+        store = ManifestStore(settings.home / name)
+        if not store.is_lost():  # that only a person can mend
+            mend(settings, store, now)
+
+    return mend_store
+
+
+def _sweep(_: Settings, store: ManifestStore, __: datetime) -> None:
+    with store.writer():
+        pass  # a writer begins by removing what no manifest lists
+
+
+def _mend_rollup_files(settings: Settings, store: ManifestStore, _: datetime) -> None:
+    _remove(damaged_files(store))
+    roll_up(settings)
+
+
+def _mend_metric_files(settings: Settings, store: ManifestStore, _: datetime) -> None:
+    _remove(damaged_files(store))
+    count_metrics(settings)
+
+
+def _mend_feature_files(settings: Settings, store: ManifestStore, now: datetime) -> None:
+    damaged = damaged_files(store)
+    _remove(damaged)
+    roll_up(settings)
+    build(settings, sorted({as_cutoff(path.parent.name.removeprefix("cutoff=")) for path in damaged}), now=now)
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _look_at_locks(settings: Settings, _: datetime) -> Iterator[Finding]:
+    held = [name for name in _LOCKED if _is_locked(settings.home / name)]
+    if held:
+        yield Finding(
+            f"A process is writing to {listed(held)}. The system frees a lock when its process ends, so it runs still.",
+            "Wait for it to end, then look again; `fuser` on the store's .lock names the process.",
+        )
+
+
+def _is_locked(folder: Path) -> bool:
+    if not (folder / ".lock").exists():
+        return False
+    try:
+        with exclusive_lock(folder):
+            return False
+    except LockHeldError:
+        return True
+
+
+def _look_at_rollups(settings: Settings, _: datetime) -> Iterator[Finding]:
+    days = [day.removeprefix("day=") for day in outdated_days(settings)]
+    if days:
+        what = (
+            "1 event day is not counted as it is"
+            if len(days) == 1
+            else f"{len(days)} event days are not counted as they are"
+        )
+        yield Finding(
+            f"{what} now: {listed(days)}. Features would miss what came in.",
+            "Run `bellwether features build`.",
+        )
+
+
+def _look_at_features(settings: Settings, now: datetime) -> Iterator[Finding]:
+    outdated = outdated_cutoffs(settings)
+    if outdated:
+        what = "1 cutoff was" if len(outdated) == 1 else f"{len(outdated)} cutoffs were"
+        yield Finding(
+            f"{what} built under other settings or definitions: {listed(c.date() for c in reversed(outdated))}. "
+            "Training and scoring leave them out.",
+            "Run `bellwether features build` to build them again.",
+        )
+    built = built_cutoffs(settings)
+    due = _newest_due(settings, now)
+    if built and due is not None and built[-1] < due:
+        yield Finding(
+            f"The newest cutoff built is {built[-1]:%Y-%m-%d}, and there are events for {due:%Y-%m-%d}.",
+            "Run `bellwether nightly`.",
+        )
+
+
+def _newest_due(settings: Settings, now: datetime) -> datetime | None:
+    """The newest cutoff that ends a day of events and can be built by now."""
+    days = [as_cutoff(day.removeprefix("day=")) + DAY for day in events_store(settings).manifest().partitions]
+    newest = newest_cutoff(now, grace_hours=settings.grace_hours)
+    return max((day for day in days if day <= newest), default=None)
+
+
+def _build_again(settings: Settings, now: datetime) -> None:
+    roll_up(settings)
+    outdated = outdated_cutoffs(settings)
+    if outdated:
+        build(settings, outdated, now=now)
+
+
+def _look_at_clock(settings: Settings, now: datetime) -> Iterator[Finding]:
+    reached = {
+        f"{name} reach to": until
+        for name in ("events", "accounts", "subscriptions", "touchpoints")
+        if (until := complete_until(settings, name)) is not None
+    }
+    built = _whole_cutoffs(ManifestStore(settings.home / "features").manifest())
+    if built:
+        reached["the newest features are of"] = built[-1]
+    for what, moment in reached.items():
+        if moment > now:
+            yield Finding(
+                f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, but {what} {moment:%Y-%m-%d %H:%M}: one of "
+                "them is wrong. While the clock is behind, new rows look as if they came from the future.",
+                "Set the clock (`timedatectl` shows it), then look again. If the data is wrong, load it again.",
+            )
+
+
+def _whole_cutoffs(manifest: Manifest) -> list[datetime]:
+    return sorted({as_cutoff(name.partition("/cutoff=")[2]) for name in manifest.partitions})
+
+
+FILE_CHECKS: tuple[Check, ...] = (
+    Check("secret key", _look_at_key, _mend_key),
+    Check("engine", _look_at_engine),
+    Check("locks", _look_at_locks),
+    *(_store_check(name) for name in _STORES),
+    Check("rollups", _look_at_rollups, lambda settings, _: roll_up(settings)),
+    Check("features", _look_at_features, _build_again),
+    Check("clock", _look_at_clock),
+)
+"""In the order in which a repair helps the next."""

@@ -1,0 +1,1 @@
+"""Runs Ibis expressions on DuckDB or Spark; knows no settings."""

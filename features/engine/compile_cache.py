@@ -1,0 +1,103 @@
+"""Compiled expressions kept in a file: a new process need not compile what no change of code has touched.
+
+Compiling every expression of a build takes seconds, more than building one cutoff of a small home. The file says
+what it was compiled from: the code of this room, the versions of the compiler, and the arguments. Whatever differs, or
+cannot be read, is compiled again.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+import ibis
+
+import features
+from features.engine.prepared import Prepared
+from features.fingerprint import digest
+
+__all__ = ["compiled"]
+
+
+_COMPILERS = [version(name) for name in ("ibis-framework", "sqlglot")]
+_IN_THIS_PROCESS: dict[str, Mapping[str, Prepared]] = {}
+
+
+def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prepared]]) -> Mapping[str, Prepared]:
+    """What ``make`` compiles, from the file if it was compiled from the same code and arguments.
+
+    ``arguments`` is a JSON value: all that ``make`` depends on but its code. The caller holds the lock of the store
+    in whose folder ``path`` lies.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written.
+    """
+    code = [_LOADED, _COMPILERS, sorted(_standing_in(sys.modules[make.__module__]))]
+    made_from = digest([make.__qualname__, arguments, code])
+    if made_from not in _IN_THIS_PROCESS:
+        # A process that outlived an update of its files compiles what it loaded, and signs nothing with their text.
+        is_current = _files() == _LOADED
+        kept = _read(path, made_from) if is_current else None
+        if kept is None:
+            kept = make()
+            if is_current:
+                _write(path, made_from, kept)
+        _IN_THIS_PROCESS[made_from] = kept
+    return _IN_THIS_PROCESS[made_from]
+
+
+def _write(path: Path, made_from: str, kept: Mapping[str, Prepared]) -> None:
+    texts = {name: [one.sql, _columns(one.schema)] for name, one in kept.items()}
+    path.parent.mkdir(exist_ok=True)
+    content = {"made_from": made_from, "content": digest(texts), "prepared": texts}
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")  # half of it would not be used
+
+
+def _read(path: Path, made_from: str) -> Mapping[str, Prepared] | None:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["made_from"] != made_from or kept["content"] != digest(kept["prepared"]):
+            return None
+        return {name: Prepared(sql, ibis.schema(dict(columns))) for name, (sql, columns) in kept["prepared"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _columns(schema: ibis.Schema) -> list[list[str]]:
+    return [[name, str(kind)] for name, kind in schema.items()]
+
+
+def _standing_in(module: ModuleType) -> set[str]:
+    """What the names of a module, and of those it takes its own from, stand for: files do not tell what is replaced.
+
+    A notebook or a test that puts another function or number in the place of one has other code.
+    """
+    found: set[str] = set()
+    known, left = {module.__name__, __name__}, [module]
+    while left:
+        here = left.pop()
+        for name, value in vars(here).items():
+            if isinstance(value, FunctionType):
+                code = value.__code__
+                found.add(f"{here.__name__}.{name}: {code.co_filename}:{code.co_firstlineno}")
+            elif isinstance(value, (int, float, str, tuple, Mapping)) and not name.startswith("__"):
+                text = repr(value)
+                if " at 0x" not in text:  # where something lies in memory is told by no code
+                    found.add(f"{here.__name__}.{name}: {text}")
+            owner = getattr(value, "__module__", None) or ""
+            if owner.partition(".")[0] == features.__name__ and owner not in known and owner in sys.modules:
+                known.add(owner)
+                left.append(sys.modules[owner])
+    return found
+
+
+def _files(room: Path = Path(features.__path__[0])) -> str:
+    """Digest of the text of every module of this room."""
+    return digest([[str(path.relative_to(room)), path.read_text("utf-8")] for path in sorted(room.rglob("*.py"))])
+
+
+_LOADED = _files()

@@ -1,0 +1,208 @@
+"""Takes external feature tables into the home: read, checked, and kept by the first cutoff that may see each row.
+
+What was stored stays: a file that is replaced, cut short or gone takes nothing away from the past, and adds to it only
+what says, by ``known_at``, that it was known then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.definitions.declared import ExternalTable
+from features.exceptions import InputError
+from features.external.files import KEYS, find_files, once, read_files
+from features.external.rows import external_schema, table_key
+from features.fingerprint import digest
+from features.home.declared_sets import custom_sets
+from features.home.stores import table_store
+from features.schema import UTC_MICROSECONDS
+from features.settings.fields import Settings
+from features.storage.store import Manifest, StoreWriter
+from features.windows import first_cutoffs
+
+__all__ = ["TableTaken", "TablesRefusedError", "tables_said", "take_tables", "waiting_tables"]
+
+
+_FILE = "rows"
+
+
+@dataclass(frozen=True)
+class TableTaken:
+    """What one run took of an external table.
+
+    Attributes
+    ----------
+    new
+        Rows that were not stored before.
+    future
+        Rows whose ``known_at`` lies after the clock: nobody can know them yet, so they are left where they are.
+    changed
+        Rows that say something else than the stored row of the same account and times; the stored one stays.
+    """
+
+    name: str
+    files: int
+    new: int
+    future: int
+    changed: int
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be said about it."""
+        said = []
+        if self.future:
+            said.append(
+                f"Table {self.name}: {_rows(self.future)} a known_at in the future and not used before it has come. If "
+                "that is a surprise, the clock or the zone of who writes the table is wrong."
+            )
+        if self.changed:
+            said.append(
+                f"Table {self.name}: {_rows(self.changed)} other values than before under the same event_timestamp and "
+                "known_at. What was known does not change: the stored ones stay. Write a correction with the known_at "
+                "at which it was made."
+            )
+        return said
+
+
+class TablesRefusedError(InputError):
+    """Tables that cannot be used; ``taken`` says what was taken of the others."""
+
+    def __init__(self, message: str, taken: Sequence[TableTaken] = ()) -> None:
+        super().__init__(message)
+        self.taken = tuple(taken)
+
+
+def tables_said(settings: Settings) -> list[str]:
+    """What had to be said when the tables of the settings were taken last."""
+    said = table_store(settings).manifest().notes.get("said", {})
+    return [sentence for table in settings.tables.values() for sentence in said.get(table_key(table), [])]
+
+
+def waiting_tables(settings: Settings) -> list[tuple[str, int]]:
+    """Tables a build takes whose files are not as they were taken, or hold rows that wait; and how many files."""
+    read = table_store(settings).manifest().notes.get("read", {})
+    found = [(key, name, _paths(settings, name, table)) for key, (name, table) in _tables(settings).items()]
+    return [(name, len(paths)) for key, name, paths in found if read.get(key) != _state(settings, paths)]
+
+
+def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
+    """Read the files of every external table, of today and of the sets that champions read, and store what is new.
+
+    Raises
+    ------
+    TablesRefusedError
+        When no file of a table is there, or one cannot be used: the file, the column and the first rows are named.
+        The other tables are taken.
+    LockHeldError
+        When another process is doing so.
+    """
+    named, store = _tables(settings), table_store(settings)
+    if not named:
+        return []
+    taken, refused = [], []
+    with store.writer() as writer:
+        there = store.manifest()
+        for key, (name, table) in named.items():
+            try:
+                taken.append(_take(settings, writer, there, key, name, table, now=now))
+            except InputError as error:  # one bad table must not keep the others out
+                refused.append(str(error))
+    if refused:
+        raise TablesRefusedError(" ".join(refused), taken)
+    return taken
+
+
+def _tables(settings: Settings) -> dict[str, tuple[str, ExternalTable]]:
+    """Name and declaration of every table that is taken, of today and of the sets that champions read, by its key."""
+    sets = custom_sets(settings).values()
+    named = {table_key(one): (name, one) for several in sets for name, one in several.tables.items()}
+    return {key: named[key] for key in sorted(named)}
+
+
+def _take(
+    settings: Settings,
+    writer: StoreWriter,
+    there: Manifest,
+    key: str,
+    name: str,
+    table: ExternalTable,
+    *,
+    now: datetime,
+) -> TableTaken:
+    paths = _paths(settings, name, table)
+    state = _state(settings, paths)
+    read, said = writer.notes.setdefault("read", {}), writer.notes.setdefault("said", {})
+    if read.get(key) == state:
+        return TableTaken(name, len(paths), 0, 0, 0)
+    schema = external_schema(table)
+    rows = read_files(paths, name, schema)
+    is_known = pc.less_equal(rows["known_at"], pa.scalar(now, UTC_MICROSECONDS))
+    future = rows.num_rows - (pc.sum(is_known).as_py() or 0)
+    rows = once(rows.filter(is_known), name)
+    mine = [one for one in there.partitions if one.startswith(f"{key}/")]
+    store = table_store(settings)
+    stored = pa.concat_tables(
+        [
+            schema.empty_table(),
+            *(pq.read_table(file, partitioning=None) for one in mine for file in store.files(one, manifest=there)),
+        ]
+    )
+    fresh, changed = _unlike(rows, stored)
+    together = pa.concat_tables([stored, fresh]).sort_by([(key_, "ascending") for key_ in KEYS])
+    days = first_cutoffs(together["event_timestamp"], together["known_at"], grace_hours=settings.grace_hours)
+    for one in mine:
+        writer.remove(one)
+    for day in pc.unique(days).to_pylist():
+        staged = writer.scratch / f"{key}-{day.isoformat()}"
+        pq.write_table(together.filter(pc.equal(days, day)).combine_chunks(), staged, compression="zstd")
+        writer.replace(f"{key}/day={day.isoformat()}", {_FILE: staged})
+    if not future:  # what is not known yet is looked for again
+        read[key] = state
+    else:
+        read.pop(key, None)
+    taken = TableTaken(name, len(paths), fresh.num_rows, future, changed)
+    said[key] = taken.notes
+    return taken
+
+
+def _paths(settings: Settings, name: str, table: ExternalTable) -> list[Path]:
+    place = settings.home / Path(table.path).expanduser()
+    found = find_files(place)
+    if not found:
+        today = settings.tables.get(name)
+        remedy = f"or mend or remove [tables.{name}] in bellwether.toml."
+        if today is None or table_key(today) != table_key(table):
+            remedy = "or promote a model that does without: a champion reads the table as it was declared before."
+        raise InputError(
+            f"No file of the external table {name} is there: {place}. Put its Parquet files there, {remedy}"
+        )
+    return found
+
+
+def _state(settings: Settings, paths: Sequence[Path]) -> str:
+    """What a table's files are now, without reading them."""
+    found = [(path, path.stat()) for path in paths]
+    return digest([settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]])
+
+
+def _unlike(rows: pa.Table, stored: pa.Table) -> tuple[pa.Table, int]:
+    """The rows whose account and times are not stored, and how many others differ from the stored ones."""
+    if not stored.num_rows:
+        return rows, 0
+    held = stored.select(KEYS).append_column("_held", pa.array(np.ones(stored.num_rows, dtype=bool)))
+    joined = rows.join(held, list(KEYS), join_type="left outer")
+    fresh = joined.filter(pc.is_null(joined["_held"])).select(rows.column_names)
+    again = rows.num_rows - fresh.num_rows
+    both = pa.concat_tables([rows, stored.select(rows.column_names)])
+    same = both.num_rows - both.group_by(rows.column_names).aggregate([]).num_rows  # neither says a row twice
+    return fresh, again - same
+
+
+def _rows(count: int) -> str:
+    return "1 row has" if count == 1 else f"{count:,} rows have"

@@ -1,0 +1,399 @@
+"""The only door to Feast: apply, materialize, historical and online reads."""
+
+import contextlib
+import io
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy.exc import SQLAlchemyError
+
+from features.definitions.catalog import NEWEST_SERVICE, SERVICES, cutoff_day_field
+from features.engine.errors import engine_failures
+from features.exceptions import DependencyError, InputError, WorkFailedError
+from features.feature_store.fast_import import without_type_checks
+from features.feature_store.historical_rows import checked_entities, feature_frame, refuse_incomplete
+from features.feature_store.online_rows import OnlineRows, decode
+from features.feature_store.sqlite_files import (
+    accounts_stamped,
+    forget_others,
+    protect_online,
+    read_ahead_journal,
+    refuse_lost_registry,
+    snapshot,
+)
+from features.feature_store.views import KEY_VERSION, feature_objects, repo_config
+from features.home.declared_sets import catalog_of
+from features.home.stores import feature_store
+from features.offline.cutoffs import outdated_cutoffs
+from features.offline.files import JOIN_KEY, accounts_built, file_schema
+from features.progress import Progress, silent
+from features.settings.fields import Settings
+from features.start import start
+from features.storage.damage import damage_named
+from features.storage.lock import exclusive_lock
+from features.windows import as_cutoff
+
+with without_type_checks():
+    from feast import Entity, FeatureService, FeatureStore, FeatureView
+    from feast.errors import FeastObjectNotFoundException
+    from feast.feature_view import FeatureViewState
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+__all__ = ["Store", "ViewState", "online_table", "open_store"]
+
+_ACCOUNTS_PER_READ = 1000  # one SQL variable per account
+_ROW = "row_position"
+_APPLY = "Run `bellwether features apply`, then `bellwether features materialize`."
+
+
+def open_store(settings: Settings) -> "Store":
+    """The feature store of a home; nothing is read or made before it is used."""
+    start()  # importing Feast puts its own warning filters before ours
+    return Store(settings)
+
+
+def online_table(settings: Settings, group: str) -> str:
+    """The table of the online store that holds a view's rows."""
+    return f"{settings.feature_project}_{group}"
+
+
+class Store:
+    """Features by account: written by cutoff, read as of many cutoffs (offline) or as of the newest (online).
+
+    One object may be used by several threads.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder = settings.home / "feast"
+        self._registry = self._folder / "registry.db"
+        self._online = self._folder / "online.db"
+        self._lock = threading.RLock()  # Feast's SQLite store has one connection for all threads
+        self._feast: FeatureStore | None = None
+        self._services: dict[str, FeatureService] = {}
+
+    def apply(self) -> list[str]:
+        """Declare the catalogue to Feast; running it again changes nothing.
+
+        Views and services that left the catalogue stay registered: a model may still name them.
+
+        Returns
+        -------
+        list of str
+            Names of the views, then of the services.
+
+        Raises
+        ------
+        LockHeldError
+            When another process writes to the store.
+        DependencyError
+            When the registry was lost, or a file cannot be used.
+        """
+        objects = feature_objects(self._settings)
+        with exclusive_lock(self._folder):
+            refuse_lost_registry(self._registry, self._online)
+            snapshot(self._registry)
+            with self._lock, _reported(self._folder):
+                self._close()
+                feast = FeatureStore(config=repo_config(self._settings))
+                feast.apply(objects)
+            self._guard()
+            snapshot(self._registry)
+        return [item.name for item in objects if not isinstance(item, Entity)]
+
+    def materialize(self, cutoff: datetime, *, progress: Progress = silent) -> int:
+        """Copy the rows of one cutoff, all accounts and all views, to the online store; forget all other accounts.
+
+        Never incremental: Feast's increments lose late rows. Running it again repairs a killed run.
+
+        Returns
+        -------
+        int
+            Accounts written.
+
+        Raises
+        ------
+        InputError
+            When the cutoff is not built, or a newer one is online: going back would leave a mixture.
+        WorkFailedError
+            When a view's accounts online are not those of its offline rows.
+        LockHeldError, DependencyError
+            As :meth:`apply`.
+        """
+        cutoff = as_cutoff(cutoff)
+        with self._damage_named():
+            accounts = accounts_built(self._settings.home / "features", cutoff, catalog_of(self._settings))
+        if cutoff in outdated_cutoffs(self._settings):
+            raise InputError(
+                f"The cutoff {cutoff.date()} was built under other settings or definitions. "
+                f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` first."
+            )
+        with exclusive_lock(self._folder), self._lock:
+            feast = self._opened()
+            with _reported(self._folder):
+                newest = max((online for online in self._online_cutoffs(feast) if online), default=cutoff)
+            if newest > cutoff:
+                raise InputError(
+                    f"The online store already holds {newest.date()}, newer than {cutoff.date()}. "
+                    f"Materialize {newest.date()} or a later cutoff."
+                )
+            self._guard()
+            keys, groups = _entity_keys(accounts), catalog_of(self._settings).groups
+            for done, group in enumerate(groups, start=1):
+                # Feast reports on stdout, which belongs to data.
+                with (
+                    _reported(self._folder),
+                    self._damage_named(),
+                    engine_failures(),
+                    contextlib.redirect_stdout(io.StringIO()),
+                ):
+                    feast.materialize(start_date=cutoff, end_date=cutoff, feature_views=[group])
+                # An account can leave: with another grace, what made it known may come too late.
+                forget_others(self._online, self._table(group), keys)
+                written = accounts_stamped(
+                    self._online, self._table(group), field=cutoff_day_field(group), cutoff=cutoff
+                )
+                if written != len(accounts):
+                    raise WorkFailedError(
+                        f"View {group} has {written} accounts of {cutoff.date()} online and {len(accounts)} offline. "
+                        "Run `bellwether features materialize` again; if it stays so, build the cutoff again first."
+                    )
+                progress("materialize", done, len(groups))
+        return len(accounts)
+
+    def historical(self, entities: pd.DataFrame, *, service: str = NEWEST_SERVICE) -> pd.DataFrame:
+        """Features of accounts as of cutoffs, by Feast's point-in-time join.
+
+        Parameters
+        ----------
+        entities
+            Columns ``account_id`` (str) and ``event_timestamp`` (time with zone, a UTC midnight); pairs may repeat.
+        service
+            Feature service.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of ``entities``, in its order, with a fresh index: ``account_id``, ``event_timestamp``
+            (microseconds, UTC), then the features in service order; numbers as float64 with NaN for null (integers
+            are exact up to 2**53), categories as objects with None for null.
+
+        Raises
+        ------
+        InputError
+            When ``entities`` or ``service`` cannot be used.
+        WorkFailedError
+            When a view has no row of an account at its cutoff, or a file of features is damaged or missing.
+        DependencyError
+            When Feast's registry is away.
+        """
+        catalog = catalog_of(self._settings)
+        features, asked = catalog.features_of_service(service), checked_entities(entities)
+        groups = catalog.groups_of_service(service)
+        if asked.empty:  # Feast looks for the smallest time
+            nothing = pa.schema([field for group in groups for field in list(file_schema(group, catalog))[2:]])
+            return feature_frame(asked, nothing.empty_table(), features, places=np.empty(0, dtype=np.int64))
+        with self._lock, _reported(self._folder), self._damage_named(), engine_failures():
+            feast = self._opened()
+            job = feast.get_historical_features(
+                entity_df=asked.assign(**{_ROW: np.arange(len(asked), dtype=np.int64)}),
+                features=self._service(feast, service),
+            )
+            table = job.to_arrow()
+        if table.num_rows != len(asked):
+            raise WorkFailedError(
+                f"{len(asked)} rows were asked for and {table.num_rows} came back: an account has more than one row "
+                "at a cutoff. Run `bellwether features build` for these cutoffs again."
+            )
+        places = table[_ROW].to_numpy()
+        refuse_incomplete(asked, table, groups, places=places)
+        return feature_frame(asked, table, features, places=places)
+
+    def online(self, account_ids: Sequence[str], *, service: str = NEWEST_SERVICE) -> OnlineRows:
+        """Newest features of accounts, from the online store.
+
+        Raises
+        ------
+        InputError
+            When an account id is no text, or there is no such service.
+        DependencyError
+            When the store is away.
+        """
+        declared = catalog_of(self._settings).features_of_service(service)
+        if isinstance(account_ids, str) or not all(isinstance(account, str) and account for account in account_ids):
+            raise InputError("Account ids are a list of texts that are not empty. Mend the list and ask again.")
+        ids = list(account_ids)
+        chunks = [ids[start : start + _ACCOUNTS_PER_READ] for start in range(0, len(ids), _ACCOUNTS_PER_READ)]
+        with self._lock, _reported(self._folder):
+            feast = self._opened()
+            features = self._service(feast, service)
+            try:
+                answers = _answers(feast, features, chunks)
+            except FeastObjectNotFoundException:  # Feast keeps the views for minutes, and another process applies
+                feast.refresh_registry()
+                answers = _answers(feast, features, chunks)
+        return decode(
+            declared, ids, ((list(a.metadata.feature_names.val), [r.values for r in a.results]) for a in answers)
+        )
+
+    def materialized_cutoff(self) -> datetime | None:
+        """The cutoff the online store holds in every view; None before the first materialization.
+
+        Raises
+        ------
+        DependencyError
+            When the registry cannot be read.
+        """
+        if not self._registry.exists() and not self._online.exists():
+            return None
+        with self._lock, _reported(self._folder):
+            online = self._online_cutoffs(self._opened())
+        return None if None in online else min(moment for moment in online if moment is not None)
+
+    def views(self) -> "list[ViewState]":
+        """What the registry says of each view of the catalogue.
+
+        Raises
+        ------
+        DependencyError
+            When the registry cannot be read.
+        """
+        with self._lock, _reported(self._folder):
+            feast = self._opened()
+            known = {view.name: view for view in feast.registry.list_feature_views(feast.project)}
+        return [_state(group, known.get(group)) for group in catalog_of(self._settings).groups]
+
+    def renew(self, groups: Sequence[str]) -> None:
+        """Declare views anew, with nothing believed of what they hold; an online file that is gone is made again.
+
+        Raises
+        ------
+        LockHeldError, DependencyError
+            As :meth:`apply`.
+        """
+        with exclusive_lock(self._folder):
+            with self._lock, _reported(self._folder):
+                self._close()
+                registry = FeatureStore(config=repo_config(self._settings)).registry
+                for group in groups:
+                    registry.delete_feature_view(group, self._settings.feature_project)
+                FeatureStore(config=repo_config(self._settings)).apply(feature_objects(self._settings))
+            self._guard()
+            snapshot(self._registry)
+
+    def ping(self) -> None:
+        """Read one row that is not there, through everything a real read passes.
+
+        Raises
+        ------
+        DependencyError
+            When the store is away.
+        """
+        # Every home has the first service, also before the newest is applied.
+        self.online(["-"], service=next(iter(SERVICES)))
+
+    # ---- inside ----
+
+    def _damage_named(self) -> AbstractContextManager[None]:
+        return damage_named(
+            feature_store(self._settings),
+            remedy="Remove what is left of them, run `bellwether features build` for their cutoffs, then this again.",
+        )
+
+    def _opened(self) -> FeatureStore:
+        for path in (self._registry, self._online):
+            if not path.exists():  # Feast would make an empty one
+                self._close()
+                raise DependencyError(f"There is no feature store: {path} is missing. {_APPLY}")
+        if self._feast is None:
+            refuse_lost_registry(self._registry, self._online)
+            self._feast = FeatureStore(config=repo_config(self._settings))
+        return self._feast
+
+    def _close(self) -> None:
+        self._feast, self._services = None, {}
+
+    def _service(self, feast: FeatureStore, name: str) -> FeatureService:
+        if name not in self._services:
+            self._services[name] = feast.get_feature_service(name)
+        return self._services[name]
+
+    def _table(self, group: str) -> str:
+        return online_table(self._settings, group)
+
+    def _guard(self) -> None:
+        read_ahead_journal(self._registry)
+        protect_online(self._online, map(self._table, catalog_of(self._settings).groups))
+
+    def _online_cutoffs(self, feast: FeatureStore) -> list[datetime | None]:
+        views = [feast.registry.get_feature_view(group, feast.project) for group in catalog_of(self._settings).groups]
+        return [view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC) for view in views]
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """One view of the catalogue, as the registry has it.
+
+    Attributes
+    ----------
+    is_filling
+        Whether a materialization began and, as far as the registry knows, did not end.
+    until
+        The cutoff it was last filled to; None before the first time.
+    """
+
+    group: str
+    is_registered: bool
+    is_filling: bool
+    until: datetime | None
+
+
+def _state(group: str, view: FeatureView | None) -> ViewState:
+    if view is None:
+        return ViewState(group, is_registered=False, is_filling=False, until=None)
+    until = view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC)
+    return ViewState(group, is_registered=True, is_filling=view.state == FeatureViewState.MATERIALIZING, until=until)
+
+
+def _answers(feast: FeatureStore, service: FeatureService, chunks: Sequence[Sequence[str]]) -> list[Any]:
+    """Feast's answer to each chunk of account ids."""
+    return [feast.get_online_features(features=service, entity_rows={JOIN_KEY: chunk}).proto for chunk in chunks]
+
+
+def _entity_keys(accounts: Sequence[str]) -> list[bytes]:
+    """The accounts' keys in the online store."""
+    return [
+        serialize_entity_key(
+            EntityKey(join_keys=[JOIN_KEY], entity_values=[Value(string_val=account)]),
+            entity_key_serialization_version=KEY_VERSION,
+        )
+        for account in accounts
+    ]
+
+
+@contextlib.contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    """Say what to do when Feast, SQLite or SQLAlchemy cannot use the store."""
+    try:
+        yield
+    except (FeastObjectNotFoundException, sqlite3.OperationalError, SQLAlchemyError) as error:
+        hint = (
+            "Another process holds it; try again in a moment." if "locked" in str(error) else f"If it is new: {_APPLY}"
+        )
+        raise DependencyError(f"The feature store in {folder} cannot be used: {error}. {hint}") from error
+    except sqlite3.DatabaseError as error:
+        raise DependencyError(
+            f"The feature store in {folder} is damaged: {error}. Restore {folder} from a backup, "
+            "or remove it and apply and materialize again."
+        ) from error

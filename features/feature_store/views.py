@@ -1,0 +1,104 @@
+"""The catalogue as Feast's objects: entity, views, services and configuration."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from features.definitions.catalog import BUILT_IN, Catalog, cutoff_day_field
+from features.feature_store.fast_import import without_type_checks
+from features.feature_store.offline_store import ManifestOfflineStore
+from features.home.declared_sets import catalog_of
+from features.offline.files import JOIN_KEY, TIMESTAMP
+from features.settings.fields import Settings
+
+with without_type_checks():
+    from feast import Entity, FeatureService, FeatureView, Field, FileSource, RepoConfig, ValueType
+    from feast.data_format import ParquetFormat
+    from feast.types import Float64, Int64, String
+
+__all__ = ["feature_objects", "repo_config"]
+
+
+ENTITY = "account"
+TIME_TO_LIVE = timedelta(hours=1)  # only the row stamped exactly with the cutoff joins
+KEY_VERSION = 3
+_FEAST_TYPES = {"float": Float64, "int": Int64, "category": String}
+
+
+def repo_config(settings: Settings) -> RepoConfig:
+    """Feast's configuration, with absolute paths: Feast resolves relative ones against the working directory."""
+    folder = settings.home / "feast"
+    return RepoConfig(
+        project=settings.feature_project,
+        provider="local",
+        registry={
+            "registry_type": "sql",
+            "path": f"sqlite:///{folder / 'registry.db'}",
+            # A view that is being refreshed goes on being served, also after a killed run.
+            "serve_features_while_materializing": True,
+        },
+        offline_store={
+            "type": f"{ManifestOfflineStore.__module__}.{ManifestOfflineStore.__name__}",
+            "feature_files": str(settings.home / "features"),
+            "threads": settings.threads,
+            "memory_limit": settings.memory_limit,
+            "home": str(settings.home),
+            "declared": _declared(catalog_of(settings)),
+        },
+        online_store={"type": "sqlite", "path": str(folder / "online.db")},
+        materialization={"pull_latest_features": True, "online_write_batch_size": 5000},
+        data_quality_monitoring={"auto_baseline": False},
+        entity_key_serialization_version=KEY_VERSION,
+        repo_path=folder,
+    )
+
+
+def feature_objects(settings: Settings) -> list[Any]:
+    """The entity, one view per group and the services, made from the catalogue.
+
+    No view has a created timestamp: what was known when is decided once, where the rows are built.
+    """
+    catalog = catalog_of(settings)
+    account = Entity(name=ENTITY, join_keys=[JOIN_KEY], value_type=ValueType.STRING)
+    views = {group: _view(group, account, settings.home / "features", catalog) for group in catalog.groups}
+    services = [
+        FeatureService(
+            name=name,
+            features=[
+                views[group][[*_names(catalog, name, group), cutoff_day_field(group)]]
+                for group in catalog.groups_of_service(name)
+            ],
+        )
+        for name in catalog.services
+    ]
+    return [account, *views.values(), *services]
+
+
+def _view(group: str, account: Entity, root: Path, catalog: Catalog) -> FeatureView:
+    return FeatureView(
+        name=group,
+        entities=[account],
+        ttl=TIME_TO_LIVE,
+        schema=[
+            Field(name=JOIN_KEY, dtype=String),
+            Field(name=cutoff_day_field(group), dtype=Int64, description="the cutoff, in days; never null"),
+            *(
+                Field(name=feature.name, dtype=_FEAST_TYPES[feature.kind], description=feature.meaning)
+                for feature in catalog.features_of_group(group)
+            ),
+        ],
+        source=FileSource(
+            name=f"{group}_files", path=str(root / group), file_format=ParquetFormat(), timestamp_field=TIMESTAMP
+        ),
+        online=True,
+    )
+
+
+def _names(catalog: Catalog, service: str, group: str) -> list[str]:
+    return [feature.name for feature in catalog.features_of_service(service) if feature.group == group]
+
+
+def _declared(catalog: Catalog) -> dict[str, dict[str, str]]:
+    """The views that are not built in: feature to kind, in order."""
+    views = {group: features for group, features in catalog.views.items() if group not in BUILT_IN.views}
+    return {group: {feature.name: feature.kind for feature in features} for group, features in views.items()}

@@ -1,0 +1,1 @@
+"""Small pure formulas that groups, rollups and analytics share."""

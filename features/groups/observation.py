@@ -1,0 +1,48 @@
+"""An observation window: its rollup rows as known at the cutoff, how far history reaches, ratios of two windows."""
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+
+from features.formulas.sums import ratio
+from features.windows import observation_days, starts_before_window
+
+__all__ = ["KEYS", "beside", "count_ratio", "has_history", "known_rows"]
+
+
+KEYS = ("account_id", "cutoff")
+"""The grain of every feature table."""
+
+
+def beside(population: ir.Table, *tables: ir.Table) -> ir.Table:
+    """The population with the columns of tables of its grain beside it, null where a table has no row."""
+    for table in tables:
+        joined = population.left_join(table, list(KEYS))
+        population = joined.drop(*(f"{key}_right" for key in KEYS))
+    return population
+
+
+def count_ratio(now: ir.IntegerValue, prior: ir.IntegerValue, *, enough_history: ir.BooleanValue) -> ir.FloatingValue:
+    """``(now + 1) / (prior + 1)``; null when both are 0 or the history does not reach over both windows."""
+    return ibis.ifelse(enough_history & (now + prior > 0), ratio(now + 1, prior + 1), None)
+
+
+def has_history(population: ir.Table, *, window_days: int) -> ir.BooleanValue:
+    """Whether both the account and the log were there for the whole window."""
+    return starts_before_window(
+        population.known_since, population.cutoff, window_days=window_days
+    ) & starts_before_window(population.log_start, population.cutoff, window_days=window_days)
+
+
+def known_rows(
+    rollup: ir.Table, cutoffs: ir.Table, *, window_days: int, earlier_ages: Sequence[range] = ()
+) -> ir.Table:
+    """Rollup rows of ``[c - W, c)`` as known at ``c``, once per cutoff that sees them, with ``age_days``.
+
+    ``age_days`` 1 is the day that ends at the cutoff, so a shorter window is ``age_days <= days``; days of
+    ``earlier_ages`` come beside.
+    """
+    days = observation_days(cutoffs, ages=[range(1, window_days + 1), *earlier_ages])
+    joined = rollup.join(days, "event_day")
+    return joined.filter(joined.visible_from <= joined.cutoff_date).drop("cutoff_date")

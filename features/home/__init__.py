@@ -1,0 +1,1 @@
+"""Where everything of a home lies, and how it is read."""

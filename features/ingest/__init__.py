@@ -1,0 +1,1 @@
+"""From source files to the raw tables: checked, pseudonymised, stored or quarantined."""

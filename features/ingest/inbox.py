@@ -1,0 +1,219 @@
+"""The inbox: which of its files are new, told by their content, and which were taken before."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from features.exceptions import InputError
+from features.home.stores import events_store, raw_store
+from features.settings.fields import Settings
+from features.sources.files import find_files
+from features.storage.state_file import recall, remember
+
+__all__ = [
+    "INBOX_TABLES",
+    "Arrival",
+    "Inbox",
+    "Refused",
+    "TakenFiles",
+    "inbox_folder",
+    "new_arrivals",
+    "strangers",
+    "waiting",
+]
+
+
+INBOX_TABLES = ("events", "accounts", "subscriptions", "touchpoints")
+"""The inbox has one sub-folder for each."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One file of the inbox.
+
+    Attributes
+    ----------
+    name
+        Its path below the inbox: its first folder is its raw table.
+    content
+        SHA-256 of its bytes.
+    size
+        Bytes.
+    written_at
+        When it was written or put here, UTC: its rows cannot have been known before.
+    """
+
+    path: Path
+    name: str
+    content: str
+    size: int
+    written_at: datetime
+
+    @property
+    def table(self) -> str:
+        """The raw table it belongs to."""
+        return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file of the inbox that could not be used; it stays where it is."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """What is new: raw table to files in the order of their names, and the files that cannot even be opened."""
+
+    files: Mapping[str, tuple[Arrival, ...]]
+    refused: tuple[Refused, ...] = ()
+
+
+class TakenFiles:
+    """Remembers which files were taken in, by name, size, time and content, and into which stores.
+
+    Where a store was removed since, or an earlier state of it restored, no file counts as taken: to take one twice
+    changes nothing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path = settings.home / "nightly" / "taken.json"
+        found = recall(self._path)
+        held = _stores(settings)
+        is_held = (
+            None not in held["generations"]
+            and held["generations"] == found.get("generations")
+            and set(found.get("days", ())) <= set(held["days"])
+        )
+        self._files: dict[str, Any] = found.get("files", {}) if is_held else {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files that were taken, by their path below the inbox."""
+        return tuple(self._files)
+
+    def recognises(self, name: str, size: int, written_at: datetime) -> bool:
+        """Whether this file was taken and not written since; costs no reading."""
+        known = self._files.get(name, {})
+        return (known.get("size"), known.get("written_at")) == (size, written_at.isoformat())
+
+    def holds(self, table: str, content: str) -> bool:
+        """Whether a file of this table with the same bytes was taken, whatever its name."""
+        return any(
+            name.startswith(f"{table}/") and known.get("content") == content for name, known in self._files.items()
+        )
+
+    def add(self, arrivals: Sequence[Arrival]) -> None:
+        """Remember that these files were taken.
+
+        Raises
+        ------
+        WorkFailedError
+            When it cannot be written down: the files are read once more then, which changes nothing.
+        """
+        if not arrivals:
+            return
+        self._files = self._files | {
+            one.name: {"content": one.content, "size": one.size, "written_at": one.written_at.isoformat()}
+            for one in arrivals
+        }
+        remember(self._path, {**_stores(self._settings), "files": self._files})
+
+
+def inbox_folder(settings: Settings) -> Path:
+    """Where new files arrive; below the home unless the setting is absolute."""
+    return settings.home / settings.inbox.expanduser()
+
+
+def new_arrivals(settings: Settings, taken: TakenFiles) -> Inbox:
+    """The files that were never taken.
+
+    A file of the same name with another content is new. The same content under another name or with another time is
+    not, and is remembered. Files whose name begins with a dot or an underscore are still on their way.
+    """
+    refused: list[Refused] = []
+    files = {table: tuple(_new_of(inbox_folder(settings), table, taken, refused)) for table in INBOX_TABLES}
+    return Inbox(files, tuple(refused))
+
+
+def strangers(settings: Settings) -> list[str]:
+    """Names of files below the inbox that nothing will ever read: of an unknown kind, or in no table's sub-folder."""
+    root = inbox_folder(settings)
+    if not root.is_dir():
+        return []
+    known = {path for table in INBOX_TABLES for path in _files_of(root / table)}
+    files = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith((".", "_")))
+    return [_printable(path.relative_to(root).as_posix()) for path in files if path not in known]
+
+
+def waiting(settings: Settings, table: str) -> list[datetime]:
+    """When each file of a table that was not taken yet was put into the inbox; nothing is read, nothing remembered."""
+    taken, root = TakenFiles(settings), inbox_folder(settings)
+    found = []
+    for path in _files_of(root / table):
+        state = path.stat()
+        written_at = _arrived_at(state)
+        if not taken.recognises(path.relative_to(root).as_posix(), state.st_size, written_at):
+            found.append(written_at)
+    return sorted(found)
+
+
+def _new_of(root: Path, table: str, taken: TakenFiles, refused: list[Refused]) -> Iterator[Arrival]:
+    found: set[str] = set()
+    moved: list[Arrival] = []
+    for path in _files_of(root / table):
+        name = path.relative_to(root).as_posix()
+        if _printable(name) != name:
+            refused.append(Refused(_printable(name), "Its name is not UTF-8. Rename it."))
+            continue
+        try:
+            state = path.stat()
+            written_at = _arrived_at(state)
+            if taken.recognises(name, state.st_size, written_at):
+                continue
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            refused.append(Refused(name, f"It cannot be read: {error.strerror}. Mend its permissions."))
+            continue
+        arrival = Arrival(path, name, content, state.st_size, written_at)
+        # A snapshot of accounts that says again what an older one said undoes the one between them.
+        is_snapshot = table == "accounts"
+        if taken.holds(table, content) and not is_snapshot:
+            moved.append(arrival)
+        elif content not in found or is_snapshot:
+            found.add(content)
+            yield arrival
+    taken.add(moved)
+
+
+def _arrived_at(state: os.stat_result) -> datetime:
+    """When it was put here: a copy may keep the time of its original (`rsync -t`), which is not when we had it."""
+    return datetime.fromtimestamp(max(state.st_mtime, state.st_ctime), UTC)
+
+
+def _printable(name: str) -> str:
+    """The name with the bytes that are no UTF-8 written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _stores(settings: Settings) -> dict[str, Any]:
+    """Which stores these are, and how far they had got: what a removal or a restored copy changes."""
+    events, raw = events_store(settings).manifest(), raw_store(settings).manifest()
+    return {"generations": [one.notes.get("generation") for one in (events, raw)], "days": sorted(events.partitions)}
+
+
+def _files_of(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    try:
+        return find_files([folder])
+    except InputError:  # it holds nothing that could be read
+        return []

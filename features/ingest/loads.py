@@ -1,0 +1,56 @@
+"""Remembers of each load how many rows it read and refused, so that a report can tell lately from ever."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from features.home.stores import quarantine_store
+from features.settings.fields import Settings
+from features.storage.store import StoreWriter
+from features.windows import DAY
+
+__all__ = ["REMEMBERED", "Load", "loads_of", "note_load"]
+
+
+REMEMBERED = 28 * DAY
+"""Before a table's newest load; older ones are forgotten."""
+
+_NOTE = "loads"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one ingest that brought anything new read of one raw table.
+
+    Attributes
+    ----------
+    at
+        The clock of the ingest.
+    rows_read
+        Rows of its files, known or not, good or refused.
+    refused
+        Reason to rows.
+    """
+
+    at: datetime
+    rows_read: int
+    refused: Mapping[str, int]
+
+
+def note_load(writer: StoreWriter, table: str, load: Load) -> None:
+    """Add a load to what the writer of quarantine will publish; one that read nothing says nothing."""
+    if not load.rows_read:
+        return
+    of_tables = dict(writer.notes.get(_NOTE, {}))
+    added = {"at": load.at.isoformat(), "rows_read": load.rows_read, "refused": dict(load.refused)}
+    loads = [*(one for one in of_tables.get(table, []) if one != added), added]  # a killed ingest left it already
+    moments = [datetime.fromisoformat(one["at"]) for one in loads]
+    first = max(moments) - REMEMBERED
+    of_tables[table] = [one for one, at in zip(loads, moments, strict=True) if at > first]
+    writer.notes[_NOTE] = of_tables
+
+
+def loads_of(settings: Settings, table: str) -> list[Load]:
+    """The loads of one raw table in the 28 days that end with its newest, as they came; none of homes of before."""
+    found = quarantine_store(settings).manifest().notes.get(_NOTE, {}).get(table, [])
+    return [Load(datetime.fromisoformat(one["at"]), one["rows_read"], one["refused"]) for one in found]

@@ -1,0 +1,1 @@
+"""What has to be said about ingested data, each thing once."""

@@ -1,0 +1,320 @@
+"""Reads source files once: mapped, pseudonymised, checked, and held ready for the stores to take in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+
+from features.engine.duckdb_engine import Engine
+from features.engine.errors import EngineError
+from features.engine.prepared import Prepared, named, prepare
+from features.exceptions import InputError, listed
+from features.ingest.pseudonyms import PATH_KEY, Pseudonyms
+from features.ingest.rules import IDENTITY, NAIVE, check_rows, tidy_text
+from features.progress import Progress, silent
+from features.schema import EVENTS, RawTable
+from features.settings.fields import Settings, SourceSettings
+from features.sources.files import SourceFiles
+from features.sources.mapping.apply import apply_mapping
+from features.sources.mapping.declared import (
+    MappedFile,
+    check_expressions,
+    check_mapping,
+    declared_columns,
+    map_columns,
+    mappable_columns,
+)
+from features.sources.text.lines import FAULTS, Fault
+from features.sources.text.rows import Rows
+
+__all__ = ["MADE_ID", "Staged", "stage"]
+
+
+MADE_ID = "^row-[0-9a-f]{32}$"
+"""What an event id looks like that is made of the row, since the source has none."""
+
+_GIVEN = "given_rows"
+_LINE, _COPY = IDENTITY
+_ROWS_AT_A_TIME = 262_144
+_NAMED = 6  # faults that are told one by one, and one more to know that there are more
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Checked rows of one raw table.
+
+    Attributes
+    ----------
+    rows
+        One row per row of the files, good or refused, with the canonical columns, ``source_file`` (its place in
+        ``paths``), ``source_row`` (its line in a text file, its place in a Parquet file), ``by_clock``, ``reason``,
+        ``given``.
+    rows_read
+        How many rows the files have, lines that hold no row among them.
+    brought
+        Canonical columns that at least one file brings.
+    ignored
+        Columns of the files that nothing reads.
+    faults
+        The first lines that hold no row, as file and fault.
+    empty
+        Files without any row.
+    mapped
+        What the mapping made of the files that were read together, with their names.
+    is_log
+        All files are access logs.
+    """
+
+    table: RawTable
+    rows: ir.Table
+    rows_read: int
+    paths: tuple[Path, ...]
+    brought: tuple[str, ...]
+    ignored: tuple[str, ...]
+    faults: tuple[tuple[Path, Fault], ...] = ()
+    empty: tuple[Path, ...] = ()
+    mapped: tuple[tuple[str, MappedFile], ...] = ()
+    is_log: bool = False
+
+    def with_names(self, refused: ir.Table) -> ir.Table:
+        """Refused rows with the path of their file instead of its place; ``store`` where they come from none."""
+        files = ibis.array([str(path) for path in self.paths])
+        name = files[refused.source_file]
+        if "store" in refused.columns:
+            name = name.fill_null(refused.store)
+        return refused.mutate(source_file=name)
+
+
+def stage(
+    engine: Engine,
+    table: RawTable,
+    groups: Sequence[SourceFiles],
+    settings: Settings,
+    *,
+    key: bytes,
+    now: datetime,
+    backfill: bool,
+    progress: Progress = silent,
+) -> Staged:
+    """Read every file of one raw table.
+
+    Raises
+    ------
+    SettingsError
+        When the mapping is wrong.
+    InputError
+        When a file cannot be read, lacks a required column, holds no readable line or only naive times.
+    """
+    source = settings.sources.get(table.name, SourceSettings())
+    check_mapping(table, source)
+    hashed = [name for name, mapping in source.columns.items() if mapping.hashed]
+    hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns, hashed=hashed)
+    paths = tuple(path for files in groups for path in files.paths)
+    work = _Staging(engine, table, source, hide, paths, now, backfill)
+    kept = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
+    reading = _Reading()
+    for number, files in enumerate(groups):
+        progress(f"reading {table.name}", number, len(groups))
+        reading.mapped.append(work.read(files, kept, reading))
+    progress(f"reading {table.name}", len(groups), len(groups))
+    brought = {name for file in reading.mapped for name in file.columns}
+    staged = Staged(
+        table,
+        kept,
+        reading.rows,
+        paths,
+        tuple(name for name in mappable_columns(table) if name in brought),
+        tuple(sorted({name for file in reading.mapped for name in file.ignored})),
+        tuple(reading.faults),
+        tuple(reading.empty),
+        tuple(zip((files.title for files in groups), reading.mapped, strict=True)),
+        all(files.is_log for files in groups),
+    )
+    _refuse_naive(engine, staged)
+    return staged
+
+
+class _Reading:
+    """What reading has come to so far."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.mapped: list[MappedFile] = []
+        self.faults: list[tuple[Path, Fault]] = []
+        self.empty: list[Path] = []
+
+
+@dataclass(frozen=True)
+class _Staging:
+    engine: Engine
+    table: RawTable
+    source: SourceSettings
+    hide: Pseudonyms
+    paths: tuple[Path, ...]
+    now: datetime
+    backfill: bool
+
+    def read(self, files: SourceFiles, kept: ir.Table, reading: _Reading) -> MappedFile:
+        """Take files in; say what the mapping made of their columns."""
+        schema = files.asked(mappable_columns(self.table), declared=declared_columns(self.source))
+        mapped = map_columns(self.table, self.source, schema.names, title=files.title)
+        _refuse_nested(mapped, self.table, schema, title=files.title)
+        tried = check_expressions(self.engine, schema, self.table, mapped, title=files.title)
+        seen: set[str] = set()
+        taking = _TakingIn(self, kept, mapped, title=files.title)
+        for path in files.paths:
+            good, first = 0, None
+            place = self.paths.index(path)
+            for rows in files.rows(path, mapped.reads, seen=seen):
+                good += len(rows.table)
+                reading.rows += len(rows.table) + len(rows.faults)
+                first = first or next(iter(rows.faults), None)
+                reading.faults += [(path, fault) for fault in rows.faults[: max(0, _NAMED - len(reading.faults))]]
+                if len(rows.table):
+                    taking.add(self._given(rows, mapped, place, tried, title=path.name))
+                if rows.faults:
+                    self._refuse(rows.faults, place, kept)
+            if first is not None and not good:
+                raise InputError(
+                    f"No line of {path} can be read; line {first.line}: {first.what}. Write it again, or give it the "
+                    "ending of its format. Nothing was stored."
+                )
+            if not good:
+                reading.empty.append(path)
+        taking.finish()
+        if files.kind != "json" or files.paths[0] in reading.empty:
+            return mapped
+        there = tuple(name for name in dict.fromkeys((*files.columns, *sorted(seen))) if name in seen)
+        found = map_columns(self.table, self.source, there, title=files.title)
+        # An object of which a part is read is not ignored.
+        parts = {name[: name.index(".")] for name in found.reads if "." in name}
+        return replace(found, ignored=tuple(name for name in found.ignored if name not in parts))
+
+    def _given(self, rows: Rows, mapped: MappedFile, place: int, tried: frozenset[str], *, title: str) -> pa.Table:
+        """Rows as the file gives them, with canonical columns."""
+        given = apply_mapping(self.engine, rows, mapped, self.table, tried=tried, title=title)
+        given = given.append_column("source_file", pa.array(np.full(len(given), place, dtype=np.int32)))
+        given = given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
+        if rows.identity is None:
+            return given
+        return given.append_column(_LINE, rows.identity.lines).append_column(_COPY, rows.identity.copies)
+
+    def prepared(self, given: pa.Schema, mapped: MappedFile, *, title: str) -> Prepared:
+        """What checks given rows and has all columns of the staged ones."""
+        tidy = tidy_text(named(_GIVEN, given), self.table)
+        rows = check_rows(tidy, self.table, mapped.columns, now=self.now, backfill=self.backfill, title=title)
+        return prepare(_identified(rows, self.hide.hide(_LINE)) if self.table is EVENTS else rows)
+
+    def _refuse(self, faults: Sequence[Fault], place: int, kept: ir.Table) -> None:
+        hidden = self.hide.hide if self.table.secret else None
+        refused = pa.table(
+            {
+                "source_row": pa.array([fault.line for fault in faults], pa.int64()),
+                "reason": pa.array([fault.reason for fault in faults], pa.string()),
+                "given": pa.array([fault.given(hidden) for fault in faults], pa.string()),
+            }
+        )
+        rows = named(_GIVEN, refused.schema)
+        schema = ibis.Schema.from_pyarrow(_staged_schema(self.table))
+        nothing = {name: ibis.null(kind) for name, kind in schema.items() if name not in rows.columns}
+        with self.engine.lent(_GIVEN, refused):
+            values = {**nothing, "source_file": ibis.literal(place, "int32"), "by_clock": ibis.literal(False)}
+            self.engine.add(kept, prepare(rows.mutate(**values)))
+
+
+class _TakingIn:
+    """Gathers rows of one mapping until there are enough of them for the engine."""
+
+    def __init__(self, staging: _Staging, kept: ir.Table, mapped: MappedFile, *, title: str) -> None:
+        self._staging = staging
+        self._kept = kept
+        self._mapped = mapped
+        self._title = title
+        self._held: list[pa.Table] = []
+        self._prepared: tuple[pa.Schema, Prepared] | None = None
+
+    def add(self, given: pa.Table) -> None:
+        self._held.append(given)
+        if sum(map(len, self._held)) >= _ROWS_AT_A_TIME:
+            self.finish()
+
+    def finish(self) -> None:
+        if not self._held:
+            return
+        # Together they have one dictionary a column: each distinct value is worked on once.
+        given = self._staging.hide(pa.concat_tables(self._held).unify_dictionaries())
+        self._held = []
+        if self._prepared is None or self._prepared[0] != given.schema:
+            made = self._staging.prepared(given.schema, self._mapped, title=self._title)
+            self._prepared = (given.schema, made)
+        engine = self._staging.engine
+        try:
+            with engine.lent(_GIVEN, given):
+                engine.add(self._kept, self._prepared[1])
+        except EngineError as error:
+            if error.is_about_room:
+                raise
+            # The engine's words would repeat the value, which may be a secret.
+            raise InputError(
+                f"{self._title} cannot be taken in: its values do not fit their columns. Check the types of its "
+                f"columns and [sources.{self._staging.table.name}.columns]. Nothing was stored."
+            ) from error
+
+
+def _staged_schema(table: RawTable) -> pa.Schema:
+    extra = [("source_file", pa.int32()), ("source_row", pa.int64()), ("by_clock", pa.bool_())]
+    columns = [table.schema.field(name) for name in mappable_columns(table)]
+    return pa.schema([*columns, *(pa.field(*pair) for pair in extra), ("reason", pa.string()), ("given", pa.string())])
+
+
+def _identified(rows: ir.Table, key: str) -> ir.Table:
+    """Rows without an event id get one, made of all they hold but ``ingested_at``: identical rows are one event.
+
+    A log's line is the identity of its row, whatever the mapping reads of it, so that columns mapped later make no
+    other event of it; under a key, since it may hold a secret. Identical lines of one file are as many events.
+    """
+    rows = rows.mutate(synthetic=rows.synthetic.fill_null(False))
+    if _LINE in rows.columns:
+        return _with_id(rows, [ibis.literal(key), rows[_LINE], rows[_COPY].cast("string")])
+    columns = ["account_id", "event_time", PATH_KEY, "method", "status", "latency_ms"]
+    columns += ["token", "user_id", "sdk", "sdk_version", "synthetic"]
+    held = [rows[name].cast("string").fill_null("") for name in columns if name in rows.columns]
+    return _with_id(rows, held)
+
+
+def _with_id(rows: ir.Table, held: list[ir.StringValue]) -> ir.Table:
+    identity = ibis.literal("row-") + ibis.literal("\x1f").join(held).hexdigest("md5")
+    return rows.mutate(event_id=ibis.coalesce(rows.event_id, identity))
+
+
+def _refuse_nested(mapped: MappedFile, table: RawTable, schema: pa.Schema, *, title: str) -> None:
+    """Refuse a Parquet column of lists or structs that is to be one value."""
+    for name, column in mapped.columns.items():
+        if column.source is not None and pa.types.is_nested(schema.field(column.source).type):
+            raise InputError(
+                f"{column.source} in {title} holds lists or structs. Pick a part of it with an expression under "
+                f"[sources.{table.name}.columns.{name}]. Nothing was stored."
+            )
+
+
+def _refuse_naive(engine: Engine, staged: Staged) -> None:
+    rows = staged.rows
+    whole = rows.filter(~rows.reason.fill_null("").isin(FAULTS))
+    by_file = whole.group_by("source_file").agg(
+        rows=whole.count(), naive=whole.reason.endswith(NAIVE).sum(), reason=whole.reason.max()
+    )
+    naive = engine.to_arrow(by_file.filter(by_file.rows == by_file.naive).order_by("source_file")).to_pylist()
+    if naive:
+        names = [staged.paths[row["source_file"]].name for row in naive]
+        columns = sorted({row["reason"].removesuffix(NAIVE) for row in naive})
+        places = " and ".join(f"[sources.{staged.table.name}.columns.{column}]" for column in columns)
+        raise InputError(
+            f"No row of {listed(names)} says in which time zone its {' and '.join(columns)} is. Say it for all of "
+            f'them: time_zone = "UTC" (or "Europe/Berlin") under {places}, or write an offset behind each time. '
+            "Nothing was stored."
+        )

@@ -1,0 +1,1 @@
+"""The feature files: which cutoffs are whole and current, and reading them."""

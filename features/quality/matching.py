@@ -1,0 +1,144 @@
+"""Matching: whether the record tables and the calls speak of the same accounts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import ibis
+
+from features.engine.duckdb_engine import Engine
+from features.examination import Finding
+from features.exceptions import listed
+from features.home.raw_tables import read_raw
+from features.quality.section import Inspection, Section, engine_of, percent
+from features.rollup.count import read_rollup
+from features.windows import DAY, known_before
+
+__all__ = ["Match", "look_at_matching"]
+
+
+_MUCH, _MOST = 0.05, 0.25  # of the accounts that call, those a table lacks
+_LATE_DAYS = 91
+_STRANGE = 0.5  # of the accounts of a table, those that never called
+_TABLES: tuple[Literal["accounts", "subscriptions", "touchpoints"], ...] = ("accounts", "subscriptions", "touchpoints")
+
+
+@dataclass(frozen=True)
+class Match:
+    """The ids of one record table beside those that call, as known at the cutoff.
+
+    Attributes
+    ----------
+    matched
+        Accounts of the table that ever called.
+    calling
+        How many accounts called in the last 91 days.
+    unmatched
+        Those of them that are not in the table. Who stopped long ago may have left the table too.
+    orphaned
+        Accounts of the table that never called.
+    """
+
+    table: str
+    matched: int
+    calling: int
+    unmatched: tuple[str, ...]
+    orphaned: tuple[str, ...]
+
+    @property
+    def lacking(self) -> float:
+        """Share of the accounts that called in the last 91 days that the table lacks."""
+        return len(self.unmatched) / self.calling if self.unmatched else 0.0
+
+    @property
+    def silent(self) -> float:
+        """Share of the table's accounts that never called."""
+        return len(self.orphaned) / (self.matched + len(self.orphaned)) if self.orphaned else 0.0
+
+    @property
+    def near(self) -> list[str]:
+        """Pairs of an unmatched and an orphaned id that differ only in case."""
+        folded = {one.lower(): one for one in self.orphaned}
+        return [f"{one} / {folded[one.lower()]}" for one in self.unmatched if one.lower() in folded]
+
+
+def look_at_matching(inspection: Inspection) -> Section:
+    """One row per record table that is there."""
+    with engine_of(inspection.settings) as engine:
+        called, calling = (_callers(engine, inspection, days) for days in (None, _LATE_DAYS))
+        found = [
+            match(name, called, ids, calling=calling) for name in _TABLES if (ids := _ids(engine, inspection, name))
+        ]
+    rows = tuple(
+        {
+            "table": one.table,
+            "matched": one.matched,
+            "unmatched": len(one.unmatched),
+            "orphaned": len(one.orphaned),
+            "for example": _examples(one),
+        }
+        for one in found
+    )
+    unmatched = f"Unmatched: they called in the last {_LATE_DAYS} days and the table lacks them."
+    note = f"{unmatched} Orphaned: the table has them and they never called."
+    return Section(rows, tuple(_findings(found)), note=note)
+
+
+def _examples(one: Match) -> str:
+    sides = {"unmatched": one.unmatched, "orphaned": one.orphaned}
+    return "; ".join(f"{side} {listed(ids)}" for side, ids in sides.items() if ids)
+
+
+def match(table: str, called: set[str], ids: set[str], *, calling: set[str]) -> Match:
+    """Compare ids with those that ever called and with those that still do.
+
+    >>> match("accounts", {"a", "b", "left"}, {"b", "c"}, calling={"a", "b"})
+    Match(table='accounts', matched=1, calling=2, unmatched=('a',), orphaned=('c',))
+    """
+    return Match(table, len(called & ids), len(calling), tuple(sorted(calling - ids)), tuple(sorted(ids - called)))
+
+
+def _callers(engine: Engine, inspection: Inspection, days: int | None) -> set[str]:
+    """Accounts that called in so many days before the cutoff, or ever."""
+    usage = read_rollup(engine, inspection.settings, "usage")
+    known = usage.filter(usage.visible_from <= ibis.literal(inspection.cutoff.date()))
+    if days is not None:
+        known = known.filter(known.event_day >= ibis.literal((inspection.cutoff - days * DAY).date()))
+    return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
+
+
+def _ids(engine: Engine, inspection: Inspection, name: Literal["accounts", "subscriptions", "touchpoints"]) -> set[str]:
+    rows = read_raw(engine, inspection.settings, name)
+    closed = known_before(inspection.cutoff, grace_hours=inspection.settings.grace_hours)
+    known = rows.filter(rows.known_at.isnull() | (rows.known_at < ibis.literal(closed, type="timestamp('UTC', 6)")))
+    return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
+
+
+def _findings(found: list[Match]) -> Iterator[Finding]:
+    for one in found:
+        # Nobody is bound to have a ticket; everybody has an account and what was sold to it.
+        if one.lacking >= _MUCH and one.table != "touchpoints":
+            yield Finding(
+                f"{one.table} lack {len(one.unmatched):,} of the {one.calling:,} accounts that call "
+                f"({percent(one.lacking)}): {listed(one.unmatched)}. {_EFFECT[one.table]}{_near(one)}",
+                "Look whether the export leaves some out, or writes their ids otherwise than the log does.",
+                is_remark=one.lacking < _MOST,
+            )
+        if one.silent >= _STRANGE:
+            of = one.matched + len(one.orphaned)
+            yield Finding(
+                f"{len(one.orphaned):,} of the {of:,} accounts of {one.table} ({percent(one.silent)}) never called: "
+                f"{listed(one.orphaned)}.{_near(one)}",
+                "If they are customers, their calls are missing or come under other ids: compare them with the log's.",
+                is_remark=True,
+            )
+
+
+_EFFECT = {
+    "accounts": "They have no name, owner or age.",
+    "subscriptions": "They have no plan and no revenue, and nobody can foretell their churn.",
+}
+
+
+def _near(one: Match) -> str:
+    return f" {len(one.near)} differ from an orphaned id only in case: {listed(one.near)}." if one.near else ""

@@ -1,0 +1,138 @@
+"""What a part of the quality report is asked, and what it answers."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from features.engine.duckdb_engine import Engine, duckdb_engine, spill_folder
+from features.examination import BROKEN, Finding, not_done
+from features.exceptions import InputError, listed
+from features.offline.cutoffs import built_cutoffs, left_out
+from features.settings.fields import Settings
+from features.windows import known_before
+
+__all__ = ["Inspection", "Part", "Section", "engine_of", "inspection_of", "look_at", "percent", "with_percent"]
+
+
+_CUTOFFS_BEFORE = 8
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is looked at.
+
+    Attributes
+    ----------
+    cutoff
+        Whose feature rows.
+    before
+        Up to eight cutoffs built before it, ascending: what is usual.
+    measured_at
+        The moment freshness is measured against: the clock, or when a cutoff that was asked for closed.
+    is_past
+        Whether a cutoff was asked for, so that what arrived later is not looked at.
+    """
+
+    settings: Settings
+    cutoff: datetime
+    before: tuple[datetime, ...]
+    measured_at: datetime
+    is_past: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a part found out.
+
+    Attributes
+    ----------
+    rows
+        Everything that was found out, one mapping per row, every row with the keys of the first.
+    shown
+        Which of the rows a terminal shows; None for all.
+    note
+        What to say beside the rows, or instead of them.
+    """
+
+    rows: tuple[Mapping[str, object], ...] = ()
+    findings: tuple[Finding, ...] = ()
+    shown: tuple[Mapping[str, object], ...] | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something to look at: its name for programs, its title for people."""
+
+    name: str
+    title: str
+    look: Callable[[Inspection], Section]
+
+
+def inspection_of(settings: Settings, *, as_of: datetime | None, now: datetime) -> Inspection:
+    """What to look at: the cutoff that was asked for, or the newest built.
+
+    Raises
+    ------
+    InputError
+        When no features are built, or not those of the cutoff.
+    """
+    built = built_cutoffs(settings)
+    if not built:
+        first = left_out(settings) or ["Run `bellwether features build` first."]
+        raise InputError(" ".join(["No features are built, so there is nothing to check.", *first]))
+    cutoff = built[-1] if as_of is None else as_of
+    if cutoff not in built:
+        day = cutoff.date()
+        raise InputError(
+            f"The cutoff {day} is not built. Built, newest first: {listed(one.date() for one in reversed(built))}. "
+            + " ".join([*left_out(settings), f"Run `bellwether features build --from {day} --to {day}` for it."])
+        )
+    before = tuple(one for one in built if one < cutoff)[-_CUTOFFS_BEFORE:]
+    closed = known_before(cutoff, grace_hours=settings.grace_hours)
+    return Inspection(settings, cutoff, before, now if as_of is None else min(closed, now), as_of is not None)
+
+
+def look_at(part: Part, inspection: Inspection) -> Section:
+    """Look at one part; what goes wrong while looking is a finding, not the end of the report."""
+    try:
+        return part.look(inspection)
+    except BROKEN as error:
+        return Section(findings=(not_done("looked at", error),))
+
+
+@contextmanager
+def engine_of(settings: Settings) -> Iterator[Engine]:
+    """An engine for one part."""
+    engine = duckdb_engine(
+        threads=settings.threads, memory_limit=settings.memory_limit, spill=spill_folder(settings.home)
+    )
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def percent(share: float) -> str:
+    """A share for people.
+
+    >>> percent(0.123), percent(0.0004)
+    ('12 %', 'under 1 %')
+    """
+    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
+def with_percent(rows: Iterable[Mapping[str, object]], names: Collection[str]) -> tuple[Mapping[str, object], ...]:
+    """The rows with these shares in percent, for a terminal.
+
+    >>> with_percent([{"late": 3, "share": 0.0042}], {"share"})
+    ({'late': 3, 'share': '0.4 %'},)
+    """
+    return tuple(
+        {
+            name: f"{100 * cell:.1f} %" if name in names and isinstance(cell, float) else cell
+            for name, cell in row.items()
+        }
+        for row in rows
+    )

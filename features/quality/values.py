@@ -1,0 +1,247 @@
+"""Nulls and ranges: whether each feature holds what the catalogue says it can, as it did at the cutoffs before."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.build.unknown_accounts import strange_accounts
+from features.definitions.catalog import Catalog
+from features.definitions.feature import FeatureSpec, Nulls
+from features.examination import Finding
+from features.exceptions import listed
+from features.external.take import tables_said
+from features.home.declared_sets import catalog_of
+from features.offline.files import JOIN_KEY, files_of_group, group_at
+from features.quality.section import Inspection, Section, percent, with_percent
+from features.rollup.metrics import empty_metrics
+from features.settings.fields import Settings
+
+__all__ = ["Looked", "look_at_values", "looked_at"]
+
+
+_ROSE = 0.1  # of the accounts more are null than ever before
+_WERE_THERE = 0.1  # of the accounts at least had a value before
+_DEVIATIONS = 3.0  # that the share of nulls moves by chance
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found out about one feature at a cutoff.
+
+    Attributes
+    ----------
+    null_accounts
+        Who is null, where the null rule leaves that not to anybody.
+    nulls_before
+        Share of nulls at each cutoff before; empty where there was none.
+    outside
+        Accounts whose value lies outside the bounds, is infinite or no number, or is a text without a letter.
+    """
+
+    feature: FeatureSpec
+    accounts: int
+    nulls: int
+    null_accounts: tuple[str, ...]
+    nulls_before: tuple[float, ...]
+    low: float | None
+    high: float | None
+    outside: tuple[str, ...]
+
+    @property
+    def null_share(self) -> float:
+        """Share of the accounts that are null."""
+        return self.nulls / self.accounts if self.accounts else 0.0
+
+    @property
+    def breaks_null_rule(self) -> bool:
+        """Whether accounts are null that the null rule does not let be."""
+        some = 0 < self.nulls < self.accounts
+        return {Nulls.NOBODY: self.nulls > 0, Nulls.ALL_OR_NOBODY: some, Nulls.ANYBODY: False}[self.feature.nulls]
+
+    @property
+    def went_null(self) -> bool:
+        """Whether nobody has a value any more, where accounts had one at every cutoff before."""
+        had = bool(self.nulls_before) and max(self.nulls_before) <= 1.0 - _WERE_THERE
+        return had and bool(self.accounts) and self.nulls == self.accounts
+
+    @property
+    def nulls_rose(self) -> bool:
+        """Whether many more are null than at any cutoff before, and more than chance explains."""
+        if not self.nulls_before or not self.accounts:
+            return False
+        most = max(self.nulls_before)
+        chance = _DEVIATIONS * math.sqrt(most * (1.0 - most) / self.accounts)
+        return self.null_share - most > max(_ROSE, chance)
+
+
+def look_at_values(inspection: Inspection) -> Section:
+    """One row per feature: nulls now and before, smallest and largest value, and what it may be."""
+    root = inspection.settings.home / "features"
+    catalog = catalog_of(inspection.settings)
+    looked = [one for group in catalog.described_groups for one in _group(root, group, inspection, catalog)]
+    day = inspection.cutoff.date()
+    again = f"Run `bellwether features build --from {day} --to {day}` again; if it stays so, report it."
+    rows = {one.feature.name: _row(one) for one in looked}
+    return Section(
+        tuple(rows.values()),
+        (*_findings(looked, again), *_declared(inspection.settings)),
+        shown=with_percent((row for row in rows.values() if row["problem"]), {"nulls", "most nulls before"}),
+        note=_note(looked),
+    )
+
+
+def looked_at(feature: FeatureSpec, rows: pa.Table, nulls_before: Sequence[float] = ()) -> Looked:
+    """Look at one feature of a group's rows."""
+    values, accounts = rows[feature.name], rows[JOIN_KEY]
+    strange = pc.equal(pc.utf8_trim_whitespace(values), "") if feature.kind == "category" else _strange(feature, values)
+    missing = pc.is_null(values)
+    low = high = None
+    if feature.kind != "category":
+        finite = values.filter(pc.is_finite(values.cast(pa.float64(), safe=False)))
+        least = pc.min_max(finite)
+        low, high = least["min"].as_py(), least["max"].as_py()
+    return Looked(
+        feature,
+        len(rows),
+        pc.sum(missing).as_py() or 0,
+        () if feature.nulls is Nulls.ANYBODY else _where(accounts, missing),
+        tuple(nulls_before),
+        low,
+        high,
+        _where(accounts, strange),
+    )
+
+
+def _strange(feature: FeatureSpec, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where a number is outside what it may be; null where it is null."""
+    numbers = values.cast(pa.float64(), safe=False)
+    low, high = feature.bounds
+    strange = pc.invert(pc.is_finite(numbers))
+    if low is not None:
+        strange = pc.or_(strange, pc.less(numbers, low - _ROUNDING))
+    if high is not None:
+        strange = pc.or_(strange, pc.greater(numbers, high + _ROUNDING))
+    return strange
+
+
+def _where(accounts: pa.ChunkedArray, where: pa.ChunkedArray) -> tuple[str, ...]:
+    return tuple(sorted(accounts.filter(pc.fill_null(where, False)).to_pylist()))
+
+
+def _group(root: Path, group: str, inspection: Inspection, catalog: Catalog) -> Iterator[Looked]:
+    rows = group_at(root, group, inspection.cutoff, catalog)
+    before = [_null_shares(root, group, cutoff) for cutoff in inspection.before]
+    for feature in catalog.features_of_group(group):
+        yield looked_at(feature, rows, [shares[feature.name] for shares in before if feature.name in shares])
+
+
+def _null_shares(root: Path, group: str, cutoff: datetime) -> dict[str, float]:
+    """Share of nulls of each feature, from what the files say of themselves."""
+    counts: dict[str, int] = {}
+    rows = 0
+    for file in files_of_group(root, group, wanted=cutoff.date().__eq__):
+        about = pq.read_metadata(file)
+        rows += about.num_rows
+        for number in range(about.num_row_groups):
+            part = about.row_group(number)
+            for place in range(part.num_columns):
+                column = part.column(place)
+                if column.statistics is not None and column.statistics.has_null_count:
+                    name = column.path_in_schema
+                    counts[name] = counts.get(name, 0) + column.statistics.null_count
+    return {name: count / rows for name, count in counts.items()} if rows else {}
+
+
+def _note(looked: Sequence[Looked]) -> str:
+    found = sum(bool(_problem(one)) for one in looked)
+    which = "none with a problem" if not found else f"the {found} with a problem are below"
+    return f"{len(looked)} features, {which}; `--json FILE` has all."
+
+
+def _row(one: Looked) -> Mapping[str, object]:
+    low, high = one.feature.bounds
+    usual = max(one.nulls_before) if one.nulls_before else None
+    return {
+        "feature": one.feature.name,
+        "group": one.feature.group,
+        "nulls": one.null_share,
+        "most nulls before": usual,
+        "smallest": one.low,
+        "largest": one.high,
+        "may be": "" if low is None and high is None else f"{_bound(low)} to {_bound(high)}",
+        "outside": len(one.outside),
+        "problem": _problem(one),
+    }
+
+
+def _bound(value: float | None) -> str:
+    return "any number" if value is None else f"{value:g}"
+
+
+def _problem(one: Looked) -> str:
+    problems = {
+        "nulls against its rule": one.breaks_null_rule,
+        "null everywhere": one.went_null,
+        "more nulls": one.nulls_rose and not one.went_null,
+        "out of range": bool(one.outside),
+    }
+    return ", ".join(name for name, holds in problems.items() if holds)
+
+
+def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
+    for one in looked:
+        name, rule = one.feature.name, one.feature.null_rule
+        if one.breaks_null_rule:
+            yield Finding(
+                f"{name} is null for {one.nulls:,} of {one.accounts:,} accounts, against its rule ({rule}): "
+                f"{listed(one.null_accounts)}.",
+                again,
+            )
+        if one.outside:
+            accounts = "1 account" if len(one.outside) == 1 else f"{len(one.outside):,} accounts"
+            yield Finding(f"{name} is {_outside(one)} for {accounts}: {listed(one.outside)}.", again)
+    gone = [one.feature.name for one in looked if one.went_null]
+    if gone:
+        yield Finding(
+            f"{_many(gone)} null for every account, and had values at the cutoffs before: {listed(gone)}.",
+            "A source has lost a column, or a setting changed: look at what the last `bellwether ingest` said of "
+            "missing columns, mend the mapping, load the days again and build again.",
+        )
+    rose = [one for one in looked if one.nulls_rose and not one.went_null]
+    if rose:
+        worst = sorted(rose, key=lambda one: max(one.nulls_before) - one.null_share)
+        shown = listed(
+            f"{one.feature.name} ({percent(max(one.nulls_before))} to {percent(one.null_share)})" for one in worst
+        )
+        yield Finding(
+            f"{_many(rose)} null for many more accounts than at any of the cutoffs before: {shown}.",
+            "`bellwether features describe --format json` says when each is null. Many accounts fell silent, or a "
+            "source lost a column for some of its rows.",
+            is_remark=True,
+        )
+
+
+def _declared(settings: Settings) -> Iterator[Finding]:
+    """What the declared features say of themselves: metrics that count nothing, rows of tables that are not used."""
+    for said in (*empty_metrics(settings), *tables_said(settings), *strange_accounts(settings)):
+        yield Finding(said, "Mend the declaration or the table, then run `bellwether features build`.", is_remark=True)
+
+
+def _outside(one: Looked) -> str:
+    if one.feature.kind == "category":
+        return "a text without a letter"
+    low, high = one.feature.bounds
+    if low is None and high is None:
+        return "infinite or no number"
+    return f"not within {_bound(low)} to {_bound(high)}"
+
+
+def _many(found: Sequence[object]) -> str:
+    return "1 feature is" if len(found) == 1 else f"{len(found)} features are"

@@ -1,0 +1,1 @@
+"""Daily counts of events, so that no feature reads the history of events again."""

@@ -1,0 +1,57 @@
+"""What of a metric's daily counts a cutoff may see: fingerprints kept in the notes of their store, so no file is read.
+
+A day's counts are one file, and late calls change it for the cutoffs that see them only. So each first cutoff that may
+see some of a day's rows has a fingerprint of its own.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.storage.store import Manifest
+from features.windows import days_of_ages
+
+__all__ = ["NOTE", "counts_seen", "fingerprints"]
+
+
+NOTE = "seen"
+"""Name of the note: metric, then ``day=YYYY-MM-DD``, then first cutoff (ISO date) to the fingerprint of its rows."""
+
+_SHORT = 16  # hexadecimal digits that tell two versions of the same rows apart
+
+
+def fingerprints(rows: pa.Table) -> dict[date, dict[str, str]]:
+    """Event day, then first cutoff (ISO date) to a fingerprint of the counts it is the first to see."""
+    keys = ["event_day", "visible_from"]
+    others = [name for name in ("account_id", "value", "bucket") if name in rows.column_names]
+    ordered = rows.sort_by([(name, "ascending") for name in (*keys, *others)])
+    sizes = ordered.group_by(keys, use_threads=False).aggregate([([], "count_all")])
+    found: dict[date, dict[str, str]] = {}
+    start = 0
+    for one in sizes.to_pylist():
+        part = ordered.slice(start, one["count_all"]).combine_chunks()
+        found.setdefault(one["event_day"], {})[one["visible_from"].isoformat()] = _fingerprint(part)
+        start += one["count_all"]
+    return found
+
+
+def counts_seen(manifest: Manifest, key: str, cutoff: datetime, *, reach_days: int) -> list[list[str]]:
+    """Days of ``[c - reach, c)`` with the fingerprints of one metric's counts that the cutoff may see."""
+    days: Mapping[str, Mapping[str, str]] = manifest.notes.get(NOTE, {}).get(key, {})
+    end = cutoff.date().isoformat()
+    found = []
+    for day in sorted(days_of_ages(cutoff, [range(1, reach_days + 1)])):
+        parts = days.get(f"day={day.isoformat()}", {})
+        seen = [part for first, part in sorted(parts.items()) if first <= end]
+        if seen:
+            found.append([day.isoformat(), *seen])
+    return found
+
+
+def _fingerprint(rows: pa.Table) -> str:
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="none")  # the same rows give the same bytes
+    return hashlib.sha256(sink.getvalue()).hexdigest()[:_SHORT]

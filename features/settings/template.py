@@ -1,0 +1,88 @@
+"""The settings as a commented TOML text and as rows for people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from features.settings.fields import Settings
+
+__all__ = ["settings_rows"]
+
+_MASKED = "********"
+_DECLARED = ("sources", "metrics", "tables")  # shown by examples
+
+
+def configuration_text() -> str:
+    """A TOML text of every setting with its default, commented out."""
+    lines = ["# Settings of Bellwether. BELLWETHER_<NAME> in the environment overrides a line; flags override both."]
+    for name, field in Settings.model_fields.items():
+        if name in _DECLARED:
+            continue
+        default = _toml(field.get_default(call_default_factory=True))
+        lines += ["", f"# {_unit(field)}: {field.description}", f"# {name} = {default}"]
+    lines += [
+        "",
+        "# How your files become the raw tables: events, accounts, subscriptions, touchpoints.",
+        "# [sources.events.columns]",
+        '# account_id = { from = "customer" }',
+        '# latency_ms = { from = "duration", unit = "s" }',
+        '# event_time = { from = "time", time_zone = "Europe/Berlin" }',
+        '# sdk = { constant = "none" }',
+        "# endpoint = { expression = \"split_part(url, '?', 1)\" }",
+        "# [sources.events]",
+        '# path_patterns = ["/v1/files/{name}"]',
+        '# format = "combined"  # of access logs: a name, or the text of log_format (nginx) or LogFormat (Apache)',
+        "",
+        "# Features of your own, counted from the events: count, sum, mean, share, ratio, distinct, percentile.",
+        "# [metrics.report_errors]",
+        '# of = "share"',
+        '# where = "status >= 500"',
+        "# over = \"endpoint like '/v1/reports/%'\"",
+        '# windows = ["7d", "28d"]',
+        '# title = "failed report calls"',
+        '# risk = "up"',
+        "",
+        "# Features of your own, from Parquet files with account_id, event_timestamp and known_at.",
+        "# [tables.health]",
+        '# path = "health/*.parquet"',
+        '# max_age = "90d"',
+        '# columns = { nps = { title = "net promoter score", risk = "down" } }',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def settings_rows(settings: Settings) -> list[dict[str, Any]]:
+    """One row per setting: name, value, default, unit, meaning; secrets masked."""
+    return [
+        {
+            "name": name,
+            "value": _shown(getattr(settings, name)),
+            "default": _shown(field.get_default(call_default_factory=True)),
+            "unit": _unit(field),
+            "meaning": field.description or "",
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _unit(field: Any) -> str:
+    return str((field.json_schema_extra or {}).get("unit", ""))
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return _MASKED
+    if isinstance(value, Mapping):
+        return ", ".join(sorted(value)) or "none"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(_shown(item)) for item in value) or "none"
+    return str(value) if isinstance(value, Path) else value
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
+    return json.dumps(str(value) if isinstance(value, Path) else value)

@@ -1,0 +1,1 @@
+"""Access logs of web servers, line by line in the format that the server declares."""

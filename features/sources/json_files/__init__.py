@@ -1,0 +1,1 @@
+"""JSON files: lines, documents and the envelopes that gateways put around rows."""

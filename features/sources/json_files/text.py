@@ -1,0 +1,59 @@
+"""Reads a text piece by piece: what is there of it, the line it has come to, and more when asked."""
+
+import codecs
+import re
+from pathlib import Path
+
+from features.sources.text.lines import read_pieces
+
+__all__ = ["HEAD_CHARACTERS", "Text"]
+
+
+HEAD_CHARACTERS = 1 << 20
+"""How much of a file is looked at before it is read."""
+
+
+class Text:
+    """A file's text from some place on: more of it when asked, and what was used let go."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self._pieces = read_pieces(path)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self.held = ""
+        self.place = 0
+        self.line = 1
+        self.is_whole = False  # there is no more of it
+        self.is_cut = False
+
+    def head(self) -> str:
+        """Its beginning."""
+        while len(self.held) < HEAD_CHARACTERS and self.more():
+            pass
+        self.held = self.held.removeprefix("\ufeff")
+        return self.held
+
+    def more(self) -> bool:
+        """Read on; whether there was anything."""
+        piece = b"" if self.is_whole else next(self._pieces, b"")
+        if not piece:
+            self.is_whole, self.is_cut = True, self.is_cut or piece is None
+            return False
+        self.held = self.held[self.place :] + self._decoder.decode(piece)
+        self.place = 0
+        return True
+
+    def go_to(self, place: int) -> None:
+        """Count the lines up to a place, and be there."""
+        self.line += self.held.count("\n", self.place, place)
+        self.place = place
+
+    def skip(self, shape: re.Pattern[str]) -> str:
+        """Go over what has a shape; the sign behind it, empty at the end."""
+        while True:
+            match = shape.match(self.held, self.place)
+            self.go_to(match.end() if match else self.place)
+            if self.place < len(self.held):
+                return self.held[self.place]
+            if not self.more():
+                return ""

@@ -1,0 +1,1 @@
+"""From the columns people have to the canonical ones: declared, applied, guessed."""

@@ -1,0 +1,134 @@
+"""Applies a mapping to rows of a file: the canonical columns as the file gives them, and what spoils a row already."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.engine.duckdb_engine import Engine
+from features.engine.errors import EngineError
+from features.exceptions import InputError
+from features.schema import RawTable
+from features.sources.mapping.declared import MappedFile
+from features.sources.text.rows import Rows
+
+__all__ = ["PROBLEM", "apply_mapping"]
+
+
+PROBLEM = "_bellwether_problem"  # the prefix is ours: a file may have columns of any other name
+_IDS = ("account_id", "event_id", "user_id")
+_WHOLE_DOUBLE = r"^(-?\d+)\.0$"
+
+
+def apply_mapping(
+    engine: Engine, rows: Rows, mapped: MappedFile, table: RawTable, *, tried: Collection[str], title: str
+) -> pa.Table:
+    """One row per row, with the mapped canonical columns and :data:`PROBLEM`, a reason to refuse the row or null.
+
+    Refused are rows in which a column holds an object or a list and no expression picks a part of it, and rows on
+    which an expression fails.
+
+    Raises
+    ------
+    InputError
+        When an expression fails and cannot be tried row by row, so that nobody can say on which.
+    """
+    count = len(rows.table)
+    problem = pa.nulls(count, pa.string())
+    expressions = {name: column.expression for name, column in mapped.columns.items() if column.expression is not None}
+    computed, failed = _computed(engine, rows, mapped, expressions, table=table, tried=tried, title=title)
+    made: dict[str, pa.ChunkedArray | pa.Array] = {}
+    for name, column in mapped.columns.items():
+        if name in expressions:
+            made[name] = computed.column(name)
+            if name in failed:
+                problem = _first(problem, failed[name], f"{name}_expression_failed")
+        elif column.source is None:
+            made[name] = pa.repeat(pa.scalar(column.constant), count)
+        else:
+            made[name] = rows.table.column(column.source)
+            if column.source in rows.nested:
+                places = pa.array(rows.nested[column.source])
+                problem = _first(problem, pc.is_in(pa.array(range(count)), places), f"{name}_nested")
+        if name in _IDS:
+            made[name] = _plain_ids(made[name])
+    return pa.table({**made, PROBLEM: problem})
+
+
+def _computed(
+    engine: Engine,
+    rows: Rows,
+    mapped: MappedFile,
+    expressions: dict[str, str],
+    *,
+    table: RawTable,
+    tried: Collection[str],
+    title: str,
+) -> tuple[pa.Table, dict[str, pa.Array]]:
+    if not expressions:
+        return pa.table({}), {}
+    read = list(dict.fromkeys(column for name in expressions for column in mapped.columns[name].reads))
+    given = rows.table.select(read)
+    try:
+        return engine.evaluate(given, expressions, tried=tried)
+    except EngineError as error:
+        for name, text in expressions.items():
+            try:
+                engine.evaluate(given, {name: text}, tried=tried)
+            except EngineError as its_own:
+                # The engine's words would repeat the value, which may be a secret.
+                raise InputError(
+                    f"[sources.{table.name}.columns.{name}] has the expression {text!r}, which fails on some row of "
+                    f"{title}; the engine cannot say on which. Guard it, for example with TRY_CAST or CASE. "
+                    "Nothing was stored."
+                ) from its_own
+        raise InputError(
+            f"The expressions under [sources.{table.name}] fail on {title}. Nothing was stored."
+        ) from error
+
+
+def _first(problem: pa.Array, spoiled: pa.Array, reason: str) -> pa.Array:
+    """A row keeps the first reason it has."""
+    if isinstance(spoiled, pa.ChunkedArray):
+        spoiled = spoiled.combine_chunks()
+    return pc.coalesce(problem, pc.if_else(spoiled, pa.scalar(reason), pa.scalar(None, pa.string())))
+
+
+def _plain_ids(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Ids that a tool has read as doubles are the whole numbers they were: 123.0 is 123; not a number is no id."""
+    if pa.types.is_floating(ids.type):
+        distinct = ids.dictionary_encode()
+        pieces = distinct.chunks if isinstance(distinct, pa.ChunkedArray) else [distinct]
+        return pa.chunked_array([_decoded(piece) for piece in pieces], pa.string())
+    if pa.types.is_dictionary(ids.type):
+        return pa.chunked_array(
+            [pa.DictionaryArray.from_arrays(chunk.indices, _plain_ids(chunk.dictionary)) for chunk in ids.chunks],
+            ids.type,
+        )
+    pieces = ids.chunks if isinstance(ids, pa.ChunkedArray) else [ids]
+    if pa.types.is_string(ids.type) and any(_may_end_in_zero(piece) for piece in pieces):
+        return pc.replace_substring_regex(ids, _WHOLE_DOUBLE, r"\1")
+    return ids
+
+
+def _may_end_in_zero(texts: pa.StringArray) -> bool:
+    """Whether a text may end in ".0": a look at two bytes of each, since nearly no id does."""
+    _, offsets, content = texts.buffers()
+    if content is None or not len(texts):
+        return False
+    ends = np.frombuffer(offsets, dtype=np.int32)[texts.offset + 1 : texts.offset + len(texts) + 1]
+    held = np.frombuffer(content, dtype=np.uint8)
+    ends = ends[ends >= len(".0")]
+    return bool(((held[ends - 1] == ord("0")) & (held[ends - 2] == ord("."))).any())
+
+
+def _decoded(distinct: pa.DictionaryArray) -> pa.Array:
+    texts = [_text_of(value) for value in distinct.dictionary.to_pylist()]
+    return pa.array(texts, pa.string()).take(distinct.indices)
+
+
+def _text_of(value: float | None) -> str | None:
+    if value is None or value != value:  # noqa: PLR0124 - not a number
+        return None
+    return str(int(value)) if float(value).is_integer() else repr(value)

@@ -1,0 +1,80 @@
+"""Reads Parquet files piece by piece."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.exceptions import InputError
+from features.sources.text.rows import Rows
+
+__all__ = ["parquet_schema", "read_columnar"]
+
+
+_ROWS_PER_PIECE = 131_072
+
+
+def parquet_schema(path: Path) -> pa.Schema:
+    """The columns of a Parquet file and their types.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read as Parquet.
+    """
+    try:
+        return pq.read_schema(path).remove_metadata()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} cannot be read as Parquet: {_first_line(error)} It may be cut short; write it again. "
+            "Nothing was stored."
+        ) from error
+
+
+def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
+    """The rows of a Parquet file, of each ``columns``, known by their place; text that repeats as a dictionary.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged.
+    """
+    schema = parquet_schema(path)
+    texts = [name for name in columns if schema.field(name).type == pa.string()]
+    # The reader takes "a.b" for b inside a; a file with such a column is read whole.
+    wanted = None if any("." in name for name in schema.names) else list(columns)
+    begun = 0
+    try:
+        kept = _dictionaries(path)
+        with pq.ParquetFile(path, read_dictionary=[name for name in texts if name in kept]) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_PER_PIECE, columns=wanted):
+                table = pa.Table.from_batches([batch]).select(list(columns))
+                yield Rows(_in_microseconds(table), range(begun + 1, begun + 1 + len(batch)))
+                begun += len(batch)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged: {_first_line(error)} Write it again. Nothing was stored.") from error
+
+
+def _dictionaries(path: Path) -> set[str]:
+    """Columns that are dictionaries in the file too: to make one of ids that never repeat costs more than it saves."""
+    metadata = pq.read_metadata(path)
+    if not metadata.num_row_groups:
+        return set()
+    group = metadata.row_group(0)
+    chunks = [group.column(place) for place in range(metadata.num_columns)]
+    return {chunk.path_in_schema for chunk in chunks if "RLE_DICTIONARY" in chunk.encodings}
+
+
+def _in_microseconds(table: pa.Table) -> pa.Table:
+    """The stores hold microseconds, and the expressions know no nanoseconds with a zone."""
+    for place, kind in enumerate(table.schema):
+        if pa.types.is_timestamp(kind.type) and kind.type.unit != "us":
+            times = pc.cast(table.column(place), pa.timestamp("us", kind.type.tz), safe=False)
+            table = table.set_column(place, kind.name, times)
+    return table
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") + "."

@@ -1,0 +1,1 @@
+"""Lines and delimited rows of text files, and which of them repeat."""

@@ -1,0 +1,149 @@
+"""Reads text files as numbered lines, some megabytes at a time, plain or gzip-compressed."""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.exceptions import InputError
+
+__all__ = ["CUT_SHORT", "FAULTS", "NOT_UTF8", "UNREADABLE", "Block", "Fault", "is_gzip", "read_blocks", "read_pieces"]
+
+
+UNREADABLE = "line_unreadable"
+NOT_UTF8 = "line_not_utf8"
+CUT_SHORT = "file_cut_short"
+FAULTS = (UNREADABLE, NOT_UTF8, CUT_SHORT)
+
+_BLOCK_BYTES = 8 << 20
+_READ_BYTES = 1 << 20
+_LONGEST_LINE_BYTES = 64 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SHOWN_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A line that holds no row.
+
+    Attributes
+    ----------
+    line
+        Its number in the file, from 1.
+    reason
+        One of :data:`FAULTS`.
+    what
+        What is wrong, without the line's words.
+    content
+        The line as it is.
+    """
+
+    line: int
+    reason: str
+    what: str
+    content: bytes
+
+    def given(self, hidden: Callable[[str], str] | None) -> str:
+        """What quarantine keeps, as JSON; with ``hidden`` only a keyed hash, since nobody knows where a secret is."""
+        text = self.content.decode("utf-8", "backslashreplace")
+        if hidden is None:
+            return json.dumps({"fault": self.what, "line": text[:_SHOWN_CHARACTERS]}, ensure_ascii=False)
+        return json.dumps({"fault": self.what, "bytes": len(self.content), "line_hash": hidden(text)})
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file.
+
+    Attributes
+    ----------
+    first_line
+        Number of the first of them, from 1.
+    content
+        The lines with their ends; the last line of a file may have none.
+    is_last
+        No block follows.
+    cut
+        The file ends too early, and ``content`` is what there is of its last line.
+    """
+
+    first_line: int
+    content: bytes
+    is_last: bool = False
+    cut: bool = False
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the name says that the file is gzip-compressed."""
+    return path.name.lower().endswith(".gz")
+
+
+def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:
+    """The lines of a file, in order; of a gzip file that was cut short, whatever can be unpacked.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read or unpacked, or is no text of lines.
+    """
+    number, held, begun, cut = 1, b"", False, False
+    for piece in read_pieces(path):
+        if piece is None:
+            cut = True
+            break
+        held += piece
+        if not begun and len(held) >= len(_BYTE_ORDER_MARK):
+            held, begun = held.removeprefix(_BYTE_ORDER_MARK), True
+        if len(held) < block_bytes:
+            continue
+        end = held.rfind(b"\n") + 1
+        if not end and len(held) > _LONGEST_LINE_BYTES:
+            raise InputError(
+                f"{path} is no text of lines: line {number} is longer than {_LONGEST_LINE_BYTES >> 20} MiB. "
+                "Write it again. Nothing was stored."
+            )
+        if end:
+            block, held = held[:end], held[end:]
+            yield Block(number, block)
+            number += block.count(b"\n")
+    if not begun:
+        held = held.removeprefix(_BYTE_ORDER_MARK)
+    if not cut:
+        yield Block(number, held, is_last=True)
+        return
+    end = held.rfind(b"\n") + 1
+    yield Block(number, held[:end], is_last=True)
+    yield Block(number + held.count(b"\n"), held[end:], is_last=True, cut=True)
+
+
+def read_pieces(path: Path) -> Iterator[bytes | None]:
+    """The file's bytes, unpacked; None at the end when a gzip file ends too early."""
+    try:
+        with path.open("rb") as file:
+            read = iter(lambda: file.read(_READ_BYTES), b"")
+            if is_gzip(path):
+                yield from _unpacked(read)
+            else:
+                yield from read
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Mend that. Nothing was stored.") from error
+    except zlib.error as error:
+        raise InputError(f"{path} is damaged: it cannot be unpacked. Write it again. Nothing was stored.") from error
+
+
+def _unpacked(read: Iterator[bytes]) -> Iterator[bytes | None]:
+    unpacking = zlib.decompressobj(wbits=31)
+    for packed in read:
+        rest = packed
+        while rest:
+            if unpacking.eof:  # several gzip files put behind each other are one; zeros behind them are padding
+                rest = rest.lstrip(b"\0")
+                if not rest:
+                    break
+                unpacking = zlib.decompressobj(wbits=31)
+            yield unpacking.decompress(rest, _BLOCK_BYTES)
+            rest = unpacking.unused_data if unpacking.eof else unpacking.unconsumed_tail
+    if not unpacking.eof:
+        yield unpacking.flush()
+        yield None

@@ -1,0 +1,51 @@
+"""Rows of one source file, as the readers of the formats hand them over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from features.sources.text.lines import Fault
+
+__all__ = ["Identity", "Rows"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells rows apart that may look alike in the columns a mapping reads.
+
+    Attributes
+    ----------
+    lines
+        Each row's line without its end; it may hold a secret, so it is only ever kept as a keyed hash.
+    copies
+        Which of the file's identical lines each is, from 0.
+    """
+
+    lines: pa.StringArray
+    copies: pa.Array
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a file, one row each, with the file's columns.
+
+    Attributes
+    ----------
+    numbers
+        Where each row lies: its line in a text file, its place in a Parquet file; from 1.
+    faults
+        Lines that hold no row.
+    nested
+        Column to the places (in ``table``, from 0) at which it held an object or a list, written as JSON.
+    identity
+        Of lines of a log, JSON or not; elsewhere identical rows are one event.
+    """
+
+    table: pa.Table
+    numbers: Sequence[int] | npt.NDArray[np.int64]
+    faults: tuple[Fault, ...] = ()
+    nested: dict[str, list[int]] = field(default_factory=dict)
+    identity: Identity | None = None

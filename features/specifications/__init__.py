@@ -1,1 +1,0 @@
-"""What each feature means, a module per group; ``features.catalog`` joins them."""

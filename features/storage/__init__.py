@@ -1,0 +1,1 @@
+"""Folders of files that are whole at every moment."""

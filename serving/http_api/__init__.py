@@ -1,0 +1,1 @@
+"""The HTTP contract: routes, keys, limits, answers and their description."""

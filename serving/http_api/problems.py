@@ -1,0 +1,72 @@
+"""Errors over HTTP: one shape, problem+json (RFC 9457), that never repeats what came in."""
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from features.exceptions import BellwetherError
+
+__all__ = ["OUR_FAULT", "RETRY_AFTER_SECONDS", "HttpProblemError", "problem", "schema_problem"]
+
+
+RETRY_AFTER_SECONDS = 5
+OUR_FAULT = "This is our fault. The log has the details under the request id."
+MEDIA_TYPE = "application/problem+json"
+
+
+class HttpProblemError(BellwetherError):
+    """A request that cannot be answered; becomes one problem+json response."""
+
+    def __init__(self, status: int, detail: str, *, errors: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+
+
+def problem(
+    status: int, detail: str, *, request_id: str, errors: Sequence[tuple[str, str]] = (), allow: str | None = None
+) -> Response:
+    """The response for an error."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+        "errors": [{"where": where, "what": what} for where, what in errors],
+    }
+    headers = {"cache-control": "no-store"}
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        headers["retry-after"] = str(RETRY_AFTER_SECONDS)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    if allow is not None:
+        headers["allow"] = allow
+    return Response(json.dumps(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def schema_problem(error: ValidationError, *, what: str) -> HttpProblemError:
+    """422 for a body or query that does not fit its schema: where and what, without the value."""
+    found: list[dict[str, Any]] = [dict(item) for item in error.errors(include_input=False, include_url=False)]
+    errors = [(_place(item), _message(item)) for item in found[:20]]
+    places = len(found)
+    return HttpProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        f"{places} {'place' if places == 1 else 'places'} in the {what} cannot be used. See /docs for what fits.",
+        errors=errors,
+    )
+
+
+def _place(item: dict[str, Any]) -> str:
+    # A field nobody declared is named by the client: its name is input, too.
+    parts = item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"]
+    return "/" + "/".join(str(part) for part in parts)
+
+
+def _message(item: dict[str, Any]) -> str:
+    return "There is a field here that is not part of the schema." if item["type"] == "extra_forbidden" else item["msg"]

@@ -1,0 +1,239 @@
+"""The bodies of the HTTP contract: what may come in, and what goes out."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from features.schema import ACCOUNT_ID_PATTERN
+from serving.scoring.freshness import Status
+from training.labels.targets import TARGETS
+
+__all__ = [
+    "MAXIMUM_ACCOUNTS",
+    "AccountList",
+    "AccountQuery",
+    "AccountSummary",
+    "Model",
+    "ModelComparison",
+    "ModelList",
+    "Problem",
+    "ProblemItem",
+    "Result",
+    "ScoreReason",
+    "ScoreRequest",
+    "ScoreResponse",
+    "TargetScore",
+]
+
+
+MAXIMUM_ACCOUNTS = 1000
+
+AccountId = Annotated[str, StringConstraints(pattern=f"^{ACCOUNT_ID_PATTERN}$")]
+# Which names are targets is said in the document; a name that is none is told so in words.
+TargetName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"),
+    WithJsonSchema({"type": "string", "enum": list(TARGETS)}),
+]
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _Body(BaseModel):
+    """Strict both ways: no field that is not declared, no number that JSON cannot hold, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ScoreRequest(_Body):
+    """Which accounts to score."""
+
+    account_ids: list[AccountId] = Field(
+        min_length=1, max_length=MAXIMUM_ACCOUNTS, description="Accounts, in the order the results come back."
+    )
+    targets: list[TargetName] | None = Field(
+        None, min_length=1, max_length=16, description="What to foretell; by default every target with a champion."
+    )
+    reasons: Whole = Field(5, ge=0, le=20, description="At most this many reasons per score.")
+
+
+class ReasonFeature(_Body):
+    """One feature's part of a reason."""
+
+    name: str
+    value: float | int | str | None
+    contribution: float = Field(description="Log-odds.")
+
+
+class ScoreReason(_Body):
+    """Why a score is higher or lower than that of an average account."""
+
+    code: str
+    contribution: float = Field(description="Log-odds; exactly the sum of its features' contributions.")
+    direction: Literal["raises", "lowers"]
+    actionable: bool = Field(description="Whether somebody can do something about it; context otherwise.")
+    text: str
+    features: list[ReasonFeature]
+
+
+class ModelName(_Body):
+    """Which model said so."""
+
+    name: str
+    version: str
+
+
+class TargetScore(_Body):
+    """One account's score for one target."""
+
+    status: Status = Field(description="The numbers are there when the status is scored, and mostly when it is stale.")
+    detail: str | None = Field(
+        None, description="Why, in words, when the status is not scored, or an upgrade is not offered."
+    )
+    offer: bool | None = Field(
+        None,
+        description="Only for upsell: whether to offer the upgrade now. False while the account's churn band is high: "
+        "the detail then says churn_risk_high. Null when the churn risk is not known.",
+    )
+    probability: float | None = Field(
+        None, ge=0, le=1, description="Calibrated; a monotone map of the margin, which is what the reasons add up to."
+    )
+    band: Literal["high", "medium", "low"] | None = None
+    horizon_days: int
+    lead_days: int
+    margin: float | None = Field(None, description="Log-odds; base_margin plus all contributions.")
+    base_margin: float | None = None
+    reasons: list[ScoreReason]
+    model: ModelName
+
+
+class Result(_Body):
+    """One account's scores."""
+
+    account_id: str
+    features_as_of: datetime | None = Field(description="The cutoff: what was known then made this score.")
+    data_age_hours: float | None
+    scores: dict[str, TargetScore]
+
+
+class ScoreResponse(_Body):
+    """Results in the order of the request."""
+
+    results: list[Result]
+    request_id: str
+
+
+class AccountQuery(BaseModel):
+    """How to list accounts; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: TargetName = Field("churn", description="Whose latest score run to read.")
+    band: Literal["high", "medium", "low"] | None = Field(None, description="Only this band.")
+    owner: Word | None = Field(None, description="Only accounts of this owner.")
+    segment: Word | None = Field(None, description="Only accounts of this segment.")
+    sort: Literal["mrr_at_risk", "probability", "mrr"] | None = Field(
+        None, description="The largest first. By default mrr_at_risk; for upsell, which risks no MRR, probability."
+    )
+    limit: int = Field(100, ge=1, le=1000, description="Accounts per page.")
+    cursor: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = Field(
+        None, description="`next_cursor` of the page before, with the same filters; pages stay on one score run."
+    )
+
+
+class AccountSummary(_Body):
+    """One account of a score run."""
+
+    account_id: str
+    name: str | None
+    owner: str | None
+    segment: str | None
+    status: Status = Field(description="Stale when the run's features are too old by now.")
+    detail: str | None = Field(
+        description="Why, in words, when the status is not scored, or an upgrade is not offered."
+    )
+    offer: bool | None = Field(description="Only for upsell: whether to offer the upgrade now; see /v1/score.")
+    probability: float
+    band: Literal["high", "medium", "low"]
+    mrr: float | None
+    mrr_at_risk: float | None = Field(description="MRR times probability; null for upsell.")
+    reason: str | None = Field(description="The first reason that raises the score.")
+
+
+class AccountList(_Body):
+    """One page of the latest score run."""
+
+    target: str
+    features_as_of: datetime
+    data_age_hours: float
+    scored_at: datetime
+    horizon_days: int
+    lead_days: int
+    model: ModelName
+    accounts: list[AccountSummary]
+    next_cursor: str | None
+    request_id: str
+
+
+class ModelComparison(_Body):
+    """Model against a rival on the same test rows."""
+
+    rival: str
+    metric: str
+    model: float | None = Field(description="Null, as the four below, where the metric cannot be measured.")
+    other: float | None
+    difference: float | None
+    low: float | None = Field(description="Lower end of the paired 95 % interval of the difference.")
+    high: float | None
+
+
+class Model(_Body):
+    """The champion of one target."""
+
+    target: str
+    title: str
+    name: str
+    version: str
+    note: str | None = Field(description="Why this is not the champion the registry names, when it is not.")
+    horizon_days: int
+    lead_days: int
+    metrics: dict[str, float | None] = Field(description="Of the judged model, on cutoffs it never saw.")
+    comparisons: list[ModelComparison]
+    verdict: list[str] = Field(description="What the judgement found, in words.")
+    spans: dict[str, list[str]] = Field(description="First and last cutoff of fitting, test and the registered model.")
+    bands: dict[str, float] = Field(description="Smallest probability of each band.")
+    features: list[str]
+    left_out: dict[str, str] = Field(description="Features the model does not use, and why.")
+
+
+class ModelList(_Body):
+    """The champions that answer now."""
+
+    models: list[Model]
+    request_id: str
+
+
+class ProblemItem(_Body):
+    """One thing that is wrong, and where."""
+
+    where: str
+    what: str
+
+
+class Problem(_Body):
+    """Every error has this shape (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[ProblemItem]

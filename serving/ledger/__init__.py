@@ -1,0 +1,1 @@
+"""Score runs as they were written, append-only."""

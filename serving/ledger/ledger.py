@@ -1,0 +1,288 @@
+"""The score ledger: every run that was ever made, appended once, never changed."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from features.exceptions import DependencyError
+from features.settings.fields import Settings
+from serving.ledger.runs import ScoredAccount, TargetRun
+from serving.ledger.tables import CONFIRMED, REASONS, RUNS, SCORES, SORTS, make_tables
+
+__all__ = ["AccountRow", "Ledger", "RunHead", "open_ledger"]
+
+
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class RunHead:
+    """One run without its accounts."""
+
+    run_id: str
+    target: str
+    as_of: datetime
+    scored_at: datetime
+    model: str
+    version: str
+    horizon_days: int
+    lead_days: int
+    accounts: int
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """One account of a run, as a list shows it; ``sort_value`` is where the next page begins."""
+
+    account_id: str
+    probability: float
+    band: str
+    mrr: float | None
+    mrr_at_risk: float | None
+    name: str | None
+    owner: str | None
+    segment: str | None
+    status: str
+    detail: str | None
+    offer: bool | None
+    reason: str | None
+    sort_value: float
+
+
+class Ledger:
+    """Append-only tables behind SQLAlchemy; made by :func:`open_ledger`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._is_made = False
+        self._lock = threading.Lock()
+
+    def append(self, run: TargetRun) -> bool:
+        """Write a run with its scores and reasons, all or nothing; False when the ledger already holds it.
+
+        A run it holds is not written again. Where another has been made of the same as-of since, as by a model that
+        was champion in between, it is noted that this one holds again.
+
+        Raises
+        ------
+        DependencyError
+            When the database is away.
+        """
+        with self._connection() as connection:
+            head = {
+                "run_id": run.run_id,
+                "target": run.target,
+                "as_of": run.as_of.isoformat(),
+                "scored_at": run.scored_at.isoformat(),
+                "model": run.model,
+                "version": run.version,
+                "bundle_sha256": run.bundle_sha256,
+                "fingerprint": run.fingerprint,
+                "horizon_days": run.horizon_days,
+                "lead_days": run.lead_days,
+                "accounts": len(run.accounts),
+            }
+            done = connection.execute(sqlite.insert(RUNS).values(head).on_conflict_do_nothing())
+            if done.rowcount == 0:
+                newest = connection.execute(_newest_first(run.target, RUNS.c.as_of == head["as_of"])).mappings().first()
+                if newest is None or newest["run_id"] != run.run_id:
+                    again = {"run_id": run.run_id, "at": head["scored_at"]}
+                    connection.execute(sqlite.insert(CONFIRMED).values(again).on_conflict_do_nothing())
+                return False
+            for chunk in _chunks(run.accounts):
+                connection.execute(sa.insert(SCORES), [_score_row(run.run_id, account) for account in chunk])
+                if rows := [row for account in chunk for row in _reason_rows(run.run_id, account)]:
+                    connection.execute(sa.insert(REASONS), rows)
+        return True
+
+    def latest(self, target: str) -> RunHead | None:
+        """The run with the newest as-of, the last made or confirmed among equals; None before the first."""
+        return self._head(_newest_first(target))
+
+    def before(self, target: str, as_of: datetime) -> RunHead | None:
+        """The newest run of an earlier as-of, the last made or confirmed among equals; None before the first."""
+        return self._head(_newest_first(target, RUNS.c.as_of < as_of.isoformat()))
+
+    def probabilities(self, run_id: str) -> dict[str, float]:
+        """Account to probability, of the accounts of a run that have a score."""
+        query = sa.select(SCORES.c.account_id, SCORES.c.probability).where(
+            SCORES.c.run_id == run_id, SCORES.c.probability.is_not(None)
+        )
+        with self._connection() as connection:
+            return {account: float(probability) for account, probability in connection.execute(query)}
+
+    def run(self, run_id: str) -> RunHead | None:
+        """The run of this id, or None."""
+        return self._head(sa.select(RUNS).where(RUNS.c.run_id == run_id))
+
+    def page(
+        self,
+        run_id: str,
+        *,
+        sort: str,
+        limit: int,
+        after: tuple[float, str] | None = None,
+        band: str | None = None,
+        owner: str | None = None,
+        segment: str | None = None,
+    ) -> list[AccountRow]:
+        """Scored accounts of a run, the largest first; ``after`` is the last row's sort value and account id."""
+        key = SORTS[sort]
+        chosen = sa.and_(SCORES.c.run_id == run_id, SCORES.c.probability.is_not(None))
+        for column, wanted in ((SCORES.c.band, band), (SCORES.c.owner, owner), (SCORES.c.segment, segment)):
+            if wanted is not None:
+                chosen = sa.and_(chosen, column == wanted)
+        if after is not None:
+            value, account = after
+            chosen = sa.and_(chosen, sa.or_(key < value, sa.and_(key == value, SCORES.c.account_id > account)))
+        top_reason = (
+            sa.select(REASONS.c.text)
+            .where(REASONS.c.run_id == SCORES.c.run_id, REASONS.c.account_id == SCORES.c.account_id)
+            .order_by(REASONS.c.direction != "raises", REASONS.c.rank)  # why it is at risk, before why it is not
+            .limit(1)
+            .scalar_subquery()
+        )
+        names = (
+            "account_id",
+            "probability",
+            "band",
+            "mrr",
+            "mrr_at_risk",
+            "name",
+            "owner",
+            "segment",
+            "status",
+            "detail",
+            "offer",
+        )
+        query = (
+            sa.select(*(SCORES.c[name] for name in names), top_reason.label("reason"), key.label("sort_value"))
+            .where(chosen)
+            .order_by(key.desc(), SCORES.c.account_id)
+            .limit(limit)
+        )
+        with self._connection() as connection:
+            return [AccountRow(**row) for row in connection.execute(query).mappings()]
+
+    def create(self) -> None:
+        """Make the tables where they are not there yet.
+
+        Raises
+        ------
+        DependencyError
+            When the database is away, or was written by a newer Bellwether.
+        """
+        with self._lock:
+            if self._is_made:
+                return
+            with _reported(self._engine), self._engine.begin() as connection:
+                make_tables(connection, database=str(self._engine.url.database))
+            self._is_made = True
+
+    def close(self) -> None:
+        """Free the connections."""
+        self._engine.dispose()
+
+    def _head(self, query: sa.Select[Any]) -> RunHead | None:
+        with self._connection() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        return RunHead(
+            run_id=row["run_id"],
+            target=row["target"],
+            as_of=datetime.fromisoformat(row["as_of"]).astimezone(UTC),
+            scored_at=datetime.fromisoformat(row["scored_at"]).astimezone(UTC),
+            model=row["model"],
+            version=row["version"],
+            horizon_days=row["horizon_days"],
+            lead_days=row["lead_days"],
+            accounts=row["accounts"],
+        )
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        self.create()
+        with _reported(self._engine), self._engine.begin() as connection:
+            yield connection
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger of this home; its tables are made on first use."""
+    path = settings.home / "ledger.db"
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
+
+    @sa.event.listens_for(engine, "connect")
+    def _journal(connection: Any, _record: object) -> None:
+        # Readers go on while a run is appended.
+        connection.execute("PRAGMA journal_mode=WAL").close()
+        connection.execute("PRAGMA synchronous=NORMAL").close()
+
+    return Ledger(engine)
+
+
+@contextmanager
+def _reported(engine: sa.Engine) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        raise DependencyError(
+            f"The ledger {engine.url.database} cannot be used: {getattr(error, 'orig', error)}. "
+            "Check that its folder is there and can be written, then run the same command again."
+        ) from error
+
+
+def _newest_first(target: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The one newest run of a target: by as-of, then by when it was made or last confirmed."""
+    confirmed = sa.select(sa.func.max(CONFIRMED.c.at)).where(CONFIRMED.c.run_id == RUNS.c.run_id).scalar_subquery()
+    held_at = sa.func.max(RUNS.c.scored_at, sa.func.coalesce(confirmed, ""))  # of two values: SQLite's larger one
+    query = sa.select(RUNS).where(RUNS.c.target == target, *conditions)
+    return query.order_by(RUNS.c.as_of.desc(), held_at.desc()).limit(1)
+
+
+def _chunks(accounts: Any) -> Iterable[Any]:
+    return (accounts[start : start + _CHUNK] for start in range(0, len(accounts), _CHUNK))
+
+
+def _score_row(run_id: str, account: ScoredAccount) -> dict[str, object]:
+    return {
+        "run_id": run_id,
+        "account_id": account.account_id,
+        "status": str(account.status),
+        "detail": account.detail,
+        "probability": account.probability,
+        "band": account.band,
+        "margin": account.margin,
+        "base_margin": account.base_margin,
+        "mrr": account.mrr,
+        "mrr_at_risk": account.mrr_at_risk,
+        "offer": account.offer,
+        "name": account.name,
+        "owner": account.owner,
+        "segment": account.segment,
+    }
+
+
+_encode: Callable[[object], str] = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+def _reason_rows(run_id: str, account: ScoredAccount) -> Iterator[dict[str, object]]:
+    for rank, reason in enumerate(account.reasons, start=1):
+        yield {
+            "run_id": run_id,
+            "account_id": account.account_id,
+            "rank": rank,
+            "code": reason.code,
+            "contribution": reason.contribution,
+            "direction": reason.direction,
+            "actionable": reason.actionable,
+            "text": reason.text,
+            "features": _encode([share._asdict() for share in reason.features]),
+        }

@@ -1,0 +1,155 @@
+"""A score run: what one model said about every account at one cutoff."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, overload
+
+from features.exceptions import BellwetherError
+from features.fingerprint import digest
+from serving.scoring.accounts import Attributes
+from serving.scoring.assess import Assessed
+from serving.scoring.freshness import Status
+from serving.scoring.reasons import Reason
+
+__all__ = ["ScoreRun", "ScoredAccount", "ScoredAccounts", "TargetRun", "run_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredAccount:
+    """One account's answer from one model; the numbers are null unless there is a score.
+
+    ``mrr_at_risk`` is monthly recurring revenue times probability, for targets that lose it. ``offer`` says whether an
+    upgrade should be offered now; null for other targets, and where nobody knows.
+    """
+
+    account_id: str
+    status: Status
+    detail: str | None
+    probability: float | None = None
+    band: str | None = None
+    margin: float | None = None
+    base_margin: float | None = None
+    mrr: float | None = None
+    mrr_at_risk: float | None = None
+    offer: bool | None = None
+    name: str | None = None
+    owner: str | None = None
+    segment: str | None = None
+    reasons: Sequence[Reason] = ()
+
+    @property
+    def top_reason(self) -> str | None:
+        """The first reason that raises the score, or the first there is."""
+        ranked = sorted(self.reasons, key=lambda reason: reason.direction != "raises")
+        return ranked[0].text if ranked else None
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredAccounts(Sequence[ScoredAccount]):
+    """One target's answers, by column; a :class:`ScoredAccount` is made when it is asked for.
+
+    Attributes
+    ----------
+    assessed
+        Status, numbers and reasons, one per account.
+    mrr, offer
+        One per account.
+    at_risk
+        Whether the target, if it comes true, costs the account's MRR.
+    who
+        Account to its name, owner and segment.
+    """
+
+    assessed: Assessed
+    mrr: Sequence[float | None]
+    offer: Sequence[bool | None]
+    at_risk: bool
+    who: Mapping[str, Attributes]
+
+    def __len__(self) -> int:
+        return len(self.assessed.account_ids)
+
+    @overload
+    def __getitem__(self, place: int) -> ScoredAccount: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[ScoredAccount]: ...
+
+    def __getitem__(self, place: int | slice) -> ScoredAccount | list[ScoredAccount]:
+        """One account's answer; those of several by a slice."""
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        found, scores, row = self.assessed, self.assessed.scores, int(self.assessed.place[place])
+        account, mrr = found.account_ids[place], self.mrr[place]
+        who = self.who.get(account, _NOBODY)
+        numbers: dict[str, Any] = {}
+        if row >= 0:
+            probability = float(scores.probability[row])
+            numbers = {
+                "probability": probability,
+                "band": str(scores.band[row]),
+                "margin": float(scores.margin[row]),
+                "base_margin": float(scores.base_margin[row]),
+                "mrr_at_risk": mrr * probability if self.at_risk and mrr is not None else None,
+                "reasons": found.reasons[row],
+            }
+        return ScoredAccount(
+            account,
+            found.status[place],
+            found.detail[place],
+            mrr=mrr,
+            offer=self.offer[place],
+            name=who.name,
+            owner=who.owner,
+            segment=who.segment,
+            **numbers,
+        )
+
+
+_NOBODY = Attributes()
+
+
+@dataclass(frozen=True)
+class TargetRun:
+    """One target's part of a score run; ``written`` is False when the ledger already held it."""
+
+    run_id: str
+    target: str
+    as_of: datetime
+    scored_at: datetime
+    model: str
+    version: str
+    bundle_sha256: str
+    fingerprint: str
+    horizon_days: int
+    lead_days: int
+    accounts: Sequence[ScoredAccount]
+    written: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """How many accounts have which status, for the terminal."""
+        counts = Counter(account.status for account in self.accounts)
+        said = ", ".join(f"{counts[status]:,} {status.replace('_', ' ')}" for status in Status if counts[status])
+        ledger = "" if self.written else " (this run is already in the ledger: nothing written)"
+        return f"{self.target} as of {self.as_of:%Y-%m-%d}: {said or 'no accounts'}{ledger}"
+
+
+@dataclass(frozen=True)
+class ScoreRun:
+    """One batch run: every target with a champion, at one cutoff.
+
+    ``failures`` says why a target that has a champion, or had one, is not among them.
+    """
+
+    as_of: datetime
+    targets: tuple[TargetRun, ...]
+    failures: tuple[BellwetherError, ...] = ()
+
+
+def run_id(*, as_of: datetime, target: str, model: str, version: str, bundle_sha256: str, fingerprint: str) -> str:
+    """The id under which the ledger holds a run: the same inputs, the same id."""
+    parts: tuple[Any, ...] = (as_of.isoformat(), target, model, version, bundle_sha256, fingerprint)
+    return digest(parts)[:32]

@@ -1,0 +1,1 @@
+"""Batch scoring, the night, and what they print and export."""

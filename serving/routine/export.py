@@ -1,0 +1,83 @@
+"""Writes a score run to a CSV or Parquet file: one row per account and target, one column per reason."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.exceptions import InputError
+from serving.ledger.runs import ScoredAccount, ScoreRun, TargetRun
+
+__all__ = ["REASON_COLUMNS", "check_export", "export"]
+
+
+REASON_COLUMNS = 5
+
+_NAMES = ("name", "owner", "segment")
+_FORMULA = re.compile(r"\s*[=+@-]|[\t\r\n]")
+
+
+def export(run: ScoreRun, path: Path) -> None:
+    """Write every row of the run to a CSV or Parquet file, one column per reason.
+
+    Raises
+    ------
+    InputError
+        When the file's ending is neither, or it cannot be written.
+    """
+    check_export(path)
+    frame = pd.DataFrame([_exported(part, account) for part in run.targets for account in part.accounts])
+    try:
+        if path.suffix == ".csv":
+            frame.assign(**{name: frame[name].map(_harmless) for name in _NAMES}).to_csv(path, index=False)
+        else:
+            frame.to_parquet(path, index=False)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
+
+
+def check_export(path: Path) -> None:
+    """Refuse a file that :func:`export` could not write, before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        When its ending is neither of the two, or its folder cannot be made or written.
+    """
+    if path.suffix not in {".csv", ".parquet"}:
+        raise InputError(f"{path} ends in neither .csv nor .parquet. Name it so that the format is clear.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written. Choose another place for --out.")
+
+
+def _harmless(value: object) -> object:
+    """A name that a spreadsheet would run as a formula, as the text it is (OWASP, CSV injection)."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def _exported(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
+    said = [reason.text for reason in account.reasons] + [None] * REASON_COLUMNS
+    return {
+        "account_id": account.account_id,
+        "name": account.name,
+        "owner": account.owner,
+        "segment": account.segment,
+        "target": part.target,
+        "as_of": part.as_of,
+        "status": str(account.status),
+        "detail": account.detail,
+        "probability": account.probability,
+        "band": account.band,
+        "mrr": account.mrr,
+        "mrr_at_risk": account.mrr_at_risk,
+        "offer": account.offer,
+        **{f"reason_{rank}": said[rank - 1] for rank in range(1, REASON_COLUMNS + 1)},
+        "model": part.model,
+        "version": part.version,
+    }

@@ -1,0 +1,355 @@
+"""The nightly routine: new files of the inbox, rollups, features, the online store, scores; safe to run again."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from features.build.build import build
+from features.build.which_cutoffs import missing_cutoffs
+from features.exceptions import BellwetherError, InputError, WorkFailedError, listed
+from features.external.take import TablesRefusedError, TableTaken, take_tables
+from features.feature_store.store import open_store
+from features.home.raw_tables import complete_until
+from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, strangers
+from features.ingest.ingest import TableReport, ingest
+from features.progress import Progress, silent
+from features.rollup.count import roll_up
+from features.rollup.metrics import count_metrics
+from features.settings.fields import Settings
+from features.storage.lock import exclusive_lock
+from features.storage.state_file import recall, remember
+from features.windows import DAY, as_cutoff, is_buildable, known_before, newest_cutoff, require_utc
+from serving.ledger.ledger import Ledger, RunHead, open_ledger
+from serving.ledger.runs import TargetRun
+from serving.routine.batch import features_fingerprint, score_batch
+
+__all__ = ["Failure", "Mover", "NightlyReport", "Source", "TargetNight", "due_cutoff", "run_nightly"]
+
+
+_log = logging.getLogger(__name__)
+_MOVERS = 5
+_STEPS = ("ingest", "roll up", "build", "materialize", "score")
+
+
+@dataclass(frozen=True)
+class Source:
+    """How far a raw table reaches; ``until`` is None where there is no such table."""
+
+    table: str
+    until: datetime | None
+    is_late: bool
+
+
+@dataclass(frozen=True)
+class Mover:
+    """An account whose probability changed since the score run before."""
+
+    account_id: str
+    name: str | None
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
+class TargetNight:
+    """One target's scores in a few numbers.
+
+    Attributes
+    ----------
+    bands, statuses
+        Accounts in each band, and of each status.
+    previous
+        The score run of an earlier cutoff the movers are measured against; None before there was one.
+    risen, fallen
+        The accounts that moved most, the largest change first.
+    is_new
+        False when the ledger held this very run already.
+    """
+
+    target: str
+    version: str
+    bands: Mapping[str, int]
+    statuses: Mapping[str, int]
+    previous: RunHead | None
+    risen: tuple[Mover, ...]
+    fallen: tuple[Mover, ...]
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The step at which a night ended or that left something undone, and why; all of them where there are several."""
+
+    step: str
+    error: BellwetherError
+
+
+@dataclass(frozen=True)
+class NightlyReport:
+    """What one night did, step by step, up to a failure if there was one."""
+
+    as_of: datetime
+    files_taken: int = 0
+    tables: tuple[TableReport, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    days_counted: int = 0
+    cutoffs_built: tuple[datetime, ...] = ()
+    accounts_online: int = 0
+    is_online_kept: bool = False
+    targets: tuple[TargetNight, ...] = ()
+    sources: tuple[Source, ...] = ()
+    failure: Failure | None = field(default=None)
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether everything was there already."""
+        return not (
+            self.files_taken
+            or self.days_counted
+            or self.cutoffs_built
+            or not self.is_online_kept
+            or any(target.is_new for target in self.targets)
+        )
+
+
+def due_cutoff(now: datetime, *, grace_hours: float) -> datetime:
+    """The cutoff a night at ``now`` is for: today's midnight; yesterday's where the grace is a whole day."""
+    today = as_cutoff(require_utc(now, what="now").date())
+    return today if known_before(today, grace_hours=grace_hours) < today + DAY else today - DAY
+
+
+def run_nightly(
+    settings: Settings, *, as_of: datetime | None = None, now: datetime, progress: Progress = silent
+) -> NightlyReport:
+    """Take the inbox in and bring everything up to one cutoff; running it again changes nothing.
+
+    A step that fails ends the night and is named in the report; what was done before it stays, every store is whole,
+    and the next run goes on from there.
+
+    Raises
+    ------
+    InputError
+        Before the cutoff's late data has had time to arrive, saying from when it works.
+    LockHeldError
+        When another night is running.
+    """
+    cutoff = due_cutoff(now, grace_hours=settings.grace_hours) if as_of is None else as_cutoff(as_of)
+    if not is_buildable(cutoff, now=now, grace_hours=settings.grace_hours):
+        begin = known_before(cutoff, grace_hours=settings.grace_hours)
+        earlier = newest_cutoff(now, grace_hours=settings.grace_hours)
+        raise InputError(
+            f"It is too early for {cutoff:%Y-%m-%d}: late data counts until {begin:%Y-%m-%d %H:%M} UTC. Run it from "
+            f"then on, or give an earlier cutoff: --as-of {earlier:%Y-%m-%d}."
+        )
+    with exclusive_lock(settings.home / "nightly"):
+        return _Night(settings, cutoff, now, progress).run()
+
+
+class _Night:
+    """One night under its lock."""
+
+    def __init__(self, settings: Settings, cutoff: datetime, now: datetime, progress: Progress) -> None:
+        self._settings = settings
+        self._cutoff = cutoff
+        self._now = now
+        self._progress = progress
+        self._report = NightlyReport(cutoff)
+        self._left_over: list[Failure] = []
+
+    def run(self) -> NightlyReport:
+        steps: Sequence[Callable[[], NightlyReport]] = (
+            self._ingest,
+            self._roll_up,
+            self._build,
+            self._materialize,
+            self._score,
+        )
+        for name, step in zip(_STEPS, steps, strict=True):
+            try:
+                self._report = step()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the summary of what was done is not lost
+                return self._ended(_together([*self._left_over, _failure(name, error)], step=name))
+        return self._ended(_together([*self._refusal(), *self._left_over]))
+
+    def _ended(self, failure: Failure | None) -> NightlyReport:
+        try:
+            sources = self._sources()
+        except Exception as error:  # noqa: BLE001 - as above
+            return replace(self._report, failure=failure or _failure("summary", error))
+        return replace(self._report, sources=sources, failure=failure)
+
+    # ---- the steps ----
+
+    def _ingest(self) -> NightlyReport:
+        taken = TakenFiles(self._settings)
+        found = new_arrivals(self._settings, taken)
+        self._report = replace(self._report, unread=tuple(strangers(self._settings)), refused=found.refused)
+        arrivals = [one for files in found.files.values() for one in files]
+        deadline = known_before(self._cutoff, grace_hours=self._settings.grace_hours)
+        in_time = [one for one in arrivals if one.written_at < deadline]
+        late = [one for one in arrivals if one.written_at >= deadline]
+        # Rows that do not say when they were learned of were known when this cutoff closed if their file was there.
+        self._take(in_time, taken, now=deadline - datetime.resolution)
+        self._take(late, taken, now=self._now)
+        return self._report
+
+    def _take(self, arrivals: Sequence[Arrival], taken: TakenFiles, *, now: datetime) -> None:
+        if not arrivals:
+            return
+        try:
+            self._take_together(arrivals, taken, now=now)
+        except (InputError, OSError) as error:
+            if len(arrivals) == 1:
+                refused = Refused(arrivals[0].name, str(error))
+                self._report = replace(self._report, refused=(*self._report.refused, refused))
+                return
+            for one in arrivals:  # one bad file must not keep the others out
+                self._take([one], taken, now=now)
+
+    def _take_together(self, arrivals: Sequence[Arrival], taken: TakenFiles, *, now: datetime) -> None:
+        given = {table: [one.path for one in arrivals if one.table == table] for table in INBOX_TABLES}
+        report = ingest(
+            self._settings,
+            now=now,
+            events=given["events"],
+            accounts=given["accounts"],
+            subscriptions=given["subscriptions"],
+            touchpoints=given["touchpoints"],
+            progress=self._progress,
+        )
+        taken.add(arrivals)
+        self._report = replace(
+            self._report,
+            files_taken=self._report.files_taken + len(arrivals),
+            tables=_summed((*self._report.tables, *report.tables)),
+            notes=tuple(dict.fromkeys((*self._report.notes, *report.notes))),
+        )
+
+    def _roll_up(self) -> NightlyReport:
+        try:
+            self._note(take_tables(self._settings, now=self._now))
+        except InputError as error:  # what was taken before still counts, as long as it is not too old
+            self._note(error.taken if isinstance(error, TablesRefusedError) else ())
+            why = f"{error} The rows taken before go on being used."
+            self._left_over.append(Failure("ingest", WorkFailedError(why)))
+        done = roll_up(self._settings, progress=self._progress)
+        return replace(self._report, days_counted=done.days_counted)
+
+    def _note(self, taken: Sequence[TableTaken]) -> None:
+        notes = [note for one in taken for note in one.notes]
+        self._report = replace(self._report, notes=tuple(dict.fromkeys((*self._report.notes, *notes))))
+
+    def _build(self) -> NightlyReport:
+        count_metrics(self._settings, progress=self._progress)  # what they change makes a cutoff outdated
+        cutoffs = missing_cutoffs(self._settings, self._cutoff)
+        done = build(self._settings, cutoffs, now=self._now, progress=self._progress)
+        return replace(self._report, cutoffs_built=done.built)
+
+    def _materialize(self) -> NightlyReport:
+        store = open_store(self._settings)
+        store.apply()
+        online = store.materialized_cutoff()
+        path = self._settings.home / "nightly" / "online.json"
+        features = features_fingerprint(self._settings, self._cutoff)
+        wanted = {"cutoff": self._cutoff.date().isoformat(), "features": features}
+        if online is not None and (online > self._cutoff or (online == self._cutoff and recall(path) == wanted)):
+            return replace(self._report, is_online_kept=True)
+        accounts = store.materialize(self._cutoff, progress=self._progress)
+        remember(path, wanted)
+        return replace(self._report, accounts_online=accounts)
+
+    def _score(self) -> NightlyReport:
+        run = score_batch(self._settings, as_of=self._cutoff, now=self._now, progress=self._progress)
+        if run.failures:
+            together = type(run.failures[0])(" ".join(str(one) for one in run.failures))
+            self._left_over.append(Failure("score", together))
+        ledger = open_ledger(self._settings)
+        try:
+            return replace(self._report, targets=tuple(_target_night(part, ledger) for part in run.targets))
+        finally:
+            ledger.close()
+
+    # ---- what the report says ----
+
+    def _sources(self) -> tuple[Source, ...]:
+        found = []
+        for table in INBOX_TABLES:
+            until = complete_until(self._settings, table)
+            hours = None if until is None else (self._cutoff - until).total_seconds() / 3600
+            is_late = table == "events" and hours is not None and hours > self._settings.stale_after_hours
+            found.append(Source(table, until, is_late))
+        return tuple(found)
+
+    def _refusal(self) -> list[Failure]:
+        refused = self._report.refused
+        if not refused:
+            return []
+        names = listed(one.name for one in refused)
+        what = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
+        said = (
+            f"{what} refused and left in {inbox_folder(self._settings)}: {names}. Everything else was done"
+            f"{', but for what follows' if self._left_over else ''}. "
+            "Mend or remove them; until then every night tries them again."
+        )
+        return [Failure("ingest", WorkFailedError(said))]
+
+
+def _together(failures: Sequence[Failure], *, step: str | None = None) -> Failure | None:
+    """All of them as one, of the kind of the last: none must hide another. ``step`` is where the night stopped."""
+    if len(failures) < 2:
+        return failures[0] if failures else None
+    steps = step or " and ".join(dict.fromkeys(one.step for one in failures))
+    return Failure(steps, type(failures[-1].error)(" ".join(str(one.error) for one in failures)))
+
+
+def _summed(reports: Sequence[TableReport]) -> tuple[TableReport, ...]:
+    """One report per table."""
+    found: dict[str, TableReport] = {}
+    for one in reports:
+        so_far = found.get(one.table)
+        found[one.table] = one if so_far is None else _sum(so_far, one)
+    return tuple(found.values())
+
+
+def _sum(one: TableReport, other: TableReport) -> TableReport:
+    return TableReport(
+        one.table,
+        one.files + other.files,
+        one.rows_read + other.rows_read,
+        one.rows_stored + other.rows_stored,
+        one.duplicates + other.duplicates,
+        dict(Counter(one.quarantined) + Counter(other.quarantined)),
+    )
+
+
+def _failure(step: str, error: Exception) -> Failure:
+    if isinstance(error, BellwetherError):
+        return Failure(step, error)
+    _log.error("Step %s ended unexpectedly", step, exc_info=error)
+    what = f"It ended unexpectedly: {type(error).__name__}: {error}."
+    return Failure(step, WorkFailedError(f"{what} What was done before it stays; run `bellwether doctor`, then again."))
+
+
+def _target_night(run: TargetRun, ledger: Ledger) -> TargetNight:
+    previous = ledger.before(run.target, run.as_of)
+    before = {} if previous is None else ledger.probabilities(previous.run_id)
+    moved = [
+        Mover(account.account_id, account.name, before[account.account_id], account.probability)
+        for account in run.accounts
+        if account.probability is not None and account.account_id in before
+    ]
+    by_change = sorted(moved, key=lambda mover: (-abs(mover.now - mover.before), mover.account_id))
+    return TargetNight(
+        run.target,
+        run.version,
+        Counter(account.band for account in run.accounts if account.band is not None),
+        Counter(str(account.status) for account in run.accounts),
+        previous,
+        tuple(mover for mover in by_change if mover.now > mover.before)[:_MOVERS],
+        tuple(mover for mover in by_change if mover.now < mover.before)[:_MOVERS],
+        run.written,
+    )

@@ -1,0 +1,141 @@
+"""What a night did, as a page for a person and as JSON for a program."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from serving.routine.nightly import Mover, NightlyReport, Source, TargetNight
+
+__all__ = ["nightly_json", "nightly_lines"]
+
+
+_BANDS = ("high", "medium", "low")
+
+
+def nightly_lines(report: NightlyReport) -> list[str]:
+    """The summary: what came in, what was built, who scored how, who moved, which source is late."""
+    lines = [f"Night of {report.as_of:%Y-%m-%d}", *_came_in(report), *_built(report)]
+    for target in report.targets:
+        lines += ["", *_scored(target)]
+    lines += ["", *(_reaches(source) for source in report.sources)]
+    if report.failure is not None:
+        lines += ["", f"Stopped at: {report.failure.step}" if not report.targets else "Done, but for what follows."]
+    elif report.changed_nothing:
+        lines += ["", "Everything was there already: nothing changed."]
+    return lines
+
+
+def nightly_json(report: NightlyReport) -> dict[str, Any]:
+    """The same for programs; times are ISO-8601 with offset."""
+    return {
+        "as_of": report.as_of.isoformat(),
+        "files_taken": report.files_taken,
+        "tables": [
+            {
+                "table": one.table,
+                "files": one.files,
+                "rows_read": one.rows_read,
+                "new": one.rows_stored,
+                "duplicates": one.duplicates,
+                "quarantined": dict(one.quarantined),
+            }
+            for one in report.tables
+        ],
+        "refused": [{"file": one.name, "why": one.why} for one in report.refused],
+        "unread": list(report.unread),
+        "notes": list(report.notes),
+        "days_counted": report.days_counted,
+        "cutoffs_built": [cutoff.date().isoformat() for cutoff in report.cutoffs_built],
+        "accounts_online": report.accounts_online,
+        "targets": [_target_json(target) for target in report.targets],
+        "sources": [
+            {"table": one.table, "until": one.until and one.until.isoformat(), "is_late": one.is_late}
+            for one in report.sources
+        ],
+        "changed_nothing": report.changed_nothing,
+        "failure": report.failure and {"step": report.failure.step, "error": str(report.failure.error)},
+    }
+
+
+def _came_in(report: NightlyReport) -> Iterator[str]:
+    if not report.files_taken:
+        yield "  Inbox: no new files."
+    for one in report.tables:
+        yield (
+            f"  {one.table}: {_many(one.files, 'new file')}, {one.rows_read:,} rows: {one.rows_stored:,} new, "
+            f"{one.duplicates:,} known already, {one.quarantined_total:,} in quarantine."
+        )
+        yield from (f"    {rows:,} {reason}" for reason, rows in sorted(one.quarantined.items()))
+    for refused in report.refused:
+        yield f"  Refused {refused.name}: {refused.why}"
+    if report.unread:
+        yield f"  Not read, for they are no data files of a table's sub-folder: {', '.join(report.unread[:5])}" + (
+            f" and {len(report.unread) - 5} more." if len(report.unread) > 5 else "."
+        )
+    yield from (f"  {note}" for note in report.notes)
+
+
+def _built(report: NightlyReport) -> Iterator[str]:
+    yield f"  Rollups: {_many(report.days_counted, 'event day')} counted."
+    others = [cutoff for cutoff in report.cutoffs_built if cutoff != report.as_of]
+    built = f"{report.as_of:%Y-%m-%d} built" if report.as_of in report.cutoffs_built else "nothing to build"
+    more = f", and {_many(len(others), 'earlier cutoff')}" if others else ""
+    yield f"  Features: {built}{more}."
+    if report.is_online_kept:
+        yield "  Online store: holds these features or newer ones already."
+    elif report.accounts_online:
+        yield f"  Online store: {_many(report.accounts_online, 'account')} as of {report.as_of:%Y-%m-%d}."
+
+
+def _scored(target: TargetNight) -> Iterator[str]:
+    bands = ", ".join(f"{target.bands.get(band, 0):,} {band}" for band in _BANDS)
+    others = ", ".join(
+        f"{count:,} {status.replace('_', ' ')}" for status, count in target.statuses.items() if status != "scored"
+    )
+    said = "" if target.is_new else " (this run was in the ledger already)"
+    yield f"{target.target}, model version {target.version}: {bands}{'; ' + others if others else ''}{said}."
+    if target.previous is None:
+        yield "  There is no earlier score run to compare with."
+        return
+    model = "" if target.previous.version == target.version else f", by model version {target.previous.version}"
+    yield f"  Against {target.previous.as_of:%Y-%m-%d}{model}:"
+    yield from _moved("up", target.risen)
+    yield from _moved("down", target.fallen)
+
+
+def _moved(way: str, movers: tuple[Mover, ...]) -> Iterator[str]:
+    for mover in movers:
+        name = f" ({mover.name})" if mover.name else ""
+        yield f"    {way:4} {mover.account_id}{name}: {100 * mover.before:.1f} % to {100 * mover.now:.1f} %"
+
+
+def _reaches(source: Source) -> str:
+    if source.until is None:
+        return f"  Source {source.table}: none."
+    late = " LATE: a silent account may not be silent." if source.is_late else ""
+    return f"  Source {source.table}: known up to {_moment(source.until)}.{late}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _target_json(target: TargetNight) -> dict[str, Any]:
+    return {
+        "target": target.target,
+        "version": target.version,
+        "bands": {band: target.bands.get(band, 0) for band in _BANDS},
+        "statuses": dict(target.statuses),
+        "compared_with": target.previous and target.previous.as_of.isoformat(),
+        "risen": [_mover_json(mover) for mover in target.risen],
+        "fallen": [_mover_json(mover) for mover in target.fallen],
+        "is_new": target.is_new,
+    }
+
+
+def _mover_json(mover: Mover) -> dict[str, Any]:
+    return {"account_id": mover.account_id, "name": mover.name, "before": mover.before, "now": mover.now}

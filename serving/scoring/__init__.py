@@ -1,0 +1,1 @@
+"""From feature rows to scores with status, bands and reasons in words."""

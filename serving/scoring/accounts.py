@@ -1,0 +1,78 @@
+"""What is known about accounts beside their features: whether a target applies, name, owner, segment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features.home.stores import raw_store
+from features.schema import RAW_TABLES
+from features.settings.fields import Settings
+from features.storage.store import ManifestStore
+from features.windows import known_before
+from training.labels.targets import status_at, target
+
+__all__ = ["Attributes", "applicability", "attributes", "built_accounts", "records_version"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Who an account is, as known at a cutoff."""
+
+    name: str | None = None
+    owner: str | None = None
+    segment: str | None = None
+
+
+def applicability(settings: Settings, target_name: str, cutoff: datetime) -> Mapping[str, str]:
+    """Account to ``ok`` or the reason why the target does not apply, as known at the cutoff.
+
+    An account that is not among them has no subscription (:func:`training.labels.targets.status_at`); a target whose
+    population is made from calls names nobody here.
+    """
+    chosen = target(target_name, settings)
+    if chosen.kind == "inactivity":
+        return {}
+    status = status_at(chosen, _records(settings, "subscriptions"), cutoff, settings)
+    return {str(account): str(value) for account, value in status.items()}
+
+
+def attributes(settings: Settings, cutoff: datetime) -> Mapping[str, Attributes]:
+    """Account to its newest name, owner and segment known at the cutoff."""
+    records = _records(settings, "accounts")
+    known = records[records["known_at"] < known_before(cutoff, grace_hours=settings.grace_hours)]
+    newest = known.sort_values("known_at", kind="stable").drop_duplicates("account_id", keep="last")
+    plain = newest[["account_id", "name", "owner", "segment"]].astype(object)
+    rows = plain.where(plain.notna(), None).itertuples(index=False)
+    return {account: Attributes(name, owner, segment) for account, name, owner, segment in rows}
+
+
+def records_version(settings: Settings) -> tuple[int, ...]:
+    """Numbers that change when a record table does, or how far one is complete: cheap to ask for."""
+    try:
+        state = (raw_store(settings).root / "_manifest.json").stat()
+    except FileNotFoundError:
+        return ()
+    return state.st_mtime_ns, state.st_ino, state.st_size
+
+
+def built_accounts(settings: Settings, cutoff: datetime) -> list[str]:
+    """Accounts that have features at the cutoff, ascending; every group holds the same ones."""
+    store = ManifestStore(settings.home / "features")
+    files = store.files(f"usage/cutoff={cutoff:%Y-%m-%d}", "usage")
+    return sorted(
+        account for file in files for account in pq.read_table(file, columns=["account_id"])["account_id"].to_pylist()
+    )
+
+
+def _records(settings: Settings, name: Literal["accounts", "subscriptions"]) -> pd.DataFrame:
+    schema = RAW_TABLES[name].schema
+    files = raw_store(settings).files(name, name)
+    if not files:
+        empty: pd.DataFrame = schema.empty_table().to_pandas()
+        return empty
+    records: pd.DataFrame = pq.ParquetFile(files[0]).read(columns=schema.names).to_pandas()
+    return records

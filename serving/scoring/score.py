@@ -1,0 +1,101 @@
+"""Scores rows of features with one model: the only code that does, for the service and the batch alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.definitions.catalog import Catalog
+from features.definitions.sets import catalog_with, set_of
+from training.models.bundle import Bundle, read
+from training.models.explain import by_feature, explain
+from training.models.matrix import matrix
+from training.models.verify import load_booster
+from training.registry.champions import Champion
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
+__all__ = ["Scorer", "Scores", "load_scorer", "score_rows"]
+
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A verified model, ready to score; its booster is only ever read, so threads may share it."""
+
+    name: str
+    version: str
+    sha256: str
+    bundle: Bundle
+    booster: "lgb.Booster"
+
+    @property
+    def target(self) -> str:
+        """What it foretells."""
+        return self.bundle.target
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What its features mean, the declared ones as they were when it was trained."""
+        return catalog_with(set_of(self.bundle.declared))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row per row of features.
+
+    Attributes
+    ----------
+    margin, base_margin
+        Log-odds; ``base_margin`` plus the row's contributions is ``margin`` to 1e-6.
+    probability
+        Calibrated probability of the target within its horizon: a monotone map of the margin.
+    band
+        ``high``, ``medium`` or ``low``.
+    features, contributions
+        Names, and rows by features, in log-odds.
+    """
+
+    margin: Floats
+    base_margin: Floats
+    probability: Floats
+    band: npt.NDArray[Any]
+    features: tuple[str, ...]
+    contributions: Floats
+
+
+def load_scorer(champion: Champion) -> Scorer:
+    """Read the champion's bundle, verified, and its booster, checked on the golden rows.
+
+    Raises
+    ------
+    BundleError
+        When the bundle is not the one that was registered, or does not do what it did.
+    """
+    bundle = read(champion.bundle_folder, sha256=champion.sha256)
+    return Scorer(champion.name, champion.version, champion.sha256, bundle, load_booster(bundle))
+
+
+def score_rows(scorer: Scorer, columns: Mapping[str, Any]) -> Scores:
+    """Score and explain every row of feature ``columns``.
+
+    Raises
+    ------
+    InputError
+        When a feature the model reads is missing or infinite.
+    WorkFailedError
+        When the contributions do not add up to the margin.
+    """
+    bundle = scorer.bundle
+    explained = explain(scorer.booster, matrix(bundle, columns))
+    features, contributions = by_feature(bundle.columns, explained.contributions)
+    probability = bundle.calibration.probability(explained.margin)
+    high, medium = bundle.bands["high"], bundle.bands["medium"]
+    band = np.where(probability >= high, "high", np.where(probability >= medium, "medium", "low"))
+    return Scores(explained.margin, explained.base_margin, probability, band, features, contributions)

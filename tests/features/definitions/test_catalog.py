@@ -1,0 +1,128 @@
+"""The catalogue is sound: what is generated from it can be generated."""
+
+import hashlib
+import re
+from string import Formatter
+
+import pytest
+
+from features.definitions.catalog import (
+    CATALOG,
+    FAMILIES,
+    GROUPS,
+    NEWEST_SERVICE,
+    SERVICES,
+    cutoff_day_field,
+    features_of_group,
+    features_of_service,
+    spec,
+)
+from features.definitions.feature import FeatureSpec, Risk
+from features.exceptions import InputError
+from training.labels.targets import TARGETS
+
+FORMATS = {"count", "percent", "share", "change", "growth", "ms", "days", "hours", "points", "stage", "times", "name"}
+NAMES = {feature.name for feature in CATALOG}
+
+every_feature = pytest.mark.parametrize("feature", CATALOG, ids=lambda feature: feature.name)
+
+
+def placeholders(text: str) -> list[tuple[str, str]]:
+    return [(name, form or "") for _, name, form, _ in Formatter().parse(text) if name is not None]
+
+
+@every_feature
+def test_a_name_can_be_a_column_of_feast_and_lightgbm(feature: FeatureSpec) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", feature.name)
+    assert not feature.name.endswith(("_x", "_y"))
+
+
+def test_names_are_unique_and_none_is_a_field_of_the_store() -> None:
+    assert len(NAMES) == len(CATALOG)
+    assert not NAMES & {"account_id", "event_timestamp", *map(cutoff_day_field, GROUPS)}
+
+
+def test_a_view_is_named_like_a_feature_and_holds_some() -> None:
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", group) and features_of_group(group) for group in GROUPS)
+    assert sum(len(features_of_group(group)) for group in GROUPS) == len(CATALOG)
+
+
+@every_feature
+def test_a_feature_belongs_to_a_group_and_a_family(feature: FeatureSpec) -> None:
+    assert feature.group in GROUPS
+    assert feature.family in FAMILIES
+
+
+def test_a_familys_codes_are_its_own() -> None:
+    codes = [code for family in FAMILIES.values() for code in (family.raises, family.lowers)]
+    assert len(codes) == len(set(codes))
+    assert all(name == family.name for name, family in FAMILIES.items())
+
+
+@every_feature
+def test_a_reason_speaks_of_features_of_the_row_in_known_formats(feature: FeatureSpec) -> None:
+    named = placeholders(feature.text)
+    allowed = NAMES | ({"prior"} if feature.prior_of else set()) | ({"base"} if feature.base_of else set())
+    assert {name for name, _ in named} <= allowed
+    assert {form.split()[0] for _, form in named} <= FORMATS
+    assert named, "the sentence states no value"
+
+
+@every_feature
+def test_a_sentence_for_a_missing_value_needs_no_value(feature: FeatureSpec) -> None:
+    assert not placeholders(feature.null_text)
+    assert feature.null_text.endswith(".")
+    assert feature.text.endswith(".")
+
+
+@every_feature
+def test_a_prior_is_said_where_the_ratio_allows_it(feature: FeatureSpec) -> None:
+    says_prior = "{prior" in feature.text
+    assert says_prior == (feature.prior_of is not None)
+    if feature.prior_of:
+        assert feature.unit == "ratio"
+        assert spec(feature.prior_of).kind == "int"
+
+
+@every_feature
+def test_the_window_in_the_name_is_looked_at(feature: FeatureSpec) -> None:
+    spans = [int(days) for days in re.findall(r"_(\d+)d(?=_|$)", feature.name)]
+    assert feature.window_days is None or not spans or feature.window_days >= max(spans)
+
+
+@every_feature
+def test_a_category_has_no_certain_direction(feature: FeatureSpec) -> None:
+    if feature.kind == "category":  # a monotone constraint on one aborts LightGBM
+        assert feature.churn is Risk.DEPENDS
+        assert feature.upsell is Risk.DEPENDS
+
+
+def test_a_service_names_features_once_in_model_order() -> None:
+    for service, names in SERVICES.items():
+        assert re.fullmatch(r"[a-z]+_v[0-9]+", service)
+        assert len(names) == len(set(names))
+        assert [feature.name for feature in features_of_service(service)] == list(names)
+
+
+def test_the_first_version_of_a_service_stays_what_models_were_trained_on() -> None:
+    names = SERVICES["churn_v1"]
+    assert names == SERVICES["upsell_v1"]
+    assert len(names) == 70
+    assert hashlib.sha256(" ".join(names).encode()).hexdigest().startswith("3201966c7d8fd02a")
+
+
+def test_the_newest_service_has_every_feature() -> None:
+    assert SERVICES[NEWEST_SERVICE] == SERVICES["upsell_v2"] == tuple(feature.name for feature in CATALOG)
+    assert {TARGETS[name].service for name in TARGETS} == {NEWEST_SERVICE, "upsell_v2"}
+
+
+def test_an_unknown_feature_is_named() -> None:
+    with pytest.raises(InputError, match=r"no feature 'calls_8d'.*features describe"):
+        spec("calls_8d")
+
+
+@pytest.mark.parametrize(
+    ("risk", "constraint"), [(Risk.CERTAIN_UP, 1), (Risk.CERTAIN_DOWN, -1), (Risk.UP, 0), (Risk.DEPENDS, 0)]
+)
+def test_only_certain_directions_bind_the_model(risk: Risk, constraint: int) -> None:
+    assert risk.monotone == constraint

@@ -1,0 +1,172 @@
+"""Which files of the inbox are new: by content, and without reading what was taken."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.exceptions import WorkFailedError
+from features.home.stores import events_store, raw_store
+from features.ingest.inbox import TakenFiles, inbox_folder, new_arrivals, strangers
+from features.settings.fields import Settings
+from features.settings.load import load_settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = load_settings(home=tmp_path / "home")
+    begin(settings)
+    return settings
+
+
+def begin(settings: Settings, *, days: tuple[str, ...] = (), generation: str = "first") -> None:
+    """What an ingest leaves in the manifests of its stores."""
+    for store in (events_store(settings), raw_store(settings)):
+        with store.writer() as writer:
+            writer.notes["generation"] = generation
+            writer.partitions = {day: {} for day in days}
+
+
+def put(settings: Settings, name: str, text: str = "account_id\n") -> Path:
+    path = inbox_folder(settings) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def new(settings: Settings) -> list[str]:
+    return [one.name for files in new_arrivals(settings, TakenFiles(settings)).files.values() for one in files]
+
+
+def take(settings: Settings) -> None:
+    taken = TakenFiles(settings)
+    taken.add([one for files in new_arrivals(settings, taken).files.values() for one in files])
+
+
+def test_files_are_found_by_sub_folder_also_in_folders_below(settings: Settings) -> None:
+    for name in ("events/b.csv", "events/2026/a.csv", "accounts/a.csv"):
+        put(settings, name, name)
+    assert new(settings) == ["events/2026/a.csv", "events/b.csv", "accounts/a.csv"]
+
+
+def test_no_inbox_is_an_empty_one(settings: Settings) -> None:
+    assert (new(settings), strangers(settings)) == ([], [])
+
+
+def test_a_file_on_its_way_and_a_file_of_no_kind_are_not_taken(settings: Settings) -> None:
+    for name in ("events/.a.csv", "events/_a.csv", "events/a.docx", "elsewhere/a.csv", "a.csv"):
+        put(settings, name, name)
+    assert new(settings) == []
+    assert strangers(settings) == ["a.csv", "elsewhere/a.csv", "events/a.docx"]
+
+
+def test_a_taken_file_is_not_opened_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(settings, "events/a.csv")
+    take(settings)
+
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("the file was read")
+
+    monkeypatch.setattr("hashlib.file_digest", opened)
+    assert new(settings) == []
+
+
+def test_touched_renamed_and_copied_files_are_known_by_their_content(settings: Settings) -> None:
+    path = put(settings, "events/a.csv")
+    take(settings)
+    os.utime(path, (0, 0))
+    assert new(settings) == []
+    path.rename(path.with_name("b.csv"))
+    put(settings, "events/c.csv")
+    assert new(settings) == []
+
+
+def test_two_new_files_of_one_content_are_one(settings: Settings) -> None:
+    put(settings, "events/a.csv")
+    put(settings, "events/b.csv")
+    assert new(settings) == ["events/a.csv"]
+
+
+def test_a_snapshot_that_says_again_what_an_older_one_said_is_new(settings: Settings) -> None:
+    put(settings, "accounts/1.csv", "account_id,owner\na,ann\n")
+    take(settings)
+    put(settings, "accounts/2.csv", "account_id,owner\na,bob\n")
+    put(settings, "accounts/3.csv", "account_id,owner\na,ann\n")
+    assert new(settings) == ["accounts/2.csv", "accounts/3.csv"]
+    take(settings)
+    assert new(settings) == []
+
+
+def test_a_rewritten_file_and_the_same_file_for_another_table_are_new(settings: Settings) -> None:
+    put(settings, "events/a.csv", "one")
+    take(settings)
+    put(settings, "events/a.csv", "two")
+    put(settings, "accounts/a.csv", "one")
+    assert new(settings) == ["events/a.csv", "accounts/a.csv"]
+
+
+def test_a_memory_that_cannot_be_read_says_what_to_do(settings: Settings) -> None:
+    put(settings, "events/a.csv")
+    take(settings)
+    (settings.home / "nightly/taken.json").write_text("{")
+    with pytest.raises(WorkFailedError, match=r"taken\.json cannot be read.*Remove it"):
+        TakenFiles(settings)
+
+
+def test_an_absolute_inbox_may_lie_anywhere(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path / "home", inbox=tmp_path / "drop")
+    put(settings, "events/a.csv")
+    assert (tmp_path / "drop/events/a.csv").exists()
+    assert new(settings) == ["events/a.csv"]
+
+
+def test_after_a_store_was_replaced_or_an_earlier_state_restored_every_file_is_new(settings: Settings) -> None:
+    put(settings, "events/a.csv")
+    begin(settings, days=("day=2026-01-01", "day=2026-01-02"))
+    take(settings)
+    begin(settings, days=("day=2026-01-01", "day=2026-01-02", "day=2026-01-03"))
+    assert new(settings) == []
+    begin(settings, days=("day=2026-01-01",))
+    assert new(settings) == ["events/a.csv"]
+    begin(settings, days=("day=2026-01-01", "day=2026-01-02"), generation="second")
+    assert new(settings) == ["events/a.csv"]
+    (events_store(settings).root / "_manifest.json").unlink()
+    assert new(settings) == ["events/a.csv"]
+
+
+def test_a_file_that_cannot_be_opened_is_refused_and_keeps_no_other_out(settings: Settings) -> None:
+    put(settings, "events/a.csv", "a")
+    bad = os.fsencode(inbox_folder(settings) / "events") + b"/caf\xe9.csv"
+    Path(os.fsdecode(bad)).write_text("b")
+    found = new_arrivals(settings, TakenFiles(settings))
+    assert [one.name for one in found.files["events"]] == ["events/a.csv"]
+    assert [(one.name, one.why) for one in found.refused] == [
+        ("events/caf\\xe9.csv", "Its name is not UTF-8. Rename it.")
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(settings, "events/a.csv", "a")
+    put(settings, "accounts/a.csv", "b")
+    digest = hashlib.file_digest
+
+    def refuses(file: Any, name: str) -> Any:
+        if "/events/" in str(file.name):
+            raise PermissionError(13, "Permission denied")
+        return digest(file, name)
+
+    monkeypatch.setattr("hashlib.file_digest", refuses)
+    found = new_arrivals(settings, TakenFiles(settings))
+    assert [one.name for one in found.files["accounts"]] == ["accounts/a.csv"]
+    assert [one.why for one in found.refused] == ["It cannot be read: Permission denied. Mend its permissions."]
+
+
+def test_a_copy_that_kept_its_time_arrived_when_it_was_put_here(settings: Settings) -> None:
+    path = put(settings, "events/a.csv")
+    os.utime(path, (0, 0))
+    (arrival,) = new_arrivals(settings, TakenFiles(settings)).files["events"]
+    assert arrival.written_at.timestamp() == pytest.approx(path.stat().st_ctime)

@@ -1,0 +1,460 @@
+"""What people really have goes in through ``ingest``: access logs and exports, whole, broken, full of secrets."""
+
+import gzip
+import json
+import os
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from features.cli import main
+from features.engine.duckdb_engine import duckdb_engine
+from features.exceptions import InputError, SettingsError
+from features.home.raw_tables import read_events, read_raw
+from features.home.secret import pseudonym, secret_key
+from features.ingest.dry_run import Refusal, try_ingest
+from features.ingest.ingest import ingest
+from features.ingest.quarantine import read_quarantine
+from features.settings.load import load_settings
+from features.windows import utc
+
+NOW = utc(2026, 2, 1)
+LINE = '10.0.0.7 - - [{}] "GET {} HTTP/1.1" 200 5 "-" "curl/8.1" 0.012 "{}"'
+LOG = {
+    "format": '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
+    '"$http_user_agent" $request_time "$http_x_account_id"',
+    "columns": {
+        "account_id": {"from": "http_x_account_id"},
+        "event_time": {"from": "time_local"},
+        "endpoint": {"from": "uri"},
+        "token": {"from": "arg_key"},
+        "latency_ms": {"from": "request_time", "unit": "s"},
+    },
+}
+EXPORT = {
+    "columns": {
+        "event_id": {"from": "_id"},
+        "account_id": {"from": "company_id"},
+        "event_time": {"from": "request.time"},
+        "endpoint": {"from": "request.uri"},
+        "method": {"from": "request.verb"},
+        "status": {"from": "response.status"},
+        "latency_ms": {"from": "duration_ms"},
+        "token": {"from": "session_token"},
+        "sdk": {"from": "request.headers.X-Client"},
+    }
+}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    def declared(**sources):
+        return load_settings(home=tmp_path / "home", threads=1, sources=sources)
+
+    return declared
+
+
+def put(path, *lines):
+    content = ("\n".join(lines) + "\n").encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def line(account="acme", path="/v1/orders/5", time="01/Jan/2026:10:00:00 +0000"):
+    return LINE.format(time, path, account)
+
+
+def call(number=1, **more):
+    """One call as an API-analytics product exports it."""
+    request = {
+        "time": "2026-01-01T10:00:00.250Z",
+        "verb": "POST",
+        "uri": f"https://ada:pw-secret@api.example.org/v1/orders/{number};sid=sid-secret?api_key=key-secret#frag-secret",
+        "headers": {"Authorization": "Bearer auth-secret", "X-Client": "python"},
+        "body": {"card": "card-secret"},
+        "ip_address": "203.0.113.9",
+    }
+    response = {"time": "2026-01-01T10:00:00.371Z", "status": 201, "headers": {}, "body": "b64-secret"}
+    event = {"_id": f"e{number}", "company_id": "acme", "user_id": "u-secret", "session_token": "session-secret"}
+    return {**event, "duration_ms": 121, "request": request, "response": response, **more}
+
+
+def read(settings, made, *columns):
+    engine = duckdb_engine(threads=1, memory_limit="1GB")
+    got = engine.to_arrow(made(engine).select(*columns)).to_pylist()
+    engine.close()
+    return [row[columns[0]] for row in got] if len(columns) == 1 else got
+
+
+def events(settings, *columns):
+    return read(settings, lambda engine: read_events(engine, settings).order_by("account_id"), *columns)
+
+
+def refused(settings):
+    def ordered(engine):
+        return read_quarantine(engine, settings, "events").order_by("source_row")
+
+    return read(settings, ordered, "reason", "source_row")
+
+
+def files_with(settings, word):
+    return [path for path in settings.home.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
+
+
+def note(report, start):
+    (found,) = [text for text in report.notes if text.startswith(start)]
+    return found
+
+
+# ---- access logs ----
+
+
+def test_an_access_log_is_ingested_by_its_format(tmp_path, settings):
+    home = settings(events=LOG)
+    path = put(tmp_path / "access.log.1.gz", line(path="/v1/orders/5?key=key-1"), "broken key-secret", line("beta"))
+    report = ingest(home, now=NOW, events=[path], backfill=True)
+    token = pseudonym(secret_key(home.home), "key-1")
+    same = {"endpoint": "/v1/orders/{id}", "event_time": utc(2026, 1, 1, 10), "latency_ms": 12.0}
+    assert events(home, "account_id", "token", *same) == [
+        {"account_id": "acme", "token": token, **same},
+        {"account_id": "beta", "token": None, **same},
+    ]
+    assert refused(home) == [{"reason": "line_unreadable", "source_row": 2}]
+    assert "access.log.1.gz line 2 (it departs from the format" in note(report, "events: lines that hold no row")
+    assert note(report, "events: no event_id") == (
+        "events: no event_id; identical lines of two files, but not of one, were taken for one event."
+    )
+    assert files_with(home, "key-secret") == files_with(home, "key-1") == []
+
+
+def test_identical_lines_are_as_many_calls_however_often_the_log_is_ingested(tmp_path, settings):
+    home = settings(events=LOG)
+    grown = put(tmp_path / "access.log", line(), line())
+    assert ingest(home, now=NOW, events=[grown], backfill=True).table("events").rows_stored == 2
+    put(grown, line(), line(), line(), line(path="/v1/orders/5?page=2"))
+    rotated = put(tmp_path / "access.log.1", line(), line(), line())
+    again = ingest(home, now=NOW, events=[grown, rotated], backfill=True).table("events")
+    assert (again.rows_stored, again.duplicates) == (2, 5)
+    assert events(home, "account_id") == ["acme"] * 4
+
+
+def test_a_refused_line_is_one_however_often_its_file_is_renamed(tmp_path, settings):
+    home = settings(events=LOG)
+    unsigned = [line("-"), line("-")]  # of one second: identical
+    log = put(tmp_path / "access.log", "broken", line(), *unsigned)
+    ingest(home, now=NOW, events=[log], backfill=True)
+    first = refused(home)
+    assert [row["reason"] for row in first] == ["line_unreadable", "account_id_missing", "account_id_missing"]
+    rotated = log.rename(tmp_path / "access.log.1")
+    put(log, line("beta"))
+    report = ingest(home, now=NOW, events=[log, rotated], backfill=True).table("events")
+    assert report.quarantined == {"account_id_missing": 2, "line_unreadable": 1}
+    packed = put(tmp_path / "access.log.2.gz", "broken", line(), *unsigned)
+    ingest(home, now=NOW, events=[log, rotated, packed], backfill=True)
+    assert refused(home) == first
+    put(log, "broken", *unsigned, line("-"))  # a third of that second
+    for _ in range(2):
+        ingest(home, now=NOW, events=[log, packed], backfill=True)
+        assert len(refused(home)) == len(first) + 1
+
+
+def test_a_log_read_by_another_mapping_or_with_other_ends_brings_nothing_new(tmp_path, settings):
+    lines = [line(), line(), line(path="/v1/files/report"), line(path="/v1/files/ada@example.org")]
+    log = put(tmp_path / "access.log", *lines)
+    assert ingest(settings(events=LOG), now=NOW, events=[log], backfill=True).table("events").rows_stored == 4
+    more = {"sdk": {"from": "http_user_agent"}, "status": {"from": "status"}}
+    declared = {**LOG, "columns": LOG["columns"] | more, "path_patterns": ["/v1/files/{file}"]}
+    copied = put(tmp_path / "copied.log", *[text + "\r" for text in lines])
+    again = ingest(settings(events=declared), now=NOW, events=[copied], backfill=True).table("events")
+    assert (again.rows_stored, again.duplicates, again.quarantined) == (0, 4, {})
+
+
+def test_patterns_make_no_other_events_of_an_export_without_ids(tmp_path, settings):
+    rows = ["acme,2026-01-01T10:00:00Z,/v1/files/a", "acme,2026-01-01T10:00:00Z,/v1/files/b"]
+    export = put(tmp_path / "e.csv", "account_id,event_time,endpoint", *rows)
+    assert ingest(settings(), now=NOW, events=[export], backfill=True).table("events").rows_stored == 2
+    declared = settings(events={"path_patterns": ["/v1/files/{file}"]})
+    again = ingest(declared, now=NOW, events=[export], backfill=True).table("events")
+    assert (again.rows_stored, again.duplicates, again.quarantined) == (0, 2, {})
+
+
+def test_an_account_known_by_its_key_is_kept_as_a_hash_everywhere(tmp_path, settings):
+    key = {"account_id": {"from": "arg_key", "hashed": True}}
+    accounts = {"columns": {"account_id": {"from": "key", "hashed": True}}}
+    home = settings(events={**LOG, "columns": LOG["columns"] | key}, accounts=accounts)
+    log = put(tmp_path / "access.log", line(path="/v1/a?key=sk-secret"), line(path="/v1/a"))
+    crm = put(tmp_path / "crm.csv", "key,name", " sk-secret ,Acme")
+    report = ingest(home, now=NOW, events=[log], accounts=[crm], backfill=True)
+    hashed = pseudonym(secret_key(home.home), "sk-secret")
+    assert events(home, "account_id") == [hashed]
+    assert read(home, lambda engine: read_raw(engine, home, "accounts"), "account_id") == [hashed]
+    assert note(report, "accounts and events") == "accounts and events: 1 accounts matched."
+    assert files_with(home, "sk-secret") == []
+
+
+def test_a_folder_of_logs_is_read_without_its_error_log(tmp_path, settings):
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    for name in ("access.log", "access.log.1", "access.log-20260101.gz", "other_access_log"):
+        put(folder / name, line(name.replace("_", "-")))
+    others = (
+        "error.log",
+        "error.log.1",
+        "example.com-error.log",
+        "ssl_error_log",
+        "x_error.log.1",
+        "error-20260101.log",
+    )
+    for name in others:
+        put(folder / name, "2026/01/01 10:00:00 [notice] 1#1: start")
+    home = settings(events=LOG)
+    assert ingest(home, now=NOW, events=[folder], backfill=True).table("events").files == 4
+
+
+def test_a_log_of_json_lines_is_read_as_such(tmp_path, settings):
+    declared = {"format": "json", "columns": {"account_id": {"from": "acct"}, "event_time": {"from": "t"}}}
+    home = settings(events=declared)
+    path = put(tmp_path / "access.log", '{"acct": "acme", "t": "2026-01-01T10:00:00Z"}')
+    ingest(home, now=NOW, events=[path], backfill=True)
+    assert events(home, "account_id") == ["acme"]
+
+
+def test_identical_lines_of_a_json_log_are_as_many_calls(tmp_path, settings):
+    columns = {"account_id": {"from": "acct"}, "event_time": {"from": "t"}}
+    home = settings(events={"format": "json", "columns": columns})
+    lines = ['{"acct": "acme", "t": "2026-01-01T10:00:00Z"}'] * 2
+    path = put(tmp_path / "access.log", *lines)
+    report = ingest(home, now=NOW, events=[path], backfill=True)
+    assert report.table("events").rows_stored == 2
+    assert "lines of two files, but not of one" in note(report, "events: no event_id")
+    more = settings(events={"format": "json", "columns": columns | {"sdk": {"from": "acct"}}})
+    rotated = put(tmp_path / "access.jsonl", *[text + "\r" for text in lines], lines[0])
+    again = ingest(more, now=NOW, events=[rotated], backfill=True).table("events")
+    assert (again.rows_stored, again.duplicates) == (1, 2)
+
+
+def test_accounts_are_read_from_a_json_log_too(tmp_path, settings):
+    home = settings(accounts={"format": "json", "columns": {"account_id": {"from": "acct"}}})
+    log = put(tmp_path / "accounts.log", '{"acct": "acme"}', '{"acct": "acme"}')
+    assert ingest(home, now=NOW, accounts=[log]).table("accounts").rows_stored == 1
+
+
+@pytest.mark.parametrize(
+    ("declared", "content", "error", "text"),
+    [
+        ({}, line(), SettingsError, r'access.log is a log, .* \[sources.events\]: format = "combined", or the text of'),
+        (
+            {"format": "fancy"},
+            line(),
+            SettingsError,
+            r"\[sources.events\] format: The log format 'fancy' names no field",
+        ),
+        (LOG | {"format": "combined"}, line(), SettingsError, r"reads 'http_x_account_id', which access.log does not"),
+        (LOG, "x y z", InputError, r"No line of .*access.log can be read; line 1: it departs from the format"),
+        ({**LOG, "columns": {"endpoint": {"hashed": True}}}, line(), SettingsError, r"is to be hashed, which only an"),
+    ],
+)
+def test_what_is_wrong_with_a_log_or_its_format_is_said(tmp_path, settings, declared, content, error, text):
+    home = settings(events=declared)
+    with pytest.raises(error, match=text):
+        ingest(home, now=NOW, events=[put(tmp_path / "access.log", content)])
+
+
+# ---- exports ----
+
+
+def test_an_export_is_ingested_without_bodies_queries_and_secrets(tmp_path, settings):
+    home = settings(events=EXPORT)
+    bad = call(2, response={"status": 99, "body": "b64-secret"})
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([call(), bad, {"request": "key-secret"}], indent=1)[:-2] + ",\n {broken key-secret\n]")
+    report = ingest(home, now=NOW, events=[path], backfill=True)
+    (row,) = events(home, "event_id", "endpoint", "method", "status", "latency_ms", "sdk", "event_time", "token")
+    assert row == {
+        "event_id": "e1",
+        "endpoint": "/v1/orders/{id}",
+        "method": "POST",
+        "status": 201,
+        "latency_ms": 121.0,
+        "sdk": "python",
+        "event_time": utc(2026, 1, 1, 10) + timedelta(milliseconds=250),
+        "token": pseudonym(secret_key(home.home), "session-secret"),
+    }
+    reasons = {"status_out_of_range": 1, "account_id_missing": 1, "line_unreadable": 1}
+    assert report.table("events").quarantined == reasons
+    assert files_with(home, "secret") == []
+    assert "secret" not in " ".join(report.notes)
+
+
+def test_an_export_that_stops_halfway_is_stored_as_far_as_it_goes(tmp_path, settings):
+    home = settings(events=EXPORT)
+    path = tmp_path / "export.json"
+    whole = json.dumps([call(number) for number in range(9)])
+    path.write_text(whole[: len(whole) // 2])
+    report = ingest(home, now=NOW, events=[path], backfill=True).table("events")
+    assert report.rows_stored == 4
+    assert report.quarantined == {"file_cut_short": 1}
+    path.write_text(whole)
+    assert ingest(home, now=NOW, events=[path], backfill=True).table("events").rows_stored == 5
+
+
+# ---- clocks ----
+
+
+def wrote(path, moment):
+    os.utime(path, (moment.timestamp(), moment.timestamp()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("times", "written", "said"),
+    [
+        (
+            ["01/Feb/2026:02:00:00 +0000", "01/Feb/2026:00:01:00 +0000"],
+            [NOW, NOW],
+            "1 lie in the future and were refused; the newest 2 h 00 min after its file was last written. Zones differ",
+        ),
+        (
+            ["01/Jan/2026:10:00:00 +0000", "01/Jan/2026:09:00:00 +0000"],
+            [utc(2026, 1, 1, 5), utc(2026, 1, 1, 12)],
+            "the newest of a0.log lie up to 5 h 00 min after the file was last written: their clock is ahead",
+        ),
+        (
+            ["01/Jan/2026:10:00:00 +0000", "02/Jan/2026:10:00:00 +0000"],
+            [utc(2026, 1, 1, 12, 0, 30), utc(2026, 1, 2, 11, 59, 45)],
+            "the newest of each file lies 2 h 00 min before the file was last written. If it was being",
+        ),
+    ],
+)
+def test_a_clock_in_the_wrong_zone_is_noticed(tmp_path, settings, times, written, said):
+    home = settings(events=LOG)
+    paths = [
+        wrote(put(tmp_path / f"a{number}.log", line(time=time)), moment)
+        for number, (time, moment) in enumerate(zip(times, written, strict=True))
+    ]
+    report = ingest(home, now=NOW, events=paths)
+    (text,) = [text for text in report.notes if "last written" in text]
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("times", "written"),
+    [
+        (  # each night, of the day before
+            ["01/Jan/2026:23:59:58 +0000", "02/Jan/2026:23:58:40 +0000"],
+            [utc(2026, 1, 2, 2, 0, 20), utc(2026, 1, 3, 2, 0, 9)],
+        ),
+        (
+            ["01/Jan/2026:10:55:00 +0000", "02/Jan/2026:10:20:00 +0000"],
+            [utc(2026, 1, 1, 12, 55), utc(2026, 1, 2, 12, 20)],
+        ),
+        (["01/Jan/2026:10:20:00 +0000"], [utc(2026, 1, 1, 12, 20)]),
+    ],
+    ids=["whole days", "one of two at an hour's end", "one alone"],
+)
+def test_an_export_of_whole_hours_or_one_file_alone_is_no_sign_of_a_wrong_clock(tmp_path, settings, times, written):
+    paths = [
+        wrote(put(tmp_path / f"a{number}.log", line(time=time)), moment)
+        for number, (time, moment) in enumerate(zip(times, written, strict=True))
+    ]
+    report = ingest(settings(events=LOG), now=NOW, events=paths, backfill=True)
+    assert [text for text in report.notes if "last written" in text] == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [utc(2026, 1, 1, 10, 1), utc(2026, 1, 1, 10)],  # right
+        [utc(2026, 1, 1, 12), utc(2026, 1, 1, 11)],  # copied at some time
+        [utc(2026, 1, 1, 12, 10), utc(2026, 1, 1, 12, 10)],
+        [utc(2026, 1, 9, 10), utc(2026, 1, 9, 10)],
+    ],
+)
+def test_files_that_were_only_kept_or_copied_are_no_sign_of_a_wrong_clock(tmp_path, settings, written):
+    paths = [wrote(put(tmp_path / f"a{number}.log", line()), moment) for number, moment in enumerate(written)]
+    report = ingest(settings(events=LOG), now=NOW, events=paths, backfill=True)
+    assert [text for text in report.notes if "last written" in text] == []
+
+
+# ---- accounts of the log and of the CRM ----
+
+
+def test_a_crm_export_without_half_of_the_accounts_is_said(tmp_path, settings):
+    home = settings(events=LOG)
+    log = put(tmp_path / "access.log", *[line(f"a{number}") for number in range(8)])
+    ingest(home, now=NOW, events=[log], backfill=True)
+    crm = put(tmp_path / "crm.csv", "account_id", "a0", "a1", "x1", "x2")
+    report = ingest(home, now=NOW, accounts=[crm])
+    assert note(report, "accounts and events") == (
+        "accounts and events: 2 accounts matched; 6 unmatched, which call and do not have an account row: a2, a3, a4, "
+        "a5, a6 and 1 more; 2 orphaned, which have an account row and no call: x1, x2."
+    )
+    more = put(tmp_path / "access.log", line("a0"), line("a9"))
+    later = ingest(home, now=NOW, events=[more])
+    assert note(later, "accounts and events") == (
+        "accounts and events: 1 accounts matched; 1 unmatched, which call and do not have an account row: a9."
+    )
+    assert [text for text in later.notes if "subscriptions and events" in text] == []
+
+
+# ---- endpoints ----
+
+
+def test_too_many_endpoints_are_said_with_the_patterns_to_declare(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr("features.ingest.remarks.all.MOST_TEMPLATES", 60)
+    words = [f"{first}{second}x" for first in "abcdefgh" for second in "abcdefgh"]
+    log = put(tmp_path / "access.log", *[line(path=f"/v1/files/{word}?key=key-secret") for word in words])
+    report = ingest(settings(events=LOG), now=NOW, events=[log], backfill=True)
+    assert note(report, "events: 64 different endpoints") == (
+        "events: 64 different endpoints, more than 60: their paths name things. Declare under [sources.events] "
+        'path_patterns = ["/v1/files/{file}"]; what is stored keeps its endpoints.'
+    )
+    declared = settings(events={**LOG, "path_patterns": ["/v1/files/{file}"]})
+    again = ingest(declared, now=NOW, events=[log], backfill=True)
+    assert [text for text in again.notes if "different endpoints" in text] == []
+    assert again.table("events").rows_stored == 0
+
+
+# ---- trying ----
+
+
+def test_a_trial_shows_what_an_ingest_would_do_and_writes_nothing(tmp_path, settings):
+    home = settings(events=LOG)
+    words = [f"{first}{second}x" for first in "abcdefgh" for second in "abcdefgh"]
+    lines = [line(path=f"/v1/files/{word}?key=key-secret") for word in words]
+    log = put(tmp_path / "access.log", line("a b"), *lines, "broken key-secret", line("c d"))
+    trial = try_ingest(home, {"events": [log]}, now=NOW, backfill=True)
+    (table,) = trial.tables
+    assert (table.rows_read, table.rows_good, len(table.rows)) == (67, 64, 10)
+    assert ("access.log", "latency_ms", "request_time (s)") in table.mapping
+    assert table.rows[0]["endpoint"] == "/v1/files/aax"
+    assert len(table.rows[0]["token"]) == 32
+    assert table.refusals == (
+        Refusal("account_id_invalid", 2, ("access.log 1", "access.log 67")),
+        Refusal("line_unreadable", 1, ("access.log 66",)),
+    )
+    assert (trial.templates, [one.pattern for one in trial.suggestions]) == (64, ["/v1/files/{file}"])
+    assert not home.home.exists()
+    whole = ingest(home, now=NOW, events=[log], backfill=True).table("events")
+    assert (whole.rows_stored, whole.quarantined) == (64, {"account_id_invalid": 2, "line_unreadable": 1})
+
+
+def test_a_trial_is_printed_without_secrets(tmp_path, monkeypatch):
+    declared = tmp_path / "b.toml"
+    declared.write_text(
+        "[sources.events]\nformat = '$time_local|$uri|$arg_key|$http_x_account_id'\n[sources.events.columns]\n"
+        'account_id = { from = "http_x_account_id", hashed = true }\nevent_time = { from = "time_local" }\n'
+        'endpoint = { from = "uri" }\ntoken = { from = "arg_key" }\n'
+    )
+    log = put(tmp_path / "access.log", "01/Jan/2026:10:00:00 +0000|/a|key-secret|acme-secret", "key-secret")
+    options = ["--home", str(tmp_path / "home"), "--config", str(declared)]
+    for output in ("table", "json", "csv"):
+        command = [*options, "ingest", "--events", str(log), "--dry-run", "--backfill", "--format", output]
+        result = CliRunner().invoke(main, command, catch_exceptions=False)
+        assert result.exit_code == 0
+        assert "secret" not in result.output.replace("secret.key", "")
+        assert "line_unreadable" in result.stdout
+        assert "Nothing was stored; without --dry-run it will be." in result.stderr
+    assert "http_x_account_id (keyed hash)" in result.stdout
+    assert not (tmp_path / "home").exists()

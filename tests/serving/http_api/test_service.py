@@ -1,0 +1,168 @@
+"""The contract of the running service, BentoML and all, over HTTP on a loopback port."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from serving.http_api.schemas import AccountList, ModelList, ScoreResponse
+from tests.serving.conftest import USUAL, Place
+from tests.serving.server import JSON, Running, problem_of, running
+
+pytestmark = pytest.mark.slow
+
+KEY = "a-long-secret"
+
+
+@pytest.fixture(scope="module")
+def bare(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with a key, a feature store and no model."""
+    import shutil
+
+    root = tmp_path_factory.mktemp("bare")
+    copy = place.copy_to(root / "home")
+    shutil.rmtree(copy.settings.home / "mlflow")
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    with running(copy, root / "log.txt", BELLWETHER_API_KEYS=digest) as found:
+        yield found
+    # Until its end, and in the process that ends the workers too.
+    assert all(json.loads(line)["time"] for line in (root / "log.txt").read_text().splitlines())
+
+
+def test_scores_come_in_the_order_asked_with_reasons(server: Running) -> None:
+    asked = ["acct_005", "nobody-knows", "acct_001", "cancelled", "acct_005"]
+    answer = server.score({"account_ids": asked, "targets": ["churn"], "reasons": 2})
+    assert answer.status_code == 200, answer.text
+    found = ScoreResponse.model_validate_json(answer.content)
+    assert [result.account_id for result in found.results] == asked
+    scores = [result.scores["churn"] for result in found.results]
+    assert [score.status for score in scores] == ["scored", "unknown_account", "scored", "not_applicable", "scored"]
+    assert scores[0] == scores[4]
+    assert 1 <= len(scores[0].reasons) <= 2
+    assert scores[0].model.version == "1"
+    assert found.request_id == answer.headers["x-request-id"]
+
+
+def test_bentomls_client_and_route_give_the_same_bodies(server: Running) -> None:
+    body = {"account_ids": ["acct_001", "acct_002"], "reasons": 3}
+    ours, theirs = server.score(body).json(), server.score(body, "/score").json()
+    # In a process of its own: the client's imports and its temporary folder warn, and warnings are errors here.
+    script = (
+        "import bentoml, json, sys\nwith bentoml.SyncHTTPClient(sys.argv[1]) as client:"
+        "\n    print(json.dumps(client.score(**json.loads(sys.argv[2]))))"
+    )
+    arguments = [sys.executable, "-W", "ignore", "-c", script, server.address, json.dumps(body)]
+    called = json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
+    for other in (theirs, called):
+        assert [result["scores"] for result in other["results"]] == [result["scores"] for result in ours["results"]]
+
+
+def test_a_thousand_accounts_and_not_one_more(server: Running) -> None:
+    ids = [f"acct_{number:04}" for number in range(1001)]
+    assert len(server.score({"account_ids": ids[:1000]}).json()["results"]) == 1000
+    assert problem_of(server.score({"account_ids": ids}), 422).errors[0].where == "/account_ids"
+
+
+def test_an_unknown_account_alone_is_404(server: Running) -> None:
+    assert "nobody" not in problem_of(server.score({"account_ids": ["nobody"]}), 404).model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs.json", "/static_content/swagger-ui.css", "/v2/score", "/metrics/", "/score/submit"]
+)
+def test_bentomls_other_pages_do_not_exist(server: Running, path: str) -> None:
+    problem_of(server.get(path), 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/score"), ("PUT", "/score"), ("POST", "/v1/accounts"), ("POST", "/livez")]
+)
+def test_other_methods_are_405(server: Running, method: str, path: str) -> None:
+    problem_of(server.request(method, path), 405)
+
+
+def test_the_body_is_limited_and_json(server: Running) -> None:
+    problem_of(server.score(b" " * (1024 * 1024 + 1)), 413)
+    problem_of(server.score(b"{}", headers={"content-type": "application/vnd.bentoml+pickle"}), 415)
+
+
+def test_accounts_come_in_pages_of_one_run(server: Running) -> None:
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        given = {"limit": 10, "sort": "probability", **({"cursor": cursor} if cursor else {})}
+        page = AccountList.model_validate_json(server.get("/v1/accounts", params=given).content)
+        seen += [account.account_id for account in page.accounts]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        assert len(page.accounts) == 10
+    assert sorted(seen) == sorted(USUAL)
+
+
+def test_accounts_are_filtered(server: Running) -> None:
+    found = server.get("/v1/accounts", params={"owner": "sam", "segment": "large"}).json()["accounts"]
+    assert found
+    assert {(account["owner"], account["segment"]) for account in found} == {("sam", "large")}
+    bands = server.get("/v1/accounts", params={"band": "high"}).json()["accounts"]
+    assert {account["band"] for account in bands} <= {"high"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=zq",
+        "sort=zq",
+        "band=zq",
+        "target=ZQ",
+        "zq=1",
+        "band=high&band=low",
+        "owner=",
+    ],
+)
+def test_a_bad_query_is_422(server: Running, query: str) -> None:
+    answer = server.get(f"/v1/accounts?{query}")
+    problem_of(answer, 422)
+    assert "zq" not in answer.text.lower()
+
+
+def test_a_cursor_belongs_to_its_filters(server: Running) -> None:
+    cursor = server.get("/v1/accounts?limit=1").json()["next_cursor"]
+    problem_of(server.get(f"/v1/accounts?limit=1&owner=sam&cursor={cursor}"), 422)
+
+
+def test_models_says_who_answers(server: Running) -> None:
+    (model,) = ModelList.model_validate_json(server.get("/v1/models").content).models
+    assert (model.name, model.target) == ("bellwether-churn", "churn")
+    assert model.verdict == ["Made for tests."]
+
+
+def test_health_metrics_and_documents(server: Running) -> None:
+    for path in ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/schema.json", "/healthz"):
+        assert server.get(path).status_code == 200, path
+    assert 'bellwether_requests_total{method="GET",route="/docs",status="200"}' in server.get("/metrics").text
+
+
+def test_without_a_champion_it_lives_and_is_not_ready(bare: Running) -> None:
+    key = {"authorization": f"Bearer {KEY}"}
+    assert bare.get("/livez").status_code == 200
+    assert bare.get("/readyz").status_code == 503
+    answer = bare.score({"account_ids": ["acct_001"]}, headers={**JSON, **key})
+    assert "No target has a champion" in problem_of(answer, 503).detail
+    assert answer.headers["retry-after"] == "5"
+    assert bare.get("/v1/models", headers=key).json()["models"] == []
+    problem_of(bare.get("/v1/accounts", headers=key), 404)
+
+
+def test_keys_are_asked_for_everywhere_but_at_health(bare: Running) -> None:
+    for path in ("/v1/models", "/v1/accounts", "/metrics", "/docs", "/openapi.json", "/schema.json"):
+        problem_of(bare.get(path), 401)
+        problem_of(bare.get(path, headers={"authorization": "Bearer other"}), 403)
+    problem_of(bare.score({"account_ids": ["a"]}, "/score"), 401)

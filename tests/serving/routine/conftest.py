@@ -1,0 +1,93 @@
+"""A home in which everything is real and small: a hundred accounts, up to yesterday, and what came in since."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from features.settings.fields import Settings
+from features.settings.load import load_settings
+from features.windows import DAY, utc
+from tests.shared import made_once
+
+END = utc(2026, 6, 29)  # a Monday
+YESTERDAY = END - DAY
+NOW = END + timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Household:
+    """A home, and the files of the days that were not ingested yet."""
+
+    settings: Settings
+    newest_days: tuple[Path, ...]
+
+    def copy_to(self, folder: Path) -> Household:
+        """The same in another folder."""
+        home = Path(shutil.copytree(self.settings.home, folder / "home"))
+        return replace(self, settings=self.settings.model_copy(update={"home": home}))
+
+    def deliver(self, *files: Path, table: str = "events") -> None:
+        """Put files into the inbox."""
+        folder = self.settings.home / "inbox" / table
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.copy(file, folder)
+
+
+def _settings(root: Path) -> Settings:
+    return load_settings(home=root / "home", stale_after_hours=1e6)
+
+
+def _days(root: Path) -> list[Path]:
+    return sorted((root / "files/events").iterdir())
+
+
+@pytest.fixture(scope="session")
+def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
+    """Built, online and scored as of yesterday, by a champion. Do not write to it."""
+    from features.build.build import build
+    from features.feature_store.store import open_store
+    from features.ingest.ingest import ingest
+    from features.rollup.count import roll_up
+    from features.simulator import simulate
+    from serving.ledger.ledger import open_ledger
+    from serving.routine.batch import score_batch
+    from tests.serving.conftest import make_bundle, register_bundle
+    from training.registry.addresses import relocate
+    from training.registry.promotion import promote
+
+    def make(root: Path) -> None:
+        settings = _settings(root)
+        simulate(root / "files", accounts=100, days=60, calls_per_day=1.0, seed=7, end=END)
+        ingest(
+            settings,
+            now=NOW - DAY,
+            events=_days(root)[:-3],
+            accounts=[root / "files/accounts.parquet"],
+            subscriptions=[root / "files/subscriptions.parquet"],
+            touchpoints=[root / "files/touchpoints.parquet"],
+        )
+        roll_up(settings)
+        build(settings, [YESTERDAY], now=NOW)
+        store = open_store(settings)
+        store.apply()
+        store.materialize(YESTERDAY)
+        _, version = register_bundle(settings, make_bundle(), root)
+        promote(settings, "churn", version=version)
+        score_batch(settings, as_of=YESTERDAY, now=NOW - DAY)
+        open_ledger(settings).close()
+
+    root = made_once(tmp_path_factory, "yesterday", make)
+    relocate(_settings(root))
+    return Household(_settings(root), tuple(_days(root)[-3:]))
+
+
+@pytest.fixture
+def own(yesterday: Household, tmp_path: Path) -> Household:
+    """The same, for a test that writes."""
+    return yesterday.copy_to(tmp_path)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.exceptions import DependencyError, InputError
+from features.settings.load import load_settings
+from features.windows import DAY, utc
+from serving.ledger.runs import run_id
+from serving.routine.terminal import explanation, riskiest
+from serving.scoring.freshness import Status
+from tests.serving.conftest import CUTOFF, EVERYBODY, NOW, USUAL, Place, world_columns, write_features, write_records
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_scores_everybody_the_model_applies_to(copied: Place) -> None:
+    from serving.routine.batch import score_batch
+
+    (run,) = score_batch(copied.settings, now=NOW).targets
+    assert [account.account_id for account in run.accounts] == sorted(EVERYBODY)
+    by_id = {account.account_id: account for account in run.accounts}
+    assert {by_id[name].status for name in USUAL} == {Status.SCORED}
+    assert by_id["cancelled"].status == by_id["too_new"].status == Status.NOT_APPLICABLE
+    assert by_id["never_called"].status == Status.INSUFFICIENT_DATA
+    assert by_id["unsubscribed"].detail == "no_subscription: no subscription of this account is known."
+    one = by_id["acct_001"]
+    assert (one.name, one.owner, one.segment) == ("The acct_001 company", "kim", "small")
+    assert one.mrr_at_risk == pytest.approx(one.mrr * one.probability)
+
+
+def test_the_same_run_again_writes_nothing_and_says_the_same(copied: Place) -> None:
+    from serving.ledger.ledger import open_ledger
+    from serving.routine.batch import score_batch
+
+    first, again = (score_batch(copied.settings, as_of=CUTOFF, now=NOW + DAY * later) for later in (0, 1))
+    assert [part.written for part in first.targets] == [True]
+    assert [part.written for part in again.targets] == [False]
+    assert "nothing written" in again.targets[0].in_words
+    assert list(first.targets[0].accounts) == list(again.targets[0].accounts)
+    ledger = open_ledger(copied.settings)
+    latest = ledger.latest("churn")
+    assert latest is not None
+    assert latest.scored_at == NOW
+    rows = ledger.page(latest.run_id, sort="probability", limit=100)
+    ledger.close()
+    assert [row.account_id for row in rows] == [
+        row["account_id"] for row in riskiest(first.targets[0], limit=100, sort="probability")
+    ]
+
+
+def test_offline_and_online_scores_are_equal(copied: Place) -> None:
+    from features.feature_store.store import open_store
+    from serving.http_api.answers import Answerer
+    from serving.http_api.live_champions import LiveChampions
+    from serving.http_api.schemas import ScoreRequest
+    from serving.routine.batch import score_batch
+
+    (run,) = score_batch(copied.settings, now=NOW).targets
+    champions = LiveChampions(copied.settings)
+    champions.refresh()
+    answerer = Answerer(copied.settings, open_store(copied.settings), champions)
+    results = answerer.score(ScoreRequest(account_ids=list(EVERYBODY)), now=NOW)
+    offline = {account.account_id: account for account in run.accounts}
+    for result in results:
+        online, batch = result["scores"]["churn"], offline[result["account_id"]]
+        assert online["status"] == batch.status
+        for name in ("probability", "margin", "base_margin"):
+            expected = getattr(batch, name)
+            assert online.get(name) == (None if expected is None else pytest.approx(expected, rel=1e-9, abs=1e-12))
+        assert [reason["text"] for reason in online["reasons"]] == [reason.text for reason in batch.reasons]
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.parquet"])
+def test_export_writes_a_row_per_account(copied: Place, tmp_path: Path, name: str) -> None:
+    from serving.routine.batch import score_batch
+    from serving.routine.export import export
+
+    export(score_batch(copied.settings, now=NOW), tmp_path / "out" / name)
+    path = tmp_path / "out" / name
+    frame = pd.read_csv(path) if name.endswith("csv") else pd.read_parquet(path)
+    assert len(frame) == len(EVERYBODY)
+    assert frame.loc[frame["account_id"] == "acct_001", "reason_1"].notna().all()
+    with pytest.raises(InputError, match=r"ends in neither \.csv nor \.parquet"):
+        export(score_batch(copied.settings, now=NOW), tmp_path / "scores.xlsx")
+
+
+def test_an_explanation_holds_every_reason_and_adds_up(place: Place) -> None:
+    from serving.routine.batch import score_account
+
+    (run,) = score_account(place.settings, "acct_003", now=NOW).targets
+    (account,) = run.accounts
+    text = explanation(run, "acct_003")
+    assert text.startswith("acct_003 (The acct_003 company): churn within 30 days, as of 2026-06-29")
+    for reason in account.reasons:
+        assert reason.text in text
+    assert "█" in text
+    (nothing,) = score_account(place.settings, "cancelled", now=NOW).targets
+    assert "No score. cancelled:" in explanation(nothing, "cancelled")
+
+
+def test_an_account_that_is_not_there_gets_ids_that_look_alike(place: Place) -> None:
+    from serving.routine.batch import score_account
+
+    with pytest.raises(InputError, match=r"no account 'acct_0003' as of 2026-06-29\. Did you mean: acct_003"):
+        score_account(place.settings, "acct_0003", now=NOW)
+    with pytest.raises(InputError, match="`bellwether score` lists the accounts"):
+        score_account(place.settings, "zzzzzzzz", now=NOW)
+
+
+def test_a_cutoff_that_is_not_built_is_refused(place: Place) -> None:
+    from serving.routine.batch import score_batch
+
+    with pytest.raises(InputError, match=r"2026-01-05 is not built\. Built, newest first: 2026-06-29"):
+        score_batch(place.settings, as_of=utc(2026, 1, 5), now=NOW)
+
+
+def test_without_a_champion_nothing_is_scored(tmp_path: Path) -> None:
+    from serving.routine.batch import score_batch
+
+    settings = load_settings(home=tmp_path)
+    write_features(settings, world_columns(), EVERYBODY)
+    write_records(settings)
+    with pytest.raises(DependencyError, match="No target has a champion yet"):
+        score_batch(settings, now=NOW)
+
+
+def test_a_run_id_depends_on_each_of_its_parts() -> None:
+    parts = {
+        "as_of": CUTOFF,
+        "target": "churn",
+        "model": "m",
+        "version": "1",
+        "bundle_sha256": "a",
+        "fingerprint": "f",
+    }
+    others = {**dict.fromkeys(parts, "x"), "as_of": CUTOFF + DAY}
+    ids = {run_id(**parts), *(run_id(**{**parts, name: others[name]}) for name in parts)}
+    assert len(ids) == len(parts) + 1
+    assert all(re.fullmatch(r"[0-9a-f]{32}", one) for one in ids)

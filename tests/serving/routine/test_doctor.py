@@ -1,0 +1,314 @@
+"""A home broken in each way: found, told with what to do, and repaired where that loses nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from features.examination import Result
+from features.settings.fields import Settings
+from features.storage.lock import exclusive_lock
+from features.storage.store import ManifestStore
+from features.windows import DAY
+from serving.doctor import examine_home
+from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household
+
+pytestmark = pytest.mark.slow
+
+
+def looked(settings: Settings, *, now: datetime = NOW, repair: bool = False) -> list[Result]:
+    return examine_home(settings, now=now, repair=repair)
+
+
+def said(results: list[Result]) -> str:
+    return "\n".join(f"{one.check} | {one.finding.what} | {one.finding.remedy}" for one in results)
+
+
+def change(database: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def first_file(settings: Settings, store: str) -> Path:
+    return next(iter(sorted((settings.home / store).rglob("*.parquet"))))
+
+
+# ---- the ways to break a home: what breaks it, what is said ----
+
+
+def lose_events(settings: Settings) -> None:
+    first_file(settings, "events").unlink()
+
+
+def damage_rollup(settings: Settings) -> None:
+    first_file(settings, "rollups").write_bytes(b"no parquet")
+
+
+def damage_features(settings: Settings) -> None:
+    first_file(settings, "features").unlink()
+
+
+def leave_scratch(settings: Settings) -> None:
+    (settings.home / "quarantine/.scratch-dead").mkdir()
+
+
+def show_key(settings: Settings) -> None:
+    (settings.home / "secret.key").chmod(0o644)
+
+
+def lose_manifest(settings: Settings) -> None:
+    (settings.home / "raw/_manifest.json").unlink()
+
+
+def lose_key(settings: Settings) -> None:
+    (settings.home / "secret.key").unlink()
+
+
+def forget_a_day(settings: Settings) -> None:
+    with ManifestStore(settings.home / "rollups").writer() as writer:
+        writer.remove(max(day for day in writer.partitions if day.startswith("day=")))
+
+
+def empty_registry(settings: Settings) -> None:
+    (settings.home / "feast/registry.db").write_bytes(b"")
+
+
+def damage_registry(settings: Settings) -> None:
+    (settings.home / "feast/registry.db").write_bytes(b"no database" * 1000)
+
+
+def damage_online(settings: Settings) -> None:
+    with closing(sqlite3.connect(settings.home / "feast/online.db")) as connection:
+        # Pages that still stand in the journal are read from there.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    with (settings.home / "feast/online.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+
+
+def drop_guard(settings: Settings) -> None:
+    change(settings.home / "feast/online.db", 'DROP TRIGGER "bellwether_errors_keep_newer"')
+
+
+def undo_journal(settings: Settings) -> None:
+    with closing(sqlite3.connect(settings.home / "feast/online.db")) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE").fetchall()
+
+
+def lose_online_rows(settings: Settings) -> None:
+    table = "bellwether_usage"
+    key = f"(SELECT entity_key FROM {table} LIMIT 1)"
+    change(settings.home / "feast/online.db", f"DELETE FROM {table} WHERE entity_key = {key}")
+
+
+def leave_a_view_filling(settings: Settings) -> None:
+    from feast import FeatureStore
+    from feast.feature_view import FeatureViewState
+
+    from features.feature_store.views import repo_config
+
+    view = FeatureStore(config=repo_config(settings)).get_feature_view("errors")
+    view.state = FeatureViewState.MATERIALIZING
+    with closing(sqlite3.connect(settings.home / "feast/registry.db")) as registry, registry:
+        registry.execute(
+            "UPDATE feature_views SET feature_view_proto = ? WHERE feature_view_name = 'errors'",
+            (view.to_proto().SerializeToString(),),
+        )
+
+
+def drop_champion(settings: Settings) -> None:
+    change(settings.home / "mlflow/mlflow.db", "DELETE FROM registered_model_aliases WHERE alias = 'champion'")
+
+
+def delete_champions_version(settings: Settings) -> None:
+    change(
+        settings.home / "mlflow/mlflow.db",
+        "UPDATE registered_model_aliases SET version = 9 WHERE alias = 'champion'",
+    )
+
+
+def lose_artifacts(settings: Settings) -> None:
+    (bundle,) = (settings.home / "mlflow/artifacts").rglob("bundle/model.txt")
+    bundle.write_text("another model")
+
+
+def damage_bundle(settings: Settings) -> None:
+    (model,) = (settings.home / "bundles").glob("*/model.txt")
+    model.write_text("another model")
+
+
+def lose_ledger(settings: Settings) -> None:
+    for file in settings.home.glob("ledger.db*"):
+        file.unlink()
+
+
+Breakage = tuple[Callable[[Settings], None], str]
+
+# What can be mended, together in as few homes as it can be told apart in.
+MENDED: dict[str, list[Breakage]] = {
+    "files": [
+        (damage_rollup, "store rollups | 1 listed file is missing or damaged: rollups/day="),
+        (damage_features, "store features | 1 listed file is missing or damaged: features/"),
+        (leave_scratch, "1 file is listed nowhere, as a killed run leaves them: quarantine/.scratch-dead"),
+        (show_key, "can be read by others (mode 0644)"),
+        (forget_a_day, "rollups | 1 event day is not counted as it is now: 2026-06-25"),
+        (lose_artifacts, "The artifacts of the champion of churn, version 1, are missing or not what was registered"),
+        (lose_ledger, "There is no score ledger"),
+    ],
+    "online store": [
+        (lose_online_rows, "View usage has 99 accounts of 2026-06-28 online and 100 offline"),
+        (leave_a_view_filling, "errors is being filled, or a run that filled it was killed"),
+        (drop_guard, "online guards | bellwether_errors: nothing keeps an older row from replacing a newer one"),
+        (undo_journal, "online.db has no write-ahead journal"),
+    ],
+    "registry emptied": [
+        (empty_registry, "registry.db is empty, though features were applied before"),
+        (damage_bundle, "The local copy of a bundle is damaged"),
+    ],
+    "databases damaged": [
+        (damage_registry, "registry.db is damaged"),
+        (damage_online, "online.db is damaged: the service cannot answer"),
+    ],
+}
+
+# What only a person can mend: it is told, and left.
+LEFT: list[Breakage] = [
+    (lose_events, "store events | 1 listed file is missing or damaged: events/day="),
+    (lose_manifest, "/raw is gone: nobody can tell which files count. | Restore it from a backup"),
+    (lose_key, "secret.key is missing: new tokens and users will no longer match"),
+    (drop_champion, "bellwether-churn has versions (1) and no champion"),
+]
+
+
+def test_a_whole_home_has_no_findings(yesterday: Household) -> None:
+    assert said(looked(yesterday.settings)) == ""
+
+
+@pytest.mark.parametrize("breakages", MENDED.values(), ids=MENDED)
+def test_what_can_be_mended_is_found_told_and_repaired(own: Household, breakages: list[Breakage]) -> None:
+    for broken, _ in breakages:
+        broken(own.settings)
+    found = looked(own.settings)
+    assert all(one.finding.remedy and not one.is_repaired for one in found)
+    for _, words in breakages:
+        assert words in said(found)
+    assert said([one for one in looked(own.settings, repair=True) if not one.is_repaired]) == ""
+    assert said(looked(own.settings)) == ""
+
+
+def test_what_a_person_has_to_mend_is_told_and_left(own: Household) -> None:
+    for broken, _ in LEFT:
+        broken(own.settings)
+    records = first_file(own.settings, "raw")
+    left = said([one for one in looked(own.settings, repair=True) if not one.is_repaired])
+    for _, words in LEFT:
+        assert words in left
+    assert records.exists()
+
+
+def test_an_alias_of_a_version_that_is_gone_is_dropped(own: Household) -> None:
+    delete_champions_version(own.settings)
+    assert "The champion of bellwether-churn is version 9, which is gone" in said(looked(own.settings))
+    left = said([one for one in looked(own.settings, repair=True) if not one.is_repaired])
+    assert "has versions (1) and no champion" in left
+    assert "version 9" not in left
+
+
+def test_a_registry_of_another_mlflow_is_told(own: Household) -> None:
+    change(own.settings.home / "mlflow/mlflow.db", "UPDATE alembic_version SET version_num = '451aebb31d03'")
+    assert "registry schema | The model registry has the schema of another MLflow" in said(looked(own.settings))
+
+
+def test_a_clock_that_jumps_back_is_told(own: Household) -> None:
+    found = said(looked(own.settings, now=YESTERDAY - DAY))
+    assert (
+        "clock | The clock of this machine says 2026-06-27 00:00 UTC, but the newest features are of 2026-06-28"
+        in found
+    )
+    assert "ledger | The newest churn run was made at 2026-06-28 12:00 UTC" in found
+    assert "online rows of the future | Online rows are of 2026-06-28" in found
+
+
+def test_under_a_clock_that_is_behind_no_online_row_is_removed(own: Household) -> None:
+    from features.feature_store.store import open_store
+
+    left = [one for one in looked(own.settings, now=YESTERDAY - DAY, repair=True) if not one.is_repaired]
+    assert "The data reach beyond this clock too: set the clock first" in said(left)
+    assert open_store(own.settings).materialized_cutoff() == YESTERDAY
+
+
+def test_online_rows_of_the_future_are_removed(own: Household) -> None:
+    """A night that ran while the clock was wrong fills the store with what nothing true can replace."""
+    from features.build.build import build
+    from features.feature_store.store import open_store
+
+    ahead = END + 300 * DAY
+    build(own.settings, [ahead], now=ahead + DAY)
+    open_store(own.settings).materialize(ahead)
+    with ManifestStore(own.settings.home / "features").writer() as writer:
+        for partition in [name for name in writer.partitions if name.endswith(f"{ahead:%Y-%m-%d}")]:
+            writer.remove(partition)
+    assert "they would keep every true row out until then" in said(looked(own.settings))
+    left = [one for one in looked(own.settings, repair=True) if not one.is_repaired]
+    assert said(left) == ""
+    assert said(looked(own.settings)) == ""
+    assert open_store(own.settings).materialized_cutoff() == YESTERDAY
+
+
+def test_a_writer_at_work_is_told_and_left_alone(own: Household) -> None:
+    with exclusive_lock(own.settings.home / "features"):
+        found = looked(own.settings, repair=True)
+    assert "locks | A process is writing to features" in said([one for one in found if not one.is_repaired])
+
+
+def test_a_moved_home_scores_and_trains_in_its_own_folder(own: Household, tmp_path: Path) -> None:
+    from serving.routine.batch import score_batch
+    from tests.serving.conftest import make_bundle, register_bundle
+    from training.registry.promotion import promote
+
+    there = Path(shutil.move(own.settings.home, tmp_path / "moved"))
+    moved = own.settings.model_copy(update={"home": there})
+    shutil.rmtree(there / "bundles")
+    assert score_batch(moved, now=NOW).targets[0].version == "1"  # its bundle came from this home's artifacts
+    assert "The home was moved" in said(looked(moved))
+    assert all(one.is_repaired for one in looked(moved, repair=True))
+    assert looked(moved) == []
+
+    again = Path(shutil.copytree(there, tmp_path / "again"))
+    shutil.rmtree(there)
+    copy = moved.model_copy(update={"home": again})
+    _, version = register_bundle(copy, make_bundle(seed=2), tmp_path)
+    promote(copy, "churn", version="1")
+    assert version == "2"
+    assert not there.exists()
+    assert len(list((again / "mlflow/artifacts").rglob("bundle/model.txt"))) == 2
+    assert said(looked(copy)) == ""
+
+
+def test_the_command_leaves_with_what_it_found(own: Household, capsys: pytest.CaptureFixture[str]) -> None:
+    import serving.cli
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as left:
+            serving.cli.main.main(["--home", str(own.settings.home), "doctor", *arguments])
+        return int(left.value.code or 0)
+
+    show_key(own.settings)
+    assert run("--format", "json") == 1
+    out, err = capsys.readouterr()
+    key, moved = json.loads(out)  # a copied home is a moved home
+    assert (key["check"], key["repaired"]) == ("secret key", "no")
+    assert "`chmod 600` it" in key["finding"]
+    assert moved["check"] == "registry addresses"
+    assert "0 findings repaired, 2 left" in err
+    assert run("--repair") == 0
+    assert run() == 0
+    assert capsys.readouterr().out.count("secret key") == 1

@@ -1,0 +1,44 @@
+"""A file that cannot be written is refused before anything is scored."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from features.exceptions import InputError
+from serving.ledger.runs import ScoreRun
+from serving.routine.export import check_export, export
+from tests.serving.ledger.test_ledger import AS_OF, account, run
+
+
+def test_the_ending_and_the_folder_are_checked_first(tmp_path: Path) -> None:
+    check_export(tmp_path / "new" / "scores.csv")
+    with pytest.raises(InputError, match=r"ends in neither \.csv nor \.parquet"):
+        check_export(tmp_path / "scores.txt")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        check_export(tmp_path / "file" / "scores.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        check_export(tmp_path / "folder.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        (" -2", "' -2"),
+        ("\t=1", "'\t=1"),
+        ("Acme = good", "Acme = good"),
+        ('two\nlines, a "quote"', 'two\nlines, a "quote"'),
+        ("\u202e🦆", "\u202e🦆"),
+    ],
+)
+def test_a_name_is_no_formula_in_a_csv_file(tmp_path: Path, name: str, written: str) -> None:
+    accounts = [replace(account("a", 0.9, 10.0), name=name, owner=name), account("b", 0.1, 1.0)]
+    export(ScoreRun(AS_OF, (run(*accounts),)), tmp_path / "scores.csv")
+    with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["name"], row["owner"]) for row in rows] == [(written, written), ("", "")]

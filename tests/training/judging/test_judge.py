@@ -1,0 +1,123 @@
+"""Fitted on the past, judged once on what came after, beside every rival."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.definitions.catalog import SERVICES, spec
+from features.definitions.sets import FeatureSet
+from features.exceptions import WorkFailedError
+from features.home.declared_sets import sets_read
+from features.settings.fields import Settings
+from tests.training.conftest import company
+from training.judging.baselines import best_rule
+from training.judging.judge import _champion, call_chance, distinct_events, fit_and_judge
+from training.labels.dataset import with_features_of
+
+
+@pytest.mark.slow
+def test_the_model_ranks_almost_as_well_as_the_truth(judged):
+    assert judged.truth["share_of_true_risk_roc_auc"] > 0.93
+
+
+@pytest.mark.slow
+def test_every_rival_is_compared_in_ranking_and_precision(judged):
+    assert {row.metric for row in judged.comparisons} == {"roc_auc", "pr_auc", "log_loss"}
+    assert len({row.rival for row in judged.comparisons}) == 3
+    assert all(row.low <= row.difference <= row.high for row in judged.comparisons)
+
+
+@pytest.mark.slow
+def test_the_test_cutoffs_teach_nothing(small_company, plain, judged):
+    dataset, _ = small_company
+    is_test = dataset.frame["cutoff"] >= judged.split.test[0]
+    turned = dataset.frame.assign(label=dataset.frame["label"].where(~is_test, 1 - dataset.frame["label"]))
+    other = fit_and_judge(dataclasses.replace(dataset, frame=turned), plain)
+    assert other.model.booster.model_to_string() == judged.model.booster.model_to_string()
+    assert other.model.calibration == judged.model.calibration
+
+
+def test_the_best_rule_is_found_whichever_way_it_points():
+    frame = pd.DataFrame({"label": [1, 1, 0, 0], "calls_7d": [1.0, 2, 3, 4], "mrr": [2.0, 3, 1, 4]})
+    rule = best_rule(frame, [spec("mrr"), spec("calls_7d")])
+    assert rule.title == "calls_7d alone (lowest first)"
+
+
+def test_events_are_counted_once(small_company):
+    dataset, _ = small_company
+    assert 0 < distinct_events(dataset.frame) < dataset.frame["label"].sum()
+
+
+@pytest.mark.slow
+def test_the_same_recipe_as_the_champion_differs_by_nothing(small_company, plain, bundle):
+    dataset, _ = small_company
+    again = fit_and_judge(dataset, plain, champion=("4", bundle))
+    rows = [row for row in again.comparisons if row.rival == "champion, version 4"]
+    assert {(row.difference, row.low, row.high) for row in rows} == {(0.0, 0.0, 0.0)}
+    assert again.verdict.champion == "4"
+
+
+@pytest.mark.slow
+def test_a_champion_of_an_earlier_service_is_compared_with_its_own_features(small_company, plain, bundle, judged):
+    dataset, _ = small_company
+    earlier = dataclasses.replace(bundle, service="churn_v1")
+    fitted_rows = dataset.rows(judged.split.fitting)
+    refitted = _champion(earlier, fitted_rows, dataset, plain, judged.model)
+    names = {feature.name for feature in refitted.encoding.features}
+    assert names < {feature.name for feature in judged.model.encoding.features}
+    assert names <= set(SERVICES["churn_v1"])
+    assert _champion(bundle, fitted_rows, dataset, plain, judged.model) is judged.model
+
+
+def test_a_champion_whose_features_are_no_more_cannot_be_compared(small_company, plain, bundle):
+    dataset, _ = small_company
+    fewer = dataclasses.replace(dataset, frame=dataset.frame.drop(columns="mrr"))
+    with pytest.raises(WorkFailedError, match=r"reads churn_v2, of which 1 features are not in the rows .*: mrr\."):
+        _champion(bundle, fewer.frame, fewer, plain, model=None)
+
+
+def declaring(home, condition):
+    return Settings(home=home, metrics={"failed": {"of": "share", "where": condition, "windows": ["28d"]}})
+
+
+def test_a_champion_of_other_declared_features_is_compared_with_its_own_on_the_same_rows(tmp_path, monkeypatch):
+    before, today = declaring(tmp_path, "status >= 500"), declaring(tmp_path, "status >= 400")
+    rows, _ = company(before, accounts=20)
+    dataset, _ = company(today, accounts=20)
+    own = rows.frame.rename(columns={"cutoff": "event_timestamp"}).assign(failed_28d=7.0)
+    store = SimpleNamespace(historical=lambda asked, service: own if service == rows.target.service else asked)
+    monkeypatch.setattr("features.feature_store.store.open_store", lambda _: store)
+    sets_read(today, "churn", [FeatureSet(before.metrics).as_json])
+    assert with_features_of(dataset, dataset.target.service, today) is None
+    assert with_features_of(dataset, "churn_v1", today) is None
+    beside = with_features_of(dataset, rows.target.service, today)
+    assert (beside.frame["failed_28d"] == 7.0).all()
+    assert beside.frame[["account_id", "cutoff", "label"]].equals(dataset.frame[["account_id", "cutoff", "label"]])
+    with pytest.raises(WorkFailedError, match=r"of which 1 features are not in the rows .*: failed_28d\."):
+        _champion(SimpleNamespace(service=rows.target.service), dataset.frame, dataset, today, model=None)
+
+
+def test_nobody_who_left_nothing_to_learn(plain):
+    dataset, _ = company(plain, accounts=30, hazard=-50.0)
+    with pytest.raises(WorkFailedError, match=r"No account of 30 left in the label windows of 18 fitting cutoffs"):
+        fit_and_judge(dataset, plain)
+
+
+def test_one_account_cannot_be_ranked(plain):
+    dataset, _ = company(plain, accounts=1, hazard=-50.0)
+    with pytest.raises(WorkFailedError, match=r"18 fitting rows .* are of 1 account\(s\); ranking takes at least two"):
+        fit_and_judge(dataset, plain)
+
+
+def test_a_truth_of_another_company_is_refused(small_company, plain):
+    dataset, truth = small_company
+    with pytest.raises(WorkFailedError, match=r"truth file lacks .* of .* test rows"):
+        fit_and_judge(dataset, plain, truth=truth.head(5))
+
+
+def test_equal_scores_are_called_with_equal_chance():
+    assert call_chance(np.full(10, 0.3), 0.2).tolist() == pytest.approx([0.2] * 10)
+    assert call_chance(np.array([0.9, 0.5, 0.5, 0.1]), 0.5).tolist() == [1.0, 0.5, 0.5, 0.0]

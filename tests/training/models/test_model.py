@@ -1,0 +1,111 @@
+"""One booster that repeats itself, keeps its directions, and encodes what it has never seen."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.definitions.catalog import features_of_service, spec
+from features.exceptions import WorkFailedError
+from training.labels.splits import Fold, split
+from training.models.bundle import OTHER
+from training.models.calibrate import logistic_line
+from training.models.model import RECIPE, Options, choose_rounds, encode, fit, out_of_fold, rows_per_leaf
+
+FEATURES = features_of_service("churn_v2")
+
+
+@pytest.fixture(scope="module")
+def fitted_rows(small_company) -> pd.DataFrame:
+    dataset, _ = small_company
+    parts = split(dataset.cutoffs, test_share=0.3, gap_days=dataset.target.closing_days)
+    return dataset.rows(parts.fitting)
+
+
+def booster_of(rows: pd.DataFrame, seed: int = 7):
+    encoding = encode(rows, FEATURES)
+    return encoding, fit(rows, encoding, Options("churn", RECIPE, seed, 1), rounds=40)
+
+
+def test_training_twice_gives_the_same_text(fitted_rows):
+    assert booster_of(fitted_rows)[1].model_to_string() == booster_of(fitted_rows)[1].model_to_string()
+
+
+def test_certain_directions_hold_everywhere(fitted_rows):
+    encoding, booster = booster_of(fitted_rows)
+    rows = fitted_rows.head(200)
+    for name, direction in (("calls_28d", -1), ("days_since_last_call", 1)):
+        assert spec(name).risk("churn").monotone == direction
+        steps = [
+            booster.predict(encoding.matrix(rows.assign(**{name: value})), raw_score=True)
+            for value in np.linspace(0, 300, 40)
+        ]
+        assert (direction * np.diff(steps, axis=0) >= 0).all()
+
+
+def test_features_without_a_difference_are_left_out_and_listed(fitted_rows):
+    encoding = encode(fitted_rows, FEATURES)
+    assert encoding.left_out == {
+        "active_tokens_28d": "null in every fitting row",
+        "narrow_use_28d": "the same in every fitting row",
+    }
+    assert {feature.name for feature in encoding.features}.isdisjoint(encoding.left_out)
+
+
+def test_categories_are_indicators_of_the_twelve_most_frequent_and_one_for_the_rest():
+    plans = [f"p{number:02d}" for number in range(14) for _ in range(20 - number)]
+    encoding = encode(pd.DataFrame({"plan": plans}), [spec("plan")])
+    assert encoding.vocabularies["plan"] == tuple(f"p{number:02d}" for number in range(12))
+    found = encoding.matrix(pd.DataFrame({"plan": ["p00", "p13", "never seen", None]}))
+    assert found.sum(axis=1).tolist() == [1, 1, 1, 0]
+    assert found[:, -1].tolist() == [0, 1, 1, 0]
+    assert encoding.columns[-1].value == OTHER
+
+
+def test_column_names_are_those_lightgbm_keeps(fitted_rows):
+    encoding, booster = booster_of(fitted_rows)
+    assert booster.feature_name() == [column.name for column in encoding.columns]
+    assert "plan_is_1_pro__big" in booster.feature_name()
+
+
+def test_rows_per_leaf_shrink_only_with_few_rows():
+    assert [rows_per_leaf(rows, RECIPE) for rows in (100, 2000, 4000, 9_000_000)] == [10, 50, 100, 100]
+
+
+def test_nothing_to_learn_from_is_said():
+    frame = pd.DataFrame({"mrr": [None, None], "calls_7d": [3.0, 3.0]})
+    with pytest.raises(WorkFailedError, match="All 2 features are null or the same"):
+        encode(frame, [spec("mrr"), spec("calls_7d")])
+
+
+def test_folds_without_a_departure_cannot_choose(fitted_rows):
+    cutoffs = [moment.to_pydatetime() for moment in sorted(fitted_rows["cutoff"].unique())]
+    with pytest.raises(WorkFailedError, match="None of the 1 folds has an event to foretell"):
+        choose_rounds(
+            fitted_rows.assign(label=0),
+            [Fold(tuple(cutoffs[:3]), tuple(cutoffs[12:]))],
+            FEATURES,
+            Options("churn", RECIPE, 7, 1),
+        )
+
+
+def test_out_of_fold_no_row_is_judged_by_a_model_that_knows_its_account(fitted_rows):
+    options = Options("churn", RECIPE, 7, 1)
+    before = out_of_fold(fitted_rows, FEATURES, options, rounds=20)
+    account = fitted_rows["account_id"][fitted_rows["label"] == 1].iloc[0]
+    own = (fitted_rows["account_id"] == account).to_numpy()
+    # Its labels turned around: the account is still dealt to its fold, and its own margins do not move.
+    rows = fitted_rows.assign(label=fitted_rows["label"].where(~own, 1 - fitted_rows["label"]))
+    if not rows["label"][own].any():
+        rows.loc[own, "label"] = [1, *[0] * (own.sum() - 1)]
+    after = out_of_fold(rows, FEATURES, options, rounds=20)
+    assert (before[own] == after[own]).all()
+    assert (before[~own] != after[~own]).any()
+
+
+def test_margins_out_of_fold_are_less_bold_than_those_of_rows_a_model_knows(fitted_rows):
+    options = Options("churn", RECIPE, 7, 1)
+    encoding = encode(fitted_rows, FEATURES)
+    known = fit(fitted_rows, encoding, options, rounds=200).predict(encoding.matrix(fitted_rows), raw_score=True)
+    unseen = out_of_fold(fitted_rows, FEATURES, options, rounds=200)
+    label = fitted_rows["label"].to_numpy(dtype=np.float64)
+    assert logistic_line(unseen, label)[0] < logistic_line(known, label)[0]

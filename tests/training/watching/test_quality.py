@@ -1,0 +1,68 @@
+"""The shift of several champions as one part of the report."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.quality.section import Inspection
+from features.settings.fields import Settings
+from features.windows import utc
+from tests.serving.conftest import make_bundle
+from training.models.bundle import Bundle
+from training.watching.drift import baseline_of
+from training.watching.quality import MODEL_PARTS, Shifted, findings_of, shifted_since
+
+CALLS = pd.Series(np.arange(1.0, 201.0))
+PLANS = pd.Series(["free", "pro"] * 100, dtype=object)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Bundle:
+    """A bundle that was fitted on two hundred accounts with 1 to 200 calls, half of them free."""
+    statistics = {"calls_28d": baseline_of(CALLS, "int"), "plan": baseline_of(PLANS, "category")}
+    span = {"registered": ("2026-01-05", "2026-03-30")}
+    return replace(make_bundle(rows=300), features=("calls_28d", "plan"), statistics=statistics, spans=span)
+
+
+def shifted(fitted: Bundle, calls: pd.Series, plans: pd.Series, *, target: str = "churn") -> Shifted:
+    values = {"calls_28d": calls.tolist(), "plan": plans.tolist()}
+    return shifted_since(fitted, values, target_name=target, version="3", accounts=len(calls))
+
+
+def test_the_population_of_the_fitting_has_no_findings(fitted: Bundle) -> None:
+    found = shifted(fitted, CALLS, PLANS)
+    assert set(found.shifts) == {"calls_28d", "plan"}
+    assert list(findings_of([found])) == []
+
+
+def test_what_moved_is_told_once_for_all_champions(fitted: Bundle) -> None:
+    moved = shifted(fitted, CALLS * 2, PLANS)
+    (finding,) = findings_of([moved, replace(moved, target="upsell")])
+    assert finding.what == (
+        "1 feature is spread otherwise than in the fitting of churn version 3 (2026-01-05 to 2026-03-30), "
+        "upsell version 3 (2026-01-05 to 2026-03-30): calls_28d (2.24, over 198: 1 % to 50 %)."
+    )
+    assert "`bellwether train --target churn`, `bellwether train --target upsell`" in finding.remedy
+    assert finding.is_remark
+
+
+def test_features_that_went_missing_and_new_values_are_told(fitted: Bundle) -> None:
+    missing, new = list(findings_of([shifted(fitted, CALLS.where(CALLS > 100), PLANS.replace("pro", "Pro"))]))[-2:]
+    assert missing.what.startswith("1 feature is null for many more accounts than in the fitting of churn version 3")
+    assert missing.what.endswith("calls_28d (0 % to 50 %).")
+    assert new.what.startswith("plan has values that were not there in the fitting of churn version 3")
+    assert "Pro. A model takes them all for one." in new.what
+
+
+def test_a_bundle_without_baselines_is_blind(fitted: Bundle) -> None:
+    assert shifted(replace(fitted, statistics={}), CALLS, PLANS).is_blind
+    assert not shifted(fitted, CALLS, PLANS).is_blind
+
+
+def test_without_a_champion_the_shift_is_said_to_be_missing(settings: Settings) -> None:
+    (part,) = MODEL_PARTS
+    section = part.look(Inspection(settings, utc(2026, 6, 29), (), utc(2026, 6, 29, 12), is_past=False))
+    assert section.findings == ()
+    assert section.note == "No target has a champion yet, so the shift is missing: there is no baseline."

@@ -1,0 +1,147 @@
+"""How well each feature alone tells a label: one that tells it nearly always was probably made from it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.exceptions import WorkFailedError
+from features.home.declared_sets import catalog_of
+from features.settings.fields import Settings
+from training.judging.evaluate import roc_auc
+from training.labels.dataset import closed_labels
+from training.labels.targets import Target
+
+__all__ = ["ALARM", "LabelAudit", "SingleFeature", "audit_labels", "separation"]
+
+
+ALARM = 0.95
+"""ROC-AUC from which on a single feature is taken for a leak."""
+
+_FEWEST = 10  # accounts of either outcome: fewer are told apart by chance
+_MOST_POSITIVES, _MOST_NEGATIVES = 5_000, 10_000  # rows; the ROC-AUC does not depend on their ratio
+_MOST_VALUES = 12  # of a category, as many as a model sees
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SingleFeature:
+    """A feature, and how well it alone ranks the positives: ROC-AUC, whichever way it ranks them.
+
+    ``is_date`` says whether it is the way to a date that is known beforehand.
+    """
+
+    feature: str
+    roc_auc: float
+    is_date: bool = False
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """One target's labels beside every single feature.
+
+    Attributes
+    ----------
+    rows, positives
+        Rows looked at, and how many of them are positive.
+    best
+        The feature that ranks best; None where nothing was looked at.
+    alarms
+        Features at or above :data:`ALARM`, best first.
+    skipped
+        Why nothing was looked at; None where it was.
+    """
+
+    target: str
+    rows: int
+    positives: int
+    best: SingleFeature | None
+    alarms: tuple[SingleFeature, ...]
+    skipped: str | None
+
+    @property
+    def agreed(self) -> tuple[SingleFeature, ...]:
+        """Alarms of dates known beforehand: an account that can leave only when its term ends is told by it."""
+        return tuple(one for one in self.alarms if one.is_date)
+
+    @property
+    def leaks(self) -> tuple[SingleFeature, ...]:
+        """All other alarms."""
+        return tuple(one for one in self.alarms if not one.is_date)
+
+
+def audit_labels(settings: Settings, chosen: Target, *, seed: int) -> LabelAudit:
+    """Hold each feature against the labels of one target: closed rows, with what training reads for them.
+
+    Rows whose event fell into the lead are left out, as in fitting. Of many rows a random part is looked at.
+
+    Raises
+    ------
+    DependencyError
+        When Feast's registry is away.
+    WorkFailedError
+        When files are damaged or missing.
+    """
+    from features.feature_store.store import open_store
+
+    try:
+        labels = closed_labels(settings, chosen).frame
+    except WorkFailedError as error:
+        return LabelAudit(chosen.name, 0, 0, None, (), str(error))
+    rows = labels[~labels["in_lead"]]
+    accounts = {outcome: rows[rows["label"] == outcome]["account_id"].nunique() for outcome in (0, 1)}
+    if min(accounts.values()) < _FEWEST:
+        why = f"{accounts[1]} accounts {chosen.happened} and {accounts[0]} did not: too few to tell a leak from chance."
+        return LabelAudit(chosen.name, 0, 0, None, (), why)
+    rows = _thinned(rows, seed=seed)
+    entities = rows.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
+    frame = open_store(settings).historical(entities, service=chosen.service)
+    label = rows["label"].to_numpy(dtype=np.float64)
+    alone = [
+        SingleFeature(
+            feature.name,
+            separation(label, frame[feature.name], is_category=feature.kind == "category"),
+            feature.is_date,
+        )
+        for feature in catalog_of(settings).features_of_service(chosen.service)
+    ]
+    alone.sort(key=lambda one: (-one.roc_auc, one.feature))
+    alarms = tuple(one for one in alone if one.roc_auc >= ALARM)
+    return LabelAudit(chosen.name, len(rows), int(label.sum()), alone[0], alarms, None)
+
+
+def separation(label: Floats, values: "pd.Series[float]", *, is_category: bool = False) -> float:
+    """ROC-AUC of the labels by these values alone, 0.5 to 1: the better of both directions; NaN with one label only.
+
+    Nulls rank below or above everything, whichever tells more. Of a category, the value that tells most: its rows
+    against all others.
+
+    >>> separation(np.array([0.0, 0.0, 1.0, 1.0]), pd.Series([5.0, 4.0, 1.0, None]))
+    1.0
+    """
+    return max(max(area, 1 - area) for area in (roc_auc(label, one) for one in _scores(values, is_category)))
+
+
+def _scores(values: "pd.Series[float]", is_category: bool) -> Iterator[Floats]:  # noqa: FBT001 - one feature, two kinds
+    nulls = values.isna().to_numpy()
+    if is_category:
+        yield nulls.astype(np.float64)
+        for value in values.value_counts().index[:_MOST_VALUES]:
+            yield (values == value).to_numpy(dtype=np.float64)
+        return
+    ranks = values.rank(method="dense").to_numpy(dtype=np.float64)
+    yield np.where(nulls, 0.0, ranks)
+    if nulls.any():
+        yield np.where(nulls, len(ranks) + 1.0, ranks)
+
+
+def _thinned(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """At most so many positives, and so many others, drawn at random."""
+    parts = []
+    for outcome, most in ((1, _MOST_POSITIVES), (0, _MOST_NEGATIVES)):
+        part = rows[rows["label"] == outcome]
+        parts.append(part.sample(min(most, len(part)), random_state=seed))
+    return pd.concat(parts, ignore_index=True)

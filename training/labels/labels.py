@@ -1,0 +1,246 @@
+"""Labels: what became of each account after a cutoff, from everything known at ``complete_until``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from features.exceptions import InputError, WorkFailedError
+from features.schema import SubscriptionKind
+from features.settings.fields import Settings
+from features.windows import as_cutoff, days_later, label_window
+from training.labels.cancel_notices import keep_what_notices_leave
+from training.labels.targets import Status, Target, plan_ranks, status_at, status_by_calls
+from training.labels.upgrades import plan_states, upgrades_after
+
+__all__ = ["GONE", "Labels", "churn_events", "is_closed", "label", "label_silence"]
+
+
+GONE = "already_gone"
+"""Accounts that had left before the cutoff although it was not yet known: left out, counted."""
+
+_COLUMNS = ("account_id", "cutoff", "label", "event_time", "in_lead")
+_ORDER = ["account_id", "occurred_at", "known_at", "source_order"]
+_RENEWING = (
+    SubscriptionKind.START,
+    SubscriptionKind.RENEW,
+    SubscriptionKind.UPGRADE,
+    SubscriptionKind.REACTIVATE,
+)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One row per account of the population and closed cutoff.
+
+    Attributes
+    ----------
+    frame
+        ``account_id``, ``cutoff``, ``label`` (0 or 1), ``event_time`` (of the label's event, or of the one in the
+        lead), ``in_lead`` (an event in ``[c, c + lead)``: left out of fitting and of the headline metrics).
+    open_cutoffs
+        Cutoffs whose label is not final yet.
+    left_out
+        Reason to the number of (account, cutoff) pairs that are not in the population.
+    """
+
+    frame: pd.DataFrame
+    open_cutoffs: tuple[datetime, ...]
+    left_out: Mapping[str, int]
+
+
+def is_closed(chosen: Target, cutoff: datetime, *, complete_until: datetime) -> bool:
+    """Whether the label at the cutoff is final: its window has passed, and nothing in it can be undone any more."""
+    window_end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)[1]
+    return bool(days_later(window_end, chosen.settlement_days) <= complete_until)
+
+
+def churn_events(
+    subscriptions: pd.DataFrame, *, complete_until: datetime, renewal_grace_days: int, reactivation_days: int
+) -> pd.DataFrame:
+    """When accounts left: one row per account and departure, with ``event_time`` and ``return_time`` (null if none).
+
+    A departure is a ``cancel`` without a start or reactivation within ``reactivation_days``, or a term that passed
+    without a start, renew, upgrade or reactivation within ``renewal_grace_days`` (a downgrade that carries a later
+    term renews it as well); its date is then ``term_end``. The first of both counts until the account returns. A
+    ``cancel_notice`` is no departure, and one without a term leaves the running term as it was.
+    """
+    in_order = subscriptions[subscriptions["known_at"] <= complete_until].sort_values(_ORDER, kind="stable")
+    known = keep_what_notices_leave(in_order)
+    occurred, ends, kind = known["occurred_at"], known["term_end"], known["kind"]
+    renews = kind.isin(_RENEWING) | ((kind == SubscriptionKind.DOWNGRADE) & (ends > occurred))
+    returns = kind.isin((SubscriptionKind.START, SubscriptionKind.REACTIVATE))
+    account = known["account_id"]
+    next_row = occurred.groupby(account).shift(-1)
+    next_renewal = _next(occurred.where(renews), account)
+    next_return = _next(occurred.where(returns), account)
+
+    is_cancel = kind == SubscriptionKind.CANCEL
+    is_final = ~(next_return < days_later(occurred, reactivation_days))
+    # The row in force when its term ends: it began before, and no other row came between.
+    is_in_force = ends.notna() & ~is_cancel & (occurred < ends) & ~(next_row < ends)
+    is_expiry = is_in_force & ~(next_renewal < days_later(ends, renewal_grace_days))
+
+    spell = renews.groupby(account).cumsum()
+    departures = pd.concat(
+        [
+            pd.DataFrame({"account_id": account, "event_time": times, "return_time": next_renewal, "spell": spell})[
+                chosen
+            ]
+            for times, chosen in ((occurred, is_cancel & is_final), (ends, is_expiry))
+        ]
+    ).sort_values(["account_id", "event_time"], kind="stable")
+    first: pd.DataFrame = departures.drop_duplicates(["account_id", "spell"])
+    return first.drop(columns="spell").reset_index(drop=True)
+
+
+def label(
+    chosen: Target,
+    subscriptions: pd.DataFrame,
+    cutoffs: Sequence[datetime],
+    *,
+    complete_until: datetime | None,
+    settings: Settings,
+) -> Labels:
+    """Label the population of every closed cutoff, for a target that is made from subscription events.
+
+    Raises
+    ------
+    WorkFailedError
+        When there are no subscription events.
+    InputError
+        For a target whose labels are made otherwise.
+    """
+    if chosen.kind == "inactivity":
+        raise InputError(f"The labels of {chosen.name} are not made from subscriptions.")
+    if complete_until is None or subscriptions.empty:
+        raise WorkFailedError(
+            f"There are no subscription events, so nobody is known to have {chosen.happened} and {chosen.name} cannot "
+            "be learnt. Load them with `bellwether ingest --subscriptions FILE`, or train from the calls alone with "
+            "`bellwether train --target churn_inactivity`."
+        )
+    departures = churn_events(
+        subscriptions,
+        complete_until=complete_until,
+        renewal_grace_days=settings.renewal_grace_days,
+        reactivation_days=settings.reactivation_days,
+    )
+    known = subscriptions[subscriptions["known_at"] <= complete_until]
+    states = plan_states(known, plan_ranks(known, settings))
+
+    def at(cutoff: datetime) -> _Found:
+        moment = as_cutoff(cutoff)
+        begin, end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)
+        left, came_back = departures["event_time"], departures["return_time"]
+        events = departures if chosen.kind == "subscription" else upgrades_after(states, cutoff)
+        return _Found(
+            status=status_at(chosen, subscriptions, cutoff, settings),
+            gone=departures[(left < moment) & ~(came_back < moment)]["account_id"],
+            lead=_first(events, moment, begin),
+            window=_first(events, begin, end),
+        )
+
+    return _labels(chosen, cutoffs, complete_until, at)
+
+
+def label_silence(
+    chosen: Target,
+    calls: pd.DataFrame,
+    activity: Callable[[datetime], "pd.Series[float]"],
+    cutoffs: Sequence[datetime],
+    *,
+    complete_until: datetime | None,
+) -> Labels:
+    """Label the population of every closed cutoff with whether no call at all follows in the label window.
+
+    Nobody is left out for the lead: a silence has no moment. The event of a silent row is the account's last call
+    before the window, so that every cutoff inside one silence tells of one event.
+
+    Parameters
+    ----------
+    calls
+        One row per account and UTC day with customer traffic of any status, everything known by now: ``account_id``,
+        ``event_day`` (midnight) and ``last_call``.
+    activity
+        Cutoff to the feature :data:`training.labels.targets.ACTIVITY` of every account at it, by ``account_id``.
+
+    Raises
+    ------
+    WorkFailedError
+        When there are no calls.
+    """
+    if complete_until is None or calls.empty:
+        raise WorkFailedError(
+            f"There are no calls, so nobody is known to have {chosen.happened} and {chosen.name} cannot be learnt. "
+            "Load them with `bellwether ingest --events FILE`."
+        )
+
+    def at(cutoff: datetime) -> _Found:
+        begin, end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)
+        account, day = calls["account_id"], calls["event_day"]
+        is_heard = account.isin(account[(day >= begin) & (day < end)])
+        return _Found(
+            status=status_by_calls(activity(cutoff)),
+            gone=account[:0],
+            lead=calls["last_call"][:0],
+            window=calls[(day < begin) & ~is_heard].groupby("account_id")["last_call"].max(),
+        )
+
+    return _labels(chosen, cutoffs, complete_until, at)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known about one cutoff: status by account, who was gone unknown to us, first event by account."""
+
+    status: "pd.Series[str]"
+    gone: "pd.Series[str]"
+    lead: "pd.Series[pd.Timestamp]"
+    window: "pd.Series[pd.Timestamp]"
+
+
+def _labels(
+    chosen: Target, cutoffs: Sequence[datetime], complete_until: datetime, at: Callable[[datetime], _Found]
+) -> Labels:
+    closed = [cutoff for cutoff in sorted(cutoffs) if is_closed(chosen, cutoff, complete_until=complete_until)]
+    left_out: dict[str, int] = {}
+    parts = [pd.DataFrame(columns=list(_COLUMNS))] if not closed else []
+    for cutoff in closed:
+        found = at(cutoff)
+        for reason, count in found.status[found.status != Status.OK].value_counts().items():
+            left_out[str(reason)] = left_out.get(str(reason), 0) + int(count)
+        accounts = found.status.index[found.status == Status.OK]
+        is_gone = accounts.isin(found.gone)
+        left_out[GONE] = left_out.get(GONE, 0) + int(is_gone.sum())
+        parts.append(_outcome(accounts[~is_gone], cutoff, found))
+    return Labels(pd.concat(parts, ignore_index=True), tuple(sorted(set(cutoffs) - set(closed))), left_out)
+
+
+def _outcome(accounts: "pd.Index[str]", cutoff: datetime, found: _Found) -> pd.DataFrame:
+    """What became of these accounts after one cutoff."""
+    names = pd.Series(accounts, dtype=object)
+    lead_time = pd.to_datetime(names.map(found.lead), utc=True)
+    window_time = pd.to_datetime(names.map(found.window), utc=True)
+    return pd.DataFrame(
+        {
+            "account_id": names,
+            "cutoff": pd.Series(as_cutoff(cutoff), index=names.index, dtype="datetime64[us, UTC]"),
+            "label": window_time.notna().astype("int64"),
+            "event_time": lead_time.fillna(window_time).astype("datetime64[us, UTC]"),
+            "in_lead": lead_time.notna(),
+        },
+        columns=list(_COLUMNS),
+    )
+
+
+def _first(events: pd.DataFrame, begin: datetime, end: datetime) -> "pd.Series[pd.Timestamp]":
+    """The first event of each account in ``[begin, end)``."""
+    times = events["event_time"]
+    first: pd.Series[pd.Timestamp] = events[(times >= begin) & (times < end)].groupby("account_id")["event_time"].min()
+    return first
+
+
+def _next(times: "pd.Series[pd.Timestamp]", account: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
+    """The next time after this row that is not null, within the account."""
+    return times.groupby(account).shift(-1).groupby(account).bfill()

@@ -1,0 +1,64 @@
+"""Upgrades: when an account came to pay for more than it had at a cutoff."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from features.schema import SubscriptionKind
+from features.windows import as_cutoff
+
+__all__ = ["LEAST_INCREASE", "plan_states", "upgrades_after"]
+
+
+LEAST_INCREASE = 1.1
+"""An upgrade within a plan counts from this multiple of the MRR at the cutoff on."""
+
+_CENT = 1e-6  # far below any price, far above what adding doubles loses
+_ORDER = ["account_id", "occurred_at", "known_at", "source_order"]
+_ENDING = (SubscriptionKind.CANCEL, SubscriptionKind.CANCEL_NOTICE)
+
+
+def plan_states(subscriptions: pd.DataFrame, ranks: Mapping[str, int]) -> pd.DataFrame:
+    """What each subscription event left an account with: one row per event, in order of time.
+
+    Columns ``account_id``, ``occurred_at``, ``mrr``, ``rank`` (of the plan; null without one), ``rank_before``,
+    ``is_upgrade`` (the event calls itself one) and ``is_return`` (a cancellation came just before: winning a customer
+    back, on whatever plan, is no upgrade). A cancellation and its notice are no states; an event that names no plan
+    or no price keeps the one there was.
+    """
+    every = subscriptions.sort_values(_ORDER, kind="stable")
+    is_return = every["kind"].groupby(every["account_id"]).shift(1) == SubscriptionKind.CANCEL
+    rows = every[~every["kind"].isin(_ENDING)]
+    account = rows["account_id"]
+    rank = rows["plan"].groupby(account).ffill().map(ranks).astype("float64")
+    return pd.DataFrame(
+        {
+            "account_id": account,
+            "occurred_at": rows["occurred_at"],
+            "mrr": rows["mrr"].groupby(account).ffill().astype("float64"),
+            "rank": rank,
+            "rank_before": rank.groupby(account).shift(1),
+            "is_upgrade": rows["kind"] == SubscriptionKind.UPGRADE,
+            "is_return": is_return.reindex(rows.index),
+        }
+    ).reset_index(drop=True)
+
+
+def upgrades_after(states: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
+    """Upgrades at or after the cutoff: one row per account and upgrade, with ``account_id`` and ``event_time``.
+
+    An upgrade is an event after which the plan ranks higher than just before it and than at the cutoff, or one of kind
+    ``upgrade`` to at least :data:`LEAST_INCREASE` times the MRR at the cutoff. A price that rises at a renewal is none.
+    """
+    is_past = states["occurred_at"] < as_cutoff(cutoff)
+    held = states[is_past].drop_duplicates("account_id", keep="last").set_index("account_id")[["mrr", "rank"]]
+    later = states[~is_past]
+    before = held.reindex(later["account_id"]).to_numpy(dtype=np.float64)
+    mrr, rank = later["mrr"].to_numpy(dtype=np.float64), later["rank"].to_numpy(dtype=np.float64)
+    is_larger = (rank > before[:, 1]) & (rank > later["rank_before"].to_numpy(dtype=np.float64))
+    is_larger &= ~later["is_return"].to_numpy(dtype=bool)
+    is_dearer = (mrr > before[:, 0]) & (mrr >= LEAST_INCREASE * before[:, 0] - _CENT)
+    chosen = later[is_larger | (later["is_upgrade"].to_numpy() & is_dearer)]
+    return chosen[["account_id", "occurred_at"]].rename(columns={"occurred_at": "event_time"}).reset_index(drop=True)

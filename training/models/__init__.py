@@ -1,0 +1,1 @@
+"""A fitted model: booster, calibration, contributions, and the bundle that serving loads."""

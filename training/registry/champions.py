@@ -1,0 +1,145 @@
+"""The champion of a target, verified and at hand in a local copy."""
+
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from features.exceptions import DependencyError
+from features.settings.fields import Settings
+from training.labels.targets import TARGETS, target
+from training.models import bundle as bundles
+from training.models.bundle import BundleError
+from training.registry.addresses import address_here
+from training.registry.mlflow_client import (
+    BUNDLE_SHA256,
+    CHAMPION,
+    client_of,
+    database_file,
+    opened_mlflow,
+    version_by_alias,
+)
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Champion", "artifacts_of", "champion", "champion_identity", "champion_version", "champions"]
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model version that answers for a target, with a verified local copy of its bundle."""
+
+    name: str
+    version: str
+    bundle_folder: Path
+    sha256: str
+
+
+def champion_version(settings: Settings, target_name: str) -> str | None:
+    """Version of the champion, or None where there is none."""
+    identity = champion_identity(settings, target_name)
+    return None if identity is None else identity[0]
+
+
+def champion_identity(settings: Settings, target_name: str) -> tuple[str, str] | None:
+    """Version and bundle SHA-256 of the champion, or None where there is none.
+
+    Raises
+    ------
+    DependencyError
+        When the registry cannot be read.
+    """
+    if not database_file(settings).exists():
+        return None
+    with opened_mlflow() as mlflow:
+        found = version_by_alias(client_of(mlflow, settings), target(target_name, settings).registered_name, CHAMPION)
+        return None if found is None else (str(found.version), str(found.tags.get(BUNDLE_SHA256, "")))
+
+
+def champion(settings: Settings, target_name: str) -> Champion:
+    """The target's champion; its bundle is copied to ``home/bundles/<sha256>/`` once and verified every time.
+
+    Raises
+    ------
+    DependencyError
+        When there is no champion.
+    BundleError
+        When the bundle is not the one that was registered.
+    """
+    name = target(target_name, settings).registered_name
+    if database_file(settings).exists():
+        with opened_mlflow() as mlflow:
+            client = client_of(mlflow, settings)
+            found = version_by_alias(client, name, CHAMPION)
+            if found is not None:
+                return local_copy(mlflow, settings, found)
+    raise DependencyError(
+        f"{name} has no champion in {database_file(settings).parent}. "
+        f"Run `bellwether train --target {target_name}`, then `bellwether promote --target {target_name}`."
+    )
+
+
+def champions(settings: Settings) -> dict[str, Champion]:
+    """Every target that has a champion, in the order of :data:`training.labels.targets.TARGETS`."""
+    return {name: champion(settings, name) for name in TARGETS if champion_version(settings, name) is not None}
+
+
+def artifacts_of(settings: Settings, target_name: str) -> Path | None:
+    """The folder of the champion's bundle among the registry's artifacts; None where there is no champion.
+
+    Raises
+    ------
+    DependencyError
+        When the registry cannot be read.
+    """
+    if not database_file(settings).exists():
+        return None
+    with opened_mlflow() as mlflow:
+        found = version_by_alias(client_of(mlflow, settings), target(target_name, settings).registered_name, CHAMPION)
+        if found is None:
+            return None
+        return Path(unquote(urlsplit(_run_artifacts(mlflow, settings, found)).path)) / "bundle"
+
+
+def local_copy(mlflow: Any, settings: Settings, version: Any) -> Champion:
+    sha256 = version.tags.get(BUNDLE_SHA256)
+    if not sha256:
+        raise BundleError(f"{version.name} version {version.version} carries no bundle. Train it again.")
+    folder = settings.home / "bundles" / sha256
+    try:
+        bundles.read(folder, sha256=sha256)
+    except BundleError:
+        _fetch(mlflow, settings, version, folder)
+    return Champion(version.name, str(version.version), folder, sha256)
+
+
+def _fetch(mlflow: Any, settings: Settings, version: Any, folder: Path) -> None:
+    """Put a verified copy of the version's bundle into ``folder``, in place of one that is missing or damaged."""
+    draft = folder.parent / f".draft-{uuid.uuid4().hex}"
+    try:
+        draft.mkdir(parents=True)
+        source = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{_run_artifacts(mlflow, settings, version)}/bundle", dst_path=str(draft)
+        )
+        bundles.read(Path(source), sha256=folder.name)
+        if folder.exists():
+            folder.rename(draft / "damaged")
+        Path(source).rename(folder)
+    except (OSError, mlflow.exceptions.MlflowException) as error:
+        try:
+            bundles.read(folder, sha256=folder.name)  # another process was first, with the same content
+        except BundleError:
+            raise BundleError(
+                f"The bundle of {version.name} version {version.version} cannot be copied: {error}. "
+                "Restore the registry's artifacts from a backup, or train again."
+            ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _run_artifacts(mlflow: Any, settings: Settings, version: Any) -> str:
+    # The database remembers where the home was; the artifacts moved with it.
+    return address_here(settings, str(client_of(mlflow, settings).get_run(version.run_id).info.artifact_uri))

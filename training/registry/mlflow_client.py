@@ -1,0 +1,129 @@
+"""MLflow's client, made lazily and asked in our words."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.exceptions import DependencyError, InputError
+from features.settings.fields import Settings
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "BUNDLE_SHA256",
+    "CHALLENGER",
+    "CHAMPION",
+    "DATASET_FINGERPRINT",
+    "VERIFICATION",
+    "client_of",
+    "database_file",
+    "ensure_folder",
+    "ensure_model",
+    "experiment_id",
+    "opened_mlflow",
+    "tracking_address",
+    "ui_command",
+    "version_by_alias",
+    "version_by_number",
+]
+
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+BUNDLE_SHA256 = "bundle_sha256"
+DATASET_FINGERPRINT = "dataset_fingerprint"
+VERIFICATION = "verification"
+
+
+def tracking_address(settings: Settings) -> str:
+    """Where MLflow keeps runs and models."""
+    return f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
+
+
+def ui_command(settings: Settings) -> str:
+    """The line that opens the MLflow UI."""
+    return f"mlflow ui --backend-store-uri {tracking_address(settings)} --host 127.0.0.1 --port 5000"
+
+
+def experiment_id(client: Any, settings: Settings, name: str) -> str:
+    """The target's experiment; without an explicit location artifacts would go to ``./mlruns``."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    return str(
+        client.create_experiment(name, artifact_location=(settings.home / "mlflow" / "artifacts" / name).as_uri())
+    )
+
+
+def ensure_model(client: Any, name: str) -> None:
+    """Register the model's name, where it is not yet."""
+    if not client.search_registered_models(filter_string=f"name='{name}'"):
+        client.create_registered_model(name)
+
+
+def version_by_alias(client: Any, name: str, alias: str) -> Any:
+    """The version an alias points to, or None; MLflow raises for a missing alias and a missing model alike."""
+    for model in client.search_registered_models(filter_string=f"name='{name}'"):
+        if alias in model.aliases:
+            return client.get_model_version(name, model.aliases[alias])
+    return None
+
+
+def version_by_number(client: Any, name: str, version: str) -> Any:
+    """The version of that number, or None."""
+    found = client.search_model_versions(f"name='{name}'")
+    return next((client.get_model_version(name, one.version) for one in found if str(one.version) == version), None)
+
+
+def database_file(settings: Settings) -> Path:
+    """The SQLite file of the embedded registry."""
+    return settings.home / "mlflow" / "mlflow.db"
+
+
+def ensure_folder(settings: Settings) -> None:
+    """Make the registry's folder.
+
+    Raises
+    ------
+    InputError
+        When the home cannot be written.
+    """
+    try:
+        (settings.home / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{settings.home} cannot be written: {error.strerror}. Choose another with --home.") from error
+
+
+def client_of(mlflow: Any, settings: Settings) -> Any:
+    """MLflow's client on the home's registry."""
+    address = tracking_address(settings)
+    return mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+@contextmanager
+def opened_mlflow() -> Iterator[Any]:
+    """MLflow, imported late and kept quiet: it logs each migration and draws progress bars over ours."""
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations between MLflow and its own dependencies
+        import mlflow
+        import mlflow.lightgbm
+        from sqlalchemy.exc import SQLAlchemyError
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            yield mlflow
+        except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
+            reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0]
+            raise DependencyError(
+                f"The registry cannot be used: {reason}. Restore mlflow/mlflow.db under the home from a backup, or "
+                "move the folder mlflow away and train again."
+            ) from error

@@ -1,0 +1,157 @@
+"""Makes a version the champion when everything about it is in order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.exceptions import BellwetherError, DependencyError, GateRefusedError, InputError, listed
+from features.home.declared_sets import sets_read
+from features.offline.cutoffs import left_out
+from features.settings.fields import Settings
+from features.storage.lock import exclusive_lock
+from training.labels.targets import target
+from training.models import bundle as bundles
+from training.models.bundle import BundleError
+from training.models.verify import check_apart
+from training.registry.addresses import relocate
+from training.registry.champions import local_copy
+from training.registry.mlflow_client import (
+    BUNDLE_SHA256,
+    CHALLENGER,
+    CHAMPION,
+    DATASET_FINGERPRINT,
+    VERIFICATION,
+    client_of,
+    database_file,
+    opened_mlflow,
+    version_by_alias,
+    version_by_number,
+)
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["PromoteReport", "promote"]
+
+_WAS_CHAMPION = "was_champion"
+
+
+@dataclass(frozen=True)
+class PromoteReport:
+    """What a promotion did: the versions before and after, and what the gate said."""
+
+    name: str
+    version: str
+    previous: str | None
+    remarks: tuple[str, ...]
+
+
+def promote(
+    settings: Settings, target_name: str, *, version: str | None = None, expect_current: str | None = None
+) -> PromoteReport:
+    """Make a version the champion, if the gate lets it: the challenger, or the one asked for.
+
+    ``expect_current`` is the champion the caller believes in (``none`` for no champion): a compare-and-set under the
+    registry's lock, which MLflow itself does not have. A version that has been champion before has passed the gate
+    before; going back to it asks only that its bundle still verifies.
+
+    Raises
+    ------
+    GateRefusedError
+        Saying why; the champion stays. An error while checking is a refusal too.
+    InputError
+        When there is no such version.
+    DependencyError
+        When nothing was ever registered.
+    """
+    name = target(target_name, settings).registered_name
+    if not database_file(settings).exists():
+        raise DependencyError(f"No model is registered yet. Run `bellwether train --target {target_name}` first.")
+    with exclusive_lock(settings.home / "mlflow"), opened_mlflow() as mlflow:
+        relocate(settings)
+        client = client_of(mlflow, settings)
+        candidate = (
+            version_by_alias(client, name, CHALLENGER) if version is None else version_by_number(client, name, version)
+        )
+        if candidate is None:
+            asked = "challenger" if version is None else f"version {version}"
+            raise InputError(f"{name} has no {asked}. Run `bellwether train --target {target_name}` to make one.")
+        current = version_by_alias(client, name, CHAMPION)
+        previous = None if current is None else str(current.version)
+        if expect_current is not None and expect_current != (previous or "none"):
+            raise GateRefusedError(
+                f"The champion of {name} is {_said(previous)}, not version {expect_current}. "
+                "Look at it, then promote again."
+            )
+        remarks = _passed(mlflow, settings, candidate, current)
+        before, after = _declared(mlflow, settings, current), _declared(mlflow, settings, candidate)
+        sets_read(settings, target_name, [*before, *after])  # a killed run leaves both to be built and served
+        client.set_model_version_tag(name, candidate.version, _WAS_CHAMPION, "true")
+        client.set_registered_model_alias(name, CHAMPION, candidate.version)
+        sets_read(settings, target_name, after)
+        if after:
+            remarks = (*remarks, *left_out(settings))
+        return PromoteReport(name, str(candidate.version), previous, remarks)
+
+
+def _declared(mlflow: Any, settings: Settings, version: Any) -> list[Mapping[str, Any]]:
+    """The declared features a version reads, as JSON; none without a version, or where its bundle cannot be had."""
+    if version is None:
+        return []
+    try:
+        held = local_copy(mlflow, settings, version)
+        declared = bundles.read(held.bundle_folder, sha256=held.sha256).declared
+    except BundleError:
+        return []
+    return [declared] if declared else []
+
+
+def _passed(mlflow: Any, settings: Settings, candidate: Any, current: Any) -> tuple[str, ...]:
+    """Remarks of the gate, or its refusal."""
+    who = f"{candidate.name} version {candidate.version}"
+    missing = [tag for tag in (BUNDLE_SHA256, DATASET_FINGERPRINT, VERIFICATION) if not candidate.tags.get(tag)]
+    try:
+        has_signature = _has_signature(mlflow, settings, candidate)
+        local = local_copy(mlflow, settings, candidate)
+        check_apart(local.bundle_folder, sha256=local.sha256)
+        bundle = bundles.read(local.bundle_folder, sha256=local.sha256)
+    except (BellwetherError, OSError, mlflow.exceptions.MlflowException) as error:
+        raise GateRefusedError(f"{who} could not be checked, which is a refusal: {error}") from error
+    if missing or not has_signature:
+        lacking = listed(missing if has_signature else [*missing, "signature"])
+        raise GateRefusedError(f"{who} lacks {lacking}. Train it again with `bellwether train`.")
+    if bundle.fingerprint != candidate.tags[DATASET_FINGERPRINT]:
+        raise GateRefusedError(f"{who} was trained on another dataset than its tag says. Train it again.")
+    if candidate.tags.get(_WAS_CHAMPION):
+        return (f"{who} has been champion before.", *bundle.verdict.remarks)
+    if bundle.verdict.refusals:
+        raise GateRefusedError(f"{who} is refused. {' '.join(bundle.verdict.refusals)}")
+    remarks = bundle.verdict.remarks
+    if current is not None and bundle.verdict.champion != str(current.version):
+        try:
+            held = local_copy(mlflow, settings, current)
+            rival = bundles.read(held.bundle_folder, sha256=held.sha256)
+        except BundleError as error:
+            # A champion that nobody can load answers for nobody: it must not keep its successor away.
+            return (
+                *remarks,
+                f"The champion, version {current.version}, cannot be read, so nothing was compared: {error}",
+            )
+        if (rival.recipe, rival.service) != (bundle.recipe, bundle.service):
+            raise GateRefusedError(
+                f"{who} was never compared with the champion, version {current.version}, whose recipe is another. "
+                f"Run `bellwether train --target {bundle.target}` again; it compares them on the same rows."
+            )
+        remarks = (*remarks, f"Same recipe as the champion, version {current.version}, on other data.")
+    return remarks
+
+
+def _has_signature(mlflow: Any, settings: Settings, version: Any) -> bool:
+    source = client_of(mlflow, settings).get_model_version_download_uri(version.name, version.version)
+    # Model.load takes no file: address; the download of a local artifact gives its path.
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=source)
+    return mlflow.models.Model.load(folder).signature is not None
+
+
+def _said(version: str | None) -> str:
+    return "nobody" if version is None else f"version {version}"

@@ -1,0 +1,149 @@
+"""The model registry: the only door to MLflow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.settings.fields import Settings
+from features.storage.lock import exclusive_lock
+from training.labels.targets import target
+from training.models.bundle import Bundle
+from training.models.verify import check_apart, load_booster
+from training.registry.addresses import relocate
+from training.registry.mlflow_client import (
+    BUNDLE_SHA256,
+    CHALLENGER,
+    DATASET_FINGERPRINT,
+    VERIFICATION,
+    client_of,
+    database_file,
+    ensure_folder,
+    ensure_model,
+    experiment_id,
+    opened_mlflow,
+    tracking_address,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Standing", "TrainingRun", "drop_alias", "register", "standing"]
+
+_GOLDEN = "golden rows"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What one training leaves in MLflow.
+
+    Attributes
+    ----------
+    pictures
+        Folder of plots and the model card.
+    example
+        A few rows of the model's own columns, all doubles: the signature.
+    requirements
+        Exact versions the text booster needs, never inferred by running pip.
+    """
+
+    target: str
+    bundle: Bundle
+    bundle_folder: Path
+    sha256: str
+    pictures: Path
+    example: "pd.DataFrame"
+    parameters: Mapping[str, object]
+    requirements: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the registry holds of a target: versions, and which version each alias names."""
+
+    name: str
+    versions: tuple[str, ...]
+    aliases: Mapping[str, str]
+
+    @property
+    def lost_aliases(self) -> tuple[str, ...]:
+        """Aliases of versions that are gone."""
+        return tuple(alias for alias, version in self.aliases.items() if version not in self.versions)
+
+
+def register(settings: Settings, run: TrainingRun) -> str:
+    """Log a training run and register its model as the challenger; returns the version.
+
+    The bundle is first loaded in a process of its own and gives its golden margins, or nothing is registered.
+
+    Raises
+    ------
+    BundleError
+        When the bundle does not load.
+    LockHeldError
+        When another process is registering.
+    """
+    check_apart(run.bundle_folder, sha256=run.sha256)
+    booster = load_booster(run.bundle)
+    name = target(run.target, settings).registered_name
+    ensure_folder(settings)
+    with exclusive_lock(settings.home / "mlflow"), opened_mlflow() as mlflow:
+        relocate(settings)
+        client = client_of(mlflow, settings)
+        mlflow.set_tracking_uri(tracking_address(settings))
+        # An explicit run: `mlflow run` sets MLFLOW_RUN_ID, which belongs to another store.
+        created = client.create_run(experiment_id(client, settings, name), run_name=f"train {run.target}")
+        signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
+        with mlflow.start_run(run_id=created.info.run_id):
+            mlflow.log_params(dict(run.parameters))
+            mlflow.log_metrics({key: value for key, value in run.bundle.metrics.items() if value is not None})
+            mlflow.log_artifacts(str(run.bundle_folder), "bundle")
+            mlflow.log_artifacts(str(run.pictures))
+            logged = mlflow.lightgbm.log_model(
+                booster, name="model", signature=signature, pip_requirements=list(run.requirements)
+            )
+        ensure_model(client, name)
+        version = client.create_model_version(
+            name,
+            source=logged.model_uri,
+            run_id=created.info.run_id,
+            model_id=logged.model_id,
+            tags={BUNDLE_SHA256: run.sha256, DATASET_FINGERPRINT: run.bundle.fingerprint, VERIFICATION: _GOLDEN},
+            description=" ".join((*run.bundle.verdict.refusals, *run.bundle.verdict.remarks)),
+        )
+        client.set_registered_model_alias(name, CHALLENGER, version.version)
+        return str(version.version)
+
+
+def standing(settings: Settings, target_name: str) -> Standing:
+    """What the registry holds of a target.
+
+    Raises
+    ------
+    DependencyError
+        When it cannot be read.
+    """
+    name = target(target_name, settings).registered_name
+    if not database_file(settings).exists():
+        return Standing(name, (), {})
+    with opened_mlflow() as mlflow:
+        client = client_of(mlflow, settings)
+        versions = tuple(sorted(str(one.version) for one in client.search_model_versions(f"name='{name}'")))
+        aliases = {
+            alias: str(version)
+            for model in client.search_registered_models(filter_string=f"name='{name}'")
+            for alias, version in model.aliases.items()
+        }
+    return Standing(name, versions, aliases)
+
+
+def drop_alias(settings: Settings, name: str, alias: str) -> None:
+    """Take an alias away, as one that points to a version that is gone.
+
+    Raises
+    ------
+    LockHeldError
+        When another process is registering.
+    """
+    with exclusive_lock(settings.home / "mlflow"), opened_mlflow() as mlflow:
+        client_of(mlflow, settings).delete_registered_model_alias(name, alias)

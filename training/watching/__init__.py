@@ -1,0 +1,1 @@
+"""Whether what was learnt still holds: drift, data quality, audit, registry checks."""

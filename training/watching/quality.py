@@ -1,0 +1,201 @@
+"""The part of the quality report that needs a model: how far the features have moved from its champion's baseline."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow.compute as pc
+
+from features.examination import Finding
+from features.exceptions import listed
+from features.home.declared_sets import catalog_of
+from features.offline.files import JOIN_KEY, feature_at, group_at
+from features.quality.section import Inspection, Part, Section, percent, with_percent
+from features.settings.fields import Settings
+from training.labels.dataset import subscriptions_frame
+from training.labels.targets import ACTIVITY, TARGETS, Status, status_at, status_by_calls, target
+from training.models import bundle as bundles
+from training.models.bundle import Bundle
+from training.registry.champions import champion, champion_version
+from training.watching.drift import Cell, Level, Shift, shift_from
+
+__all__ = ["MODEL_PARTS", "Shifted", "findings_of", "shifted_since"]
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """How the features of one target's population stand to its champion's baseline.
+
+    Attributes
+    ----------
+    accounts
+        Accounts the target applies to at the cutoff: the baseline holds no others.
+    shifts
+        Feature to its shift; a feature without a baseline is not among them.
+    is_blind
+        Whether no number has a baseline that can be compared with.
+    """
+
+    target: str
+    version: str
+    span: tuple[str, str]
+    accounts: int
+    shifts: Mapping[str, Shift]
+    is_blind: bool
+
+
+def look_at_shift(inspection: Inspection) -> Section:
+    """One row per target with a champion and feature, the largest shift first."""
+    versions = {name: champion_version(inspection.settings, name) for name in TARGETS}
+    found = [
+        _shifted(inspection.settings, name, version, inspection.cutoff)
+        for name, version in versions.items()
+        if version is not None
+    ]
+    if not found:
+        return Section(note="No target has a champion yet, so the shift is missing: there is no baseline.")
+    notes = [_MEANING, *(_without(one) for one in found if one.is_blind)]
+    rows = [row for one in found for row in _rows(one)]
+    changed = [row for row in rows if row["level"] != str(Level.NONE) or row["more nulls"] or row["new values"]]
+    return Section(
+        tuple(rows),
+        tuple(findings_of(found)),
+        shown=with_percent(
+            ({name: cell for name, cell in row.items() if name not in _FOR_PROGRAMS} for row in changed),
+            {"nulls in fitting", "nulls now"},
+        ),
+        note=" ".join(notes),
+    )
+
+
+def shifted_since(
+    bundle: Bundle, values: Mapping[str, list[Any]], *, target_name: str, version: str, accounts: int
+) -> Shifted:
+    """Compare the values of a population with the baseline of a bundle."""
+    shifts = {
+        name: shift
+        for name in bundle.features
+        if name in values
+        and (shift := shift_from(bundle.statistics.get(name, {}), values[name], bundle.kinds[name])) is not None
+    }
+    is_blind = all(bundle.kinds[name] == "category" for name in shifts)
+    return Shifted(target_name, version, bundle.spans.get("registered", ("", "")), accounts, shifts, is_blind)
+
+
+def _shifted(settings: Settings, name: str, version: str, cutoff: datetime) -> Shifted:
+    current = champion(settings, name)
+    bundle = bundles.read(current.bundle_folder, sha256=current.sha256)
+    accounts = _population(settings, name, cutoff)
+    values: dict[str, list[Any]] = {}
+    catalog = catalog_of(settings)
+    for group in catalog.groups_of_service(bundle.service):
+        rows = group_at(settings.home / "features", group, cutoff, catalog)
+        chosen = rows.filter(pc.is_in(rows[JOIN_KEY], value_set=accounts))
+        values |= {
+            feature: chosen[feature].to_pylist() for feature in bundle.features if feature in chosen.column_names
+        }
+    return shifted_since(bundle, values, target_name=name, version=version, accounts=len(accounts))
+
+
+def _population(settings: Settings, name: str, cutoff: datetime) -> Any:
+    """The accounts a target applies to at a cutoff, as an Arrow array."""
+    import pyarrow as pa
+
+    chosen = target(name, settings)
+    if chosen.kind == "inactivity":
+        status = status_by_calls(feature_at(settings.home / "features", ACTIVITY, cutoff))
+    else:
+        status = status_at(chosen, subscriptions_frame(settings), cutoff, settings)
+    return pa.array([str(account) for account in status.index[status == str(Status.OK)]], pa.string())
+
+
+def _rows(one: Shifted) -> Iterator[dict[str, object]]:
+    for name, shift in sorted(one.shifts.items(), key=lambda pair: -(pair[1].index or 0.0)):
+        yield {
+            "target": one.target,
+            "feature": name,
+            "shift": None if shift.index is None else round(shift.index, 4),
+            "by chance": round(shift.chance, 4),
+            "level": str(shift.level),
+            "moved most": None if shift.moved_most is None else _moved(shift.moved_most),
+            "nulls in fitting": shift.nulls_before,
+            "nulls now": shift.nulls_now,
+            "more nulls": shift.went_missing,
+            "new values": ", ".join(shift.new_values),
+        }
+
+
+def findings_of(found: Sequence[Shifted]) -> Iterator[Finding]:
+    """One finding per kind over all champions: the same feature is read by several."""
+    fitting = "the fitting of " + ", ".join(
+        f"{one.target} version {one.version} ({one.span[0]} to {one.span[1]})" for one in found
+    )
+    again = "train again: " + ", ".join(f"`bellwether train --target {one.target}`" for one in found)
+    large = _worst(found, lambda shift: shift.index or 0.0 if shift.level is Level.LARGE else 0.0)
+    if large:
+        names = listed(f"{name} ({_largest(shift)})" for name, shift in large.items())
+        yield Finding(
+            f"{_many(large)} spread otherwise than in {fitting}: {names}.",
+            f"If it is true of your customers, {again}. If not, look at the source of these features. Ages and tenures "
+            "grow with the calendar.",
+            is_remark=True,
+        )
+    missing = _worst(found, lambda shift: shift.nulls_now - shift.nulls_before if shift.went_missing else 0.0)
+    if missing:
+        names = listed(
+            f"{name} ({percent(shift.nulls_before)} to {percent(shift.nulls_now)})" for name, shift in missing.items()
+        )
+        yield Finding(
+            f"{_many(missing)} null for many more accounts than in {fitting}: {names}.",
+            f"Look whether a source lost a column or stopped. If it is to stay so, {again}.",
+            is_remark=True,
+        )
+    for name, shift in _worst(found, lambda shift: float(len(shift.new_values))).items():
+        yield Finding(
+            f"{name} has values that were not there in {fitting}: {listed(shift.new_values)}. A model takes them all "
+            "for one.",
+            f"If they are no misspelling, {again} when they have been there for some weeks.",
+            is_remark=True,
+        )
+
+
+def _worst(found: Sequence[Shifted], weight: Callable[[Shift], float]) -> dict[str, Shift]:
+    """Features with a weight, the heaviest first, each with its heaviest shift."""
+    worst: dict[str, Shift] = {}
+    for one in found:
+        for name, shift in one.shifts.items():
+            if weight(shift) > 0 and (name not in worst or weight(shift) > weight(worst[name])):
+                worst[name] = shift
+    return dict(sorted(worst.items(), key=lambda pair: -weight(pair[1])))
+
+
+def _moved(cell: Cell) -> str:
+    return f"{cell.name}: {percent(cell.before)} to {percent(cell.now)}"
+
+
+def _largest(shift: Shift) -> str:
+    return f"{shift.index:.2f}" + (f", {_moved(shift.moved_most)}" if shift.moved_most else "")
+
+
+def _many(names: Mapping[str, Shift]) -> str:
+    return "1 feature is" if len(names) == 1 else f"{len(names)} features are"
+
+
+def _without(one: Shifted) -> str:
+    if not one.accounts:
+        return f"{one.target} applies to nobody at this cutoff."
+    return (
+        f"Version {one.version} of {one.target} was trained before baselines were kept whole, so its shift is missing; "
+        f"`bellwether train --target {one.target}` makes one that has it."
+    )
+
+
+_FOR_PROGRAMS = {"by chance", "more nulls"}
+_MEANING = (
+    "Population stability index of what is not null, among the accounts a target applies to. Below 0.1, or within "
+    "chance: none. From 0.1: moderate, worth knowing. From 0.25: large, worth acting on."
+)
+
+MODEL_PARTS: tuple[Part, ...] = (Part("shift", "Shift against the champions", look_at_shift),)
+"""In the order in which they are shown."""

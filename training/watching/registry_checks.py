@@ -1,0 +1,143 @@
+"""Checks of the model registry: its schema, its addresses, and whether every champion can be had."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from features.examination import Check, Finding
+from features.exceptions import listed
+from features.settings.fields import Settings
+from features.storage.lock import exclusive_lock
+from training.labels.targets import TARGETS
+from training.models import bundle as bundles
+from training.models.bundle import BundleError
+from training.registry.addresses import addresses_elsewhere, relocate
+from training.registry.champions import artifacts_of, champion, champion_identity
+from training.registry.migrations import is_migrated, upgrade
+from training.registry.registry import drop_alias, standing
+
+__all__ = ["REGISTRY_CHECKS"]
+
+
+def _look_at_schema(settings: Settings, _: datetime) -> Iterator[Finding]:
+    if not is_migrated(settings):
+        yield Finding(
+            "The model registry has the schema of another MLflow: nothing can be read or registered.",
+            "`bellwether doctor --repair` migrates it and keeps a copy beside it.",
+        )
+
+
+def _look_at_addresses(settings: Settings, _: datetime) -> Iterator[Finding]:
+    elsewhere = addresses_elsewhere(settings)
+    if elsewhere:
+        yield Finding(
+            f"The home was moved: the model registry still names {listed(elsewhere)}. The MLflow UI looks for "
+            "artifacts there.",
+            "`bellwether doctor --repair` rewrites the addresses; training and promoting do it too.",
+        )
+
+
+def _mend_addresses(settings: Settings, _: datetime) -> None:
+    with exclusive_lock(settings.home / "mlflow"):
+        relocate(settings)
+
+
+def _look_at_aliases(settings: Settings, _: datetime) -> Iterator[Finding]:
+    for target in TARGETS:
+        found = standing(settings, target)
+        for alias in found.lost_aliases:
+            yield Finding(
+                f"The {alias} of {found.name} is version {found.aliases[alias]}, which is gone.",
+                f"`bellwether doctor --repair` drops the alias; then promote one of: "
+                f"{listed(found.versions) or 'none, train one first'}.",
+            )
+        if found.versions and "champion" not in found.aliases:
+            yield Finding(
+                f"{found.name} has versions ({listed(found.versions)}) and no champion: nobody answers for {target}.",
+                f"Run `bellwether promote --target {target}`.",
+            )
+
+
+def _mend_aliases(settings: Settings, _: datetime) -> None:
+    for target in TARGETS:
+        found = standing(settings, target)
+        for alias in found.lost_aliases:
+            drop_alias(settings, found.name, alias)
+
+
+def _look_at_artifacts(settings: Settings, _: datetime) -> Iterator[Finding]:
+    for target in TARGETS:
+        folder, identity = _champion(settings, target)
+        if folder is None or identity is None:
+            continue
+        version, sha256 = identity
+        if not _verifies(folder, sha256):
+            kept = _verifies(settings.home / "bundles" / sha256, sha256)
+            yield Finding(
+                f"The artifacts of the champion of {target}, version {version}, are missing or not what was "
+                f"registered: {folder}.",
+                "`bellwether doctor --repair` puts them back from the verified local copy."
+                if kept
+                else f"Restore them from a backup, or go back with `bellwether promote --target {target} --version V`.",
+            )
+
+
+def _mend_artifacts(settings: Settings, _: datetime) -> None:
+    with exclusive_lock(settings.home / "mlflow"):
+        for target in TARGETS:
+            folder, identity = _champion(settings, target)
+            if folder is None or identity is None or _verifies(folder, identity[1]):
+                continue
+            kept = settings.home / "bundles" / identity[1]
+            if _verifies(kept, identity[1]):
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.copytree(kept, folder)
+
+
+def _look_at_bundles(settings: Settings, _: datetime) -> Iterator[Finding]:
+    for folder in _local_bundles(settings):
+        if not _verifies(folder, folder.name):
+            yield Finding(
+                f"The local copy of a bundle is damaged: {folder}. It is refused, and fetched again when it is needed.",
+                "`bellwether doctor --repair` removes it and fetches the champions' again.",
+            )
+
+
+def _mend_bundles(settings: Settings, _: datetime) -> None:
+    for folder in _local_bundles(settings):
+        if not _verifies(folder, folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+    for target in TARGETS:
+        if champion_identity(settings, target) is not None:
+            champion(settings, target)
+
+
+def _champion(settings: Settings, target: str) -> tuple[Path | None, tuple[str, str] | None]:
+    found = standing(settings, target)
+    if "champion" in found.lost_aliases:
+        return None, None
+    return artifacts_of(settings, target), champion_identity(settings, target)
+
+
+def _local_bundles(settings: Settings) -> list[Path]:
+    folder = settings.home / "bundles"
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+
+
+def _verifies(folder: Path, sha256: str) -> bool:
+    try:
+        bundles.read(folder, sha256=sha256)
+    except BundleError:
+        return False
+    return True
+
+
+REGISTRY_CHECKS: tuple[Check, ...] = (
+    Check("registry schema", _look_at_schema, lambda settings, _: upgrade(settings)),
+    Check("registry addresses", _look_at_addresses, _mend_addresses),
+    Check("registry aliases", _look_at_aliases, _mend_aliases),
+    Check("champion artifacts", _look_at_artifacts, _mend_artifacts),
+    Check("bundles", _look_at_bundles, _mend_bundles),
+)
+"""In the order in which a repair helps the next."""
