@@ -3,31 +3,27 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from features.offline.cutoffs import built_cutoffs, forgotten
-from features.home.stores import feature_partition, feature_store
-from features.offline.meanings import meanings
-from features.storage.damage import damage_named
-from features.exceptions import InputError, WorkFailedError, listed
-from features.home.stores import table_store
-from features.home.declared_sets import catalog_of
-from features.rollup.metrics import count_metrics
-from features.home.stores import metric_store
+
 from features.build.origins import forget_others, keep
-from features.build.stale import origins, pending
-from features.progress import Progress, silent
-from features.home.stores import raw_store
-from features.home.stores import rollup_store
 from features.build.records_seen import keep_seen
+from features.build.stale import origins, pending
+from features.build.workbench import Workbench
+from features.exceptions import InputError, WorkFailedError, listed
+from features.home.declared_sets import catalog_of
+from features.home.stores import feature_partition, feature_store, metric_store, raw_store, rollup_store, table_store
+from features.offline.cutoffs import forgotten
+from features.offline.meanings import meanings
+from features.progress import Progress, silent
+from features.rollup.metrics import count_metrics
 from features.settings.fields import Settings
+from features.storage.damage import damage_named
 from features.windows import as_cutoff, cutoff_day, is_buildable
-from features.build.workbench import Workbench, population
 
 __all__ = ["BuildReport", "build"]
 
 
 _RESTORE = "Restore them from a backup; what the files of the table still say is read again."
 _REMEDY = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
-
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,6 @@ class BuildReport:
     built: tuple[datetime, ...]
     unchanged: tuple[datetime, ...]
     rows: Mapping[datetime, int]
-
 
 
 def build(
@@ -117,14 +112,12 @@ def build(
     return BuildReport(tuple(sorted(stale)), tuple(cutoff for cutoff in wanted if cutoff not in rows), rows)
 
 
-
 def _by_groups(stale: Mapping[datetime, Sequence[str]]) -> dict[tuple[str, ...], list[datetime]]:
     """Cutoffs in which the same groups are to be made."""
     found: dict[tuple[str, ...], list[datetime]] = {}
     for cutoff, groups in stale.items():
         found.setdefault(tuple(groups), []).append(cutoff)
     return found
-
 
 
 def _checked(settings: Settings, cutoffs: Sequence[datetime], *, now: datetime) -> list[datetime]:
@@ -139,13 +132,11 @@ def _checked(settings: Settings, cutoffs: Sequence[datetime], *, now: datetime) 
     return wanted
 
 
-
 def _checked_groups(there: Sequence[str], groups: Sequence[str] | None) -> tuple[str, ...]:
     unknown = sorted(set(groups or ()) - set(there))
     if unknown:
         raise InputError(f"There is no feature group {listed(unknown)}. The groups are {listed(there)}.")
     return tuple(group for group in there if groups is None or group in groups)
-
 
 
 def _expect(rows: int, accounts: int, group: str, cutoff: datetime) -> None:

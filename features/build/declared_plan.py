@@ -4,28 +4,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+
 import ibis.expr.types as ir
 import pyarrow as pa
+
+from features.build.plan import CUTOFFS
+from features.definitions.sets import FeatureSet
+from features.engine.choice import WorkingEngine, compiled_file, preparing
 from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
-from features.engine.choice import WorkingEngine, compiled_file, preparing
 from features.external.rows import external_schema, table_files, table_key
-from features.home.stores import table_store
-from features.definitions.sets import FeatureSet
-from features.home.declared_sets import custom_sets
-from features.groups.custom import custom_features
-from features.storage.store import Manifest, ManifestStore
-from features.rollup.metrics import metric_files, metric_key
-from features.home.stores import metric_store
-from features.rollup.metric_expressions import METRIC
-from features.build.plan import CUTOFFS
 from features.groups.all import as_catalogued
+from features.groups.custom import custom_features
+from features.home.declared_sets import custom_sets
+from features.home.stores import metric_store, table_store
+from features.rollup.metric_expressions import METRIC
+from features.rollup.metrics import metric_files, metric_key
 from features.settings.fields import Settings
+from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY, days_of_ages
 
 __all__ = ["CustomGroups"]
-
-
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,6 @@ class _Input:
             return metric_files(self.store, self.manifest, name, days)
         first = date.min if self.reach_days is None else (min(batch) - self.reach_days * DAY).date()
         return table_files(self.store, self.manifest, name, first=first, last=max(batch).date())
-
 
 
 class CustomGroups:
@@ -91,7 +89,6 @@ class CustomGroups:
                 before, days = reach.get(key, 0), table.max_age_days
                 reach[key] = None if before is None or days is None else max(before, days)
                 yield key, _Input(external_schema(table), rows, kept, reach[key], is_metric=False)
-
 
 
 def _compiled(settings: Settings, group: str, declared: FeatureSet, population: ir.Table, folder: Path) -> Prepared:

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from features.storage.store import Manifest
+
 from features.fingerprint import digest
 from features.rollup.months import event_days
+from features.storage.store import Manifest
 
 __all__ = ["Origin", "forget_others", "keep", "origin_of", "recalled"]
 
 
 _SHORT = 16  # hexadecimal digits that tell two versions of one day apart
-
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,14 @@ class Origin:
         return digest(asdict(self))
 
 
-
 def origin_of(rollups: Manifest, records: Mapping[str, str], cutoff: datetime) -> Origin:
-    """What the rows of a cutoff are counted from as things stand; ``records`` as ``features.build.records_seen`` tells of it."""
+    """What the rows of a cutoff are counted from as things stand; ``records`` as :func:`records_seen.seen` says."""
     end = f"day={cutoff.date().isoformat()}"
     days = [day for day in event_days(rollups) if day < end]
     return Origin(
         {day.removeprefix("day="): (rollups.fingerprint(day) or "")[:_SHORT] for day in days},
         records,
     )
-
 
 
 def keep(folder: Path, origin: Origin) -> str:
@@ -61,7 +59,6 @@ def keep(folder: Path, origin: Origin) -> str:
     return fingerprint
 
 
-
 def recalled(folder: Path, fingerprint: str) -> Origin | None:
     """The origin of this fingerprint; None when nobody can tell any more."""
     try:
@@ -70,7 +67,6 @@ def recalled(folder: Path, fingerprint: str) -> Origin | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return origin if origin.fingerprint == fingerprint else None
-
 
 
 def forget_others(folder: Path, wanted: set[str]) -> None:

@@ -1,39 +1,32 @@
 """What building runs, compiled once: the population at some cutoffs, and every group of features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
 import ibis.expr.types as ir
 import pyarrow as pa
-from features.definitions.feature import FeatureSpec
-from features.definitions.catalog import cutoff_day_field, features_of_group
+
+from features.engine.choice import EngineName, Prepare, compiled_file, preparing
 from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
-from features.engine.choice import EngineName, Prepare, compiled_file, preparing
-from features.groups.adoption import adoption_features, settled
-from features.groups.breadth import breadth_features
-from features.groups.commercial import commercial_features
+from features.groups.adoption import settled
+from features.groups.all import group_expressions
 from features.groups.endpoints import endpoint_windows
-from features.groups.errors import error_features
 from features.groups.inputs import Rollups
-from features.groups.latency import latency_features
-from features.groups.releases import releases
-from features.groups.sdk import sdk_features, sdk_windows
-from features.groups.support import support_features
-from features.groups.usage import daily_calls, usage_features
-from features.rollup.months import past_schema
 from features.groups.population import population_of
+from features.groups.releases import releases
+from features.groups.sdk import sdk_windows
+from features.groups.usage import daily_calls
+from features.rollup.months import past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, UTC_MICROSECONDS
-from features.windows import cutoff_days
-from features.groups.all import group_expressions
 
 __all__ = ["CUTOFFS", "Plan", "plan"]
 
 
 CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
 """The columns of a table of cutoffs."""
-
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,6 @@ class Plan:
     groups: Mapping[str, Prepared]
 
 
-
 def plan(folder: Path, grace_hours: float, *, has_value_endpoints: bool, engine: EngineName = "duckdb") -> Plan:
     """The expressions of ``build``; seconds of compiling, so what comes of it is kept in ``folder``."""
 
@@ -80,7 +72,6 @@ def plan(folder: Path, grace_hours: float, *, has_value_endpoints: bool, engine:
     return Plan(together, kept["here"], kept["accounts"], held, shared, groups)
 
 
-
 def _flat(plan: Plan) -> dict[str, Prepared]:
     below = {"together": plan.together, "held": plan.held, "shared": plan.shared, "groups": plan.groups}
     return {
@@ -90,10 +81,8 @@ def _flat(plan: Plan) -> dict[str, Prepared]:
     }
 
 
-
 def _below(kept: Mapping[str, Prepared], part: str) -> dict[str, Prepared]:
     return {name.removeprefix(f"{part}."): one for name, one in kept.items() if name.startswith(f"{part}.")}
-
 
 
 def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints: bool) -> Plan:
@@ -140,7 +129,6 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
         shared,
         {group: prepare(table) for group, table in groups.items()},
     )
-
 
 
 def _without_times(usage: ir.Table) -> ir.Table:

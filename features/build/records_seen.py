@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+
 import ibis
 import ibis.expr.types as ir
-from features.engine.prepared import Prepared, named, prepare
+
 from features.engine.duckdb_engine import duckdb_engine
-from features.storage.store import Manifest
+from features.engine.prepared import Prepared, named, prepare
 from features.fingerprint import digest
 from features.home.stores import raw_store
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable
 from features.settings.fields import Settings
+from features.storage.store import Manifest
 from features.windows import cutoff_day, known_from, visible_from
 
 __all__ = ["RECORD_TABLES", "first_seen", "keep_seen", "seen"]
@@ -27,7 +29,6 @@ _VERSION = 2  # raise it when the way of taking fingerprints changes: cutoffs ar
 _SHORT = 16  # hexadecimal digits that tell two states of a table apart
 
 _Days = list[list[int]]  # [first cutoff's day, number of rows, what their hashes make together], ascending
-
 
 
 def seen(
@@ -55,7 +56,6 @@ def seen(
     return found
 
 
-
 def keep_seen(settings: Settings, records: Manifest, *, folder: Path) -> None:
     """Read the tables that changed, and leave in ``folder`` what :func:`seen` makes fingerprints of.
 
@@ -72,13 +72,11 @@ def keep_seen(settings: Settings, records: Manifest, *, folder: Path) -> None:
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")  # half of it would not be believed
 
 
-
 def _days(settings: Settings, records: Manifest, folder: Path) -> dict[str, _Days]:
     kept = {table.name: _kept(folder / f"{table.name}.json", settings, records, table.name) for table in RECORD_TABLES}
     missing = [table for table in RECORD_TABLES if kept[table.name] is None]
     counted = _counted(settings, records, missing) if missing else {}
     return {name: counted[name] if days is None else days for name, days in kept.items()}
-
 
 
 def _kept(path: Path, settings: Settings, records: Manifest, name: str) -> _Days | None:
@@ -91,10 +89,8 @@ def _kept(path: Path, settings: Settings, records: Manifest, name: str) -> _Days
         return None
 
 
-
 def _made_from(settings: Settings, records: Manifest, name: str) -> str:
     return digest([_VERSION, settings.grace_hours, records.fingerprint(name)])
-
 
 
 def _counted(settings: Settings, records: Manifest, tables: list[RawTable]) -> dict[str, _Days]:
@@ -114,11 +110,9 @@ def _counted(settings: Settings, records: Manifest, tables: list[RawTable]) -> d
         engine.close()
 
 
-
 @cache
 def _prepared(table: RawTable, grace_hours: float) -> Prepared:
     return prepare(first_seen(named(table.name, table.schema), table, grace_hours=grace_hours))
-
 
 
 def first_seen(rows: ir.Table, table: RawTable, *, grace_hours: float) -> ir.Table:

@@ -3,18 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from features.home.stores import feature_partition, feature_store
-from features.offline.meanings import meanings
-from features.storage.damage import is_there
+
+from features.build.origins import Origin, origin_of, recalled
+from features.build.records_seen import seen
 from features.exceptions import listed
 from features.external.take import waiting_tables
-from features.storage.store import Manifest
-from features.build.origins import Origin, origin_of, recalled
-from features.home.stores import raw_store
+from features.home.stores import feature_partition, feature_store, raw_store, rollup_store
+from features.offline.meanings import meanings
 from features.rollup.count import outdated_days
-from features.home.stores import rollup_store
-from features.build.records_seen import seen
 from features.settings.fields import Settings
+from features.storage.damage import is_there
+from features.storage.store import Manifest
 
 __all__ = ["Pending", "origins", "pending", "planned_rows"]
 
@@ -23,7 +22,6 @@ _NOT_BUILT = "not built"
 _GONE = "a file is gone"
 _DEFINITION = "settings or definition changed"
 _UNKNOWN = "rollups or records changed"
-
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,12 @@ class Pending:
     why: str
 
 
-
 def origins(
     settings: Settings, rollups: Manifest, records: Manifest, cutoffs: Iterable[datetime]
 ) -> dict[datetime, Origin]:
     """What each cutoff is counted from while rollups and records are these."""
     told = seen(settings, records, cutoffs, folder=feature_store(settings).root / "seen")
     return {cutoff: origin_of(rollups, of_records, cutoff) for cutoff, of_records in told.items()}
-
 
 
 def pending(
@@ -77,7 +73,6 @@ def pending(
                 yield Pending(group, cutoff, _GONE)
 
 
-
 def planned_rows(settings: Settings, cutoffs: Sequence[datetime], groups: Sequence[str]) -> list[dict[str, object]]:
     """What counting and building would do, as a short table; nothing is written."""
     uncounted = [day.removeprefix("day=") for day in outdated_days(settings)]
@@ -102,10 +97,8 @@ def planned_rows(settings: Settings, cutoffs: Sequence[datetime], groups: Sequen
     return rows
 
 
-
 def _row(what: str, days: Sequence[str], why: str) -> dict[str, object]:
     return {"what": what, "count": len(days), "first": min(days), "last": max(days), "why": why}
-
 
 
 def _changes(before: Origin, now: Origin, uncounted: Sequence[str]) -> str:

@@ -2,21 +2,20 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
+
 import pyarrow.parquet as pq
-from features.offline.cutoffs import built_cutoffs
-from features.home.stores import feature_store
-from features.storage.damage import damage_named
+
 from features.definitions.declared import ExternalTable
 from features.exceptions import listed
 from features.external.rows import table_files, table_key
-from features.home.stores import table_store
-from features.offline.files import JOIN_KEY, accounts_built
 from features.home.declared_sets import catalog_of
+from features.home.stores import feature_store, table_store
+from features.offline.cutoffs import built_cutoffs
+from features.offline.files import JOIN_KEY, accounts_built
 from features.settings.fields import Settings
+from features.storage.damage import damage_named
 
 __all__ = ["strange_accounts"]
-
-
 
 
 def strange_accounts(settings: Settings) -> list[str]:
@@ -41,7 +40,6 @@ def strange_accounts(settings: Settings) -> list[str]:
         return [
             said for name, table in settings.tables.items() for said in _said(settings, name, table, built[-1], ours)
         ]
-
 
 
 def _said(settings: Settings, name: str, table: ExternalTable, cutoff: datetime, ours: set[str]) -> Iterator[str]:

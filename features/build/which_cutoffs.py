@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import pairwise
-from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
+
 from features.exceptions import InputError
 from features.home.stores import events_store
+from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
 from features.settings.fields import Settings
 from features.windows import DAY, as_cutoff, cutoffs_between, newest_cutoff
 
@@ -14,7 +15,6 @@ __all__ = ["build_cutoffs", "missing_cutoffs"]
 
 _FIRST_WINDOW_DAYS = 28
 _MOST = 1000  # unasked: nineteen years of weeks, which is one event of 1970 rather than a log
-
 
 
 def build_cutoffs(
@@ -51,7 +51,6 @@ def build_cutoffs(
     return sorted(cutoffs)
 
 
-
 def missing_cutoffs(settings: Settings, cutoff: datetime) -> list[datetime]:
     """``cutoff``, and up to it what training would miss: Mondays never built, and whole cutoffs that are outdated.
 
@@ -67,13 +66,11 @@ def missing_cutoffs(settings: Settings, cutoff: datetime) -> list[datetime]:
     return sorted({cutoff} | mondays | outdated)
 
 
-
 def _event_days(settings: Settings) -> list[datetime]:
     days = sorted(as_cutoff(day.removeprefix("day=")) for day in events_store(settings).manifest().partitions)
     if not days:
         raise InputError("There are no events. Run `bellwether ingest --events …` first.")
     return days
-
 
 
 def _refuse_too_many(cutoffs: Collection[datetime], days: Sequence[datetime]) -> None:
@@ -82,7 +79,6 @@ def _refuse_too_many(cutoffs: Collection[datetime], days: Sequence[datetime]) ->
             f"The log seems to start on {days[0]:%Y-%m-%d}, which would make {len(cutoffs):,} cutoffs. Give the first "
             f"with --from; the days after the longest gap in the log begin on {_after_longest_gap(days):%Y-%m-%d}."
         )
-
 
 
 def _after_longest_gap(days: Sequence[datetime]) -> datetime:

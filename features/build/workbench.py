@@ -4,29 +4,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self
+
 import ibis.expr.types as ir
 import pyarrow as pa
+
 from features.build.declared_plan import CustomGroups
-from features.engine.duckdb_engine import Engine
-from features.engine.choice import chosen_engine, portion
-from features.groups.inputs import REACH, WHOLE
-from features.storage.store import Manifest
-from features.rollup.months import event_days, past_files, past_schema
-from features.storage.partition_files import write_parts
 from features.build.plan import CUTOFFS, plan
+from features.engine.choice import chosen_engine, portion
+from features.engine.duckdb_engine import Engine
+from features.groups.inputs import REACH, WHOLE
 from features.groups.population import population_of
-from features.home.stores import raw_store
+from features.home.stores import raw_store, rollup_store
+from features.rollup.months import event_days, past_files, past_schema
 from features.rollup.tables import ROLLUPS
-from features.home.stores import rollup_store
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS
 from features.settings.fields import Settings
+from features.storage.partition_files import write_parts
+from features.storage.store import Manifest
 from features.windows import days_of_ages
 
 __all__ = ["Workbench", "population"]
 
 
 _TOGETHER = 32  # cutoffs whose population is found in one pass over the history
-
 
 
 def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Table:
@@ -39,7 +39,6 @@ def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Tabl
         "subscriptions", raw.files("subscriptions", "subscriptions"), schema=SUBSCRIPTIONS.schema
     )
     return population_of(past, accounts, subscriptions, cutoffs, grace_hours=settings.grace_hours)
-
 
 
 class Workbench:
@@ -127,10 +126,8 @@ class Workbench:
         return [file for day in there for file in self._store.files(day, name, manifest=self._manifest)]
 
 
-
 def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
     return pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS)
-
 
 
 def _days(settings: Settings, rollups: Manifest, name: str, *, before: datetime | None = None) -> list[Path]:
