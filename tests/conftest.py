@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.start import start
@@ -48,6 +49,11 @@ class World:
     files: Path
     now: datetime
     newest: datetime
+
+    @property
+    def home(self) -> Home:
+        """The same as a home."""
+        return Home(self.settings)
 
     def copy_to(self, root: Path) -> World:
         """The same in another folder."""
@@ -91,7 +97,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> World:
         made = _world(root)
         simulate(made.files, accounts=ACCOUNTS, days=DAYS, calls_per_day=CALLS_PER_DAY, seed=7, end=END)
         ingest(
-            made.settings,
+            made.home,
             now=made.now,
             events=[made.files / "events"],
             accounts=[made.files / "accounts.parquet"],
@@ -111,10 +117,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, ingested: World) -> World:
 
     def make(root: Path) -> None:
         made = ingested.copy_to(root)
-        roll_up(made.settings)
+        roll_up(made.home)
         cutoffs = list(cutoffs_between(END - (DAYS - 28) * DAY, END))
-        build(made.settings, cutoffs, now=made.now)
-        store = open_store(made.settings)
+        build(made.home, cutoffs, now=made.now)
+        store = open_store(made.home)
         store.apply()
         store.materialize(made.newest)
 
