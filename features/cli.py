@@ -195,6 +195,7 @@ def build(
     from features.build.unknown_accounts import strange_accounts
     from features.build.which_cutoffs import build_cutoffs
     from features.external.take import take_tables
+    from features.offline.cutoffs import is_of_earlier_version
     from features.rollup.count import roll_up
     from features.rollup.metrics import empty_metrics
 
@@ -208,6 +209,8 @@ def build(
         if not rows:
             emit_notes([f"Nothing to build: {len(cutoffs)} cutoffs are as a build would make them."])
         return
+    if is_of_earlier_version(home):
+        emit_notes(["This home was counted and built by an earlier version; both are done once more, from its events."])
     taken = take_tables(home, now=now)
     with progress_bar() as progress:
         counted = roll_up(home, progress=progress)

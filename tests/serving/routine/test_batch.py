@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from features.exceptions import DependencyError, InputError
 from features.home.home import Home
 from features.settings.load import load_settings
+from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY, utc
 from serving.ledger.runs import run_id
 from serving.routine.terminal import explanation, riskiest
@@ -142,3 +144,18 @@ def test_a_run_id_depends_on_each_of_its_parts() -> None:
     ids = {run_id(**parts), *(run_id(**{**parts, name: others[name]}) for name in parts)}
     assert len(ids) == len(parts) + 1
     assert all(re.fullmatch(r"[0-9a-f]{32}", one) for one in ids)
+
+
+def test_a_score_run_reads_each_manifest_once(copied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serving.routine.batch import score_batch
+
+    reads: Counter[str] = Counter()
+    read = ManifestStore.manifest
+
+    def counted(store: ManifestStore) -> Manifest:
+        reads[store.root.name] += 1
+        return read(store)
+
+    monkeypatch.setattr(ManifestStore, "manifest", counted)
+    score_batch(copied.home, now=NOW)
+    assert reads == {"features": 1, "raw": 1}
