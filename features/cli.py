@@ -13,7 +13,6 @@ from features.settings.fields import Settings
 __all__ = ["commands", "features", "ingest", "init", "main", "settings", "simulate"]
 
 _FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
-_WIDTH = 120  # columns of a terminal
 
 
 @click.command(
@@ -199,7 +198,7 @@ def build(
         from features.home.declared_sets import catalog_of
 
         rows = planned_rows(settings, cutoffs, catalog_of(settings).groups)
-        emit(rows, output, width=_WIDTH)
+        emit(rows, output)
         if not rows:
             emit_notes([f"Nothing to build: {len(cutoffs)} cutoffs are as a build would make them."])
         return
@@ -269,7 +268,7 @@ def describe(settings: Settings, group: str | None, output: str) -> None:
         rows = [
             {name: row[name] for name in ("feature", "family", "window", "unit", "churn", "meaning")} for row in rows
         ]
-    emit(rows, output, width=_WIDTH)
+    emit(rows, output)
     emit_notes(empty_metrics(settings))
 
 
@@ -283,7 +282,7 @@ def settings(settings: Settings, output: str) -> None:  # the command and its ob
     rows = settings_rows(settings)
     if output == "table":  # a port is a number, and 3,000 is not how one writes it
         rows = [{name: str(cell) for name, cell in row.items()} for row in rows]
-    emit(rows, output, width=_WIDTH)
+    emit(rows, output)
 
 
 commands: list[click.Command] = [init, simulate, ingest, features, settings]
@@ -313,7 +312,7 @@ def _try(settings: Settings, given: dict[str, tuple[str, ...]], *, backfill: boo
 
     with progress_bar() as progress:
         trial = try_ingest(settings, given, now=_now(), backfill=backfill, progress=progress)
-    show_trial(trial, output, width=_WIDTH)
+    show_trial(trial, output)
 
 
 def _now() -> datetime:
