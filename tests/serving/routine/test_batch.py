@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from features.home.home import Home
 from features.settings.load import load_settings
 from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY, utc
-from serving.ledger.runs import run_id
+from serving.ledger.runs import ScoredAccount, run_id
 from serving.routine.terminal import explanation, riskiest
 from serving.scoring.freshness import Status
 from tests.serving.conftest import CUTOFF, EVERYBODY, NOW, USUAL, Place, world_columns, write_features, write_records
@@ -103,6 +104,14 @@ def test_an_explanation_holds_every_reason_and_adds_up(place: Place) -> None:
     assert "█" in text
     (nothing,) = score_account(place.home, "cancelled", now=NOW).targets
     assert "No score. cancelled:" in explanation(nothing, "cancelled")
+
+
+def test_a_name_in_an_explanation_cannot_move_the_terminal() -> None:
+    account = ScoredAccount("a1", "unavailable", "No contract.", name="Ac\x1b[2Jme\nLtd")
+    run = SimpleNamespace(
+        accounts=[account], target="churn", horizon_days=30, as_of=NOW, model="bellwether-churn", version="1"
+    )
+    assert explanation(run, "a1").splitlines()[0].startswith(r"a1 (Ac\x1b[2Jme\nLtd): churn within 30 days")
 
 
 def test_an_account_that_is_not_there_gets_ids_that_look_alike(place: Place) -> None:
