@@ -13,7 +13,6 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.engine.choice import WorkingEngine, compiled_file, portion, preparing
-from features.engine.compile_cache import compiled
 from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, named
 from features.home.home import Home
@@ -23,6 +22,7 @@ from features.rollup.months import event_days, is_event_day, sum_up
 from features.rollup.tables import ROLLUPS
 from features.schema import EVENTS
 from features.settings.fields import Settings
+from features.storage.compile_cache import compiled
 from features.storage.damage import damage_named
 from features.storage.derived import Product, batches, bring_up_to_date
 from features.storage.lineage import Lineage

@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from features.definitions.declared import EVENT_COLUMNS, Metric
 from features.definitions.declared_features import carried_by, metric_counts
-from features.engine.compile_cache import compiled
 from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, beside, named, prepare
 from features.home.home import Home
@@ -22,6 +21,7 @@ from features.rollup.expressions import customer_events
 from features.rollup.metric_expressions import ORDER, daily_counts, with_conditions
 from features.rollup.metric_fingerprints import SEEN, fingerprints
 from features.schema import EVENTS
+from features.storage.compile_cache import compiled
 from features.storage.damage import damage_named
 from features.storage.derived import Product, batches, bring_up_to_date
 from features.storage.lineage import Lineage

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.engine.choice import EngineName, WorkingEngine, compiled_file, preparing
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
+from features.storage.compile_cache import compiled
 from features.storage.derived import Product, bring_up_to_date
 from features.storage.lineage import Lineage
 from features.storage.store import Manifest, ManifestStore, StoreWriter
