@@ -19,6 +19,7 @@ import pytest
 
 from features.definitions.describe import markdown
 from features.settings.fields import Settings
+from serving.http_api.openapi import OPERATIONS
 from training.labels.targets import TARGETS
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +70,14 @@ def targets_table() -> str:
     return "\n".join(rows)
 
 
+def routes_table() -> str:
+    rows = ["| route | does | without a key |", "|---|---|---|"]
+    for operation in OPERATIONS:
+        is_open = "yes" if operation.is_open else ""
+        rows.append(f"| `{operation.method.upper()} {operation.path}` | {operation.summary} | {is_open} |")
+    return "\n".join(rows)
+
+
 def sentence_of(room: str) -> str:
     """The first sentence of a room's docstring, without markup."""
     path = ROOT / room / "__init__.py"
@@ -109,6 +118,7 @@ def rooms_table() -> str:
 GENERATED: Mapping[str, tuple[str, Callable[[], str]]] = {
     "features": ("features/README.md", markdown),
     "targets": ("training/README.md", targets_table),
+    "routes": ("serving/README.md", routes_table),
     "settings": ("serving/README.md", settings_table),
     "rooms": ("ARCHITECTURE.md", rooms_table),
 }
