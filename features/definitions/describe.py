@@ -1,4 +1,4 @@
-"""The feature catalogue as rows for people: the ``features describe`` command and the README's table."""
+"""The feature catalogue as rows for people: the ``features describe`` command and the table of ``features/README.md``."""
 
 from features.definitions.catalog import BUILT_IN, Catalog
 from features.definitions.feature import FeatureSpec, Risk

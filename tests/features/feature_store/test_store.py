@@ -22,7 +22,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from features.definitions.catalog import BUILT_IN, CATALOG, GROUPS, SERVICES, features_of_service, spec
+from features.definitions.catalog import (
+    BUILT_IN,
+    CATALOG,
+    GROUPS,
+    NEWEST_SERVICE,
+    SERVICES,
+    features_of_service,
+    spec,
+)
 from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
 from features.home.home import Home
 from features.offline.files import file_schema, files_of_group
@@ -102,7 +110,7 @@ def test_rows_come_back_in_their_order_repeated_ones_too(at_rest: Settings) -> N
 
 def test_columns_are_the_services_in_its_order_numbers_as_float64(at_rest: Settings) -> None:
     frame = opened(at_rest).historical(rows(("a", "2026-06-15")))
-    names = [feature.name for feature in features_of_service("churn_v2")]
+    names = [feature.name for feature in features_of_service(NEWEST_SERVICE)]
     assert frame.columns.tolist() == ["account_id", "event_timestamp", *names]
     assert str(frame["event_timestamp"].dtype) == "datetime64[us, UTC]"
     for name in names:
@@ -111,7 +119,7 @@ def test_columns_are_the_services_in_its_order_numbers_as_float64(at_rest: Setti
 
 def test_no_rows_give_a_frame_without_rows(at_rest: Settings) -> None:
     frame = opened(at_rest).historical(rows(("a", "2026-06-15")).iloc[:0])
-    assert frame.shape == (0, 2 + len(features_of_service("churn_v2")))
+    assert frame.shape == (0, 2 + len(features_of_service(NEWEST_SERVICE)))
 
 
 def test_rows_without_features_of_their_cutoff_are_named(at_rest: Settings) -> None:

@@ -338,7 +338,7 @@ def test_a_declaration_that_cannot_be_used_is_named_by_its_line(tmp_path, line, 
 
 
 def test_the_example_of_the_readme_works(tmp_path, new_log):
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[3] / "features" / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- declared:begin -->\n```toml\n(.*?)```", readme, re.DOTALL)
     settings = read(tmp_path, shown[1])
     log = new_log(metrics=settings.metrics, tables=settings.tables)
