@@ -209,9 +209,8 @@ class Engine:
         self.connection.disconnect()
 
 
-def spill_folder(home: Path) -> Path:
+def spill_folder(folder: Path) -> Path:
     """Where one engine puts what does not fit into memory: a name of its own, since two engines would overwrite it."""
-    folder = home / "spill"
     folder.mkdir(parents=True, exist_ok=True)  # the engine makes only the last folder of a path
     return folder / uuid.uuid4().hex
 

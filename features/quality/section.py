@@ -105,7 +105,7 @@ def look_at(part: Part, inspection: Inspection) -> Section:
 @contextmanager
 def engine_of(home: Home) -> Iterator[Engine]:
     """An engine for one part."""
-    engine = home.engine(spill=spill_folder(home.root))
+    engine = home.engine(spill=spill_folder(home.spill))
     try:
         yield engine
     finally:

@@ -253,7 +253,7 @@ class _Night:
         store = open_store(self._home)
         store.apply()
         online = store.materialized_cutoff()
-        path = self._home.settings.home / "nightly" / "online.json"
+        path = self._home.nightly / "online.json"
         features = features_fingerprint(self._home, self._cutoff)
         wanted = {"cutoff": self._cutoff.date().isoformat(), "features": features}
         if online is not None and (online > self._cutoff or (online == self._cutoff and recall(path) == wanted)):
