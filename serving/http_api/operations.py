@@ -9,7 +9,11 @@ from pydantic import BaseModel
 from serving.http_api.examples import ACCOUNT_LIST, SCORE_REQUEST, SCORE_RESPONSE
 from serving.http_api.schemas import AccountList, AccountQuery, ModelList, ScoreRequest, ScoreResponse
 
-__all__ = ["ALLOWED_METHODS", "DOCUMENTED", "OPERATIONS", "Operation", "operation_at"]
+__all__ = ["ALLOWED_METHODS", "DOCUMENTED", "OPERATION", "OPERATIONS", "Operation", "operation_at"]
+
+
+OPERATION = "bellwether.operation"
+"""Key of the request's operation in the ASGI scope, once the gatekeeper knows it."""
 
 
 @dataclass(frozen=True)

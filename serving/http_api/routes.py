@@ -30,9 +30,9 @@ from serving.http_api.meters import CONTENT_TYPE, Meters
 from serving.http_api.openapi import openapi
 from serving.http_api.operations import OPERATIONS
 from serving.http_api.problems import OUR_FAULT, HttpProblemError, problem, schema_problem
+from serving.http_api.request_id import REQUEST_ID
 from serving.http_api.schemas import AccountQuery, ScoreRequest
 from serving.ledger.ledger import AccountRow, Ledger, RunHead
-from serving.middleware import REQUEST_ID
 from serving.scoring.freshness import Status, age_hours, old_features
 from serving.scoring.offers import default_sort
 from serving.scoring.score import Scorer
@@ -58,7 +58,7 @@ def make_api(
     meters: Meters,
     clock: Clock,
 ) -> Starlette:
-    """The application; :class:`serving.middleware.Gatekeeper` stands before it."""
+    """The application; :class:`serving.http_api.middleware.Gatekeeper` stands before it."""
 
     async def score(request: Request) -> Response:
         body = await request.body()
