@@ -242,20 +242,10 @@ def _sort(query: AccountQuery) -> str:
 
 def _summary(row: AccountRow, late: str | None) -> dict[str, Any]:
     """One row; a score that was fresh when it was made is stale when it is read too late."""
-    return {
-        "account_id": row.account_id,
-        "name": row.name,
-        "owner": row.owner,
-        "segment": row.segment,
-        "status": row.status if late is None else str(Status.STALE),
-        "detail": " ".join(filter(None, (late, row.detail))) or None,
-        "offer": row.offer,
-        "probability": row.probability,
-        "band": row.band,
-        "mrr": row.mrr,
-        "mrr_at_risk": row.mrr_at_risk,
-        "reason": row.reason,
-    }
+    shown = {**row.shown("api"), "reason": row.reason}
+    if late is not None:
+        shown |= {"status": Status.STALE, "detail": " ".join(filter(None, (late, row.detail)))}
+    return shown
 
 
 def _model(scorer: Scorer, note: str | None) -> dict[str, Any]:
