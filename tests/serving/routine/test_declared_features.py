@@ -93,7 +93,7 @@ def test_a_metric_reaches_training_scores_reasons_and_the_service(own):
     scored = [account for account, probability in batch.items() if probability is not None][:5]
     champions = SimpleNamespace(scorers={"churn": load_scorer(champion(Home(own), "churn"))})
     request = ScoreRequest(account_ids=scored, targets=["churn"], reasons=5)
-    answers = Answerer(own, open_store(Home(own)), champions).score(request, now=NOW)
+    answers = Answerer(Home(own), open_store(Home(own)), champions).score(request, now=NOW)
     assert [one["scores"]["churn"]["probability"] for one in answers] == [batch[account] for account in scored]
 
 
