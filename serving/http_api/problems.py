@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from features.exceptions import BellwetherError
+from features.exceptions import BellwetherError, counted
 from serving.http_api.logs import fields
 from serving.http_api.request_id import REQUEST_ID
 
@@ -96,10 +96,9 @@ def schema_problem(error: ValidationError, *, what: str) -> HttpProblemError:
     """422 for a body or query that does not fit its schema: where and what, without the value."""
     found: list[dict[str, Any]] = [dict(item) for item in error.errors(include_input=False, include_url=False)]
     errors = [(_place(item), _message(item)) for item in found[:20]]
-    places = len(found)
     return HttpProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        f"{places} {'place' if places == 1 else 'places'} in the {what} cannot be used. See /docs for what fits.",
+        f"{counted(len(found), 'place|places')} in the {what} cannot be used. See /docs for what fits.",
         errors=errors,
     )
 
