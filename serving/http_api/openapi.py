@@ -9,10 +9,7 @@ from pydantic.json_schema import models_json_schema
 from serving.http_api.operations import DOCUMENTED, Operation
 from serving.http_api.schemas import Problem
 
-__all__ = ["OPERATIONS", "Operation", "openapi"]
-
-OPERATIONS = DOCUMENTED
-"""Those the document and its page describe."""
+__all__ = ["openapi"]
 
 
 def openapi() -> dict[str, Any]:
