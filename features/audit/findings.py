@@ -126,8 +126,8 @@ class StoreAudit:
         """Whether nothing was found."""
         return not (self.moving or self.differences or self.online.differences)
 
-    def cause(self, one: PairDifference) -> Cause:
+    def cause(self, difference: PairDifference) -> Cause:
         """The first that fits. What came late for one account may be another's in the exchanged future."""
-        if one.moves_with_the_future or (one.is_rebuilt_otherwise and one.feature in self.moving):
+        if difference.moves_with_the_future or (difference.is_rebuilt_otherwise and difference.feature in self.moving):
             return Cause.FUTURE
-        return Cause.MEANING if one.is_rebuilt_otherwise else Cause.TRAINING
+        return Cause.MEANING if difference.is_rebuilt_otherwise else Cause.TRAINING

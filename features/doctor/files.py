@@ -130,10 +130,11 @@ def _remove(paths: list[Path]) -> None:
 
 
 def _look_at_locks(home: Home, _: datetime) -> Iterator[Finding]:
-    held = [name for name in _LOCKED if _is_locked(home.root / name)]
-    if held:
+    locked = [name for name in _LOCKED if _is_locked(home.root / name)]
+    if locked:
         yield Finding(
-            f"A process is writing to {listed(held)}. The system frees a lock when its process ends, so it runs still.",
+            f"A process is writing to {listed(locked)}. The system frees a lock when its process ends, so it runs "
+            "still.",
             "Wait for it to end, then look again; `fuser` on the store's .lock names the process.",
         )
 

@@ -54,9 +54,9 @@ def once(rows: pa.Table, name: str) -> pa.Table:
         When two rows of one account and the same times differ.
     """
     values = [column for column in rows.column_names if column not in _PLACE]
-    first = rows.group_by(values, use_threads=False).aggregate([(one, "first") for one in _PLACE])
-    found = {f"{one}_first": one for one in _PLACE}
-    first = first.rename_columns([found.get(column, column) for column in first.column_names])
+    first = rows.group_by(values, use_threads=False).aggregate([(column, "first") for column in _PLACE])
+    names = {f"{column}_first": column for column in _PLACE}
+    first = first.rename_columns([names.get(column, column) for column in first.column_names])
     counted = first.group_by(list(KEYS)).aggregate([([], "count_all")])
     twice = counted.filter(pc.greater(counted["count_all"], 1))
     if twice.num_rows:
@@ -67,7 +67,7 @@ def once(rows: pa.Table, name: str) -> pa.Table:
                 pc.and_(pc.equal(first["event_timestamp"], moment), pc.equal(first["known_at"], known)),
             )
         ).to_pylist()
-        places = listed(f"{Path(one['_file']).name} row {one['_row']}" for one in both)
+        places = listed(f"{Path(row['_file']).name} row {row['_row']}" for row in both)
         raise InputError(
             f"The external table {name} says different things of {twice.num_rows} account and time"
             f"{'' if twice.num_rows == 1 else 's'}: {account} at {moment.isoformat()}, known {known.isoformat()}, in "

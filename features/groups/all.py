@@ -34,7 +34,7 @@ def group_expressions(
     has_value_endpoints: bool,
 ) -> dict[str, ir.Table]:
     """Every group as it is stored: key, stamp, cutoff day, then the catalogue's features in order and type."""
-    made = {
+    tables = {
         "usage": usage_features(rollups, population, cutoffs),
         "errors": error_features(rollups, population, cutoffs),
         "latency": latency_features(rollups, population, cutoffs),
@@ -46,7 +46,7 @@ def group_expressions(
         "sdk": sdk_features(rollups, population),
         "support": support_features(population, cutoffs, touchpoints=touchpoints, grace_hours=grace_hours),
     }
-    return {group: as_catalogued(group, table, features_of_group(group)) for group, table in made.items()}
+    return {group: as_catalogued(group, table, features_of_group(group)) for group, table in tables.items()}
 
 
 def as_catalogued(group: str, table: ir.Table, features: Sequence[FeatureSpec]) -> ir.Table:

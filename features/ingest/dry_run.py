@@ -113,7 +113,7 @@ def try_ingest(
             )
             for name, files in groups.items()
         ]
-        tables = tuple(_tried(engine, one) for one in staged)
+        tables = tuple(_tried(engine, staged_table) for staged_table in staged)
         notes = notes_about(
             engine,
             staged,
@@ -121,9 +121,13 @@ def try_ingest(
             now=now,
             backfill=backfill,
             written=last_written(groups),
-            there={*groups, *home.stores.raw.manifest().partitions},
+            known_tables={*groups, *home.stores.raw.manifest().partitions},
         )
-        calls = [one.rows.filter(one.rows.reason.isnull()) for one in staged if one.table is EVENTS]
+        calls = [
+            staged_table.rows.filter(staged_table.rows.reason.isnull())
+            for staged_table in staged
+            if staged_table.table is EVENTS
+        ]
         templates = count_templates(engine, calls[0]) if calls else 0
         suggestions = tuple(suggest_patterns(engine, calls[0])) if calls else ()
     return Trial(tables, templates, suggestions, tuple(notes))
@@ -134,7 +138,7 @@ def _tried(engine: Engine, staged: Staged) -> TableTrial:
     good = rows.filter(rows.reason.isnull())
     first = good.order_by("source_file", "source_row").limit(_ROWS_SHOWN).select(staged.brought)
     mapping = tuple(
-        (files, name, column.made) for files, mapped in staged.mapped for name, column in mapped.columns.items()
+        (files, name, column.recipe) for files, mapped in staged.mapped for name, column in mapped.columns.items()
     )
     return TableTrial(
         staged.table.name,

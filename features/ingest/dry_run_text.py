@@ -35,8 +35,8 @@ def _show_table(table: TableTrial) -> None:
     click.echo()
     emit(
         [
-            {**({"files": files} if several else {}), "column": name, "made of": made}
-            for files, name, made in table.mapping
+            {**({"files": files} if several else {}), "column": name, "made of": recipe}
+            for files, name, recipe in table.mapping
         ],
     )
     click.echo()
@@ -45,8 +45,12 @@ def _show_table(table: TableTrial) -> None:
     if table.refusals:
         emit(
             [
-                {"refused": one.reason, "rows": one.rows, "file and line of the first": ", ".join(one.places)}
-                for one in table.refusals
+                {
+                    "refused": refusal.reason,
+                    "rows": refusal.rows,
+                    "file and line of the first": ", ".join(refusal.places),
+                }
+                for refusal in table.refusals
             ],
         )
         click.echo()
@@ -60,11 +64,11 @@ def _show_endpoints(trial: Trial) -> None:
     click.echo()
     emit(
         [
-            {"templates": one.templates, "calls": one.calls, "suggested pattern": one.pattern}
-            for one in trial.suggestions
+            {"templates": suggestion.templates, "calls": suggestion.calls, "suggested pattern": suggestion.pattern}
+            for suggestion in trial.suggestions
         ],
     )
-    patterns = ", ".join(json.dumps(one.pattern, ensure_ascii=False) for one in trial.suggestions)
+    patterns = ", ".join(json.dumps(suggestion.pattern, ensure_ascii=False) for suggestion in trial.suggestions)
     click.echo()
     click.echo(f"[sources.events]\npath_patterns = [{patterns}]")
     click.echo()
@@ -72,13 +76,13 @@ def _show_endpoints(trial: Trial) -> None:
 
 def _findings(trial: Trial) -> Iterator[dict[str, str]]:
     for table in trial.tables:
-        for _, name, made in table.mapping:
-            yield {"table": table.table, "what": "mapping", "name": name, "value": made}
+        for _, name, recipe in table.mapping:
+            yield {"table": table.table, "what": "mapping", "name": name, "value": recipe}
         for row in table.rows:
             value = json.dumps(row, default=_plain, ensure_ascii=False)
             yield {"table": table.table, "what": "row", "name": "", "value": value}
-        for one in table.refusals:
-            yield {"table": table.table, "what": "refused", "name": one.reason, "value": str(one.rows)}
+        for refusal in table.refusals:
+            yield {"table": table.table, "what": "refused", "name": refusal.reason, "value": str(refusal.rows)}
     for suggestion in trial.suggestions:
         value = str(suggestion.templates)
         yield {"table": "events", "what": "suggested pattern", "name": suggestion.pattern, "value": value}

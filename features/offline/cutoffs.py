@@ -35,8 +35,8 @@ def built_cutoffs(home: Home) -> list[datetime]:
 def outdated_cutoffs(home: Home) -> list[datetime]:
     """Cutoffs built under other settings, definitions or groups, ascending: their rows must not mix with today's."""
     manifest = home.stores.features.manifest()
-    there = {as_cutoff(partition.partition("/cutoff=")[2]) for partition in manifest.partitions}
-    return sorted(there.difference(built_cutoffs(home)))
+    cutoffs = {as_cutoff(partition.partition("/cutoff=")[2]) for partition in manifest.partitions}
+    return sorted(cutoffs.difference(built_cutoffs(home)))
 
 
 def is_of_earlier_version(home: Home) -> bool:

@@ -86,10 +86,11 @@ def inspection_of(home: Home, *, as_of: datetime | None, now: datetime) -> Inspe
     if cutoff not in built:
         day = cutoff.date()
         raise InputError(
-            f"The cutoff {day} is not built. Built, newest first: {listed(one.date() for one in reversed(built))}. "
+            f"The cutoff {day} is not built. Built, newest first: "
+            f"{listed(moment.date() for moment in reversed(built))}. "
             + " ".join([*left_out(home), f"Run `bellwether features build --from {day} --to {day}` for it."])
         )
-    before = tuple(one for one in built if one < cutoff)[-_CUTOFFS_BEFORE:]
+    before = tuple(moment for moment in built if moment < cutoff)[-_CUTOFFS_BEFORE:]
     closed = known_before(cutoff, grace_hours=home.settings.grace_hours)
     return Inspection(home, cutoff, before, now if as_of is None else min(closed, now), as_of is not None)
 

@@ -20,7 +20,7 @@ class Text:
         self.name = path.name
         self._pieces = read_pieces(path)
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self.held = ""
+        self.buffer = ""
         self.place = 0
         self.line = 1
         self.is_whole = False  # there is no more of it
@@ -28,10 +28,10 @@ class Text:
 
     def head(self) -> str:
         """Its beginning."""
-        while len(self.held) < HEAD_CHARACTERS and self.more():
+        while len(self.buffer) < HEAD_CHARACTERS and self.more():
             pass
-        self.held = self.held.removeprefix("\ufeff")
-        return self.held
+        self.buffer = self.buffer.removeprefix("\ufeff")
+        return self.buffer
 
     def more(self) -> bool:
         """Read on; whether there was anything."""
@@ -39,21 +39,21 @@ class Text:
         if not piece:
             self.is_whole, self.is_cut = True, self.is_cut or piece is None
             return False
-        self.held = self.held[self.place :] + self._decoder.decode(piece)
+        self.buffer = self.buffer[self.place :] + self._decoder.decode(piece)
         self.place = 0
         return True
 
     def go_to(self, place: int) -> None:
         """Count the lines up to a place, and be there."""
-        self.line += self.held.count("\n", self.place, place)
+        self.line += self.buffer.count("\n", self.place, place)
         self.place = place
 
     def skip(self, shape: re.Pattern[str]) -> str:
         """Go over what has a shape; the sign behind it, empty at the end."""
         while True:
-            match = shape.match(self.held, self.place)
+            match = shape.match(self.buffer, self.place)
             self.go_to(match.end() if match else self.place)
-            if self.place < len(self.held):
-                return self.held[self.place]
+            if self.place < len(self.buffer):
+                return self.buffer[self.place]
             if not self.more():
                 return ""
