@@ -123,7 +123,7 @@ def ingest(
 ) -> None:
     """Validate files, store what is good, quarantine the rest with a reason."""
     if dry_run:
-        _try(
+        _dry_run(
             home,
             {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints},
             backfill=backfill,
@@ -313,13 +313,13 @@ for _command in commands:
     main.add_command(_command)
 
 
-def _try(home: Home, given: dict[str, tuple[str, ...]], *, backfill: bool, output: str) -> None:
-    from features.ingest.dry_run import try_ingest
-    from features.ingest.dry_run_text import show_trial
+def _dry_run(home: Home, given: dict[str, tuple[str, ...]], *, backfill: bool, output: str) -> None:
+    from features.ingest.dry_run import dry_run
+    from features.ingest.dry_run_text import show_dry_run
 
     with progress_bar() as progress:
-        trial = try_ingest(home, given, now=_now(), backfill=backfill, progress=progress)
-    show_trial(trial, output)
+        outcome = dry_run(home, given, now=_now(), backfill=backfill, progress=progress)
+    show_dry_run(outcome, output)
 
 
 def _now() -> datetime:

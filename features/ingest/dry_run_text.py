@@ -1,4 +1,4 @@
-"""Shows on the terminal what a trial of an ingest found."""
+"""Shows on the terminal what an ingest would do."""
 
 import json
 from collections.abc import Iterator
@@ -8,28 +8,28 @@ from typing import Any
 import click
 
 from features.console import emit, emit_notes
-from features.ingest.dry_run import TableTrial, Trial
+from features.ingest.dry_run import DryRun, TableDryRun
 
-__all__ = ["show_trial"]
+__all__ = ["show_dry_run"]
 
 
 _HASH_SHOWN = 8
 _HASHED = ("token", "user_id")
 
 
-def show_trial(trial: Trial, output: str) -> None:
+def show_dry_run(dry_run: DryRun, output: str) -> None:
     """Print tables for people, or one row per finding (``table``, ``what``, ``name``, ``value``) for programs."""
     if output == "table":
-        for table in trial.tables:
+        for table in dry_run.tables:
             _show_table(table)
-        if trial.templates:
-            _show_endpoints(trial)
+        if dry_run.templates:
+            _show_endpoints(dry_run)
     else:
-        emit(list(_findings(trial)), output)
-    emit_notes([*trial.notes, "Nothing was stored; without --dry-run it will be."])
+        emit(list(_findings(dry_run)), output)
+    emit_notes([*dry_run.notes, "Nothing was stored; without --dry-run it will be."])
 
 
-def _show_table(table: TableTrial) -> None:
+def _show_table(table: TableDryRun) -> None:
     several = len({files for files, _, _ in table.mapping}) > 1
     click.echo(f"{table.table}: {table.rows_read:,} rows in {table.files:,} files, {table.rows_good:,} good")
     click.echo()
@@ -56,26 +56,26 @@ def _show_table(table: TableTrial) -> None:
         click.echo()
 
 
-def _show_endpoints(trial: Trial) -> None:
-    click.echo(f"{trial.templates:,} different endpoints")
-    if not trial.suggestions:
+def _show_endpoints(dry_run: DryRun) -> None:
+    click.echo(f"{dry_run.templates:,} different endpoints")
+    if not dry_run.suggestions:
         click.echo()
         return
     click.echo()
     emit(
         [
             {"templates": suggestion.templates, "calls": suggestion.calls, "suggested pattern": suggestion.pattern}
-            for suggestion in trial.suggestions
+            for suggestion in dry_run.suggestions
         ],
     )
-    patterns = ", ".join(json.dumps(suggestion.pattern, ensure_ascii=False) for suggestion in trial.suggestions)
+    patterns = ", ".join(json.dumps(suggestion.pattern, ensure_ascii=False) for suggestion in dry_run.suggestions)
     click.echo()
     click.echo(f"[sources.events]\npath_patterns = [{patterns}]")
     click.echo()
 
 
-def _findings(trial: Trial) -> Iterator[dict[str, str]]:
-    for table in trial.tables:
+def _findings(dry_run: DryRun) -> Iterator[dict[str, str]]:
+    for table in dry_run.tables:
         for _, name, recipe in table.mapping:
             yield {"table": table.table, "what": "mapping", "name": name, "value": recipe}
         for row in table.rows:
@@ -83,7 +83,7 @@ def _findings(trial: Trial) -> Iterator[dict[str, str]]:
             yield {"table": table.table, "what": "row", "name": "", "value": value}
         for refusal in table.refusals:
             yield {"table": table.table, "what": "refused", "name": refusal.reason, "value": str(refusal.rows)}
-    for suggestion in trial.suggestions:
+    for suggestion in dry_run.suggestions:
         value = str(suggestion.templates)
         yield {"table": "events", "what": "suggested pattern", "name": suggestion.pattern, "value": value}
 
