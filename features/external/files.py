@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.exceptions import InputError, listed
+from features.exceptions import InputError, counted, listed
 
 __all__ = ["KEYS", "find_files", "once", "read_files"]
 
@@ -57,8 +57,8 @@ def once(rows: pa.Table, name: str) -> pa.Table:
     first = rows.group_by(values, use_threads=False).aggregate([(column, "first") for column in _PLACE])
     names = {f"{column}_first": column for column in _PLACE}
     first = first.rename_columns([names.get(column, column) for column in first.column_names])
-    counted = first.group_by(list(KEYS)).aggregate([([], "count_all")])
-    twice = counted.filter(pc.greater(counted["count_all"], 1))
+    counts = first.group_by(list(KEYS)).aggregate([([], "count_all")])
+    twice = counts.filter(pc.greater(counts["count_all"], 1))
     if twice.num_rows:
         account, moment, known = (twice[key][0].as_py() for key in KEYS)
         both = first.filter(
@@ -69,9 +69,10 @@ def once(rows: pa.Table, name: str) -> pa.Table:
         ).to_pylist()
         places = listed(f"{Path(row['_file']).name} row {row['_row']}" for row in both)
         raise InputError(
-            f"The external table {name} says different things of {twice.num_rows} account and time"
-            f"{'' if twice.num_rows == 1 else 's'}: {account} at {moment.isoformat()}, known {known.isoformat()}, in "
-            f"{places}. Leave one, or give the correction the known_at at which it was made."
+            f"The external table {name} says different things of "
+            f"{counted(twice.num_rows, 'account and time|account and times')}: {account} at {moment.isoformat()}, "
+            f"known {known.isoformat()}, in {places}. Leave one, or give the correction the known_at at which it was "
+            "made."
         )
     return first.select(values)
 
@@ -131,5 +132,4 @@ def _column(values: pa.ChunkedArray, field: pa.Field, where: str) -> pa.ChunkedA
 def _refuse_rows(wrong: pa.ChunkedArray, what: str, remedy: str) -> None:
     rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False)) + 1
     if len(rows):
-        number = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-        raise InputError(f"{number} of {what}: row {listed(rows)}. {remedy}")
+        raise InputError(f"{counted(len(rows), 'row|rows')} of {what}: row {listed(rows)}. {remedy}")

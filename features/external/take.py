@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.definitions.declared import ExternalTable
-from features.exceptions import InputError
+from features.exceptions import InputError, counted
 from features.external.files import KEYS, find_files, once, read_files
 from features.external.rows import external_schema, table_key
 from features.fingerprint import digest
@@ -28,6 +28,7 @@ __all__ = ["TableTaken", "TablesRefusedError", "tables_said", "take_tables", "wa
 
 
 _FILE = "rows"
+_ROWS_HAVE = "row has|rows have"
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,14 @@ class TableTaken:
         sentences = []
         if self.future:
             sentences.append(
-                f"Table {self.name}: {_rows(self.future)} a known_at in the future and not used before it has come. If "
-                "that is a surprise, the clock or the zone of who writes the table is wrong."
+                f"Table {self.name}: {counted(self.future, _ROWS_HAVE)} a known_at in the future and not used before "
+                "it has come. If that is a surprise, the clock or the zone of who writes the table is wrong."
             )
         if self.changed:
             sentences.append(
-                f"Table {self.name}: {_rows(self.changed)} other values than before under the same event_timestamp and "
-                "known_at. What was known does not change: the stored ones stay. Write a correction with the known_at "
-                "at which it was made."
+                f"Table {self.name}: {counted(self.changed, _ROWS_HAVE)} other values than before under the same "
+                "event_timestamp and known_at. What was known does not change: the stored ones stay. Write a "
+                "correction with the known_at at which it was made."
             )
         return sentences
 
@@ -204,7 +205,3 @@ def _unlike(rows: pa.Table, stored: pa.Table) -> tuple[pa.Table, int]:
     both = pa.concat_tables([rows, stored.select(rows.column_names)])
     same = both.num_rows - both.group_by(rows.column_names).aggregate([]).num_rows  # neither says a row twice
     return fresh, again - same
-
-
-def _rows(count: int) -> str:
-    return "1 row has" if count == 1 else f"{count:,} rows have"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.home.home import Home
 from features.home.stores import feature_partition
 from features.offline.meanings import feature_lineage
@@ -53,7 +53,7 @@ def left_out(home: Home) -> list[str]:
     if is_of_earlier_version(home):
         return [EARLIER_VERSION]
     which = listed(cutoff.date() for cutoff in reversed(outdated))
-    what = "1 cutoff was" if len(outdated) == 1 else f"{len(outdated)} cutoffs were"
+    what = counted(len(outdated), "cutoff was|cutoffs were")
     sentence = f"{what} built under other settings or definitions and left out: {which}."
     return [f"{sentence} Run `bellwether features build` to build them again."]
 

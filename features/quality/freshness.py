@@ -11,7 +11,7 @@ import numpy as np
 
 from features.engine.duckdb_engine import Engine
 from features.examination import Finding
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.home.home import Home
 from features.home.raw_tables import rows_stored
 from features.ingest.inbox import inbox_folder, strangers, waiting
@@ -189,7 +189,7 @@ def _inbox(inspection: Inspection, files: dict[str, list[datetime]]) -> Iterator
     limit = inspection.home.settings.stale_after_hours
     for name, times in files.items():
         if times and hours_between(times[0], inspection.measured_at) > limit:
-            what = "1 file waits" if len(times) == 1 else f"{len(times)} files wait"
+            what = counted(len(times), "file waits|files wait")
             yield Finding(
                 f"{what} in the inbox under {name}, the oldest since {_minute(times[0])} UTC.",
                 "Run `bellwether nightly`; it says why it refuses one.",
@@ -197,7 +197,7 @@ def _inbox(inspection: Inspection, files: dict[str, list[datetime]]) -> Iterator
             )
     unread = strangers(inspection.home)
     if unread:
-        what = "1 file of the inbox is" if len(unread) == 1 else f"{len(unread)} files of the inbox are"
+        what = counted(len(unread), "file of the inbox is|files of the inbox are")
         yield Finding(
             f"{what} read by nothing: {listed(unread)}.",
             "Put them into the sub-folder of their table, as Parquet, CSV or JSON Lines.",

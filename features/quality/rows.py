@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow.compute as pc
 
 from features.examination import Finding
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.offline.files import JOIN_KEY, group_at
 from features.quality.section import Inspection, Section
 
@@ -48,10 +48,10 @@ def look_at_rows(inspection: Inspection) -> Section:
 
 def _repeated(ids: dict[str, list[str]], again: str) -> Iterator[Finding]:
     for group, accounts in ids.items():
-        counted = pc.value_counts(accounts) if accounts else []
-        twice = sorted(entry["values"].as_py() for entry in counted if entry["counts"].as_py() > 1)
+        counts = pc.value_counts(accounts) if accounts else []
+        twice = sorted(entry["values"].as_py() for entry in counts if entry["counts"].as_py() > 1)
         if twice:
-            who = "1 account has" if len(twice) == 1 else f"{len(twice)} accounts have"
+            who = counted(len(twice), "account has|accounts have")
             yield Finding(f"{who} more than one row in {group}: {listed(twice)}.", again)
 
 

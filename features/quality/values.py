@@ -13,7 +13,7 @@ from features.build.unknown_accounts import strange_accounts
 from features.definitions.catalog import Catalog
 from features.definitions.feature import FeatureSpec, Nulls
 from features.examination import Finding
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.external.take import tables_said
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, files_of_group, group_at
@@ -28,6 +28,7 @@ _ROSE = 0.1  # of the accounts more are null than ever before
 _WERE_THERE = 0.1  # of the accounts at least had a value before
 _DEVIATIONS = 3.0  # that the share of nulls moves by chance
 _ROUNDING = 1e-9
+_FEATURES_ARE = "feature is|features are"
 
 
 @dataclass(frozen=True)
@@ -204,12 +205,13 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
                 again,
             )
         if column.outside:
-            accounts = "1 account" if len(column.outside) == 1 else f"{len(column.outside):,} accounts"
+            accounts = counted(len(column.outside), "account|accounts")
             yield Finding(f"{name} is {_outside(column)} for {accounts}: {listed(column.outside)}.", again)
     gone = [column.feature.name for column in looked if column.went_null]
     if gone:
         yield Finding(
-            f"{_many(gone)} null for every account, and had values at the cutoffs before: {listed(gone)}.",
+            f"{counted(len(gone), _FEATURES_ARE)} null for every account, and had values at the cutoffs before: "
+            f"{listed(gone)}.",
             "A source has lost a column, or a setting changed: look at what the last `bellwether ingest` said of "
             "missing columns, mend the mapping, load the days again and build again.",
         )
@@ -221,7 +223,8 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
             for column in worst
         )
         yield Finding(
-            f"{_many(rose)} null for many more accounts than at any of the cutoffs before: {shown}.",
+            f"{counted(len(rose), _FEATURES_ARE)} null for many more accounts than at any of the cutoffs before: "
+            f"{shown}.",
             "`bellwether features describe --format json` says when each is null. Many accounts fell silent, or a "
             "source lost a column for some of its rows.",
             is_remark=True,
@@ -243,7 +246,3 @@ def _outside(column: Looked) -> str:
     if low is None and high is None:
         return "infinite or no number"
     return f"not within {_bound(low)} to {_bound(high)}"
-
-
-def _many(features: Sequence[object]) -> str:
-    return "1 feature is" if len(features) == 1 else f"{len(features)} features are"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from features.exceptions import counted
 from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
 from features.sources.text.rows import Rows
 
@@ -111,7 +112,7 @@ class _Parser:
                     )
                 after = begun + reader.line_num
                 if what is None and row and len(row) != len(self._columns):
-                    count = f"{len(row)} column{'s' if len(row) != 1 else ''}"
+                    count = counted(len(row), "column|columns")
                     what = f"{count} instead of {len(self._columns)}"
                 whole = b"".join(lines[start:after])
                 if what is None and row and not _is_utf8(whole):

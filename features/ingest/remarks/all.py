@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from features.engine.duckdb_engine import Engine
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.ingest.remarks.clocks import clock_notes
 from features.ingest.remarks.route_patterns import MOST_TEMPLATES, count_templates, suggest_patterns
 from features.ingest.staging import Staged
@@ -73,7 +73,7 @@ def _faults(staged: Staged) -> list[str]:
         shown = "; ".join(lines[:5]) + (" and more" if len(lines) > 5 else "")
         notes.append(f"{name}: lines that hold no row: {shown}. They go to quarantine.")
     if staged.empty:
-        count = "1 file without a row" if len(staged.empty) == 1 else f"{len(staged.empty)} files without a row"
+        count = counted(len(staged.empty), "file without a row|files without a row")
         notes.append(f"{name}: {count}: {listed([path.name for path in staged.empty])}.")
     return notes
 
@@ -82,8 +82,8 @@ def _columns(staged: Staged) -> list[str]:
     name = staged.table.name
     notes = []
     if staged.ignored:
-        count = len(staged.ignored)
-        notes.append(f"{name}: {count} column{'s' if count > 1 else ''} read by nothing: {listed(staged.ignored)}.")
+        count = counted(len(staged.ignored), "column|columns")
+        notes.append(f"{name}: {count} read by nothing: {listed(staged.ignored)}.")
     absent = [column for column in _optional(staged.table) if column not in staged.brought]
     effects = sorted({_OPTIONAL_EFFECT[column] for column in absent if column in _OPTIONAL_EFFECT})
     if absent:
