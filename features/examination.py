@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at.
+    """One thing that an examination looks at, and how it is repaired.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Random (account, cutoff) pairs: the rows that are stored of them, and what training is given for them."""
+"""Draws random (account, cutoff) pairs: their stored rows, and the rows that training is given for them."""
 
 import math
 import random
@@ -33,7 +33,7 @@ class Rows:
 
     @property
     def accounts(self) -> list[str]:
-        """The drawn ones that have a row, in the order of the rows."""
+        """The drawn accounts that have a row, in the order of the rows."""
         names: list[str] = self.drawn[JOIN_KEY].to_pylist()
         return names
 

@@ -1,4 +1,4 @@
-"""A home in which time stands at a cutoff: the raw tables as known then, alone or with another future behind them."""
+"""Copies a home as it was known at a cutoff: raw tables without later rows, or with those swapped among accounts."""
 
 import random
 import shutil

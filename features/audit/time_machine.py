@@ -31,7 +31,7 @@ _BUILD_AGAIN = "Remove what is left of them and run `bellwether features build` 
 
 
 def audit_store(home: Home, *, sample: int, seed: int, progress: Progress | None = None) -> StoreAudit:
-    """Compare random (account, cutoff) pairs with what they are when made from their past alone.
+    """Compare stored feature rows of random accounts and cutoffs with the same rows rebuilt from their past alone.
 
     The pairs are spread over at most five cutoffs, or as many as hold the sample: each cutoff is built twice, and the
     log is counted twice. Which accounts have a row, and what another future changes, is compared for all accounts.

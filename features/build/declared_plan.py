@@ -1,4 +1,4 @@
-"""What building a group of declared features reads and runs: the same way for each set of them."""
+"""The compiled expressions of the features that users declare, and the tables and files they read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,12 +58,12 @@ class CustomGroups:
         return group in self._sets
 
     def turn_to(self, engine: WorkingEngine, batch: Sequence[datetime]) -> None:
-        """Let the tables stand for what these cutoffs look into."""
+        """Name to the engine the files of every table that these cutoffs may see."""
         for name, table in self._inputs.items():
             engine.name_parquet(name, table.files(name, batch), schema=table.schema)
 
     def prepared(self, group: str) -> Prepared:
-        """The group as it is stored."""
+        """The compiled expression of a group, with the columns its files have."""
         if group not in self._prepared:
             self._prepared[group] = _compiled(self._home, group, self._sets[group], self._population, self._folder)
         return self._prepared[group]

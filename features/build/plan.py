@@ -1,4 +1,4 @@
-"""What building runs, compiled once: the population at some cutoffs, and every group of features."""
+"""The expressions that every build runs, compiled once: who has a row at a cutoff, and each group of features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
 
 @dataclass(frozen=True)
 class Plan:
-    """Prepared expressions over tables of these names.
+    """The prepared expressions of a build, by what they make; each reads tables by name.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the records of the raw store say at a cutoff, as a fingerprint: what is learned today changes no past cutoff."""
+"""Fingerprints of the record rows known at a cutoff: what is learned later leaves those of past cutoffs as they are."""
 
 from bisect import bisect_right
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Accounts of external tables that nobody has heard of: their rows become no feature, and nothing else would say so."""
+"""Names the accounts of external tables that are in no raw table: their rows become no feature."""
 
 from collections.abc import Iterator
 from datetime import date, datetime

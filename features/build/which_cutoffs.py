@@ -1,4 +1,4 @@
-"""Which cutoffs to build when nobody names them."""
+"""Chooses the cutoffs that a build makes when the user names none."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The engine at work on one cutoff after the other: the expressions stay, only what their names stand for changes."""
+"""Points the engine at one cutoff's files after the other, so that expressions compiled once run over each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -76,7 +76,7 @@ class Workbench:
         return sum(file.stat().st_size for file in files)
 
     def turn_to(self, batch: Sequence[datetime], order: Sequence[datetime]) -> None:
-        """Let every name stand for what these cutoffs see; ``order`` is the order in which cutoffs will come."""
+        """Name to the engine, for every table, the rows these cutoffs see; ``order`` is that of all cutoffs to come."""
         if not set(batch) <= set(self._cutoffs_together):
             at = order.index(batch[0])
             self._cutoffs_together = list(order[at : at + max(_TOGETHER, len(batch))])

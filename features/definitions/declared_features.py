@@ -42,7 +42,7 @@ def table_rows(table: ExternalTable) -> str:
 
 
 def metric_family(name: str, metric: Metric) -> Family:
-    """A metric's windows speak once."""
+    """The family of a metric: all its windows, so that reasons name it once."""
     return _family(name, metric.title)
 
 

@@ -1,4 +1,4 @@
-"""A set of declared features: what users add to the catalogue, named by a digest of its meaning."""
+"""A set of features that users declare beside the catalogue, named by a digest of its declarations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class FeatureSet:
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """What :func:`set_of` makes this set of again; nothing for an empty one."""
+        """The set as JSON values, from which :func:`set_of` makes it again; nothing for an empty set."""
         parts = {"metrics": self.metrics, "tables": self.tables}
         return {
             part: {

@@ -1,4 +1,4 @@
-"""The engine that runs Ibis expressions: the only file that names one."""
+"""The DuckDB engine: runs Ibis expressions over files and over rows in memory, and writes their results."""
 
 import itertools
 import threading

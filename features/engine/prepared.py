@@ -1,4 +1,4 @@
-"""Expressions compiled once and run again over whatever their names stand for."""
+"""Expressions compiled once, to be run again over whatever tables their names stand for by then."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A Spark cluster behind the methods by which rollup and build work: the only door to pyspark."""
+"""Runs Ibis expressions on a Spark cluster, by the methods of the DuckDB engine: the only door to pyspark."""
 
 import atexit
 import logging

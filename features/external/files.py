@@ -46,7 +46,7 @@ def read_files(paths: Sequence[Path], name: str, schema: pa.Schema) -> pa.Table:
 
 
 def once(rows: pa.Table, name: str) -> pa.Table:
-    """Each row once, wherever it lies.
+    """The rows of all files of an external table without repeated ones.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The kept rows of external tables: their key, their schema and their files."""
+"""Where the stored rows of external tables lie: their folder, their columns, and the files a cutoff may see."""
 
 from datetime import date, datetime
 from pathlib import Path

@@ -53,7 +53,7 @@ class TableTaken:
 
     @property
     def notes(self) -> list[str]:
-        """What has to be said about it."""
+        """Sentences about rows that were not used."""
         sentences = []
         if self.future:
             sentences.append(
@@ -78,7 +78,7 @@ class TablesRefusedError(InputError):
 
 
 def tables_said(home: Home) -> list[str]:
-    """What had to be said when the tables of the settings were taken last."""
+    """Sentences about rows that were not used when the tables of the settings were taken last."""
     sentences = home.stores.tables.manifest().notes.get("said", {})
     return [sentence for table in home.settings.tables.values() for sentence in sentences.get(table_key(table), [])]
 

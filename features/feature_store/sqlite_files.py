@@ -1,4 +1,4 @@
-"""What Feast leaves undone on its two SQLite files: journal, newest-wins, counts, and a registry never lost."""
+"""Guards Feast's two SQLite files: newer rows are never overwritten by older ones, and a lost registry is put back."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator

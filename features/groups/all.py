@@ -33,7 +33,7 @@ def group_expressions(
     grace_hours: float,
     has_value_endpoints: bool,
 ) -> dict[str, ir.Table]:
-    """Every group as it is stored: key, stamp, cutoff day, then the catalogue's features in order and type."""
+    """Every group as it is stored: account, cutoff, cutoff day, then the catalogue's features in order and type."""
     tables = {
         "usage": usage_features(rollups, population, cutoffs),
         "errors": error_features(rollups, population, cutoffs),
@@ -50,7 +50,7 @@ def group_expressions(
 
 
 def as_catalogued(group: str, table: ir.Table, features: Sequence[FeatureSpec]) -> ir.Table:
-    """A group as it is stored: key, stamp, cutoff day, then its features in order and type."""
+    """A group as it is stored: account, cutoff, cutoff day, then its features in order and type."""
     return table.select(
         "account_id",
         event_timestamp=table.cutoff,

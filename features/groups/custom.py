@@ -1,4 +1,4 @@
-"""Declared features at each cutoff: windows over the daily counts of metrics, and the newest known row of tables."""
+"""Features that users declare, at each cutoff: windows over the daily counts of metrics, and newest rows of tables."""
 
 from collections.abc import Mapping
 

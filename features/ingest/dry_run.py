@@ -1,4 +1,4 @@
-"""Tries an ingest without storing anything: the mapping, the first rows, what would be refused, patterns to declare."""
+"""The dry run of an ingest, which stores nothing: mapping, first rows, what would be refused, patterns to declare."""
 
 import tempfile
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Shows on the terminal what an ingest would do."""
+"""Shows on the terminal what a dry run of an ingest says."""
 
 import json
 from collections.abc import Iterator

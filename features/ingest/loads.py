@@ -1,4 +1,4 @@
-"""Remembers of each load how many rows it read and refused, so that a report can tell lately from ever."""
+"""Remembers how many rows each load read and refused, so that recent loads can be told from all there ever were."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,6 +50,6 @@ def note_load(writer: StoreWriter, table: str, load: Load) -> None:
 
 
 def loads_of(home: Home, table: str) -> list[Load]:
-    """The loads of one raw table in the 28 days that end with its newest, as they came; none of homes of before."""
+    """The loads of one raw table in the 28 days that end with its newest, as they came; none where none was noted."""
     entries = home.stores.quarantine.manifest().notes.get(_NOTE, {}).get(table, [])
     return [Load(datetime.fromisoformat(entry["at"]), entry["rows_read"], entry["refused"]) for entry in entries]

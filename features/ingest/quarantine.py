@@ -1,4 +1,4 @@
-"""Rows that were not stored, kept with their reason so that nothing is lost in silence."""
+"""The quarantine store: rows that broke a rule or lost a conflict, kept with the reason."""
 
 import hashlib
 from pathlib import Path

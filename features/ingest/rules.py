@@ -1,4 +1,4 @@
-"""The rules of the raw tables: every value gets its canonical type, every row that breaks a rule a reason."""
+"""The quarantine rules of the raw tables: each value gets its canonical type, each row that breaks a rule a reason."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Reads source files once: mapped, pseudonymised, checked, and held ready for the stores to take in."""
+"""Reads source files once: mapped, pseudonymised and checked rows, in a table of the engine until they are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

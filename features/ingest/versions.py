@@ -1,4 +1,4 @@
-"""Which of several versions of one thing stays: a rule that no order of files can change."""
+"""Decides which row stays where several with one key differ: the same one whatever the order of files."""
 
 from collections.abc import Sequence
 

@@ -20,7 +20,7 @@ EARLIER_VERSION = (
 
 
 def built_cutoffs(home: Home) -> list[datetime]:
-    """Cutoffs whose every group is there, made from the same sources and of today's meaning, ascending."""
+    """Cutoffs whose every group is there, made from the same sources and of today's lineage, ascending."""
     manifest = home.stores.features.manifest()
     groups, lineage_of = home.catalog.groups, feature_lineage(home)
     built = []

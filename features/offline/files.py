@@ -37,7 +37,7 @@ def file_schema(group: str, catalog: Catalog = BUILT_IN) -> pa.Schema:
 
 
 def schema_of(group: str, kinds: Mapping[str, str]) -> pa.Schema:
-    """The same from the kind of each feature of the group, in order."""
+    """Columns of a group's files, from the kind of each feature of the group, in order."""
     return pa.schema(
         [
             (JOIN_KEY, pa.string()),

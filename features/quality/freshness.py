@@ -70,7 +70,7 @@ class Reach:
 
 
 def look_at_freshness(inspection: Inspection) -> Section:
-    """One row per raw table."""
+    """Freshness of every raw table, one row each."""
     settings = inspection.home.settings
     with engine_of(inspection.home) as engine:
         reaches = [_reach(engine, inspection, name) for name in RAW_TABLES]

@@ -63,7 +63,7 @@ class Match:
 
 
 def look_at_matching(inspection: Inspection) -> Section:
-    """One row per record table that is there."""
+    """How the accounts of each record table match those that call, one row per table."""
     with engine_of(inspection.home) as engine:
         called, calling = (_callers(engine, inspection, days) for days in (None, _LATE_DAYS))
         tallies = [

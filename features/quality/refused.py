@@ -43,7 +43,7 @@ _OTHERWISE = (
 
 
 def remedy_of(reason: str) -> str:
-    """What to do about a reason.
+    """What to do about rows refused for a reason.
 
     >>> remedy_of("latency_ms_negative")
     'A negative value is an error of the source; repair it there.'

@@ -1,4 +1,4 @@
-"""What a part of the quality report is asked, and what it answers."""
+"""What each part of the quality report is given, and the section it returns: rows, findings, a note."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _CUTOFFS_BEFORE = 8
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is looked at.
+    """The home, cutoff and clock that a quality report looks at.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Section:
-    """What a part found out.
+    """What a part of the quality report says: rows, findings, a note.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Part:
-    """Something to look at: its name for programs, its title for people."""
+    """One part of the quality report: its name for programs, its title for people."""
 
     name: str
     title: str
@@ -105,7 +105,7 @@ def look_at(part: Part, inspection: Inspection) -> Section:
 
 @contextmanager
 def engine_of(home: Home) -> Iterator[Engine]:
-    """An engine for one part."""
+    """An engine for one part of the report, closed when that is done."""
     engine = home.engine(spill=spill_folder(home.root))
     try:
         yield engine

@@ -1,4 +1,4 @@
-"""What is counted of a metric, by account and day: expressions over its events."""
+"""Daily counts of a declared metric, by account, as pure Ibis expressions over its events."""
 
 import ibis
 import ibis.expr.types as ir

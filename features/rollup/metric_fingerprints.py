@@ -1,4 +1,4 @@
-"""What of a metric's daily counts a cutoff may see: fingerprints among the facts of their store, so no file is read.
+"""Fingerprints of a metric's daily counts, for each cutoff that may see them, so that no file is read to compare.
 
 A day's counts are one file, and late calls change it for the cutoffs that see them only. So each first cutoff that may
 see some of a day's rows has a fingerprint of its own.

@@ -1,4 +1,4 @@
-"""Compares the accounts that call with those the CRM knows: matched, unmatched, orphaned."""
+"""Compares the accounts that call with those of the record tables: matched, unmatched, orphaned."""
 
 from collections.abc import Iterator, Mapping
 

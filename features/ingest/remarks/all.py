@@ -1,4 +1,4 @@
-"""What has to be said about ingested data, each thing once."""
+"""Collects the sentences that an ingest prints about the data, each of them once."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence

@@ -56,11 +56,11 @@ class ObjectRows:
                 self._contents.append(content.strip())
 
     def refuse(self, fault: Fault) -> None:
-        """Take in a fault."""
+        """Note a line that holds no object."""
         self._faults.append(fault)
 
     def rows(self) -> Rows:
-        """What was gathered, and nothing any more."""
+        """The rows gathered since the last call."""
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
         table = pa.table([pa.array(column, pa.string()) for column in columns], self._schema)
         rows = Rows(table, self._numbers, tuple(self._faults), self._nested, self._identity())

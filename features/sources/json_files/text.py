@@ -1,4 +1,4 @@
-"""Reads a text piece by piece: what is there of it, the line it has come to, and more when asked."""
+"""Reads a text file piece by piece, with the place reached and the number of its line."""
 
 import codecs
 import re
@@ -27,7 +27,7 @@ class Text:
         self.is_cut = False
 
     def head(self) -> str:
-        """Its beginning."""
+        """The beginning of the text."""
         while len(self.buffer) < HEAD_CHARACTERS and self.more():
             pass
         self.buffer = self.buffer.removeprefix("\ufeff")
@@ -44,12 +44,12 @@ class Text:
         return True
 
     def go_to(self, place: int) -> None:
-        """Count the lines up to a place, and be there."""
+        """Move on to a place, and count the lines on the way."""
         self.line += self.buffer.count("\n", self.place, place)
         self.place = place
 
     def skip(self, shape: re.Pattern[str]) -> str:
-        """Go over what has a shape; the sign behind it, empty at the end."""
+        """Move past a match of a pattern; return the character behind it, empty at the end of the file."""
         while True:
             match = shape.match(self.buffer, self.place)
             self.go_to(match.end() if match else self.place)

@@ -1,4 +1,4 @@
-"""Applies a mapping to rows of a file: the canonical columns as the file gives them, and what spoils a row already."""
+"""Applies a mapping to rows of a file: canonical columns as the file gives them, and a reason where one is spoiled."""
 
 from collections.abc import Collection
 
@@ -24,7 +24,7 @@ _WHOLE_DOUBLE = r"^(-?\d+)\.0$"
 def apply_mapping(
     engine: Engine, rows: Rows, mapped: MappedFile, table: RawTable, *, tried: Collection[str], title: str
 ) -> pa.Table:
-    """One row per row, with the mapped canonical columns and :data:`PROBLEM`, a reason to refuse the row or null.
+    """The rows with their mapped canonical columns and :data:`PROBLEM`, a reason to refuse the row or null.
 
     Refused are rows in which a column holds an object or a list and no expression picks a part of it, and rows on
     which an expression fails.

@@ -50,7 +50,7 @@ class MappedColumn:
 
     @property
     def recipe(self) -> str:
-        """In a few words, how it is made."""
+        """How the column is made, in a few words."""
         way = self.expression or self.source
         if way is None:
             way = f"always {self.constant!r}"
