@@ -6,7 +6,7 @@ from datetime import datetime
 from features.exceptions import counted, listed
 from features.home.home import Home
 from features.home.stores import feature_partition
-from features.offline.meanings import feature_lineage
+from features.offline.lineage import feature_lineage
 from features.storage.store import Manifest
 from features.windows import as_cutoff
 

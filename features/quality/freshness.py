@@ -14,7 +14,7 @@ from features.examination import Finding
 from features.exceptions import counted, listed
 from features.home.home import Home
 from features.home.raw_tables import rows_stored
-from features.ingest.inbox import inbox_folder, strangers, waiting
+from features.ingest.inbox import inbox_folder, unread_files, waiting
 from features.quality.section import Inspection, Section, engine_of
 from features.schema import EVENTS, RAW_TABLES
 from features.windows import hour_number, hours_between
@@ -195,7 +195,7 @@ def _inbox(inspection: Inspection, files: dict[str, list[datetime]]) -> Iterator
                 "Run `bellwether nightly`; it says why it refuses one.",
                 is_remark=True,
             )
-    unread = strangers(inspection.home)
+    unread = unread_files(inspection.home)
     if unread:
         what = counted(len(unread), "file of the inbox is|files of the inbox are")
         yield Finding(

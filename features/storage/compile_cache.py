@@ -1,4 +1,4 @@
-"""Compiled expressions kept in a file: a new process need not compile what no change of code has touched.
+"""Compiled expressions expressions in a file: a new process need not compile what no change of code has touched.
 
 Compiling every expression of a build takes seconds, more than building one cutoff of a small home. The file says
 what it was compiled from: the code of this room, the versions of the compiler, and the arguments. Whatever differs, or
@@ -41,12 +41,12 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
     if made_from not in _IN_THIS_PROCESS:
         # A process that outlived an update of its files compiles what it loaded, and signs nothing with their text.
         is_current = _files() == _LOADED
-        kept = _read(path, made_from) if is_current else None
-        if kept is None:
-            kept = make()
+        expressions = _read(path, made_from) if is_current else None
+        if expressions is None:
+            expressions = make()
             if is_current:
-                _write(path, made_from, kept)
-        _IN_THIS_PROCESS[made_from] = kept
+                _write(path, made_from, expressions)
+        _IN_THIS_PROCESS[made_from] = expressions
     return _IN_THIS_PROCESS[made_from]
 
 
@@ -71,7 +71,7 @@ def _standing_in(module: ModuleType) -> set[str]:
 
     A notebook or a test that puts another function or number in the place of one has other code.
     """
-    found: set[str] = set()
+    stand_ins: set[str] = set()
     known, left = {module.__name__, __name__}, [module]
     while left:
         here = left.pop()
@@ -81,16 +81,16 @@ def _standing_in(module: ModuleType) -> set[str]:
         for name, value in values:
             if isinstance(value, FunctionType):
                 code = value.__code__
-                found.add(f"{here.__name__}.{name}: {code.co_filename}:{code.co_firstlineno}")
+                stand_ins.add(f"{here.__name__}.{name}: {code.co_filename}:{code.co_firstlineno}")
             elif isinstance(value, (int, float, str, tuple, Mapping)):
                 text = repr(value)
                 if " at 0x" not in text:  # where something lies in memory is told by no code
-                    found.add(f"{here.__name__}.{name}: {text}")
+                    stand_ins.add(f"{here.__name__}.{name}: {text}")
             owner = getattr(value, "__module__", None) or ""
             if owner.partition(".")[0] == features.__name__ and owner not in known and owner in sys.modules:
                 known.add(owner)
                 left.append(sys.modules[owner])
-    return found
+    return stand_ins
 
 
 def _files(room: Path = Path(features.__path__[0])) -> str:
