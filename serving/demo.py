@@ -141,8 +141,8 @@ def run_demo(
         candidates = [account for account in _first(runs[_UPSELL]) if account.offer is not False]
         held_back = sum(account.offer is False for account in runs[_UPSELL].accounts)
         best = candidates[:_CANDIDATES]
-        said = f"{runs[_UPSELL].in_words}; {held_back:,} held back while churn risk is high"
-        lines += ["", f"The {len(best)} best candidates for an upgrade ({said}):", *_shown(best)]
+        summary = f"{runs[_UPSELL].in_words}; {held_back:,} held back while churn risk is high"
+        lines += ["", f"The {len(best)} best candidates for an upgrade ({summary}):", *_shown(best)]
     return DemoReport("\n".join(lines), riskiest[0].account_id)
 
 
@@ -153,8 +153,8 @@ def _champion(
     try:
         return trained, promote(home, target)
     except GateRefusedError as error:
-        found = "\n".join(train_lines(trained))
-        raise GateRefusedError(f"{error}\n\nWhat the training found:\n{found}") from error
+        report = "\n".join(train_lines(trained))
+        raise GateRefusedError(f"{error}\n\nWhat the training found:\n{report}") from error
 
 
 def _lines(trained: TrainReport, promoted: PromoteReport) -> Iterator[str]:
@@ -187,9 +187,9 @@ def _begin(home: Home, company: _Company) -> None:
         raise InputError(f"{error} Or choose another home with --home.") from error
 
 
-def _refuse_additions(home: Home, found: Mapping[str, Any]) -> None:
+def _refuse_additions(home: Home, remembered: Mapping[str, Any]) -> None:
     """Keep what came in after the demonstration's own data: it is nowhere else, perhaps."""
-    is_added = any(store.manifest().partitions for store in _data(home)) and found.get("data") != _state(home)
+    is_added = any(store.manifest().partitions for store in _data(home)) and remembered.get("data") != _state(home)
     if is_added or TakenFiles(home).names:
         raise InputError(
             f"{home.root} holds more than an earlier demonstration put there, and this one would remove it. "
@@ -200,9 +200,9 @@ def _refuse_additions(home: Home, found: Mapping[str, Any]) -> None:
 def _remember_data(home: Home) -> None:
     """Write down, once, what the demonstration itself put in."""
     marker = home.demo_state
-    found = recall(marker)
-    if "data" not in found:
-        remember(marker, {**found, "data": _state(home)})
+    remembered = recall(marker)
+    if "data" not in remembered:
+        remember(marker, {**remembered, "data": _state(home)})
 
 
 def _state(home: Home) -> str:

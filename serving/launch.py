@@ -74,11 +74,11 @@ def serve_forever(home: Home, *, config: Path | None) -> NoReturn:
     SettingsError
         As :func:`launch`.
     """
-    chosen = launch(home, config=config, environment=os.environ)
+    command = launch(home, config=config, environment=os.environ)
     (home.bentoml).mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(chosen.arguments[0], list(chosen.arguments), dict(chosen.environment))  # noqa: S606 - our own interpreter
+    os.execve(command.arguments[0], list(command.arguments), dict(command.environment))  # noqa: S606 - our own interpreter
 
 
 def curl_line(home: Home, account_id: str) -> str:

@@ -49,8 +49,8 @@ class QualityReport:
     @property
     def findings(self) -> list[tuple[str, Finding]]:
         """Part and finding, what is wrong before what is only a remark."""
-        found = [(part.name, finding) for part, section in self.sections for finding in section.findings]
-        return sorted(found, key=lambda pair: pair[1].is_remark)
+        findings = [(part.name, finding) for part, section in self.sections for finding in section.findings]
+        return sorted(findings, key=lambda pair: pair[1].is_remark)
 
     @property
     def wrong(self) -> list[str]:

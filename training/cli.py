@@ -60,8 +60,8 @@ def promote(home: Home, target_name: str | None, version: str | None, expect_cur
     from training.registry.promotion import promote as run
     from training.text import promote_lines
 
-    chosen = target_name or _default(home)
-    for line in promote_lines(run(home, chosen, version=version, expect_current=expect_current)):
+    name = target_name or _default(home)
+    for line in promote_lines(run(home, name, version=version, expect_current=expect_current)):
         click.echo(line)
 
 
@@ -107,26 +107,26 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
     from training.watching.audit_text import finding_rows, heading, sections, summary_rows
 
     with progress_bar() as progress:
-        found = run(
+        result = run(
             home,
             sample=sample,
             seed=home.settings.seed if seed is None else seed,
             target_names=target_names,
             progress=progress,
         )
-    emit_notes(found.store.notes)
+    emit_notes(result.store.notes)
     if output == "table":
-        emit_text(heading(found))
-        emit(summary_rows(found))
-        for title, rows in sections(found):
+        emit_text(heading(result))
+        emit(summary_rows(result))
+        for title, rows in sections(result):
             click.echo()
             emit_text(title)
             if rows:
                 emit(rows)
     else:
-        emit_notes([heading(found), *(f"{row['check']}: {row['found']} {row['of']}" for row in summary_rows(found))])
-        emit(finding_rows(found), output)
-    sys.exit(0 if found.is_clean else 1)
+        emit_notes([heading(result), *(f"{row['check']}: {row['found']} {row['of']}" for row in summary_rows(result))])
+        emit(finding_rows(result), output)
+    sys.exit(0 if result.is_clean else 1)
 
 
 def _default(home: Home) -> str:

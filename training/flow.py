@@ -86,10 +86,10 @@ def train(
         When another process is registering.
     """
     progress = progress or silent
-    chosen = target(target_name, home)
-    risks = None if truth is None else _read_truth(truth, chosen)
+    aim = target(target_name, home)
+    risks = None if truth is None else _read_truth(truth, aim)
     progress("Join labels and features", 0, 1)
-    dataset = load(home, chosen)
+    dataset = load(home, aim)
     progress("Join labels and features", 1, 1)
     return train_dataset(dataset, home, now=now, truth=risks, progress=progress)
 
@@ -113,8 +113,8 @@ def train_dataset(
     current, unread = current_champion(home, name)
     beside = None if current is None else with_features_of(dataset, current[1].service, home)
     judged = fit_and_judge(dataset, home, champion=current, beside=beside, truth=truth, progress=progress)
-    said = replace(judged.verdict, remarks=(*judged.verdict.remarks, *unread))
-    judged = replace(judged, verdict=said)
+    extended = replace(judged.verdict, remarks=(*judged.verdict.remarks, *unread))
+    judged = replace(judged, verdict=extended)
     everything = dataset.rows(dataset.cutoffs)
     final, unseen = fit_recipe(
         everything, dataset, home.settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
@@ -275,11 +275,11 @@ def _parameters(
     }
 
 
-def _read_truth(path: Path, chosen: Target) -> pd.DataFrame:
-    if chosen.truth_column is None:
-        raise InputError(f"No true risk of {chosen.name} is simulated. Leave --truth out.")
+def _read_truth(path: Path, target: Target) -> pd.DataFrame:
+    if target.truth_column is None:
+        raise InputError(f"No true risk of {target.name} is simulated. Leave --truth out.")
     try:
-        return pd.read_parquet(path, columns=["account_id", "cutoff", chosen.truth_column])
+        return pd.read_parquet(path, columns=["account_id", "cutoff", target.truth_column])
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise InputError(
             f"{path} cannot be read as the simulator's truth: {error}. Give the truth.parquet that "
@@ -294,7 +294,7 @@ def _span(cutoffs: list[datetime]) -> tuple[str, str]:
 def _commit() -> str | None:
     """Commit of the checkout this code runs from, if it is one."""
     try:
-        found = subprocess.run(  # noqa: S603 - fixed words
+        answer = subprocess.run(  # noqa: S603 - fixed words
             ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607
             capture_output=True,
             text=True,
@@ -302,4 +302,4 @@ def _commit() -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return answer.stdout.strip()

@@ -12,7 +12,7 @@ __all__ = ["promote_lines", "train_lines"]
 
 def train_lines(report: "TrainReport") -> Iterator[str]:
     """A short report of one training run, line by line."""
-    counts, found = report.counts, report.metrics
+    counts, metrics = report.counts, report.metrics
     yield f"{report.name} version {report.version} is registered as the challenger."
     for name in ("fitting", "test"):
         first, last = report.spans[name]
@@ -33,7 +33,7 @@ def train_lines(report: "TrainReport") -> Iterator[str]:
         yield f"  features not used: {', '.join(report.left_out)}"
     yield ""
     yield f"  {'on the test cutoffs':<52}{'ROC-AUC':>9}{'PR-AUC':>9}   difference in ROC-AUC"
-    yield f"  {'model':<52}{found['roc_auc']:>9.3f}{found['pr_auc']:>9.3f}"
+    yield f"  {'model':<52}{metrics['roc_auc']:>9.3f}{metrics['pr_auc']:>9.3f}"
     by_rival = {(row.rival, row.metric): row for row in report.comparisons}
     for rival in dict.fromkeys(row.rival for row in report.comparisons):
         ranking, precision = by_rival[rival, "roc_auc"], by_rival[rival, "pr_auc"]
@@ -47,14 +47,14 @@ def train_lines(report: "TrainReport") -> Iterator[str]:
         yield f"  {'true risk':<52}{ceiling:>9.3f}{'':>9}   the model reaches {share:.1%} of it"
     yield ""
     yield (
-        f"  base rate {found['base_rate']:.2%}   calibration error {found['ece']:.3f}   "
-        f"slope {found['calibration_slope']:.2f}   predicted / observed {found['predicted_over_observed']:.2f}   "
-        f"Brier skill {found['brier_skill']:.3f}"
+        f"  base rate {metrics['base_rate']:.2%}   calibration error {metrics['ece']:.3f}   "
+        f"slope {metrics['calibration_slope']:.2f}   predicted / observed {metrics['predicted_over_observed']:.2f}   "
+        f"Brier skill {metrics['brier_skill']:.3f}"
     )
     yield (
-        f"  at capacity: precision {found['precision_at_capacity']:.1%}, lift {found['lift_at_capacity']:.1f}, "
-        f"recall {found['recall_at_capacity']:.1%} "
-        f"({found['recall_at_capacity_with_lead']:.1%} with events in the lead)"
+        f"  at capacity: precision {metrics['precision_at_capacity']:.1%}, lift {metrics['lift_at_capacity']:.1f}, "
+        f"recall {metrics['recall_at_capacity']:.1%} "
+        f"({metrics['recall_at_capacity_with_lead']:.1%} with events in the lead)"
     )
     yield ""
     yield "Verdict: " + ("refused by the gate." if report.verdict.refusals else "may be promoted.")

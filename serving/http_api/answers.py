@@ -56,12 +56,12 @@ class Answerer:
             When the store is away.
         """
         served = self._champions.scorers
-        chosen = self._chosen(served, request.targets)
-        wanted = {scorer.target for scorer in chosen}
+        scorers = self._chosen(served, request.targets)
+        wanted = {scorer.target for scorer in scorers}
         # Whether an upgrade is offered depends on the churn risk, asked for or not.
         beside = [served[CHURN]] if any(map(is_offer, wanted)) and CHURN in served and CHURN not in wanted else []
-        by_service = self._online(request.account_ids, [scorer.bundle.service for scorer in (*chosen, *beside)])
-        asked = [by_service[scorer.bundle.service] for scorer in chosen]
+        by_service = self._online(request.account_ids, [scorer.bundle.service for scorer in (*scorers, *beside)])
+        asked = [by_service[scorer.bundle.service] for scorer in scorers]
         if len(request.account_ids) == 1 and not any(rows.known[0] for rows in asked):
             raise HttpProblemError(HTTPStatus.NOT_FOUND, "The feature store has no account of this id.")
         as_of = _moments(np.fmin.reduce([rows.oldest_days for rows in asked]))
@@ -76,9 +76,12 @@ class Answerer:
         ]
         assessed = {
             scorer.target: self._assessed(scorer, by_service[scorer.bundle.service], limit, now)
-            for scorer, limit in (*((one, request.reasons) for one in chosen), *((one, 0) for one in beside))
+            for scorer, limit in (
+                *((scorer, request.reasons) for scorer in scorers),
+                *((scorer, 0) for scorer in beside),
+            )
         }
-        for scorer in chosen:
+        for scorer in scorers:
             answers = _answers(scorer, assessed[scorer.target], assessed.get(CHURN))
             for result, answer in zip(results, answers, strict=True):
                 result["scores"][scorer.target] = answer
@@ -111,7 +114,10 @@ class Answerer:
         """
         catalog = self._home.catalog
         # Two sets of declared features may name them alike; the view tells them apart.
-        lists = {one: (catalog.custom.get(one, ""), *catalog.services.get(one, (one,))) for one in services}
+        lists = {
+            service: (catalog.custom.get(service, ""), *catalog.services.get(service, (service,)))
+            for service in services
+        }
         reads: dict[tuple[str, ...], OnlineRows] = {}
         for service, features in lists.items():
             if features not in reads:
@@ -127,15 +133,15 @@ class Answerer:
 
     def _assessed(self, scorer: Scorer, rows: OnlineRows, reasons: int, now: datetime) -> Assessed:
         version = records_version(self._home)
-        found = FeatureRows(rows.account_ids, rows.values, _moments(rows.oldest_days), rows.mixed)
+        feature_rows = FeatureRows(rows.account_ids, rows.values, _moments(rows.oldest_days), rows.mixed)
         statuses = {
-            moment: self._applicability(scorer.target, moment, version) for moment in set(found.as_of) if moment
+            moment: self._applicability(scorer.target, moment, version) for moment in set(feature_rows.as_of) if moment
         }
         return assess(
             scorer,
-            found,
+            feature_rows,
             freshness=Freshness(now, self._home.settings.stale_after_hours, self._complete_until(version)),
-            applies=applicable(scorer.target, found, statuses),
+            applies=applicable(scorer.target, feature_rows, statuses),
             reasons=reasons,
         )
 

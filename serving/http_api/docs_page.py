@@ -155,7 +155,7 @@ def _kind(schema: Mapping[str, Any], document: Mapping[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         return " or ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
     if "anyOf" in schema:
-        return " or ".join(_kind(one, document) for one in schema["anyOf"])
+        return " or ".join(_kind(option, document) for option in schema["anyOf"])
     kind = schema.get("type", "anything")
     if kind == "array":
         return f"list of {_kind(schema.get('items', {}), document)}"

@@ -79,14 +79,14 @@ class LiveChampions:
             seen = self._registry_state()
             if seen is not None and seen == self._seen and self._settled:
                 return
-            found, is_whole = self._served, True
+            renewed, is_whole = self._served, True
             for target in TARGETS:
                 try:
-                    found = self._renewed(target, found)
+                    renewed = self._renewed(target, renewed)
                 except Exception as error:  # noqa: BLE001 - one target that fails must not take the others along
                     is_whole = False
-                    found = self._noted(target, found, _why(error), error)
-                self._served = found
+                    renewed = self._noted(target, renewed, _why(error), error)
+                self._served = renewed
             # Two writes within one tick of the file's clock look like one: only a second look that finds the same
             # state settles it. What failed is tried again, though nothing changed.
             self._settled = is_whole and seen == self._seen
@@ -138,24 +138,24 @@ class LiveChampions:
         _log.info("Serving another model.", extra=fields(target=target, model=changed.name, version=changed.version))
         return _clear(target, Served({**served.scorers, target: changed}, served.notes))
 
-    def _verified(self, found: Champion) -> Scorer:
+    def _verified(self, named: Champion) -> Scorer:
         """The scorer of a bundle that was first loaded in a process of its own, once for each content.
 
         A model text that LightGBM cannot read may abort the process that tries.
         """
-        looks = self._failed.get(found.sha256, 0)
+        looks = self._failed.get(named.sha256, 0)
         if looks > 0:
-            self._failed[found.sha256] = looks - 1
-            raise BundleError(f"{found.name} version {found.version} does not load in a process of its own.")
-        if found.sha256 not in self._proved:
+            self._failed[named.sha256] = looks - 1
+            raise BundleError(f"{named.name} version {named.version} does not load in a process of its own.")
+        if named.sha256 not in self._proved:
             try:
-                check_apart(found.bundle_folder, sha256=found.sha256)
+                check_apart(named.bundle_folder, sha256=named.sha256)
             except BundleError:
-                self._failed[found.sha256] = _PATIENCE
+                self._failed[named.sha256] = _PATIENCE
                 raise
-            self._proved.add(found.sha256)
-            self._failed.pop(found.sha256, None)
-        return load_scorer(found)
+            self._proved.add(named.sha256)
+            self._failed.pop(named.sha256, None)
+        return load_scorer(named)
 
     def _noted(self, target: str, served: Served, text: str, error: Exception | None = None) -> Served:
         """``served`` with a note on one target, said in the log when it is new."""

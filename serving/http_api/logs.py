@@ -57,10 +57,10 @@ def log_as_json(stream: TextIO | None = None) -> None:
 
 def _chain(error: BaseException | None) -> list[dict[str, Any]]:
     """Each error of the chain, the last raised first: its type, and where it passed."""
-    found: list[dict[str, Any]] = []
-    while error is not None and len(found) < 5:
+    chain: list[dict[str, Any]] = []
+    while error is not None and len(chain) < 5:
         frames = traceback.extract_tb(error.__traceback__)
         places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        found.append({"type": type(error).__qualname__, "at": places})
+        chain.append({"type": type(error).__qualname__, "at": places})
         error = error.__cause__ or error.__context__
-    return found
+    return chain

@@ -94,11 +94,11 @@ def problem(
 
 def schema_problem(error: ValidationError, *, what: str) -> HttpProblemError:
     """422 for a body or query that does not fit its schema: where and what, without the value."""
-    found: list[dict[str, Any]] = [dict(item) for item in error.errors(include_input=False, include_url=False)]
-    errors = [(_place(item), _message(item)) for item in found[:20]]
+    items: list[dict[str, Any]] = [dict(item) for item in error.errors(include_input=False, include_url=False)]
+    errors = [(_place(item), _message(item)) for item in items[:20]]
     return HttpProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        f"{counted(len(found), 'place|places')} in the {what} cannot be used. See /docs for what fits.",
+        f"{counted(len(items), 'place|places')} in the {what} cannot be used. See /docs for what fits.",
         errors=errors,
     )
 

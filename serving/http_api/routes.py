@@ -129,10 +129,10 @@ def score_body(answerer: Answerer, body: bytes, request_id: str, now: datetime) 
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    by_name = dict(pairs)
+    if len(by_name) != len(pairs):
         raise ValueError
-    return found
+    return by_name
 
 
 def _reported(endpoint: Endpoint) -> Endpoint:
@@ -261,15 +261,15 @@ def _model(scorer: Scorer, note: str | None) -> dict[str, Any]:
         "metrics": dict(bundle.metrics),
         "comparisons": [
             {
-                "rival": one.rival,
-                "metric": one.metric,
-                "model": one.model,
-                "other": one.other,
-                "difference": one.difference,
-                "low": one.low,
-                "high": one.high,
+                "rival": comparison.rival,
+                "metric": comparison.metric,
+                "model": comparison.model,
+                "other": comparison.other,
+                "difference": comparison.difference,
+                "low": comparison.low,
+                "high": comparison.high,
             }
-            for one in bundle.comparisons
+            for comparison in bundle.comparisons
         ],
         "verdict": [*bundle.verdict.refusals, *bundle.verdict.remarks],
         "spans": {name: list(span) for name, span in bundle.spans.items()},

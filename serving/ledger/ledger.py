@@ -128,13 +128,13 @@ class Ledger:
     ) -> list[AccountRow]:
         """Scored accounts of a run, the largest first; ``after`` is the last row's sort value and account id."""
         key = SORTS[sort]
-        chosen = sa.and_(SCORES.c.run_id == run_id, SCORES.c.probability.is_not(None))
+        condition = sa.and_(SCORES.c.run_id == run_id, SCORES.c.probability.is_not(None))
         for column, wanted in ((SCORES.c.band, band), (SCORES.c.owner, owner), (SCORES.c.segment, segment)):
             if wanted is not None:
-                chosen = sa.and_(chosen, column == wanted)
+                condition = sa.and_(condition, column == wanted)
         if after is not None:
             value, account = after
-            chosen = sa.and_(chosen, sa.or_(key < value, sa.and_(key == value, SCORES.c.account_id > account)))
+            condition = sa.and_(condition, sa.or_(key < value, sa.and_(key == value, SCORES.c.account_id > account)))
         top_reason = (
             sa.select(REASONS.c.text)
             .where(REASONS.c.run_id == SCORES.c.run_id, REASONS.c.account_id == SCORES.c.account_id)
@@ -144,7 +144,7 @@ class Ledger:
         )
         query = (
             sa.select(*(SCORES.c[name] for name in _FIELDS), top_reason.label("reason"), key.label("sort_value"))
-            .where(chosen)
+            .where(condition)
             .order_by(key.desc(), SCORES.c.account_id)
             .limit(limit)
         )

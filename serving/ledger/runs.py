@@ -64,9 +64,9 @@ class ScoredAccounts(Sequence[ScoredAccount]):
     def __getitem__(self, place: int | slice) -> ScoredAccount | list[ScoredAccount]:
         """One account's answer; those of several by a slice."""
         if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
-        found, scores, row = self.assessed, self.assessed.scores, int(self.assessed.place[place])
-        account, mrr = found.account_ids[place], self.mrr[place]
+            return [self[number] for number in range(*place.indices(len(self)))]
+        assessed, scores, row = self.assessed, self.assessed.scores, int(self.assessed.place[place])
+        account, mrr = assessed.account_ids[place], self.mrr[place]
         who = self.who.get(account, _NOBODY)
         numbers: dict[str, Any] = {}
         if row >= 0:
@@ -77,12 +77,12 @@ class ScoredAccounts(Sequence[ScoredAccount]):
                 "margin": float(scores.margin[row]),
                 "base_margin": float(scores.base_margin[row]),
                 "mrr_at_risk": mrr * probability if self.at_risk and mrr is not None else None,
-                "reasons": found.reasons[row],
+                "reasons": assessed.reasons[row],
             }
         return ScoredAccount(
             account,
-            found.status[place],
-            found.detail[place],
+            assessed.status[place],
+            assessed.detail[place],
             mrr=mrr,
             offer=self.offer[place],
             **who._asdict(),
@@ -114,9 +114,9 @@ class TargetRun:
     def in_words(self) -> str:
         """How many accounts have which status, for the terminal."""
         counts = Counter(account.status for account in self.accounts)
-        said = ", ".join(f"{counts[status]:,} {status.replace('_', ' ')}" for status in Status if counts[status])
+        statuses = ", ".join(f"{counts[status]:,} {status.replace('_', ' ')}" for status in Status if counts[status])
         ledger = "" if self.written else " (this run is already in the ledger: nothing written)"
-        return f"{self.target} as of {self.as_of:%Y-%m-%d}: {said or 'no accounts'}{ledger}"
+        return f"{self.target} as of {self.as_of:%Y-%m-%d}: {statuses or 'no accounts'}{ledger}"
 
 
 @dataclass(frozen=True)

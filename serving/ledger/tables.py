@@ -94,14 +94,14 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
         When they were written by a newer Bellwether.
     """
     _tables.create_all(connection)
-    found = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
-    if found is None:
+    version = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
+    if version is None:
         connection.execute(sqlite.insert(_ledger_version).values(version=_VERSION).on_conflict_do_nothing())
-    elif found in _OLDER_VERSIONS:
+    elif version in _OLDER_VERSIONS:
         _add_columns(connection)
-    elif found != _VERSION:
+    elif version != _VERSION:
         raise DependencyError(
-            f"The ledger {database} has schema version {found}, not {_VERSION}. "
+            f"The ledger {database} has schema version {version}, not {_VERSION}. "
             "Use the Bellwether that wrote it, or move the file away to begin another."
         )
 

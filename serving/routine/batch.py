@@ -126,7 +126,7 @@ def _runs(
     store = open_store(home)
     columns: dict[str, Mapping[str, NDArray[Any]]] = {}
     churn = None
-    for scorer in sorted(scorers, key=lambda one: one.target != CHURN):
+    for scorer in sorted(scorers, key=lambda scorer: scorer.target != CHURN):
         service = scorer.bundle.service
         if service not in columns:
             columns[service] = _columns(home, store, service, accounts, cutoff)
@@ -219,13 +219,15 @@ def _without_champions() -> DependencyError:
 def _scorers(home: Home, target: str | None) -> list[Scorer]:
     """The champions to score with: all, or one, and churn's beside it where that decides about an offer."""
     if target is None:
-        chosen = champions(home)
+        by_target = champions(home)
     else:
         beside = champions(home) if is_offer(target) else {}
-        chosen = {name: one for name, one in beside.items() if name == CHURN} | {target: champion(home, target)}
-    if not chosen:
+        by_target = {name: scored for name, scored in beside.items() if name == CHURN} | {
+            target: champion(home, target)
+        }
+    if not by_target:
         raise _without_champions()
-    return [load_scorer(one) for one in chosen.values()]
+    return [load_scorer(named) for named in by_target.values()]
 
 
 def _cutoff(home: Home, as_of: datetime | None) -> datetime:
@@ -264,8 +266,8 @@ def _answers_fingerprint(accounts: ScoredAccounts) -> str:
     They come from subscriptions, accounts, the settings and how far the log is complete, which may all change at one
     cutoff; a change that changes no answer is no new run.
     """
-    found = accounts.assessed
-    who = [accounts.who.get(account) for account in found.account_ids]
+    assessed = accounts.assessed
+    who = [accounts.who.get(account) for account in assessed.account_ids]
     return digest(
-        [list(found.account_ids), list(map(str, found.status)), list(found.detail), list(accounts.offer), who]
+        [list(assessed.account_ids), list(map(str, assessed.status)), list(assessed.detail), list(accounts.offer), who]
     )

@@ -101,12 +101,12 @@ class _Night:
 
     def _ingest(self) -> NightlyReport:
         taken = TakenFiles(self._home)
-        found = new_arrivals(self._home, taken)
-        self._report = replace(self._report, unread=tuple(unread_files(self._home)), refused=found.refused)
-        arrivals = [one for files in found.files.values() for one in files]
+        inbox = new_arrivals(self._home, taken)
+        self._report = replace(self._report, unread=tuple(unread_files(self._home)), refused=inbox.refused)
+        arrivals = [arrival for files in inbox.files.values() for arrival in files]
         deadline = known_before(self._cutoff, grace_hours=self._home.settings.grace_hours)
-        in_time = [one for one in arrivals if one.written_at < deadline]
-        late = [one for one in arrivals if one.written_at >= deadline]
+        in_time = [arrival for arrival in arrivals if arrival.written_at < deadline]
+        late = [arrival for arrival in arrivals if arrival.written_at >= deadline]
         # Rows that do not say when they were learned of were known when this cutoff closed if their file was there.
         self._take(in_time, taken, now=deadline - datetime.resolution)
         self._take(late, taken, now=self._now)
@@ -122,11 +122,11 @@ class _Night:
                 refused = Refused(arrivals[0].name, str(error))
                 self._report = replace(self._report, refused=(*self._report.refused, refused))
                 return
-            for one in arrivals:  # one bad file must not keep the others out
-                self._take([one], taken, now=now)
+            for arrival in arrivals:  # one bad file must not keep the others out
+                self._take([arrival], taken, now=now)
 
     def _take_together(self, arrivals: Sequence[Arrival], taken: TakenFiles, *, now: datetime) -> None:
-        given = {table: [one.path for one in arrivals if one.table == table] for table in INBOX_TABLES}
+        given = {table: [arrival.path for arrival in arrivals if arrival.table == table] for table in INBOX_TABLES}
         report = ingest(
             self._home,
             now=now,
@@ -155,7 +155,7 @@ class _Night:
         return replace(self._report, days_counted=done.days_counted)
 
     def _note(self, taken: Sequence[TableTaken]) -> None:
-        notes = [note for one in taken for note in one.notes]
+        notes = [note for table in taken for note in table.notes]
         self._report = replace(self._report, notes=tuple(dict.fromkeys((*self._report.notes, *notes))))
 
     def _build(self) -> NightlyReport:
@@ -191,26 +191,26 @@ class _Night:
     # ---- what the report says ----
 
     def _sources(self) -> tuple[Source, ...]:
-        found = []
+        sources = []
         for table in INBOX_TABLES:
             until = complete_until(self._home, table)
             hours = None if until is None else (self._cutoff - until).total_seconds() / 3600
             is_late = table == "events" and hours is not None and hours > self._home.settings.stale_after_hours
-            found.append(Source(table, until, is_late))
-        return tuple(found)
+            sources.append(Source(table, until, is_late))
+        return tuple(sources)
 
     def _refusal(self) -> list[Failure]:
         refused = self._report.refused
         if not refused:
             return []
-        names = listed(one.name for one in refused)
-        said = (
+        names = listed(file.name for file in refused)
+        sentence = (
             f"{counted(len(refused), 'file was|files were')} refused and left in {inbox_folder(self._home)}: {names}. "
             "Everything else was done"
             f"{', but for what follows' if self._left_over else ''}. "
             "Mend or remove them; until then every night tries them again."
         )
-        return [Failure("ingest", WorkFailedError(said))]
+        return [Failure("ingest", WorkFailedError(sentence))]
 
 
 def _failure(step: str, error: Exception) -> Failure:

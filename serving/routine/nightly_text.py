@@ -33,16 +33,16 @@ def nightly_json(report: NightlyReport) -> dict[str, Any]:
         "files_taken": report.files_taken,
         "tables": [
             {
-                "table": one.table,
-                "files": one.files,
-                "rows_read": one.rows_read,
-                "new": one.rows_stored,
-                "duplicates": one.duplicates,
-                "quarantined": dict(one.quarantined),
+                "table": table.table,
+                "files": table.files,
+                "rows_read": table.rows_read,
+                "new": table.rows_stored,
+                "duplicates": table.duplicates,
+                "quarantined": dict(table.quarantined),
             }
-            for one in report.tables
+            for table in report.tables
         ],
-        "refused": [{"file": one.name, "why": one.why} for one in report.refused],
+        "refused": [{"file": file.name, "why": file.why} for file in report.refused],
         "unread": list(report.unread),
         "notes": list(report.notes),
         "days_counted": report.days_counted,
@@ -50,8 +50,8 @@ def nightly_json(report: NightlyReport) -> dict[str, Any]:
         "accounts_online": report.accounts_online,
         "targets": [_target_json(target) for target in report.targets],
         "sources": [
-            {"table": one.table, "until": one.until and one.until.isoformat(), "is_late": one.is_late}
-            for one in report.sources
+            {"table": source.table, "until": source.until and source.until.isoformat(), "is_late": source.is_late}
+            for source in report.sources
         ],
         "changed_nothing": report.changed_nothing,
         "failure": report.failure and {"step": report.failure.step, "error": str(report.failure.error)},
@@ -61,12 +61,12 @@ def nightly_json(report: NightlyReport) -> dict[str, Any]:
 def _came_in(report: NightlyReport) -> Iterator[str]:
     if not report.files_taken:
         yield "  Inbox: no new files."
-    for one in report.tables:
+    for table in report.tables:
         yield (
-            f"  {one.table}: {counted(one.files, 'new file|new files')}, {one.rows_read:,} rows: "
-            f"{one.rows_stored:,} new, {one.duplicates:,} known already, {one.quarantined_total:,} in quarantine."
+            f"  {table.table}: {counted(table.files, 'new file|new files')}, {table.rows_read:,} rows: "
+            f"{table.rows_stored:,} new, {table.duplicates:,} known already, {table.quarantined_total:,} in quarantine."
         )
-        yield from (f"    {rows:,} {reason}" for reason, rows in sorted(one.quarantined.items()))
+        yield from (f"    {rows:,} {reason}" for reason, rows in sorted(table.quarantined.items()))
     for refused in report.refused:
         yield f"  Refused {refused.name}: {refused.why}"
     if report.unread:
@@ -93,8 +93,8 @@ def _scored(target: TargetNight) -> Iterator[str]:
     others = ", ".join(
         f"{count:,} {status.replace('_', ' ')}" for status, count in target.statuses.items() if status != "scored"
     )
-    said = "" if target.is_new else " (this run was in the ledger already)"
-    yield f"{target.target}, model version {target.version}: {bands}{'; ' + others if others else ''}{said}."
+    note = "" if target.is_new else " (this run was in the ledger already)"
+    yield f"{target.target}, model version {target.version}: {bands}{'; ' + others if others else ''}{note}."
     if target.previous is None:
         yield "  There is no earlier score run to compare with."
         return

@@ -54,7 +54,7 @@ def in_money(account: ScoredAccount) -> str:
 
 def explanation(run: TargetRun, account_id: str) -> str:
     """One account's score and reasons: each with a bar as long as it weighs, to the right when it raises."""
-    account = next(one for one in run.accounts if one.account_id == account_id)
+    account = next(scored for scored in run.accounts if scored.account_id == account_id)
     who = f"{account_id} ({account.name})" if account.name else account_id
     head = f"{who}: {run.target} within {run.horizon_days} days, as of {run.as_of:%Y-%m-%d}"
     if account.probability is None:

@@ -29,10 +29,10 @@ def applicability(home: Home, target_name: str, cutoff: datetime) -> Mapping[str
     An account that is not among them has no subscription (:func:`training.labels.targets.status_at`); a target whose
     population is made from calls names nobody here.
     """
-    chosen = target(target_name, home)
-    if chosen.kind == "inactivity":
+    asked = target(target_name, home)
+    if asked.kind == "inactivity":
         return {}
-    status = status_at(chosen, _records(home, "subscriptions"), cutoff, home.settings)
+    status = status_at(asked, _records(home, "subscriptions"), cutoff, home.settings)
     return {str(account): str(value) for account, value in status.items()}
 
 

@@ -113,14 +113,19 @@ def assess(
         )
     ]
     can_score = np.array([status in _HAS_SCORE for status, _ in judged], dtype=bool) & ~rows.is_mixed
-    chosen = np.flatnonzero(can_score)
+    scored = np.flatnonzero(can_score)
     place = np.full(len(judged), -1, dtype=np.intp)
-    place[chosen] = np.arange(len(chosen))
-    values = {name: np.asarray(column)[chosen] for name, column in rows.values.items()}
+    place[scored] = np.arange(len(scored))
+    values = {name: np.asarray(column)[scored] for name, column in rows.values.items()}
     scores = score_rows(scorer, values)
-    said = reasons_for(scores.features, values, scores.contributions, limit=reasons, catalog=scorer.catalog)
+    reasons_of_rows = reasons_for(scores.features, values, scores.contributions, limit=reasons, catalog=scorer.catalog)
     return Assessed(
-        rows.account_ids, [status for status, _ in judged], [detail for _, detail in judged], place, scores, said
+        rows.account_ids,
+        [status for status, _ in judged],
+        [detail for _, detail in judged],
+        place,
+        scores,
+        reasons_of_rows,
     )
 
 
@@ -129,7 +134,7 @@ def _infinite(scorer: Scorer, rows: FeatureRows) -> dict[int, str]:
     names = [name for name in scorer.bundle.features if scorer.bundle.kinds[name] != "category"]
     numbers = np.array([rows.values[name] for name in names], dtype=np.float64)
     numbers = numbers.reshape(len(names), len(rows.account_ids))
-    found: dict[int, list[str]] = {}
+    by_row: dict[int, list[str]] = {}
     for feature, place in zip(*(places.tolist() for places in np.nonzero(np.isinf(numbers))), strict=True):
-        found.setdefault(place, []).append(names[feature])
-    return {place: listed(names) for place, names in found.items()}
+        by_row.setdefault(place, []).append(names[feature])
+    return {place: listed(names) for place, names in by_row.items()}

@@ -34,13 +34,13 @@ def count(value: float, nouns: str = "") -> str:
     ('12,410', '49.90', 'less than 0.01', '0', '1 call', 'no calls')
     """
     if value == round(value) or abs(value) >= 1000:
-        said = f"{value:,.0f}"
+        number = f"{value:,.0f}"
     else:
-        said = f"{value:,.2f}" if abs(value) >= 0.01 else "less than 0.01"
+        number = f"{value:,.2f}" if abs(value) >= 0.01 else "less than 0.01"
     if not nouns:
-        return said
-    one, many = nouns.split("|")
-    return f"no {many}" if value == 0 else f"{said} {one if said == '1' else many}"
+        return number
+    singular, plural = nouns.split("|")
+    return f"no {plural}" if value == 0 else f"{number} {singular if number == '1' else plural}"
 
 
 def percent(value: float) -> str:
@@ -52,8 +52,8 @@ def percent(value: float) -> str:
     share = 100 * value
     if 0 < share < 0.1:
         return "less than 0.1 %"
-    said = f"{share:,.1f}" if 0 < abs(share) < 9.95 else f"{share:,.0f}"
-    return f"{said.removesuffix('.0')} %"
+    number = f"{share:,.1f}" if 0 < abs(share) < 9.95 else f"{share:,.0f}"
+    return f"{number.removesuffix('.0')} %"
 
 
 def share(value: float, nouns: str) -> str:
@@ -104,8 +104,8 @@ def milliseconds(value: float) -> str:
         if value >= length or unit == "ms":
             number = value / length
             break
-    said = f"{number:,.0f}" if unit == "ms" and number >= 10 else f"{number:,.1f}".removesuffix(".0")
-    return f"{said} {unit}"
+    digits = f"{number:,.0f}" if unit == "ms" and number >= 10 else f"{number:,.1f}".removesuffix(".0")
+    return f"{digits} {unit}"
 
 
 def days(value: float) -> str:
@@ -140,8 +140,8 @@ def points(value: float) -> str:
     >>> points(0.041), points(-0.12), points(0.01), points(0.0001)
     ('4.1 percentage points', '12 percentage points', '1 percentage point', 'less than 0.1 percentage points')
     """
-    said = percent(abs(value)).removesuffix(" %")
-    return f"{said} percentage {'point' if said == '1' else 'points'}"
+    number = percent(abs(value)).removesuffix(" %")
+    return f"{number} percentage {'point' if number == '1' else 'points'}"
 
 
 def stage(value: float) -> str:
@@ -162,8 +162,8 @@ def times(value: float) -> str:
     size = abs(value)
     if 0 < size < 0.05:
         return "less than 0.1 times"
-    said = f"{size:,.0f}" if size >= 9.95 else f"{size:,.1f}".removesuffix(".0")
-    return "once" if said == "1" else f"{said} times"
+    number = f"{size:,.0f}" if size >= 9.95 else f"{size:,.1f}".removesuffix(".0")
+    return "once" if number == "1" else f"{number} times"
 
 
 def name(value: object) -> str:
@@ -195,11 +195,11 @@ def sentences(feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], rows: N
     sentence is the feature's ``null_text`` when its own value, or another that the sentence needs, is null, infinite,
     negative where only a date that passed could be, or not among the columns.
     """
-    said = np.full(len(rows), feature.null_text, dtype=object)
+    texts = np.full(len(rows), feature.null_text, dtype=object)
     for text, places in _variants(feature, columns, rows):
         if len(places):
-            said[places] = _written(feature, text, columns, rows[places])
-    return said
+            texts[places] = _written(feature, text, columns, rows[places])
+    return texts
 
 
 def _variants(
@@ -228,8 +228,8 @@ def _written(
     if len(parts) == 1:  # most sentences: written once for each value there is, not once for each row
         ((words, places),) = parts
         return _objects([feature.null_text if word is None else write(word) for word in words])[places]
-    said = [words[places].tolist() for words, places in parts]
-    rows_said: Iterable[tuple[Any, ...]] = zip(*said, strict=True) if said else ((),) * len(rows)
+    words_by_field = [words[places].tolist() for words, places in parts]
+    rows_said: Iterable[tuple[Any, ...]] = zip(*words_by_field, strict=True) if words_by_field else ((),) * len(rows)
     return _objects([feature.null_text if None in row else write(*row) for row in rows_said])
 
 
@@ -326,6 +326,6 @@ def _before(now: NDArray[Any], ratio: NDArray[Any], *, smoothing: float) -> NDAr
 
 
 def _objects(values: Sequence[object]) -> NDArray[np.object_]:
-    held = np.empty(len(values), dtype=object)
-    held[:] = values
-    return held
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    return objects

@@ -137,7 +137,7 @@ class RowReasons(Sequence[Reason]):
     def __getitem__(self, rank: int | slice) -> Reason | list[Reason]:
         """The reason of this rank, 0 the first; of several ranks by a slice."""
         if isinstance(rank, slice):
-            return [self[one] for one in range(*rank.indices(len(self)))]
+            return [self[place] for place in range(*rank.indices(len(self)))]
         return self.table.reason(self.row, int(self.table.first[self.row]) + range(len(self))[rank])
 
     def __eq__(self, other: object) -> bool:
@@ -226,8 +226,8 @@ def _family_texts(
     leading = np.argmax(parts * signs[:, None], axis=1)
     texts = np.empty(len(rows), dtype=object)
     for place in np.unique(leading):
-        chosen = np.flatnonzero(leading == place)
-        texts[chosen] = sentences(family.specs[place], columns, rows[chosen])
+        led = np.flatnonzero(leading == place)
+        texts[led] = sentences(family.specs[place], columns, rows[led])
     return texts
 
 

@@ -94,19 +94,19 @@ def compare(
     over the same resampled accounts.
     """
     samples = {name: _samples(rows, weights, score) for name, score in {"": model, **rivals}.items()}
-    found = []
+    comparisons = []
     for rival in rivals:
         for metric in ("roc_auc", "pr_auc", *(("log_loss",) if rival in probabilities else ())):
             mine, other = samples[""][metric], samples[rival][metric]
             sign = -1.0 if metric == "log_loss" else 1.0
             differences = sign * (mine[1:] - other[1:])
             low, high = _percentiles(differences)
-            found.append(
+            comparisons.append(
                 Comparison(
                     rival, metric, float(mine[0]), float(other[0]), float(sign * (mine[0] - other[0])), low, high
                 )
             )
-    return found
+    return comparisons
 
 
 def interval(
@@ -171,10 +171,10 @@ def _samples(rows: Judged, weights: Floats, score: Floats) -> dict[str, Floats]:
 
 
 def _percentiles(values: Floats) -> tuple[float, float]:
-    kept = values[np.isfinite(values)]
-    if not len(kept):
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return float("nan"), float("nan")
-    low, high = np.percentile(kept, [2.5, 97.5])
+    low, high = np.percentile(finite, [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -52,12 +52,12 @@ def verdict(
         elif row.high < 0:
             remarks.append(f"It is worse than the {row.rival} in one figure ({figures}).")
         elif row.metric == "roc_auc":
-            said = "Beats" if row.low > 0 else "Not shown to beat"
-            remarks.append(f"{said} the {row.rival} ({figures}).")
+            claim = "Beats" if row.low > 0 else "Not shown to beat"
+            remarks.append(f"{claim} the {row.rival} ({figures}).")
     for name, (lowest, highest, title) in CALIBRATION_BOUNDS.items():
         value, (low, high) = metrics[name], intervals[name]
         figures = f"its {title} is {_range(value, low, high)}, bounds {lowest} to {highest}"
-        if not all(math.isfinite(one) for one in (value, low, high)):
+        if not all(math.isfinite(number) for number in (value, low, high)):
             refusals.append(f"Calibration could not be measured: {figures}.")
         elif high < lowest or low > highest:
             refusals.append(f"Calibration is out of bounds: {figures}.")

@@ -114,8 +114,8 @@ def fit_and_judge(
     rows = Judged(test["label"].to_numpy(dtype=np.float64), numbers.astype(np.int64), len(accounts))
     weights = account_weights(len(accounts), repetitions=_REPETITIONS, seed=home.settings.seed)
     progress("Judge", 0, 2)
-    found = metrics(rows, probability, capacity_share=home.settings.capacity_share)
-    found |= _recall(dataset.rows(parts.test, with_lead=True), model, home.settings.capacity_share)
+    figures = metrics(rows, probability, capacity_share=home.settings.capacity_share)
+    figures |= _recall(dataset.rows(parts.test, with_lead=True), model, home.settings.capacity_share)
     intervals = {
         "calibration_slope": interval(rows, weights, probability, calibration_slope),
         "predicted_over_observed": interval(rows, weights, probability, predicted_over_observed),
@@ -124,7 +124,7 @@ def fit_and_judge(
     progress("Judge", 1, 2)
     comparisons = tuple(compare(rows, weights, model=probability, rivals=scores, probabilities=probabilistic))
     progress("Judge", 2, 2)
-    said = verdict(found, intervals, comparisons, champion=champion[0] if champion else None)
+    ruling = verdict(figures, intervals, comparisons, champion=champion[0] if champion else None)
     return Judgement(
         split=parts,
         fold_count=len(folds(parts.fitting, gap_days=dataset.target.closing_days)),
@@ -132,10 +132,10 @@ def fit_and_judge(
         test=test,
         probability=probability,
         scores=scores,
-        metrics=found,
+        metrics=figures,
         intervals=intervals,
         comparisons=comparisons,
-        verdict=said,
+        verdict=ruling,
         truth={} if risk is None else _against_truth(rows.label, probability, risk),
     )
 
@@ -190,8 +190,8 @@ def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, home: Ho
     """
     features = home.catalog.features_of_service(champion.service)
     read = [feature for feature in dataset.features if feature.name in dataset.frame.columns]
-    there = {(feature.name, feature.definition) for feature in read}
-    missing = [feature.name for feature in features if (feature.name, feature.definition) not in there]
+    present = {(feature.name, feature.definition) for feature in read}
+    missing = [feature.name for feature in features if (feature.name, feature.definition) not in present]
     if missing:
         raise WorkFailedError(
             f"The champion reads {champion.service}, of which {len(missing)} features are not in the rows of "
@@ -238,11 +238,11 @@ def call_chance(score: Floats, share: float) -> Floats:
     return chance
 
 
-def _true_risk(test: pd.DataFrame, truth: pd.DataFrame, chosen: Target) -> Floats:
+def _true_risk(test: pd.DataFrame, truth: pd.DataFrame, target: Target) -> Floats:
     """What nature knew at the cutoff of each row."""
-    column = chosen.truth_column
+    column = target.truth_column
     if column is None or column not in truth.columns:
-        raise InputError(f"The truth file holds no true risk of {chosen.name}. Train it without --truth.")
+        raise InputError(f"The truth file holds no true risk of {target.name}. Train it without --truth.")
     moments = truth.assign(cutoff=pd.to_datetime(truth["cutoff"], utc=True).astype("datetime64[us, UTC]"))
     risk = test[["account_id", "cutoff"]].merge(
         moments[["account_id", "cutoff", column]], how="left", on=["account_id", "cutoff"], validate="m:1"

@@ -77,7 +77,7 @@ def _reliability(path: Path, label: Floats, judged: Judgement, words: str) -> No
     predicted = np.array([probability[p].mean() for p in parts])
     observed = np.array([label[p].mean() for p in parts])
     error = 1.96 * np.sqrt(np.maximum(observed * (1 - observed), 1e-12) / [len(p) for p in parts])
-    found = judged.metrics
+    figures = judged.metrics
     edge = 1.08 * float(max((observed + error).max(), predicted.max(), 0.01))
     with _figure(path) as (figure, axes):
         axes.plot([0, edge], [0, edge], color="#999999", linestyle="--", label="perfect")
@@ -98,8 +98,8 @@ def _reliability(path: Path, label: Floats, judged: Judgement, words: str) -> No
         axes.text(
             0.98,
             0.03,
-            f"ECE {found['ece']:.3f}\nslope {found['calibration_slope']:.2f}\n"
-            f"predicted / observed {found['predicted_over_observed']:.2f}\nBrier skill {found['brier_skill']:.3f}",
+            f"ECE {figures['ece']:.3f}\nslope {figures['calibration_slope']:.2f}\n"
+            f"predicted / observed {figures['predicted_over_observed']:.2f}\nBrier skill {figures['brier_skill']:.3f}",
             transform=axes.transAxes,
             ha="right",
             va="bottom",

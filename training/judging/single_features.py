@@ -64,15 +64,15 @@ class LabelAudit:
     @property
     def agreed(self) -> tuple[SingleFeature, ...]:
         """Alarms of dates known beforehand: an account that can leave only when its term ends is told by it."""
-        return tuple(one for one in self.alarms if one.is_date)
+        return tuple(feature for feature in self.alarms if feature.is_date)
 
     @property
     def leaks(self) -> tuple[SingleFeature, ...]:
         """All other alarms."""
-        return tuple(one for one in self.alarms if not one.is_date)
+        return tuple(feature for feature in self.alarms if not feature.is_date)
 
 
-def audit_labels(home: Home, chosen: Target, *, seed: int) -> LabelAudit:
+def audit_labels(home: Home, target: Target, *, seed: int) -> LabelAudit:
     """Hold each feature against the labels of one target: closed rows, with what training reads for them.
 
     Rows whose event fell into the lead are left out, as in fitting. Of many rows a random part is looked at.
@@ -87,17 +87,17 @@ def audit_labels(home: Home, chosen: Target, *, seed: int) -> LabelAudit:
     from features.feature_store.store import open_store
 
     try:
-        labels = closed_labels(home, chosen).frame
+        labels = closed_labels(home, target).frame
     except WorkFailedError as error:
-        return LabelAudit(chosen.name, 0, 0, None, (), str(error))
+        return LabelAudit(target.name, 0, 0, None, (), str(error))
     rows = labels[~labels["in_lead"]]
     accounts = {outcome: rows[rows["label"] == outcome]["account_id"].nunique() for outcome in (0, 1)}
     if min(accounts.values()) < _FEWEST:
-        why = f"{accounts[1]} accounts {chosen.happened} and {accounts[0]} did not: too few to tell a leak from chance."
-        return LabelAudit(chosen.name, 0, 0, None, (), why)
+        why = f"{accounts[1]} accounts {target.happened} and {accounts[0]} did not: too few to tell a leak from chance."
+        return LabelAudit(target.name, 0, 0, None, (), why)
     rows = _thinned(rows, seed=seed)
     entities = rows.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
-    frame = open_store(home).historical(entities, service=chosen.service)
+    frame = open_store(home).historical(entities, service=target.service)
     label = rows["label"].to_numpy(dtype=np.float64)
     alone = [
         SingleFeature(
@@ -105,11 +105,11 @@ def audit_labels(home: Home, chosen: Target, *, seed: int) -> LabelAudit:
             separation(label, frame[feature.name], is_category=feature.kind == "category"),
             feature.is_date,
         )
-        for feature in home.catalog.features_of_service(chosen.service)
+        for feature in home.catalog.features_of_service(target.service)
     ]
-    alone.sort(key=lambda one: (-one.roc_auc, one.feature))
-    alarms = tuple(one for one in alone if one.roc_auc >= ALARM)
-    return LabelAudit(chosen.name, len(rows), int(label.sum()), alone[0], alarms, None)
+    alone.sort(key=lambda single: (-single.roc_auc, single.feature))
+    alarms = tuple(single for single in alone if single.roc_auc >= ALARM)
+    return LabelAudit(target.name, len(rows), int(label.sum()), alone[0], alarms, None)
 
 
 def separation(label: Floats, values: "pd.Series[float]", *, is_category: bool = False) -> float:
@@ -121,7 +121,7 @@ def separation(label: Floats, values: "pd.Series[float]", *, is_category: bool =
     >>> separation(np.array([0.0, 0.0, 1.0, 1.0]), pd.Series([5.0, 4.0, 1.0, None]))
     1.0
     """
-    return max(max(area, 1 - area) for area in (roc_auc(label, one) for one in _scores(values, is_category)))
+    return max(max(area, 1 - area) for area in (roc_auc(label, scores) for scores in _scores(values, is_category)))
 
 
 def _scores(values: "pd.Series[float]", is_category: bool) -> Iterator[Floats]:  # noqa: FBT001 - one feature, two kinds

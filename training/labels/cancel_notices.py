@@ -23,8 +23,8 @@ def keep_what_notices_leave(events: pd.DataFrame) -> pd.DataFrame:
         return rows
     place = pd.Series(rows.index, index=rows.index, dtype="float64").where(~is_notice)
     last_other = place.groupby(rows["account_id"]).ffill().fillna(-1).astype("int64")[is_notice]
-    kept = {}
+    filled = {}
     for name in STATED:
-        said = rows[name].reindex(last_other).set_axis(last_other.index)
-        kept[name] = rows[name].where(~is_notice | rows[name].notna(), said.reindex(rows.index))
-    return rows.assign(**kept)
+        stated = rows[name].reindex(last_other).set_axis(last_other.index)
+        filled[name] = rows[name].where(~is_notice | rows[name].notna(), stated.reindex(rows.index))
+    return rows.assign(**filled)

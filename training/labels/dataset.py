@@ -68,13 +68,13 @@ class Dataset:
 
     def rows(self, cutoffs: Sequence[datetime], *, with_lead: bool = False) -> pd.DataFrame:
         """Rows of these cutoffs; those whose event fell in the lead only if asked for."""
-        chosen = self.frame["cutoff"].isin(list(cutoffs))
+        is_wanted = self.frame["cutoff"].isin(list(cutoffs))
         if not with_lead:
-            chosen &= ~self.frame["in_lead"]
-        return self.frame[chosen]
+            is_wanted &= ~self.frame["in_lead"]
+        return self.frame[is_wanted]
 
 
-def load(home: Home, chosen: Target) -> Dataset:
+def load(home: Home, target: Target) -> Dataset:
     """Label every closed Monday that was built, and join its features as known then.
 
     Raises
@@ -85,17 +85,17 @@ def load(home: Home, chosen: Target) -> Dataset:
     from features.feature_store.store import open_store
 
     with home.snapshot() as steady:
-        return _load(steady, chosen, open_store(steady))
+        return _load(steady, target, open_store(steady))
 
 
-def _load(home: Home, chosen: Target, store: "Store") -> Dataset:
-    labels = closed_labels(home, chosen)
+def _load(home: Home, target: Target, store: "Store") -> Dataset:
+    labels = closed_labels(home, target)
     entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
-    joined = store.historical(entities, service=chosen.service)
-    return assemble(chosen, labels, joined, home.catalog.features_of_service(chosen.service))
+    joined = store.historical(entities, service=target.service)
+    return assemble(target, labels, joined, home.catalog.features_of_service(target.service))
 
 
-def closed_labels(home: Home, chosen: Target) -> Labels:
+def closed_labels(home: Home, target: Target) -> Labels:
     """What became of the population after every closed Monday that was built.
 
     Raises
@@ -115,18 +115,18 @@ def closed_labels(home: Home, chosen: Target) -> Labels:
                 ]
             )
         )
-    complete = complete_until(home, chosen.source)
-    labels = _labels(home, chosen, mondays, complete)
+    complete = complete_until(home, target.source)
+    labels = _labels(home, target, mondays, complete)
     if labels.frame.empty:
-        raise WorkFailedError(_nothing_closed(chosen, mondays, labels, complete))
+        raise WorkFailedError(_nothing_closed(target, mondays, labels, complete))
     return labels
 
 
-def assemble(chosen: Target, labels: Labels, joined: pd.DataFrame, features: Sequence[FeatureSpec]) -> Dataset:
+def assemble(target: Target, labels: Labels, joined: pd.DataFrame, features: Sequence[FeatureSpec]) -> Dataset:
     """Put labels and their features side by side; ``joined`` has the labels' rows in their order."""
     frame = _side_by_side(labels.frame, joined, features)
     frame = frame.sort_values(["cutoff", "account_id"], kind="stable", ignore_index=True)
-    return Dataset(chosen, frame, tuple(features), labels.open_cutoffs, labels.left_out, fingerprint(frame))
+    return Dataset(target, frame, tuple(features), labels.open_cutoffs, labels.left_out, fingerprint(frame))
 
 
 def with_features_of(dataset: Dataset, service: str, home: Home) -> Dataset | None:
@@ -142,8 +142,8 @@ def with_features_of(dataset: Dataset, service: str, home: Home) -> Dataset | No
     from features.feature_store.store import open_store
 
     features = home.catalog.features_of_service(service)
-    there = {(feature.name, feature.definition) for feature in dataset.features}
-    if all((feature.name, feature.definition) in there for feature in features):
+    present = {(feature.name, feature.definition) for feature in dataset.features}
+    if all((feature.name, feature.definition) in present for feature in features):
         return None
     entities = dataset.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
     frame = _side_by_side(dataset.frame, open_store(home).historical(entities, service=service), features)
@@ -213,29 +213,29 @@ def _frame(home: Home, table: Callable[[Engine], ir.Table]) -> pd.DataFrame:
     return frame
 
 
-def _labels(home: Home, chosen: Target, mondays: Sequence[datetime], complete: datetime | None) -> Labels:
-    if chosen.kind == "inactivity":
+def _labels(home: Home, target: Target, mondays: Sequence[datetime], complete: datetime | None) -> Labels:
+    if target.kind == "inactivity":
         return label_silence(
-            chosen,
+            target,
             call_days_frame(home),
             lambda cutoff: feature_at(home.stores.features, ACTIVITY, cutoff),
             mondays,
             complete_until=complete,
         )
-    return label(chosen, subscriptions_frame(home), mondays, complete_until=complete, settings=home.settings)
+    return label(target, subscriptions_frame(home), mondays, complete_until=complete, settings=home.settings)
 
 
-def _nothing_closed(chosen: Target, mondays: Sequence[datetime], labels: Labels, complete: datetime | None) -> str:
+def _nothing_closed(target: Target, mondays: Sequence[datetime], labels: Labels, complete: datetime | None) -> str:
     if len(labels.open_cutoffs) < len(mondays):
         reasons = ", ".join(f"{count} {reason}" for reason, count in labels.left_out.items() if count)
         return (
-            f"Nobody is in the population of {chosen.name} at any of {len(mondays) - len(labels.open_cutoffs)} closed "
-            f"cutoffs (left out: {reasons or 'none known'}). Check the {_SOURCES[chosen.source]}."
+            f"Nobody is in the population of {target.name} at any of {len(mondays) - len(labels.open_cutoffs)} closed "
+            f"cutoffs (left out: {reasons or 'none known'}). Check the {_SOURCES[target.source]}."
         )
-    days, oldest = chosen.closing_days, mondays[0]
+    days, oldest = target.closing_days, mondays[0]
     return (
         f"All {len(mondays)} built weekly cutoffs are open: a label is final {days} days after its cutoff, so the "
         f"oldest, {oldest:%Y-%m-%d}, closes on {days_later(oldest, days):%Y-%m-%d}, and the "
-        f"{_SOURCES[chosen.source]} are complete until {complete:%Y-%m-%d}. Load a longer history, or say "
+        f"{_SOURCES[target.source]} are complete until {complete:%Y-%m-%d}. Load a longer history, or say "
         "`ingest --complete-until D` if they reach further."
     )

@@ -50,10 +50,10 @@ class Labels:
     left_out: Mapping[str, int]
 
 
-def is_closed(chosen: Target, cutoff: datetime, *, complete_until: datetime) -> bool:
+def is_closed(target: Target, cutoff: datetime, *, complete_until: datetime) -> bool:
     """Whether the label at the cutoff is final: its window has passed, and nothing in it can be undone any more."""
-    window_end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)[1]
-    return bool(days_later(window_end, chosen.settlement_days) <= complete_until)
+    window_end = label_window(cutoff, lead_days=target.lead_days, horizon_days=target.horizon_days)[1]
+    return bool(days_later(window_end, target.settlement_days) <= complete_until)
 
 
 def churn_events(
@@ -86,9 +86,9 @@ def churn_events(
     departures = pd.concat(
         [
             pd.DataFrame({"account_id": account, "event_time": times, "return_time": next_renewal, "spell": spell})[
-                chosen
+                is_departure
             ]
-            for times, chosen in ((occurred, is_cancel & is_final), (ends, is_expiry))
+            for times, is_departure in ((occurred, is_cancel & is_final), (ends, is_expiry))
         ]
     ).sort_values(["account_id", "event_time"], kind="stable")
     first: pd.DataFrame = departures.drop_duplicates(["account_id", "spell"])
@@ -96,7 +96,7 @@ def churn_events(
 
 
 def label(
-    chosen: Target,
+    target: Target,
     subscriptions: pd.DataFrame,
     cutoffs: Sequence[datetime],
     *,
@@ -112,11 +112,11 @@ def label(
     InputError
         For a target whose labels are made otherwise.
     """
-    if chosen.kind == "inactivity":
-        raise InputError(f"The labels of {chosen.name} are not made from subscriptions.")
+    if target.kind == "inactivity":
+        raise InputError(f"The labels of {target.name} are not made from subscriptions.")
     if complete_until is None or subscriptions.empty:
         raise WorkFailedError(
-            f"There are no subscription events, so nobody is known to have {chosen.happened} and {chosen.name} cannot "
+            f"There are no subscription events, so nobody is known to have {target.happened} and {target.name} cannot "
             "be learnt. Load them with `bellwether ingest --subscriptions FILE`, or train from the calls alone with "
             "`bellwether train --target churn_inactivity`."
         )
@@ -129,23 +129,23 @@ def label(
     known = subscriptions[subscriptions["known_at"] <= complete_until]
     states = plan_states(known, plan_ranks(known, settings))
 
-    def at(cutoff: datetime) -> _Found:
+    def at(cutoff: datetime) -> _Known:
         moment = as_cutoff(cutoff)
-        begin, end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)
+        begin, end = label_window(cutoff, lead_days=target.lead_days, horizon_days=target.horizon_days)
         left, came_back = departures["event_time"], departures["return_time"]
-        events = departures if chosen.kind == "subscription" else upgrades_after(states, cutoff)
-        return _Found(
-            status=status_at(chosen, subscriptions, cutoff, settings),
+        events = departures if target.kind == "subscription" else upgrades_after(states, cutoff)
+        return _Known(
+            status=status_at(target, subscriptions, cutoff, settings),
             gone=departures[(left < moment) & ~(came_back < moment)]["account_id"],
             lead=_first(events, moment, begin),
             window=_first(events, begin, end),
         )
 
-    return _labels(chosen, cutoffs, complete_until, at)
+    return _labels(target, cutoffs, complete_until, at)
 
 
 def label_silence(
-    chosen: Target,
+    target: Target,
     calls: pd.DataFrame,
     activity: Callable[[datetime], "pd.Series[float]"],
     cutoffs: Sequence[datetime],
@@ -172,26 +172,26 @@ def label_silence(
     """
     if complete_until is None or calls.empty:
         raise WorkFailedError(
-            f"There are no calls, so nobody is known to have {chosen.happened} and {chosen.name} cannot be learnt. "
+            f"There are no calls, so nobody is known to have {target.happened} and {target.name} cannot be learnt. "
             "Load them with `bellwether ingest --events FILE`."
         )
 
-    def at(cutoff: datetime) -> _Found:
-        begin, end = label_window(cutoff, lead_days=chosen.lead_days, horizon_days=chosen.horizon_days)
+    def at(cutoff: datetime) -> _Known:
+        begin, end = label_window(cutoff, lead_days=target.lead_days, horizon_days=target.horizon_days)
         account, day = calls["account_id"], calls["event_day"]
         is_heard = account.isin(account[(day >= begin) & (day < end)])
-        return _Found(
+        return _Known(
             status=status_by_calls(activity(cutoff)),
             gone=account[:0],
             lead=calls["last_call"][:0],
             window=calls[(day < begin) & ~is_heard].groupby("account_id")["last_call"].max(),
         )
 
-    return _labels(chosen, cutoffs, complete_until, at)
+    return _labels(target, cutoffs, complete_until, at)
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Known:
     """What is known about one cutoff: status by account, who was gone unknown to us, first event by account."""
 
     status: "pd.Series[str]"
@@ -201,27 +201,27 @@ class _Found:
 
 
 def _labels(
-    chosen: Target, cutoffs: Sequence[datetime], complete_until: datetime, at: Callable[[datetime], _Found]
+    target: Target, cutoffs: Sequence[datetime], complete_until: datetime, at: Callable[[datetime], _Known]
 ) -> Labels:
-    closed = [cutoff for cutoff in sorted(cutoffs) if is_closed(chosen, cutoff, complete_until=complete_until)]
+    closed = [cutoff for cutoff in sorted(cutoffs) if is_closed(target, cutoff, complete_until=complete_until)]
     left_out: dict[str, int] = {}
     parts = [pd.DataFrame(columns=list(_COLUMNS))] if not closed else []
     for cutoff in closed:
-        found = at(cutoff)
-        for reason, count in found.status[found.status != Status.OK].value_counts().items():
+        outcome = at(cutoff)
+        for reason, count in outcome.status[outcome.status != Status.OK].value_counts().items():
             left_out[str(reason)] = left_out.get(str(reason), 0) + int(count)
-        accounts = found.status.index[found.status == Status.OK]
-        is_gone = accounts.isin(found.gone)
+        accounts = outcome.status.index[outcome.status == Status.OK]
+        is_gone = accounts.isin(outcome.gone)
         left_out[GONE] = left_out.get(GONE, 0) + int(is_gone.sum())
-        parts.append(_outcome(accounts[~is_gone], cutoff, found))
+        parts.append(_outcome(accounts[~is_gone], cutoff, outcome))
     return Labels(pd.concat(parts, ignore_index=True), tuple(sorted(set(cutoffs) - set(closed))), left_out)
 
 
-def _outcome(accounts: "pd.Index[str]", cutoff: datetime, found: _Found) -> pd.DataFrame:
+def _outcome(accounts: "pd.Index[str]", cutoff: datetime, known: _Known) -> pd.DataFrame:
     """What became of these accounts after one cutoff."""
     names = pd.Series(accounts, dtype=object)
-    lead_time = pd.to_datetime(names.map(found.lead), utc=True)
-    window_time = pd.to_datetime(names.map(found.window), utc=True)
+    lead_time = pd.to_datetime(names.map(known.lead), utc=True)
+    window_time = pd.to_datetime(names.map(known.window), utc=True)
     return pd.DataFrame(
         {
             "account_id": names,

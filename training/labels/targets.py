@@ -124,17 +124,17 @@ def target(name: str, home: Home) -> Target:
     """
     if name not in TARGETS:
         raise InputError(f"There is no target {name!r}. Choose one of: {listed(TARGETS)}.")
-    chosen = TARGETS[name]
+    kind = TARGETS[name]
     newest = home.catalog.newest
     undone = max(home.settings.renewal_grace_days, home.settings.reactivation_days)
     return Target(
         name=name,
         horizon_days=home.settings.horizon_days,
         lead_days=home.settings.lead_days,
-        settlement_days=undone if chosen.kind == "subscription" else 0,
+        settlement_days=undone if kind.kind == "subscription" else 0,
         **{
-            **{field.name: getattr(chosen, field.name) for field in fields(chosen)},
-            "service": newest.get(chosen.service, chosen.service),
+            **{field.name: getattr(kind, field.name) for field in fields(kind)},
+            "service": newest.get(kind.service, kind.service),
         },
     )
 
@@ -187,7 +187,7 @@ def plan_ranks(subscriptions: pd.DataFrame, settings: Settings) -> Mapping[str, 
     return {str(plan): int(rank) - 1 for plan, rank in medians.rank(method="dense").items()}
 
 
-def status_at(chosen: Target, subscriptions: pd.DataFrame, cutoff: datetime, settings: Settings) -> "pd.Series[str]":
+def status_at(target: Target, subscriptions: pd.DataFrame, cutoff: datetime, settings: Settings) -> "pd.Series[str]":
     """Status of each account with a subscription event known at the cutoff, indexed by ``account_id``.
 
     A pure function of what was known at the cutoff, used by training and serving alike. An account that is not in the
@@ -199,21 +199,21 @@ def status_at(chosen: Target, subscriptions: pd.DataFrame, cutoff: datetime, set
     InputError
         For a target whose population is not made from subscriptions: see :func:`status_by_calls`.
     """
-    if chosen.kind == "inactivity":
-        raise InputError(f"The population of {chosen.name} is not made from subscriptions.")
+    if target.kind == "inactivity":
+        raise InputError(f"The population of {target.name} is not made from subscriptions.")
     state = known_state(
         subscriptions, cutoff, grace_hours=settings.grace_hours, renewal_grace_days=settings.renewal_grace_days
     )
     moment = as_cutoff(cutoff)
     status = pd.Series(str(Status.OK), index=state.index, dtype=object, name="status")
-    if chosen.kind == "upgrade":
+    if target.kind == "upgrade":
         known = _known(subscriptions, cutoff, grace_hours=settings.grace_hours)
         ranks = plan_ranks(known, settings)
         # A renewal that names no plan keeps the plan there was: as the labels see it.
         named = known[~known["kind"].isin((SubscriptionKind.CANCEL, SubscriptionKind.CANCEL_NOTICE))]
         ordered = named.sort_values(["account_id", "occurred_at", "known_at", "source_order"], kind="stable")
-        held = ordered.groupby("account_id")["plan"].last().reindex(state.index)  # last() passes over nulls
-        status[held.map(ranks) == max(ranks.values(), default=None)] = str(Status.TOP_PLAN)
+        plans = ordered.groupby("account_id")["plan"].last().reindex(state.index)  # last() passes over nulls
+        status[plans.map(ranks) == max(ranks.values(), default=None)] = str(Status.TOP_PLAN)
     status[state["spell_start"] > days_later(moment, -settings.minimum_tenure_days)] = str(Status.TOO_NEW)
     status[days_later(state["term_end"], settings.renewal_grace_days) <= moment] = str(Status.EXPIRED)
     status[state["kind"] == SubscriptionKind.CANCEL] = str(Status.CANCELLED)

@@ -53,12 +53,12 @@ def upgrades_after(states: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
     ``upgrade`` to at least :data:`LEAST_INCREASE` times the MRR at the cutoff. A price that rises at a renewal is none.
     """
     is_past = states["occurred_at"] < as_cutoff(cutoff)
-    held = states[is_past].drop_duplicates("account_id", keep="last").set_index("account_id")[["mrr", "rank"]]
+    at_cutoff = states[is_past].drop_duplicates("account_id", keep="last").set_index("account_id")[["mrr", "rank"]]
     later = states[~is_past]
-    before = held.reindex(later["account_id"]).to_numpy(dtype=np.float64)
+    before = at_cutoff.reindex(later["account_id"]).to_numpy(dtype=np.float64)
     mrr, rank = later["mrr"].to_numpy(dtype=np.float64), later["rank"].to_numpy(dtype=np.float64)
     is_larger = (rank > before[:, 1]) & (rank > later["rank_before"].to_numpy(dtype=np.float64))
     is_larger &= ~later["is_return"].to_numpy(dtype=bool)
     is_dearer = (mrr > before[:, 0]) & (mrr >= LEAST_INCREASE * before[:, 0] - _CENT)
-    chosen = later[is_larger | (later["is_upgrade"].to_numpy() & is_dearer)]
-    return chosen[["account_id", "occurred_at"]].rename(columns={"occurred_at": "event_time"}).reset_index(drop=True)
+    upgrades = later[is_larger | (later["is_upgrade"].to_numpy() & is_dearer)]
+    return upgrades[["account_id", "occurred_at"]].rename(columns={"occurred_at": "event_time"}).reset_index(drop=True)

@@ -52,9 +52,9 @@ def design_matrix(layout: Sequence[Column], columns: Mapping[str, Any]) -> npt.N
         if column.value == OTHER:
             filled[:, place] = ~known[column.feature]
         else:
-            found = values[column.feature] == column.value
-            known[column.feature] = known[column.feature] | found
-            filled[:, place] = found
+            is_value = values[column.feature] == column.value
+            known[column.feature] = known[column.feature] | is_value
+            filled[:, place] = is_value
     infinite = [layout[place].name for place in np.flatnonzero(np.isinf(filled).any(axis=0)).tolist()]
     if infinite:
         raise InputError(f"{len(infinite)} features hold infinite values: {listed(infinite)}. Build them again.")

@@ -32,8 +32,8 @@ def address_here(home: Home, address: str) -> str:
 
 def addresses_elsewhere(home: Home) -> list[str]:
     """Folders outside this home that the database takes for the home's artifacts, each once, ascending."""
-    found = {address.rpartition(_MARK)[0] for _, _, address in _outside(home)}
-    return sorted(address.removeprefix("file://") + _MARK.rstrip("/") for address in found)
+    roots = {address.rpartition(_MARK)[0] for _, _, address in _outside(home)}
+    return sorted(address.removeprefix("file://") + _MARK.rstrip("/") for address in roots)
 
 
 def relocate(home: Home) -> int:
@@ -66,11 +66,11 @@ def _outside(home: Home) -> list[tuple[str, str, str]]:
         return []
     try:
         with closing(sqlite3.connect(database, timeout=30)) as connection:
-            there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             rows = [
                 (table, column, address)
                 for table, column in _COLUMNS
-                if table in there
+                if table in tables
                 for (address,) in connection.execute(
                     f"SELECT DISTINCT {column} FROM {table} WHERE {column} LIKE 'file:%{_MARK}%'"  # noqa: S608
                 )

@@ -55,8 +55,8 @@ def champion_identity(home: Home, target_name: str) -> tuple[str, str] | None:
     if not database_file(home).exists():
         return None
     with opened_mlflow() as mlflow:
-        found = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
-        return None if found is None else (str(found.version), str(found.tags.get(BUNDLE_SHA256, "")))
+        version = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
+        return None if version is None else (str(version.version), str(version.tags.get(BUNDLE_SHA256, "")))
 
 
 def champion(home: Home, target_name: str) -> Champion:
@@ -73,9 +73,9 @@ def champion(home: Home, target_name: str) -> Champion:
     if database_file(home).exists():
         with opened_mlflow() as mlflow:
             client = client_of(mlflow, home)
-            found = version_by_alias(client, name, CHAMPION)
-            if found is not None:
-                return local_copy(mlflow, home, found)
+            version = version_by_alias(client, name, CHAMPION)
+            if version is not None:
+                return local_copy(mlflow, home, version)
     raise DependencyError(
         f"{name} has no champion in {database_file(home).parent}. "
         f"Run `bellwether train --target {target_name}`, then `bellwether promote --target {target_name}`."
@@ -98,10 +98,10 @@ def artifacts_of(home: Home, target_name: str) -> Path | None:
     if not database_file(home).exists():
         return None
     with opened_mlflow() as mlflow:
-        found = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
-        if found is None:
+        version = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
+        if version is None:
             return None
-        return Path(unquote(urlsplit(_run_artifacts(mlflow, home, found)).path)) / "bundle"
+        return Path(unquote(urlsplit(_run_artifacts(mlflow, home, version)).path)) / "bundle"
 
 
 def local_copy(mlflow: Any, home: Home, version: Any) -> Champion:

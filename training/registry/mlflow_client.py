@@ -52,9 +52,9 @@ def ui_command(home: Home) -> str:
 
 def experiment_id(client: Any, home: Home, name: str) -> str:
     """The target's experiment; without an explicit location artifacts would go to ``./mlruns``."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     return str(client.create_experiment(name, artifact_location=(home.mlflow_artifacts / name).as_uri()))
 
 
@@ -74,8 +74,15 @@ def version_by_alias(client: Any, name: str, alias: str) -> Any:
 
 def version_by_number(client: Any, name: str, version: str) -> Any:
     """The version of that number, or None."""
-    found = client.search_model_versions(f"name='{name}'")
-    return next((client.get_model_version(name, one.version) for one in found if str(one.version) == version), None)
+    versions = client.search_model_versions(f"name='{name}'")
+    return next(
+        (
+            client.get_model_version(name, candidate.version)
+            for candidate in versions
+            if str(candidate.version) == version
+        ),
+        None,
+    )
 
 
 def database_file(home: Home) -> Path:

@@ -99,8 +99,8 @@ def _declared(mlflow: Any, home: Home, version: Any) -> list[Mapping[str, Any]]:
     if version is None:
         return []
     try:
-        held = local_copy(mlflow, home, version)
-        declared = bundles.read(held.bundle_folder, sha256=held.sha256).declared
+        local = local_copy(mlflow, home, version)
+        declared = bundles.read(local.bundle_folder, sha256=local.sha256).declared
     except BundleError:
         return []
     return [declared] if declared else []
@@ -129,8 +129,8 @@ def _passed(mlflow: Any, home: Home, candidate: Any, current: Any) -> tuple[str,
     remarks = bundle.verdict.remarks
     if current is not None and bundle.verdict.champion != str(current.version):
         try:
-            held = local_copy(mlflow, home, current)
-            rival = bundles.read(held.bundle_folder, sha256=held.sha256)
+            champion_copy = local_copy(mlflow, home, current)
+            rival = bundles.read(champion_copy.bundle_folder, sha256=champion_copy.sha256)
         except BundleError as error:
             # A champion that nobody can load answers for nobody: it must not keep its successor away.
             return (

@@ -128,7 +128,7 @@ def standing(home: Home, target_name: str) -> Standing:
         return Standing(name, (), {})
     with opened_mlflow() as mlflow:
         client = client_of(mlflow, home)
-        versions = tuple(sorted(str(one.version) for one in client.search_model_versions(f"name='{name}'")))
+        versions = tuple(sorted(str(version.version) for version in client.search_model_versions(f"name='{name}'")))
         aliases = {
             alias: str(version)
             for model in client.search_registered_models(filter_string=f"name='{name}'")

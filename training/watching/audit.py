@@ -24,7 +24,7 @@ class Audit:
     @property
     def is_clean(self) -> bool:
         """Whether nothing was found but remarks."""
-        return self.store.is_clean and not any(one.leaks for one in self.labels)
+        return self.store.is_clean and not any(label.leaks for label in self.labels)
 
 
 def audit(
@@ -46,13 +46,13 @@ def audit(
     LockHeldError, DependencyError, WorkFailedError
         As ``features.audit.time_machine.audit_store``.
     """
-    chosen = [target(name, home) for name in target_names or _configured(home)]
+    targets = [target(name, home) for name in target_names or _configured(home)]
     report = progress or silent
     store = audit_store(home, sample=sample, seed=seed, progress=report)
     labels = []
-    for done, one in enumerate(chosen, start=1):
-        labels.append(audit_labels(home, one, seed=seed))
-        report("hold single features against labels", done, len(chosen))
+    for done, aim in enumerate(targets, start=1):
+        labels.append(audit_labels(home, aim, seed=seed))
+        report("hold single features against labels", done, len(targets))
     return Audit(store, tuple(labels))
 
 

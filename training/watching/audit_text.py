@@ -49,7 +49,7 @@ def summary_rows(audit: Audit) -> Rows:
     checks: list[tuple[str, int | str, str]] = [
         (
             "rebuilt from the past alone",
-            _pairs(one for one in differences if one.is_rebuilt_otherwise),
+            _pairs(difference for difference in differences if difference.is_rebuilt_otherwise),
             f"pairs whose {store.features} features differ when made only from what was known at the cutoff",
         ),
         (
@@ -59,20 +59,24 @@ def summary_rows(audit: Audit) -> Rows:
         ),
         (
             "given to training",
-            _pairs(one for one in differences if one.is_given_otherwise),
+            _pairs(difference for difference in differences if difference.is_given_otherwise),
             "pairs that Feast joins otherwise than they are stored",
         ),
         (
             "online",
-            len({one.feature for one in online.differences}) if online.accounts else NOTHING,
+            len({difference.feature for difference in online.differences}) if online.accounts else NOTHING,
             _in_words_online(online),
         ),
         *(
-            (f"tells {one.target} alone", NOTHING if one.best is None else len(one.alarms), _in_words_label(one))
-            for one in audit.labels
+            (
+                f"tells {label.target} alone",
+                NOTHING if label.best is None else len(label.alarms),
+                _in_words_label(label),
+            )
+            for label in audit.labels
         ),
     ]
-    return [{"check": check, "found": found, "of": what} for check, found, what in checks]
+    return [{"check": check, "found": number, "of": what} for check, number, what in checks]
 
 
 def sections(audit: Audit) -> Iterator[tuple[str, Rows]]:
@@ -82,18 +86,21 @@ def sections(audit: Audit) -> Iterator[tuple[str, Rows]]:
         everybody = ", ".join(f"{name} {count:,}" for name, count in store.moving.items())
         yield f"Changed by another future, of everybody at these cutoffs: {everybody}.", []
     for cause in Cause:
-        those = [one for one in store.differences if store.cause(one) is cause]
+        those = [difference for difference in store.differences if store.cause(difference) is cause]
         if those:
             values = f"{counted(len(those), 'value|values')} of {counted(_pairs(those), 'pair|pairs')}"
-            those.sort(key=lambda one: not one.is_rebuilt_otherwise)  # the plainest first
-            yield f"{values} {_ADVICE[cause]} {_by_feature(those)}", [_pair_row(one) for one in _spread(those)]
+            those.sort(key=lambda difference: not difference.is_rebuilt_otherwise)  # the plainest first
+            yield (
+                f"{values} {_ADVICE[cause]} {_by_feature(those)}",
+                [_pair_row(difference) for difference in _spread(those)],
+            )
     online = audit.store.online
     if online.differences:
         values = counted(len(online.differences), "value|values")
         what = f"{values} online are not those offline at {online.cutoff:%Y-%m-%d}"
         yield (
             f"{what}. Run `bellwether features materialize`. {_by_feature(online.differences)}",
-            [_online_row(one) for one in _spread(online.differences)],
+            [_online_row(difference) for difference in _spread(online.differences)],
         )
     for label in audit.labels:
         if label.leaks:
@@ -110,7 +117,7 @@ def sections(audit: Audit) -> Iterator[tuple[str, Rows]]:
 
 
 def _alone(features: Sequence[SingleFeature]) -> Rows:
-    return [{"feature": one.feature, "ROC-AUC": f"{one.roc_auc:.3f}"} for one in features]
+    return [{"feature": single.feature, "ROC-AUC": f"{single.roc_auc:.3f}"} for single in features]
 
 
 def finding_rows(audit: Audit) -> Rows:
@@ -120,24 +127,29 @@ def finding_rows(audit: Audit) -> Rows:
     blank: dict[str, Any] = dict.fromkeys((*columns, *values))
     pairs = [
         {
-            "check": str(audit.store.cause(one)),
-            "account_id": one.account_id,
-            "cutoff": one.cutoff,
-            "feature": one.feature,
+            "check": str(audit.store.cause(difference)),
+            "account_id": difference.account_id,
+            "cutoff": difference.cutoff,
+            "feature": difference.feature,
         }
-        | {"stored": one.stored, "rebuilt": one.rebuilt}
-        | {"another_future": one.exchanged, "given_to_training": one.historical}
-        for one in audit.store.differences
+        | {"stored": difference.stored, "rebuilt": difference.rebuilt}
+        | {"another_future": difference.exchanged, "given_to_training": difference.historical}
+        for difference in audit.store.differences
     ]
     served = [
-        {"check": "online", "account_id": one.account_id, "cutoff": audit.store.online.cutoff, "feature": one.feature}
-        | {"stored": one.offline, "online": one.online}
-        for one in audit.store.online.differences
+        {
+            "check": "online",
+            "account_id": difference.account_id,
+            "cutoff": audit.store.online.cutoff,
+            "feature": difference.feature,
+        }
+        | {"stored": difference.offline, "online": difference.online}
+        for difference in audit.store.online.differences
     ]
     alarms = [
-        {"check": "label", "target": label.target, "feature": one.feature, "roc_auc": one.roc_auc}
+        {"check": "label", "target": label.target, "feature": single.feature, "roc_auc": single.roc_auc}
         for label in audit.labels
-        for one in label.alarms
+        for single in label.alarms
     ]
     return [blank | row for row in (*pairs, *served, *alarms)]
 
@@ -161,20 +173,20 @@ def _in_words_label(label: LabelAudit) -> str:
     )
 
 
-def _pair_row(one: PairDifference) -> dict[str, str]:
+def _pair_row(difference: PairDifference) -> dict[str, str]:
     values = {
-        "stored": one.stored,
-        "rebuilt": one.rebuilt,
-        "another future": one.exchanged,
-        "Feast's": one.historical,
+        "stored": difference.stored,
+        "rebuilt": difference.rebuilt,
+        "another future": difference.exchanged,
+        "Feast's": difference.historical,
     }
-    where = {"account": one.account_id, "cutoff": f"{one.cutoff:%Y-%m-%d}", "feature": one.feature}
+    where = {"account": difference.account_id, "cutoff": f"{difference.cutoff:%Y-%m-%d}", "feature": difference.feature}
     return where | {name: _shown(value) for name, value in values.items()}
 
 
-def _online_row(one: OnlineDifference) -> dict[str, str]:
-    values = {"offline": _shown(one.offline), "online": _shown(one.online)}
-    return {"account": one.account_id, "feature": one.feature} | values
+def _online_row(difference: OnlineDifference) -> dict[str, str]:
+    values = {"offline": _shown(difference.offline), "online": _shown(difference.online)}
+    return {"account": difference.account_id, "feature": difference.feature} | values
 
 
 def _shown(value: object) -> str:
@@ -185,18 +197,18 @@ def _shown(value: object) -> str:
 
 
 def _by_feature(differences: Any) -> str:
-    counts = Counter(one.feature for one in differences).most_common()
+    counts = Counter(difference.feature for difference in differences).most_common()
     return f"By feature: {listed(f'{feature} {count:,}' for feature, count in counts)}."
 
 
 def _spread(differences: Any) -> list[Any]:
     """The first few, of every feature in turn."""
     by_feature: dict[str, list[Any]] = {}
-    for one in differences:
-        by_feature.setdefault(one.feature, []).append(one)
+    for difference in differences:
+        by_feature.setdefault(difference.feature, []).append(difference)
     turns = zip_longest(*by_feature.values())
-    return [one for turn in turns for one in turn if one is not None][:_SHOWN]
+    return [difference for turn in turns for difference in turn if difference is not None][:_SHOWN]
 
 
 def _pairs(differences: Any) -> int:
-    return len({(one.account_id, one.cutoff) for one in differences})
+    return len({(difference.account_id, difference.cutoff) for difference in differences})

@@ -91,16 +91,16 @@ def baseline_of(values: "pd.Series[Any]", kind: str) -> dict[str, float]:
     Of a number: quantiles, and which share of the values reached up to each, which is more than its own level where
     many values are equal. Of a category: the share of each value. Shares are of the values that are not null.
     """
-    found = {_NULL_SHARE: float(values.isna().mean())}
+    numbers = {_NULL_SHARE: float(values.isna().mean())}
     if kind == "category":
-        return found | {
+        return numbers | {
             f"{_SHARE}{value}": float(share) for value, share in values.value_counts(normalize=True).items()
         }
-    found |= {"mean": float(values.mean()), "deviation": float(values.std(ddof=0))}
+    numbers |= {"mean": float(values.mean()), "deviation": float(values.std(ddof=0))}
     quantiles = {level: float(value) for level, value in values.quantile(list(_QUANTILES)).items()}
     known = values.dropna()
     return (
-        found
+        numbers
         | {f"{_QUANTILE}{level}": value for level, value in quantiles.items()}
         | {f"{_UP_TO}{level}": float((known <= value).mean()) for level, value in quantiles.items()}
     )
@@ -163,12 +163,12 @@ def _number_cells(baseline: Mapping[str, float], rows: Sequence[Any]) -> _Parts 
 
 def _category_cells(baseline: Mapping[str, float], rows: Sequence[Any]) -> _Parts | None:
     known = {name.removeprefix(_SHARE): share for name, share in baseline.items() if name.startswith(_SHARE)}
-    found = Counter(value for value in rows if isinstance(value, str))
-    new = tuple(sorted(set(found) - set(known)))
+    counts = Counter(value for value in rows if isinstance(value, str))
+    new = tuple(sorted(set(counts) - set(known)))
     if not known:
         return None
-    rest = ("a new value", 0.0, sum(found[value] for value in new))
-    return _Parts([*((value, share, found[value]) for value, share in known.items()), rest], new)
+    rest = ("a new value", 0.0, sum(counts[value] for value in new))
+    return _Parts([*((value, share, counts[value]) for value, share in known.items()), rest], new)
 
 
 def _edges(baseline: Mapping[str, float]) -> dict[float, float]:

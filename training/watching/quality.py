@@ -47,19 +47,19 @@ class Shifted:
 def look_at_shift(inspection: Inspection) -> Section:
     """One row per target with a champion and feature, the largest shift first."""
     versions = {name: champion_version(inspection.home, name) for name in TARGETS}
-    found = [
+    targets = [
         _shifted(inspection.home, name, version, inspection.cutoff)
         for name, version in versions.items()
         if version is not None
     ]
-    if not found:
+    if not targets:
         return Section(note="No target has a champion yet, so the shift is missing: there is no baseline.")
-    notes = [_MEANING, *(_without(one) for one in found if one.is_blind)]
-    rows = [row for one in found for row in _rows(one)]
+    notes = [_MEANING, *(_without(shifted) for shifted in targets if shifted.is_blind)]
+    rows = [row for shifted in targets for row in _rows(shifted)]
     changed = [row for row in rows if row["level"] != str(Level.NONE) or row["more nulls"] or row["new values"]]
     return Section(
         tuple(rows),
-        tuple(findings_of(found)),
+        tuple(findings_of(targets)),
         shown=with_percent(
             ({name: cell for name, cell in row.items() if name not in _FOR_PROGRAMS} for row in changed),
             {"nulls in fitting", "nulls now"},
@@ -90,9 +90,11 @@ def _shifted(home: Home, name: str, version: str, cutoff: datetime) -> Shifted:
     catalog = home.catalog
     for group in catalog.groups_of_service(bundle.service):
         rows = group_at(home.stores.features, group, cutoff, catalog)
-        chosen = rows.filter(pc.is_in(rows[JOIN_KEY], value_set=accounts))
+        applicable = rows.filter(pc.is_in(rows[JOIN_KEY], value_set=accounts))
         values |= {
-            feature: chosen[feature].to_pylist() for feature in bundle.features if feature in chosen.column_names
+            feature: applicable[feature].to_pylist()
+            for feature in bundle.features
+            if feature in applicable.column_names
         }
     return shifted_since(bundle, values, target_name=name, version=version, accounts=len(accounts))
 
@@ -101,18 +103,18 @@ def _population(home: Home, name: str, cutoff: datetime) -> Any:
     """The accounts a target applies to at a cutoff, as an Arrow array."""
     import pyarrow as pa
 
-    chosen = target(name, home)
-    if chosen.kind == "inactivity":
+    aim = target(name, home)
+    if aim.kind == "inactivity":
         status = status_by_calls(feature_at(home.stores.features, ACTIVITY, cutoff))
     else:
-        status = status_at(chosen, subscriptions_frame(home), cutoff, home.settings)
+        status = status_at(aim, subscriptions_frame(home), cutoff, home.settings)
     return pa.array([str(account) for account in status.index[status == str(Status.OK)]], pa.string())
 
 
-def _rows(one: Shifted) -> Iterator[dict[str, object]]:
-    for name, shift in sorted(one.shifts.items(), key=lambda pair: -(pair[1].index or 0.0)):
+def _rows(shifted: Shifted) -> Iterator[dict[str, object]]:
+    for name, shift in sorted(shifted.shifts.items(), key=lambda pair: -(pair[1].index or 0.0)):
         yield {
-            "target": one.target,
+            "target": shifted.target,
             "feature": name,
             "shift": None if shift.index is None else round(shift.index, 4),
             "by chance": round(shift.chance, 4),
@@ -125,13 +127,13 @@ def _rows(one: Shifted) -> Iterator[dict[str, object]]:
         }
 
 
-def findings_of(found: Sequence[Shifted]) -> Iterator[Finding]:
+def findings_of(targets: Sequence[Shifted]) -> Iterator[Finding]:
     """One finding per kind over all champions: the same feature is read by several."""
     fitting = "the fitting of " + ", ".join(
-        f"{one.target} version {one.version} ({one.span[0]} to {one.span[1]})" for one in found
+        f"{shifted.target} version {shifted.version} ({shifted.span[0]} to {shifted.span[1]})" for shifted in targets
     )
-    again = "train again: " + ", ".join(f"`bellwether train --target {one.target}`" for one in found)
-    large = _worst(found, lambda shift: shift.index or 0.0 if shift.level is Level.LARGE else 0.0)
+    again = "train again: " + ", ".join(f"`bellwether train --target {shifted.target}`" for shifted in targets)
+    large = _worst(targets, lambda shift: shift.index or 0.0 if shift.level is Level.LARGE else 0.0)
     if large:
         names = listed(f"{name} ({_largest(shift)})" for name, shift in large.items())
         yield Finding(
@@ -140,7 +142,7 @@ def findings_of(found: Sequence[Shifted]) -> Iterator[Finding]:
             "grow with the calendar.",
             is_remark=True,
         )
-    missing = _worst(found, lambda shift: shift.nulls_now - shift.nulls_before if shift.went_missing else 0.0)
+    missing = _worst(targets, lambda shift: shift.nulls_now - shift.nulls_before if shift.went_missing else 0.0)
     if missing:
         names = listed(
             f"{name} ({percent(shift.nulls_before)} to {percent(shift.nulls_now)})" for name, shift in missing.items()
@@ -151,7 +153,7 @@ def findings_of(found: Sequence[Shifted]) -> Iterator[Finding]:
             f"Look whether a source lost a column or stopped. If it is to stay so, {again}.",
             is_remark=True,
         )
-    for name, shift in _worst(found, lambda shift: float(len(shift.new_values))).items():
+    for name, shift in _worst(targets, lambda shift: float(len(shift.new_values))).items():
         yield Finding(
             f"{name} has values that were not there in {fitting}: {listed(shift.new_values)}. A model takes them all "
             "for one.",
@@ -160,11 +162,11 @@ def findings_of(found: Sequence[Shifted]) -> Iterator[Finding]:
         )
 
 
-def _worst(found: Sequence[Shifted], weight: Callable[[Shift], float]) -> dict[str, Shift]:
+def _worst(targets: Sequence[Shifted], weight: Callable[[Shift], float]) -> dict[str, Shift]:
     """Features with a weight, the heaviest first, each with its heaviest shift."""
     worst: dict[str, Shift] = {}
-    for one in found:
-        for name, shift in one.shifts.items():
+    for shifted in targets:
+        for name, shift in shifted.shifts.items():
             if weight(shift) > 0 and (name not in worst or weight(shift) > weight(worst[name])):
                 worst[name] = shift
     return dict(sorted(worst.items(), key=lambda pair: -weight(pair[1])))
@@ -178,12 +180,12 @@ def _largest(shift: Shift) -> str:
     return f"{shift.index:.2f}" + (f", {_moved(shift.moved_most)}" if shift.moved_most else "")
 
 
-def _without(one: Shifted) -> str:
-    if not one.accounts:
-        return f"{one.target} applies to nobody at this cutoff."
+def _without(shifted: Shifted) -> str:
+    if not shifted.accounts:
+        return f"{shifted.target} applies to nobody at this cutoff."
     return (
-        f"Version {one.version} of {one.target} was trained before baselines were kept whole, so its shift is missing; "
-        f"`bellwether train --target {one.target}` makes one that has it."
+        f"Version {shifted.version} of {shifted.target} was trained before baselines were kept whole, so its shift is "
+        f"missing; `bellwether train --target {shifted.target}` makes one that has it."
     )
 
 

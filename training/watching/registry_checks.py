@@ -45,25 +45,25 @@ def _mend_addresses(home: Home, _: datetime) -> None:
 
 def _look_at_aliases(home: Home, _: datetime) -> Iterator[Finding]:
     for target in TARGETS:
-        found = standing(home, target)
-        for alias in found.lost_aliases:
+        model = standing(home, target)
+        for alias in model.lost_aliases:
             yield Finding(
-                f"The {alias} of {found.name} is version {found.aliases[alias]}, which is gone.",
+                f"The {alias} of {model.name} is version {model.aliases[alias]}, which is gone.",
                 f"`bellwether doctor --repair` drops the alias; then promote one of: "
-                f"{listed(found.versions) or 'none, train one first'}.",
+                f"{listed(model.versions) or 'none, train one first'}.",
             )
-        if found.versions and "champion" not in found.aliases:
+        if model.versions and "champion" not in model.aliases:
             yield Finding(
-                f"{found.name} has versions ({listed(found.versions)}) and no champion: nobody answers for {target}.",
+                f"{model.name} has versions ({listed(model.versions)}) and no champion: nobody answers for {target}.",
                 f"Run `bellwether promote --target {target}`.",
             )
 
 
 def _mend_aliases(home: Home, _: datetime) -> None:
     for target in TARGETS:
-        found = standing(home, target)
-        for alias in found.lost_aliases:
-            drop_alias(home, found.name, alias)
+        model = standing(home, target)
+        for alias in model.lost_aliases:
+            drop_alias(home, model.name, alias)
 
 
 def _look_at_artifacts(home: Home, _: datetime) -> Iterator[Finding]:
@@ -73,12 +73,12 @@ def _look_at_artifacts(home: Home, _: datetime) -> Iterator[Finding]:
             continue
         version, sha256 = identity
         if not _verifies(folder, sha256):
-            kept = _verifies(home.bundles / sha256, sha256)
+            has_copy = _verifies(home.bundles / sha256, sha256)
             yield Finding(
                 f"The artifacts of the champion of {target}, version {version}, are missing or not what was "
                 f"registered: {folder}.",
                 "`bellwether doctor --repair` puts them back from the verified local copy."
-                if kept
+                if has_copy
                 else f"Restore them from a backup, or go back with `bellwether promote --target {target} --version V`.",
             )
 
@@ -89,10 +89,10 @@ def _mend_artifacts(home: Home, _: datetime) -> None:
             folder, identity = _champion(home, target)
             if folder is None or identity is None or _verifies(folder, identity[1]):
                 continue
-            kept = home.bundles / identity[1]
-            if _verifies(kept, identity[1]):
+            local = home.bundles / identity[1]
+            if _verifies(local, identity[1]):
                 shutil.rmtree(folder, ignore_errors=True)
-                shutil.copytree(kept, folder)
+                shutil.copytree(local, folder)
 
 
 def _look_at_bundles(home: Home, _: datetime) -> Iterator[Finding]:
@@ -114,8 +114,8 @@ def _mend_bundles(home: Home, _: datetime) -> None:
 
 
 def _champion(home: Home, target: str) -> tuple[Path | None, tuple[str, str] | None]:
-    found = standing(home, target)
-    if "champion" in found.lost_aliases:
+    model = standing(home, target)
+    if "champion" in model.lost_aliases:
         return None, None
     return artifacts_of(home, target), champion_identity(home, target)
 
