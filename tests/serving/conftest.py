@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.storage.store import ManifestStore
 from features.windows import cutoff_day, utc
-from tests.shared import made_once
+from tests.shared import linked, made_once
 from training.models.bundle import Bundle, Calibration, Column, Golden, Verdict, write
 from training.models.matrix import design_matrix
 from training.registry.champions import Champion
@@ -51,7 +50,7 @@ class Place:
 
     def copy_to(self, home: Path) -> Place:
         """The same in another folder."""
-        shutil.copytree(self.settings.home, home)
+        linked(self.settings.home, home)
         return replace(self, settings=self.settings.model_copy(update={"home": home}))
 
 

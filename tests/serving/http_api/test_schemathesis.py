@@ -11,7 +11,7 @@ import pytest
 
 from tests.serving.server import Running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.delivery]
 
 # A schema cannot say which cursors we gave: one that fits it and is none of ours is 400 and documented so.
 CONFIGURATION = """

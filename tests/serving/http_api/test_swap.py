@@ -20,7 +20,7 @@ from tests.serving.conftest import NOW, USUAL, Place, make_bundle
 from tests.serving.server import Running
 from training.models.bundle import Bundle, write
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.delivery]
 
 PROMOTIONS, CLIENTS, REQUESTS_PER_SECOND, SECONDS_TO_REACH_EVERYBODY = 10, 4, 50, 10.0
 ACCOUNTS = USUAL[:2]

@@ -12,7 +12,7 @@ import pytest
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.windows import DAY, utc
-from tests.shared import made_once
+from tests.shared import linked, made_once
 
 END = utc(2026, 6, 29)  # a Monday
 YESTERDAY = END - DAY
@@ -28,7 +28,7 @@ class Household:
 
     def copy_to(self, folder: Path) -> Household:
         """The same in another folder."""
-        home = Path(shutil.copytree(self.settings.home, folder / "home"))
+        home = linked(self.settings.home, folder / "home")
         return replace(self, settings=self.settings.model_copy(update={"home": home}))
 
     def deliver(self, *files: Path, table: str = "events") -> None:
