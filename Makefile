@@ -38,6 +38,7 @@ serve: install  ## serve what is in var/
 lint: install  ## format, lint, types
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
 
 check: lint  ## format, lint, types, unit tests

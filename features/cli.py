@@ -8,7 +8,7 @@ import click
 
 from features.console import FORMATS, emit, emit_notes, progress_bar
 from features.exceptions import InputError
-from features.settings.fields import Settings
+from features.home.home import Home
 
 __all__ = ["commands", "features", "ingest", "init", "main", "settings", "simulate"]
 
@@ -39,11 +39,11 @@ Examples:
     help="Settings file to write; one that is there is left alone.",
 )
 @click.pass_obj
-def init(settings: Settings, source: Path | None, target: Path) -> None:
+def init(home: Home, source: Path | None, target: Path) -> None:
     """Make the home: stores, secret key, and a commented settings file."""
     from features.init import initialise, write_configuration
 
-    for line in (*initialise(settings), *write_configuration(target, source=source)):
+    for line in (*initialise(home), *write_configuration(target, source=source)):
         click.echo(line)
 
 
@@ -65,7 +65,7 @@ Examples:
 @_FORMAT
 @click.pass_obj
 def simulate(
-    settings: Settings,
+    home: Home,
     out: Path,
     accounts: int,
     days: int,
@@ -78,10 +78,16 @@ def simulate(
     from features.simulator import simulate as run
     from features.windows import as_cutoff, newest_cutoff
 
-    until = as_cutoff(end) if end else newest_cutoff(_now(), grace_hours=settings.grace_hours)
+    until = as_cutoff(end) if end else newest_cutoff(_now(), grace_hours=home.settings.grace_hours)
     with progress_bar() as progress:
         report = run(
-            out, accounts=accounts, days=days, calls_per_day=calls_per_day, seed=seed, end=until, progress=progress
+            out,
+            accounts=accounts,
+            days=days,
+            calls_per_day=calls_per_day,
+            seed=seed,
+            end=until,
+            progress=progress,
         )
     names = ("accounts", "events", "late", "duplicates", "conflicts", "synthetic", "churned", "returned", "upgrades")
     emit([{"what": name, "count": getattr(report, name)} for name in names], output)
@@ -106,7 +112,7 @@ Examples:
 @_FORMAT
 @click.pass_obj
 def ingest(
-    settings: Settings,
+    home: Home,
     events: tuple[str, ...],
     accounts: tuple[str, ...],
     subscriptions: tuple[str, ...],
@@ -119,7 +125,7 @@ def ingest(
     """Validate files, store what is good, quarantine the rest with a reason."""
     if dry_run:
         _try(
-            settings,
+            home,
             {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints},
             backfill=backfill,
             output=output,
@@ -129,7 +135,7 @@ def ingest(
 
     with progress_bar() as progress:
         report = run(
-            settings,
+            home,
             now=_now(),
             events=events,
             accounts=accounts,
@@ -177,7 +183,7 @@ Examples:
 @_FORMAT
 @click.pass_obj
 def build(
-    settings: Settings,
+    home: Home,
     first: str | None,
     last: str | None,
     every: str,
@@ -193,20 +199,19 @@ def build(
     from features.rollup.metrics import empty_metrics
 
     now = _now()
-    cutoffs = build_cutoffs(settings, now=now, first=first, last=last, every_days=_days(every))
+    cutoffs = build_cutoffs(home, now=now, first=first, last=last, every_days=_days(every))
     if only_plan:
         from features.build.stale import planned_rows
-        from features.home.declared_sets import catalog_of
 
-        rows = planned_rows(settings, cutoffs, catalog_of(settings).groups)
+        rows = planned_rows(home, cutoffs, home.catalog.groups)
         emit(rows, output, width=_WIDTH)
         if not rows:
             emit_notes([f"Nothing to build: {len(cutoffs)} cutoffs are as a build would make them."])
         return
-    taken = take_tables(settings, now=now)
+    taken = take_tables(home, now=now)
     with progress_bar() as progress:
-        counted = roll_up(settings, progress=progress)
-        run(settings, cutoffs, now=now, progress=progress)
+        counted = roll_up(home, progress=progress)
+        run(home, cutoffs, now=now, progress=progress)
     emit(
         [
             {"what": "event days counted", "count": counted.days_counted},
@@ -218,35 +223,35 @@ def build(
         output,
     )
     notes = [note for one in taken for note in one.notes]
-    emit_notes([*notes, *strange_accounts(settings), *empty_metrics(settings)])
+    emit_notes([*notes, *strange_accounts(home), *empty_metrics(home)])
 
 
 @features.command()
 @click.pass_obj
-def apply(settings: Settings) -> None:
+def apply(home: Home) -> None:
     """Register the views and services of the catalogue in Feast."""
     from features.feature_store.store import open_store
 
-    for name in open_store(settings).apply():
+    for name in open_store(home).apply():
         click.echo(name)
 
 
 @features.command()
 @click.option("--as-of", metavar="D", help="Cutoff to bring online.  [default: the newest built]")
 @click.pass_obj
-def materialize(settings: Settings, as_of: str | None) -> None:
+def materialize(home: Home, as_of: str | None) -> None:
     """Copy one cutoff's features into the online store."""
     from features.feature_store.store import open_store
     from features.offline.cutoffs import built_cutoffs, left_out
     from features.windows import as_cutoff
 
-    built, notes = built_cutoffs(settings), left_out(settings)
+    built, notes = built_cutoffs(home), left_out(home)
     if not built:
         raise InputError(" ".join(["No features are built.", *(notes or ["Run `bellwether features build` first."])]))
     emit_notes(notes)
     cutoff = as_cutoff(as_of) if as_of else built[-1]
     with progress_bar() as progress:
-        accounts = open_store(settings).materialize(cutoff, progress=progress)
+        accounts = open_store(home).materialize(cutoff, progress=progress)
     click.echo(f"{accounts:,} accounts online as of {cutoff:%Y-%m-%d}.")
 
 
@@ -254,13 +259,12 @@ def materialize(settings: Settings, as_of: str | None) -> None:
 @click.option("--group", help="One group of features only.")
 @_FORMAT
 @click.pass_obj
-def describe(settings: Settings, group: str | None, output: str) -> None:
+def describe(home: Home, group: str | None, output: str) -> None:
     """Say what every feature means, your own included; json and csv also say when it is null and more."""
     from features.definitions.describe import described
-    from features.home.declared_sets import catalog_of
     from features.rollup.metrics import empty_metrics
 
-    catalog = catalog_of(settings)
+    catalog = home.catalog
     groups = catalog.described_groups
     if group is not None and group not in groups:
         raise InputError(f"There is no group {group!r}. The groups are {', '.join(groups)}.")
@@ -270,17 +274,17 @@ def describe(settings: Settings, group: str | None, output: str) -> None:
             {name: row[name] for name in ("feature", "family", "window", "unit", "churn", "meaning")} for row in rows
         ]
     emit(rows, output, width=_WIDTH)
-    emit_notes(empty_metrics(settings))
+    emit_notes(empty_metrics(home))
 
 
 @click.command()
 @_FORMAT
 @click.pass_obj
-def settings(settings: Settings, output: str) -> None:  # the command and its object share a word
+def settings(home: Home, output: str) -> None:  # the command and its object share a word
     """Show every setting: value, default, unit, meaning; keys are masked."""
     from features.settings.template import settings_rows
 
-    rows = settings_rows(settings)
+    rows = settings_rows(home.settings)
     if output == "table":  # a port is a number, and 3,000 is not how one writes it
         rows = [{name: str(cell) for name, cell in row.items()} for row in rows]
     emit(rows, output, width=_WIDTH)
@@ -299,20 +303,20 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
     from features.start import start
 
     start()
-    if not isinstance(context.obj, Settings):
-        context.obj = load_settings(config, home=home)
+    if not isinstance(context.obj, Home):
+        context.obj = Home(load_settings(config, home=home))
 
 
 for _command in commands:
     main.add_command(_command)
 
 
-def _try(settings: Settings, given: dict[str, tuple[str, ...]], *, backfill: bool, output: str) -> None:
+def _try(home: Home, given: dict[str, tuple[str, ...]], *, backfill: bool, output: str) -> None:
     from features.ingest.dry_run import try_ingest
     from features.ingest.dry_run_text import show_trial
 
     with progress_bar() as progress:
-        trial = try_ingest(settings, given, now=_now(), backfill=backfill, progress=progress)
+        trial = try_ingest(home, given, now=_now(), backfill=backfill, progress=progress)
     show_trial(trial, output, width=_WIDTH)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from features.exceptions import BellwetherError
-from features.settings.fields import Settings
+from features.home.home import Home
 
 __all__ = ["BROKEN", "Check", "Finding", "Result", "examine", "not_done"]
 
@@ -36,8 +36,8 @@ class Check:
     """
 
     name: str
-    look: Callable[[Settings, datetime], Iterable[Finding]]
-    mend: Callable[[Settings, datetime], object] | None = None
+    look: Callable[[Home, datetime], Iterable[Finding]]
+    mend: Callable[[Home, datetime], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,32 +49,32 @@ class Result:
     is_repaired: bool = False
 
 
-def examine(checks: Sequence[Check], settings: Settings, *, now: datetime, repair: bool = False) -> list[Result]:
+def examine(checks: Sequence[Check], home: Home, *, now: datetime, repair: bool = False) -> list[Result]:
     """Look at everything, in order; with ``repair``, mend what can be mended and look again."""
     results: list[Result] = []
     for check in checks:
-        found = _looked(check, settings, now)
+        found = _looked(check, home, now)
         left = found
         if found and repair and check.mend is not None:
-            failed = _mended(check.mend, settings, now)
-            left = [*_looked(check, settings, now), *failed]
+            failed = _mended(check.mend, home, now)
+            left = [*_looked(check, home, now), *failed]
         mended = [finding for finding in found if finding not in left]
         results += [Result(check.name, finding, is_repaired=True) for finding in mended]
         results += [Result(check.name, finding) for finding in left]
     return results
 
 
-def _looked(check: Check, settings: Settings, now: datetime) -> list[Finding]:
+def _looked(check: Check, home: Home, now: datetime) -> list[Finding]:
     try:
-        return list(check.look(settings, now))
+        return list(check.look(home, now))
     except BROKEN as error:
         return [not_done("looked at", error)]
 
 
-def _mended(mend: Callable[[Settings, datetime], object], settings: Settings, now: datetime) -> list[Finding]:
+def _mended(mend: Callable[[Home, datetime], object], home: Home, now: datetime) -> list[Finding]:
     """Mend; a finding more when that failed."""
     try:
-        mend(settings, now)
+        mend(home, now)
     except BROKEN as error:
         return [not_done("repaired", error)]
     return []

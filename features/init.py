@@ -3,17 +3,14 @@
 from pathlib import Path
 
 from features.exceptions import InputError
+from features.home.home import Home
 from features.home.secret import secret_key
-from features.settings.fields import Settings
 from features.settings.template import configuration_text
 
 __all__ = ["initialise", "write_configuration"]
 
 
-_STORES = ("events", "raw", "quarantine", "rollups", "features", "feast", "mlflow", "bundles")
-
-
-def initialise(settings: Settings) -> list[str]:
+def initialise(home: Home) -> list[str]:
     """Make the home's folders and secret key; returns what to tell the user. Running it again changes nothing.
 
     Raises
@@ -21,18 +18,18 @@ def initialise(settings: Settings) -> list[str]:
     InputError
         When the home cannot be written.
     """
-    known = (settings.home / "secret.key").exists()
-    secret_key(settings.home)
+    known = home.secret_key.exists()
+    secret_key(home.root)
     try:
-        for name in _STORES:
-            (settings.home / name).mkdir(exist_ok=True)
+        for folder in home.folders:
+            folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"{settings.home} cannot be written: {error.strerror}. Choose another folder with --home."
+            f"{home.root} cannot be written: {error.strerror}. Choose another folder with --home."
         ) from error
-    key = settings.home / "secret.key"
+    key = home.secret_key
     return [
-        f"Home: {settings.home}",
+        f"Home: {home.root}",
         f"Secret key: {key} ({'kept' if known else 'new: put it into your backup'})",
     ]
 

@@ -14,7 +14,8 @@ import click
 from features import cli as features_cli
 from features.console import FORMATS, emit, emit_notes, progress_bar
 from features.exceptions import BellwetherError
-from features.settings.fields import FILE_NAME, Settings
+from features.home.home import Home
+from features.settings.fields import FILE_NAME
 from features.settings.load import load_settings
 from features.start import start
 from training import cli as training_cli
@@ -57,9 +58,9 @@ class _CommandLine(click.Group):
 def main(context: click.Context, home: Path | None, config: Path | None) -> None:
     """Early warning for API companies: which accounts are about to leave, and why."""
     start()
-    if isinstance(context.obj, Settings):
+    if isinstance(context.obj, Home):
         return
-    context.obj = load_settings(_config_file(config), home=home)
+    context.obj = Home(load_settings(_config_file(config), home=home))
     context.call_on_close(sys.stdout.flush)
 
 
@@ -74,7 +75,7 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
 )
 @click.option("--format", "output", default="table", show_default=True, type=FORMATS)
 @click.pass_obj
-def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sort: str | None, output: str) -> None:
+def score(home: Home, as_of: str | None, out: Path | None, top: int, sort: str | None, output: str) -> None:
     """Score and explain every account, and append the run to the ledger."""
     from features.offline.cutoffs import left_out
     from features.windows import as_cutoff
@@ -86,8 +87,8 @@ def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sor
         check_export(out)
 
     with progress_bar() as progress:
-        run = score_batch(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
-    emit_notes(left_out(settings))
+        run = score_batch(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+    emit_notes(left_out(home))
     for part in run.targets:
         click.echo(part.in_words, err=True)
     emit([row for part in run.targets for row in riskiest(part, limit=top, sort=sort)], output)
@@ -103,13 +104,13 @@ def score(settings: Settings, as_of: str | None, out: Path | None, top: int, sor
 @click.option("--target", help="One target.  [default: every target with a champion]")
 @click.option("--as-of", metavar="D", help="Cutoff to explain, YYYY-MM-DD.  [default: the newest built]")
 @click.pass_obj
-def explain(settings: Settings, account: str, target: str | None, as_of: str | None) -> None:
+def explain(home: Home, account: str, target: str | None, as_of: str | None) -> None:
     """Show one account's score and reasons."""
     from features.windows import as_cutoff
     from serving.routine.batch import score_account
     from serving.routine.terminal import explanation
 
-    run = score_account(settings, account, target=target, as_of=as_cutoff(as_of) if as_of else None, now=_now())
+    run = score_account(home, account, target=target, as_of=as_cutoff(as_of) if as_of else None, now=_now())
     for part in run.targets:
         click.echo(explanation(part, account))
 
@@ -124,7 +125,7 @@ Examples:
 @click.option("--as-of", metavar="D", help="Cutoff to bring everything up to, YYYY-MM-DD.  [default: today's midnight]")
 @click.option("--format", "output", default="text", show_default=True, type=click.Choice(["text", "json"]))
 @click.pass_obj
-def nightly(settings: Settings, as_of: str | None, output: str) -> None:
+def nightly(home: Home, as_of: str | None, output: str) -> None:
     """Take new files in, build, materialize and score; safe to run again.
 
     New files lie in the inbox, in the sub-folders events, accounts, subscriptions and touchpoints. Leaves with 0 when
@@ -136,7 +137,7 @@ def nightly(settings: Settings, as_of: str | None, output: str) -> None:
     from serving.routine.nightly_text import nightly_json, nightly_lines
 
     with progress_bar() as progress:
-        report = run_nightly(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+        report = run_nightly(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
     click.echo(
         json.dumps(nightly_json(report), indent=2, ensure_ascii=False)
         if output == "json"
@@ -158,14 +159,14 @@ Examples:
 @click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything.")
 @_FORMAT
 @click.pass_obj
-def doctor(settings: Settings, repair: bool, output: str) -> None:  # noqa: FBT001 - click hands flags over by name
+def doctor(home: Home, repair: bool, output: str) -> None:  # noqa: FBT001 - click hands flags over by name
     """Look for what is wrong with the home, and say what to do.
 
     Leaves with 0 when nothing is wrong or all was repaired, and 1 when something is left.
     """
     from serving.doctor import CHECKS, examine_home, finding_rows
 
-    results = examine_home(settings, now=_now(), repair=repair)
+    results = examine_home(home, now=_now(), repair=repair)
     if results or output != "table":
         emit(finding_rows(results), output, width=_WIDTH)
     left = sum(not result.is_repaired for result in results)
@@ -184,7 +185,7 @@ Examples:
 @click.option("--as-of", metavar="D", help="Cutoff to look at, YYYY-MM-DD.  [default: the newest built]")
 @click.option("--json", "file", type=click.Path(path_type=Path), metavar="FILE", help="Also write everything there.")
 @click.pass_obj
-def check(settings: Settings, as_of: str | None, file: Path | None) -> None:
+def check(home: Home, as_of: str | None, file: Path | None) -> None:
     """Look at the quality of features and sources, and say what deserves a look.
 
     Row counts, nulls and ranges, freshness by source, late events, quarantine, accounts that tables lack, and the
@@ -197,7 +198,7 @@ def check(settings: Settings, as_of: str | None, file: Path | None) -> None:
     if file is not None:
         require_place(file)
     with progress_bar() as progress:
-        report = check_features(settings, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+        report = check_features(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
     click.echo(summary(report))
     if report.findings:
         click.echo()
@@ -221,15 +222,15 @@ def check(settings: Settings, as_of: str | None, file: Path | None) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to bind.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.")
 @click.pass_obj
-def serve(settings: Settings, host: str | None, port: int | None, workers: int | None) -> None:
+def serve(home: Home, host: str | None, port: int | None, workers: int | None) -> None:
     """Answer over HTTP until interrupted."""
     from serving.http_api.address import address
     from serving.launch import serve_forever
 
     given = {"host": host, "port": port, "workers": workers}
-    changed = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    changed = home.settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     click.echo(f"Serving on {address(changed)} (Ctrl-C stops).", err=True)
-    sys.exit(serve_forever(changed, config=_config_file(_given_config())))
+    sys.exit(serve_forever(Home(changed), config=_config_file(_given_config())))
 
 
 @click.command()
@@ -238,22 +239,22 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Seed of the simulation.")
 @click.option("--serve/--no-serve", "serve_after", default=True, show_default=True, help="Serve when done.")
 @click.pass_obj
-def demo(settings: Settings, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
+def demo(home: Home, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
     """Simulate a company and run everything on it, from the log to the service."""
-    from serving.demo import run_demo, settings_of_demo
+    from serving.demo import home_of_demo, run_demo
     from serving.http_api.address import address
     from serving.launch import curl_line, serve_forever
 
     if _config_file(_given_config()) is None:
-        settings = settings_of_demo(settings)
+        home = home_of_demo(home)
     with progress_bar() as progress:
-        report = run_demo(settings, accounts=accounts, days=days, seed=seed, now=_now(), progress=progress)
+        report = run_demo(home, accounts=accounts, days=days, seed=seed, now=_now(), progress=progress)
     click.echo(report.text)
     if serve_after:
-        click.echo(f"\nServing on {address(settings)} (Ctrl-C stops). Try, from another terminal:\n")
-        click.echo(f"  {curl_line(settings, report.riskiest_account)}\n")
+        click.echo(f"\nServing on {address(home.settings)} (Ctrl-C stops). Try, from another terminal:\n")
+        click.echo(f"  {curl_line(home, report.riskiest_account)}\n")
         sys.stdout.flush()
-        sys.exit(serve_forever(settings, config=_config_file(_given_config())))
+        sys.exit(serve_forever(home, config=_config_file(_given_config())))
 
 
 @click.pass_context

@@ -1,6 +1,5 @@
 """The demonstration: a simulated company, from its log to scored accounts with reasons."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,13 +11,12 @@ from features.build.which_cutoffs import build_cutoffs
 from features.exceptions import GateRefusedError, InputError, WorkFailedError
 from features.feature_store.store import open_store
 from features.fingerprint import digest
-from features.home.stores import events_store, raw_store
+from features.home.home import Home
 from features.ingest.inbox import TakenFiles
 from features.ingest.ingest import ingest
 from features.init import initialise
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
-from features.settings.fields import FILE_NAME, Settings
 from features.settings.load import load_settings
 from features.simulator import simulate
 from features.storage.state_file import recall, remember
@@ -31,7 +29,7 @@ from training.flow import TrainReport, train
 from training.registry.promotion import PromoteReport, promote
 from training.text import promote_lines, train_lines
 
-__all__ = ["DemoReport", "run_demo", "settings_of_demo"]
+__all__ = ["DemoReport", "home_of_demo", "run_demo"]
 
 _TARGET, _UPSELL = "churn", "upsell"
 _SHOWN, _CANDIDATES = 10, 5
@@ -39,8 +37,6 @@ _SETTINGS = """\
 # Settings of the demonstration's home, read when no other settings file is named.
 value_endpoints = ["POST /v1/orders", "POST /v1/payments"]
 """
-_MARKER = Path("demo") / "company.json"
-_STORES = ("events", "raw", "quarantine", "rollups", "features", "feast", "mlflow", "bundles", "demo", "nightly")
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,8 @@ class _Company:
     end: str
 
 
-def settings_of_demo(settings: Settings) -> Settings:
-    """The settings under which the simulated company means most: which endpoints make its product's value.
+def home_of_demo(home: Home) -> Home:
+    """The home under the settings that suit the simulated company: which endpoints make its product's value.
 
     They are written into the home, so that every later command reads the home under them.
 
@@ -71,19 +67,19 @@ def settings_of_demo(settings: Settings) -> Settings:
     InputError
         When the home holds data that is not a demonstration's, or cannot be written.
     """
-    _refuse_foreign(settings.home)
-    path = settings.home / FILE_NAME
+    _refuse_foreign(home)
+    path = home.settings_file
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        home.root.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.write_text(_SETTINGS, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}. Choose another with --home.") from error
-    return load_settings(path, home=settings.home)
+    return Home(load_settings(path, home=home.root))
 
 
 def run_demo(
-    settings: Settings, *, accounts: int, days: int, seed: int, now: datetime, progress: Progress | None = None
+    home: Home, *, accounts: int, days: int, seed: int, now: datetime, progress: Progress | None = None
 ) -> DemoReport:
     """Simulate, ingest, build, train, promote, materialize and score; all of it in the home.
 
@@ -97,13 +93,13 @@ def run_demo(
         When the model is not good enough to be promoted; what the training found is in the message.
     """
     progress = progress or silent
-    end = newest_cutoff(now, grace_hours=settings.grace_hours)
-    _begin(settings, _Company(accounts, days, seed, end.isoformat()))
-    initialise(settings)
-    files = settings.home / "demo" / "files"
+    end = newest_cutoff(now, grace_hours=home.settings.grace_hours)
+    _begin(home, _Company(accounts, days, seed, end.isoformat()))
+    initialise(home)
+    files = home.demo / "files"
     simulated = simulate(files, accounts=accounts, days=days, seed=seed, end=end, progress=progress)
     stored = ingest(
-        settings,
+        home,
         now=now,
         events=[files / "events"],
         accounts=[files / "accounts.parquet"],
@@ -112,20 +108,20 @@ def run_demo(
         complete_until=end,
         progress=progress,
     )
-    _remember_data(settings)
-    roll_up(settings, progress=progress)
-    cutoffs = build_cutoffs(settings, now=now)
-    build(settings, cutoffs, now=now, progress=progress)
-    store = open_store(settings)
+    _remember_data(home)
+    roll_up(home, progress=progress)
+    cutoffs = build_cutoffs(home, now=now)
+    build(home, cutoffs, now=now, progress=progress)
+    store = open_store(home)
     store.apply()
     truth = files / "truth.parquet"
-    trained, promoted = _champion(settings, _TARGET, truth, now, progress)
+    trained, promoted = _champion(home, _TARGET, truth, now, progress)
     try:
-        upsell = list(_lines(*_champion(settings, _UPSELL, truth, now, progress)))
+        upsell = list(_lines(*_champion(home, _UPSELL, truth, now, progress)))
     except (GateRefusedError, WorkFailedError) as error:  # a company too small for upgrades is still a demonstration
         upsell = [f"{_UPSELL} has no champion. {error}"]
     store.materialize(cutoffs[-1], progress=progress)
-    runs = {run.target: run for run in score_batch(settings, as_of=cutoffs[-1], now=now, progress=progress).targets}
+    runs = {run.target: run for run in score_batch(home, as_of=cutoffs[-1], now=now, progress=progress).targets}
     run = runs[_TARGET]
     riskiest = _first(run, _SHOWN)
     if not riskiest:
@@ -151,11 +147,11 @@ def run_demo(
 
 
 def _champion(
-    settings: Settings, target: str, truth: Path, now: datetime, progress: Progress
+    home: Home, target: str, truth: Path, now: datetime, progress: Progress
 ) -> tuple[TrainReport, PromoteReport]:
-    trained = train(settings, target, now=now, truth=truth, progress=progress)
+    trained = train(home, target, now=now, truth=truth, progress=progress)
     try:
-        return trained, promote(settings, target)
+        return trained, promote(home, target)
     except GateRefusedError as error:
         found = "\n".join(train_lines(trained))
         raise GateRefusedError(f"{error}\n\nWhat the training found:\n{found}") from error
@@ -167,56 +163,54 @@ def _lines(trained: TrainReport, promoted: PromoteReport) -> Iterator[str]:
     yield from promote_lines(promoted)
 
 
-def _refuse_foreign(home: Path) -> None:
-    if (home / "events" / "_manifest.json").exists() and not (home / _MARKER).exists():
+def _refuse_foreign(home: Home) -> None:
+    if home.stores.events.is_begun() and not home.demo_state.exists():
         raise InputError(
-            f"{home} holds events that are not a demonstration's. Choose another folder: `bellwether --home DIR demo`."
+            f"{home.root} holds events that are not a demonstration's. "
+            "Choose another folder: `bellwether --home DIR demo`."
         )
 
 
-def _begin(settings: Settings, company: _Company) -> None:
+def _begin(home: Home, company: _Company) -> None:
     """Make room for this company: an earlier demonstration's other company goes, anybody's own data stays."""
-    home, marker = settings.home, settings.home / _MARKER
+    marker = home.demo_state
     _refuse_foreign(home)
-    found = recall(marker)
-    if found.get("company") == asdict(company):
+    remembered = recall(marker)
+    if remembered.get("company") == asdict(company):
         return
     if marker.exists():
-        _refuse_additions(settings, found)
-        for name in _STORES:
-            shutil.rmtree(home / name, ignore_errors=True)
-        for path in home.glob("ledger.db*"):
-            path.unlink()
+        _refuse_additions(home, remembered)
+        home.empty()
     try:
         remember(marker, {"company": asdict(company)})
     except WorkFailedError as error:
         raise InputError(f"{error} Or choose another home with --home.") from error
 
 
-def _refuse_additions(settings: Settings, found: Mapping[str, Any]) -> None:
+def _refuse_additions(home: Home, found: Mapping[str, Any]) -> None:
     """Keep what came in after the demonstration's own data: it is nowhere else, perhaps."""
-    is_added = any(store.manifest().partitions for store in _data(settings)) and found.get("data") != _state(settings)
-    if is_added or TakenFiles(settings).names:
+    is_added = any(store.manifest().partitions for store in _data(home)) and found.get("data") != _state(home)
+    if is_added or TakenFiles(home).names:
         raise InputError(
-            f"{settings.home} holds more than an earlier demonstration put there, and this one would remove it. "
+            f"{home.root} holds more than an earlier demonstration put there, and this one would remove it. "
             "Give it another home: `bellwether --home DIR demo`; or `make clean` if nothing is needed any more."
         )
 
 
-def _remember_data(settings: Settings) -> None:
+def _remember_data(home: Home) -> None:
     """Write down, once, what the demonstration itself put in."""
-    marker = settings.home / _MARKER
+    marker = home.demo_state
     found = recall(marker)
     if "data" not in found:
-        remember(marker, {**found, "data": _state(settings)})
+        remember(marker, {**found, "data": _state(home)})
 
 
-def _state(settings: Settings) -> str:
-    return digest([store.manifest().partitions for store in _data(settings)])
+def _state(home: Home) -> str:
+    return digest([store.manifest().partitions for store in _data(home)])
 
 
-def _data(settings: Settings) -> tuple[ManifestStore, ManifestStore]:
-    return events_store(settings), raw_store(settings)
+def _data(home: Home) -> tuple[ManifestStore, ManifestStore]:
+    return home.stores.events, home.stores.raw
 
 
 def _first(run: TargetRun, limit: int | None = None) -> list[ScoredAccount]:

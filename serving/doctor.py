@@ -10,7 +10,7 @@ from features.doctor.files import FILE_CHECKS
 from features.examination import Check, Finding, Result, examine
 from features.exceptions import InputError
 from features.feature_store.sqlite_files import lacks_journal, read_ahead_journal
-from features.settings.fields import Settings
+from features.home.home import Home
 from serving.ledger.ledger import open_ledger
 from training.labels.targets import TARGETS
 from training.watching.registry_checks import REGISTRY_CHECKS
@@ -18,7 +18,7 @@ from training.watching.registry_checks import REGISTRY_CHECKS
 __all__ = ["CHECKS", "examine_home", "finding_rows"]
 
 
-def examine_home(settings: Settings, *, now: datetime, repair: bool = False) -> list[Result]:
+def examine_home(home: Home, *, now: datetime, repair: bool = False) -> list[Result]:
     """Look at everything a home consists of; with ``repair``, mend what can be mended without losing anything.
 
     Raises
@@ -26,9 +26,9 @@ def examine_home(settings: Settings, *, now: datetime, repair: bool = False) -> 
     InputError
         When there is no home.
     """
-    if not settings.home.is_dir():
-        raise InputError(f"There is no home {settings.home}. Run `bellwether init`, or name another with --home.")
-    return examine(CHECKS, settings, now=now, repair=repair)
+    if not home.root.is_dir():
+        raise InputError(f"There is no home {home.root}. Run `bellwether init`, or name another with --home.")
+    return examine(CHECKS, home, now=now, repair=repair)
 
 
 def finding_rows(results: list[Result]) -> list[dict[str, Any]]:
@@ -43,24 +43,24 @@ def finding_rows(results: list[Result]) -> list[dict[str, Any]]:
     ]
 
 
-def _ledger(settings: Settings) -> Path:
-    return settings.home / "ledger.db"
+def _ledger(home: Home) -> Path:
+    return home.ledger
 
 
-def _look_at_ledger(settings: Settings, now: datetime) -> Iterator[Finding]:
-    if not _ledger(settings).exists():
-        if (settings.home / "bundles").is_dir() and any((settings.home / "bundles").iterdir()):
+def _look_at_ledger(home: Home, now: datetime) -> Iterator[Finding]:
+    if not _ledger(home).exists():
+        if (home.bundles).is_dir() and any((home.bundles).iterdir()):
             yield Finding(
                 "There is no score ledger: the lists of accounts are empty.",
                 "`bellwether doctor --repair` makes an empty one, `bellwether score` fills it. Old runs need a backup.",
             )
         return
-    if lacks_journal(_ledger(settings)):
+    if lacks_journal(_ledger(home)):
         yield Finding(
-            f"{_ledger(settings)} has no write-ahead journal: readers wait while a run is written.",
+            f"{_ledger(home)} has no write-ahead journal: readers wait while a run is written.",
             "`bellwether doctor --repair` sets it.",
         )
-    ledger = open_ledger(settings)
+    ledger = open_ledger(home)
     try:
         runs = [run for target in TARGETS if (run := ledger.latest(target)) is not None]
     finally:
@@ -74,11 +74,11 @@ def _look_at_ledger(settings: Settings, now: datetime) -> Iterator[Finding]:
             )
 
 
-def _mend_ledger(settings: Settings, _: datetime) -> None:
-    ledger = open_ledger(settings)
+def _mend_ledger(home: Home, _: datetime) -> None:
+    ledger = open_ledger(home)
     ledger.create()
     ledger.close()
-    read_ahead_journal(_ledger(settings))
+    read_ahead_journal(_ledger(home))
 
 
 CHECKS: tuple[Check, ...] = (

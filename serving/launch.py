@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from features.exceptions import SettingsError
-from features.settings.fields import Settings
+from features.home.home import Home
 from serving.http_api.address import address
 
 __all__ = ["Launch", "curl_line", "launch", "serve_forever"]
@@ -28,7 +28,7 @@ class Launch:
     environment: Mapping[str, str]
 
 
-def launch(settings: Settings, *, config: Path | None, environment: Mapping[str, str], code: Path = _ROOT) -> Launch:
+def launch(home: Home, *, config: Path | None, environment: Mapping[str, str], code: Path = _ROOT) -> Launch:
     """How to start the service under these settings; ``code`` is the folder that holds the three rooms.
 
     Raises
@@ -36,37 +36,37 @@ def launch(settings: Settings, *, config: Path | None, environment: Mapping[str,
     SettingsError
         When an address others can reach is to be bound without keys.
     """
-    if not settings.api_keys and not _is_loopback(settings.host):
+    if not home.settings.api_keys and not _is_loopback(home.settings.host):
         raise SettingsError(
-            f"Without keys the service binds loopback only, not {settings.host}. Set BELLWETHER_API_KEYS to the "
+            f"Without keys the service binds loopback only, not {home.settings.host}. Set BELLWETHER_API_KEYS to the "
             "SHA-256 of each key (`printf %s KEY | sha256sum`), or serve on 127.0.0.1."
         )
-    host = "127.0.0.1" if settings.host == "localhost" else settings.host  # BentoML takes addresses only
+    host = "127.0.0.1" if home.settings.host == "localhost" else home.settings.host  # BentoML takes addresses only
     arguments = (
         *(sys.executable, "-m", "bentoml", "serve", "serving.service:Bellwether"),
         *("--working-dir", str(code)),
-        *("--host", host, "--port", str(settings.port)),
+        *("--host", host, "--port", str(home.settings.port)),
         *("--timeout-graceful-shutdown", str(_DRAIN_SECONDS)),
         "--quiet",  # the workers log for themselves, as JSON
     )
     paths = [str(code), *filter(None, [environment.get("PYTHONPATH")])]
     handed_on = {
-        "BELLWETHER_HOME": str(settings.home),
-        "BELLWETHER_HOST": settings.host,
-        "BELLWETHER_PORT": str(settings.port),
-        "BELLWETHER_WORKERS": str(settings.workers),
+        "BELLWETHER_HOME": str(home.root),
+        "BELLWETHER_HOST": home.settings.host,
+        "BELLWETHER_PORT": str(home.settings.port),
+        "BELLWETHER_WORKERS": str(home.settings.workers),
         "PYTHONPATH": os.pathsep.join(paths),
         # One request, one thread: workers are how this service uses more processors.
         "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", "1"),
         # BentoML keeps metrics files here; its own default is a folder in the user's home.
-        "BENTOML_HOME": environment.get("BENTOML_HOME", str(settings.home / "bentoml")),
+        "BENTOML_HOME": environment.get("BENTOML_HOME", str(home.bentoml)),
     }
     if config is not None:
         handed_on["BELLWETHER_CONFIG"] = str(config.absolute())
     return Launch(arguments, {**environment, **handed_on})
 
 
-def serve_forever(settings: Settings, *, config: Path | None) -> NoReturn:
+def serve_forever(home: Home, *, config: Path | None) -> NoReturn:
     """Become the service; Ctrl-C and SIGTERM reach it directly.
 
     Raises
@@ -74,20 +74,20 @@ def serve_forever(settings: Settings, *, config: Path | None) -> NoReturn:
     SettingsError
         As :func:`launch`.
     """
-    chosen = launch(settings, config=config, environment=os.environ)
-    (settings.home / "bentoml").mkdir(parents=True, exist_ok=True)
+    chosen = launch(home, config=config, environment=os.environ)
+    (home.bentoml).mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(chosen.arguments[0], list(chosen.arguments), dict(chosen.environment))  # noqa: S606 - our own interpreter
 
 
-def curl_line(settings: Settings, account_id: str) -> str:
+def curl_line(home: Home, account_id: str) -> str:
     """A request that works once the service is up; with keys set, once KEY is one of them."""
     body = json.dumps({"account_ids": [account_id], "reasons": 3})
     # curl takes brackets for a pattern of addresses, but for -g.
-    curl = "curl -sg" if "[" in address(settings) else "curl -s"
-    key = "-H 'authorization: Bearer KEY' " if settings.api_keys else ""
-    return f"{curl} {address(settings)}/v1/score {key}-H 'content-type: application/json' -d '{body}'"
+    curl = "curl -sg" if "[" in address(home.settings) else "curl -s"
+    key = "-H 'authorization: Bearer KEY' " if home.settings.api_keys else ""
+    return f"{curl} {address(home.settings)}/v1/score {key}-H 'content-type: application/json' -d '{body}'"
 
 
 def _is_loopback(host: str) -> bool:

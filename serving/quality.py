@@ -19,10 +19,10 @@ from typing import Any
 
 from features.examination import Finding
 from features.exceptions import InputError
+from features.home.home import Home
 from features.progress import Progress, silent
 from features.quality.parts import DATA_PARTS
 from features.quality.section import Inspection, Part, Section, inspection_of, look_at
-from features.settings.fields import Settings
 from training.watching.quality import MODEL_PARTS
 
 __all__ = [
@@ -59,7 +59,7 @@ class QualityReport:
 
 
 def check_features(
-    settings: Settings, *, as_of: datetime | None = None, now: datetime, progress: Progress = silent
+    home: Home, *, as_of: datetime | None = None, now: datetime, progress: Progress = silent
 ) -> QualityReport:
     """Look at the features of one cutoff and at the sources they come from; nothing is changed.
 
@@ -68,7 +68,7 @@ def check_features(
     InputError
         When no features are built, or not those of the cutoff.
     """
-    inspection = inspection_of(settings, as_of=as_of, now=now)
+    inspection = inspection_of(home, as_of=as_of, now=now)
     sections = []
     for done, part in enumerate(PARTS):
         progress("look at every part", done, len(PARTS))

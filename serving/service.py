@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.exceptions import BellwetherError
-from features.settings.fields import Settings
+from features.home.home import Home
 from features.settings.load import load_settings
 from features.start import start
 
@@ -38,10 +38,10 @@ warnings.filterwarnings("ignore", category=DeprecationWarning, module="_bentoml_
 warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
 
 
-def _settings() -> Settings:
-    """Settings of this process: ``BELLWETHER_CONFIG`` and ``BELLWETHER_*``, as ``bellwether serve`` hands them on."""
+def _home() -> Home:
+    """The home of this process: ``BELLWETHER_CONFIG`` and ``BELLWETHER_*``, as ``bellwether serve`` hands them on."""
     config = os.environ.get("BELLWETHER_CONFIG")
-    return load_settings(Path(config) if config else None)
+    return Home(load_settings(Path(config) if config else None))
 
 
 def _now() -> datetime:
@@ -49,14 +49,14 @@ def _now() -> datetime:
 
 
 # BentoML reads workers, middleware and mounts from module-level objects.
-_SETTINGS = _settings()
+_HOME = _home()
 _METERS = Meters()
-_CHAMPIONS = LiveChampions(_SETTINGS, _METERS)
-_LEDGER = open_ledger(_SETTINGS)
-_ADMISSION = Admission(threads=_SETTINGS.threads)
-_ANSWERER = Answerer(_SETTINGS, open_store(_SETTINGS), _CHAMPIONS)
+_CHAMPIONS = LiveChampions(_HOME, _METERS)
+_LEDGER = open_ledger(_HOME)
+_ADMISSION = Admission(threads=_HOME.settings.threads)
+_ANSWERER = Answerer(_HOME, open_store(_HOME), _CHAMPIONS)
 _API = make_api(
-    _SETTINGS,
+    _HOME,
     answerer=_ANSWERER,
     champions=_CHAMPIONS,
     ledger=_LEDGER,
@@ -68,7 +68,7 @@ _API = make_api(
 
 @bentoml.service(
     name="bellwether",
-    workers=_SETTINGS.workers,
+    workers=_HOME.settings.workers,
     traffic={"timeout": _TIMEOUT_SECONDS},
     # Metrics and access log repeat every path a client thinks of, and spans take half a millisecond of each request;
     # the gatekeeper counts, times and logs instead.
@@ -110,5 +110,5 @@ class Bellwether:
 
 
 Bellwether.add_asgi_middleware(  # type: ignore[attr-defined]
-    Gatekeeper, key_digests=[key.get_secret_value() for key in _SETTINGS.api_keys], meters=_METERS
+    Gatekeeper, key_digests=[key.get_secret_value() for key in _HOME.settings.api_keys], meters=_METERS
 )

@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.start import start
@@ -48,6 +49,11 @@ class World:
     files: Path
     now: datetime
     newest: datetime
+
+    @property
+    def home(self) -> Home:
+        """The same as a home."""
+        return Home(self.settings)
 
     def copy_to(self, root: Path) -> World:
         """The same in another folder."""
@@ -90,7 +96,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> World:
         made = _world(root)
         simulate(made.files, accounts=ACCOUNTS, days=DAYS, calls_per_day=CALLS_PER_DAY, seed=7, end=END)
         ingest(
-            made.settings,
+            made.home,
             now=made.now,
             events=[made.files / "events"],
             accounts=[made.files / "accounts.parquet"],
@@ -110,10 +116,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, ingested: World) -> World:
 
     def make(root: Path) -> None:
         made = ingested.copy_to(root)
-        roll_up(made.settings)
-        cutoffs = [END - age * DAY for age in range(0, DAYS - 28, DAYS_APART)]
-        build(made.settings, cutoffs, now=made.now)
-        store = open_store(made.settings)
+        roll_up(made.home)
+        build(made.home, [END - age * DAY for age in range(0, DAYS - 28, DAYS_APART)], now=made.now)
+        store = open_store(made.home)
         store.apply()
         store.materialize(made.newest)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from features.home.home import Home
 from tests.conftest import World
 from tests.shared import linked
 
@@ -30,8 +31,8 @@ def two_targets(trained: World, tmp_path_factory: pytest.TempPathFactory) -> Pat
     linked(trained.settings.home, root / "home")
     settings = trained.settings.model_copy(update={"home": root / "home"})
     upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v2", title="upgrade")
-    promote(settings, "upsell", version=register_bundle(settings, upsell, root)[1])
-    score_batch(settings, as_of=trained.newest, now=trained.now)
+    promote(Home(settings), "upsell", version=register_bundle(settings, upsell, root)[1])
+    score_batch(Home(settings), as_of=trained.newest, now=trained.now)
     return settings.home
 
 

@@ -16,7 +16,7 @@ def test_offline_and_online_scores_of_500_accounts_are_equal(trained: World) -> 
     from serving.scoring.score import load_scorer, score_rows
     from training.registry.champions import champion
 
-    store, scorer = open_store(trained.settings), load_scorer(champion(trained.settings, "churn"))
+    store, scorer = open_store(trained.home), load_scorer(champion(trained.home, "churn"))
     everybody = pd.read_parquet(trained.files / "accounts.parquet")["account_id"]
     online = store.online(everybody.tolist())
     accounts = [account for account, is_known in zip(online.account_ids, online.known, strict=True) if is_known][:500]
@@ -36,7 +36,7 @@ def test_offline_and_online_scores_of_500_accounts_are_equal(trained: World) -> 
 def test_the_quality_report_finds_nothing_wrong_in_the_world(trained: World) -> None:
     from serving.quality import check_features
 
-    report = check_features(trained.settings, now=trained.now)
+    report = check_features(trained.home, now=trained.now)
     assert report.wrong == []
     assert {part for part, _ in report.findings} <= {"shift"}  # what a year of growth does
     shift = next(section for part, section in report.sections if part.name == "shift")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from features.console import FORMATS
-from features.settings.fields import Settings
+from features.home.home import Home
 
 __all__ = ["audit", "commands", "promote", "train"]
 
@@ -31,7 +31,7 @@ _TARGET = click.option(
     help="The simulator's truth.parquet: shows how much of what can be known the model knows.",
 )
 @click.pass_obj
-def train(settings: Settings, target_name: str | None, truth: Path | None) -> None:
+def train(home: Home, target_name: str | None, truth: Path | None) -> None:
     """Train a model, judge it beside simple rules, and register it as the challenger.
 
     For example: bellwether train --target upsell
@@ -42,8 +42,8 @@ def train(settings: Settings, target_name: str | None, truth: Path | None) -> No
     from training.text import train_lines
 
     with progress_bar() as progress:
-        report = run(settings, target_name or _default(settings), now=datetime.now(UTC), truth=truth, progress=progress)
-    emit_notes(left_out(settings))
+        report = run(home, target_name or _default(home), now=datetime.now(UTC), truth=truth, progress=progress)
+    emit_notes(left_out(home))
     for line in train_lines(report):
         click.echo(line)
 
@@ -53,7 +53,7 @@ def train(settings: Settings, target_name: str | None, truth: Path | None) -> No
 @click.option("--version", metavar="V", help="Version to promote, also to go back to.  [default: the challenger]")
 @click.option("--expect-current", metavar="V", help="Refuse unless this version is the champion (`none`: nobody is).")
 @click.pass_obj
-def promote(settings: Settings, target_name: str | None, version: str | None, expect_current: str | None) -> None:
+def promote(home: Home, target_name: str | None, version: str | None, expect_current: str | None) -> None:
     """Make a model the champion, if the gate lets it.
 
     For example: bellwether promote --target upsell --expect-current 3
@@ -61,8 +61,8 @@ def promote(settings: Settings, target_name: str | None, version: str | None, ex
     from training.registry.promotion import promote as run
     from training.text import promote_lines
 
-    chosen = target_name or _default(settings)
-    for line in promote_lines(run(settings, chosen, version=version, expect_current=expect_current)):
+    chosen = target_name or _default(home)
+    for line in promote_lines(run(home, chosen, version=version, expect_current=expect_current)):
         click.echo(line)
 
 
@@ -93,7 +93,7 @@ Examples:
 )
 @click.option("--format", "output", default="table", show_default=True, type=FORMATS)
 @click.pass_obj
-def audit(settings: Settings, sample: int, seed: int | None, target_names: tuple[str, ...], output: str) -> None:
+def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ...], output: str) -> None:
     """Prove on a sample that features hold nothing that was not known at their cutoff.
 
     Rebuilds random rows from what was known at their cutoff alone, then with all that came later permuted between
@@ -109,9 +109,9 @@ def audit(settings: Settings, sample: int, seed: int | None, target_names: tuple
 
     with progress_bar() as progress:
         found = run(
-            settings,
+            home,
             sample=sample,
-            seed=settings.seed if seed is None else seed,
+            seed=home.settings.seed if seed is None else seed,
             target_names=target_names,
             progress=progress,
         )
@@ -129,12 +129,12 @@ def audit(settings: Settings, sample: int, seed: int | None, target_names: tuple
     sys.exit(0 if found.is_clean else 1)
 
 
-def _default(settings: Settings) -> str:
+def _default(home: Home) -> str:
     """The target of whoever names none."""
     from features.home.raw_tables import complete_until
     from training.labels.targets import default_target
 
-    return default_target(has_subscriptions=complete_until(settings, "subscriptions") is not None)
+    return default_target(has_subscriptions=complete_until(home, "subscriptions") is not None)
 
 
 commands: list[click.Command] = [train, promote]

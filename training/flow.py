@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.exceptions import InputError
-from features.home.declared_sets import catalog_of, set_of_service
+from features.home.home import Home
 from features.progress import Progress, silent
 from features.settings.fields import Settings
 from features.windows import require_utc
@@ -69,7 +69,7 @@ class TrainReport:
 
 
 def train(
-    settings: Settings, target_name: str, *, now: datetime, truth: Path | None = None, progress: Progress | None = None
+    home: Home, target_name: str, *, now: datetime, truth: Path | None = None, progress: Progress | None = None
 ) -> TrainReport:
     """Train, judge and register a model of the target; it becomes the challenger.
 
@@ -85,17 +85,17 @@ def train(
         When another process is registering.
     """
     progress = progress or silent
-    chosen = target(target_name, settings)
+    chosen = target(target_name, home)
     risks = None if truth is None else _read_truth(truth, chosen)
     progress("Join labels and features", 0, 1)
-    dataset = load(settings, chosen)
+    dataset = load(home, chosen)
     progress("Join labels and features", 1, 1)
-    return train_dataset(dataset, settings, now=now, truth=risks, progress=progress)
+    return train_dataset(dataset, home, now=now, truth=risks, progress=progress)
 
 
 def train_dataset(
     dataset: Dataset,
-    settings: Settings,
+    home: Home,
     *,
     now: datetime,
     truth: pd.DataFrame | None = None,
@@ -109,26 +109,26 @@ def train_dataset(
         When there is too little to learn from; nothing is registered.
     """
     name = dataset.target.name
-    current, unread = current_champion(settings, name)
-    beside = None if current is None else with_features_of(dataset, current[1].service, settings)
-    judged = fit_and_judge(dataset, settings, champion=current, beside=beside, truth=truth, progress=progress)
+    current, unread = current_champion(home, name)
+    beside = None if current is None else with_features_of(dataset, current[1].service, home)
+    judged = fit_and_judge(dataset, home, champion=current, beside=beside, truth=truth, progress=progress)
     said = replace(judged.verdict, remarks=(*judged.verdict.remarks, *unread))
     judged = replace(judged, verdict=said)
     everything = dataset.rows(dataset.cutoffs)
     final, unseen = fit_recipe(
-        everything, dataset, settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
+        everything, dataset, home.settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
     )
-    bundle = make_bundle(dataset, judged, final, unseen, settings)
+    bundle = make_bundle(dataset, judged, final, unseen, home)
     with tempfile.TemporaryDirectory() as scratch:
         folder, pictures = Path(scratch) / "bundle", Path(scratch) / "report"
         sha256 = bundles.write(bundle, folder)
         progress("Draw the report", 0, 1)
-        write_report(pictures, dataset, judged, final, bundle, settings)
+        write_report(pictures, dataset, judged, final, bundle, home.settings)
         progress("Draw the report", 1, 1)
         matrix = final.encoding.matrix(everything.head(5))
         progress("Register", 0, 1)
         registered = registry.register(
-            settings,
+            home,
             registry.TrainingRun(
                 target=name,
                 bundle=bundle,
@@ -136,7 +136,7 @@ def train_dataset(
                 sha256=sha256,
                 pictures=pictures,
                 example=pd.DataFrame(matrix, columns=[column.name for column in bundle.columns]),
-                parameters=_parameters(dataset, judged, final, settings, now=now),
+                parameters=_parameters(dataset, judged, final, home.settings, now=now),
                 requirements=[f"{package}=={version(package)}" for package in ("lightgbm", "numpy", "mlflow")],
             ),
         )
@@ -158,12 +158,12 @@ def train_dataset(
         comparisons=judged.comparisons,
         verdict=judged.verdict,
         truth=judged.truth,
-        ui_command=ui_command(settings),
+        ui_command=ui_command(home),
     )
 
 
 def make_bundle(
-    dataset: Dataset, judged: Judgement, final: Fitted, unseen: npt.NDArray[np.float64], settings: Settings
+    dataset: Dataset, judged: Judgement, final: Fitted, unseen: npt.NDArray[np.float64], home: Home
 ) -> Bundle:
     """Everything serving needs: the model refitted on all closed cutoffs, with the metrics of the one that was judged.
 
@@ -173,7 +173,8 @@ def make_bundle(
     rows = dataset.rows(dataset.cutoffs)
     probability = final.calibration.probability(unseen)
     high, medium = np.quantile(
-        probability, [1.0 - settings.capacity_share, 1.0 - settings.capacity_share - settings.medium_share]
+        probability,
+        [1.0 - home.settings.capacity_share, 1.0 - home.settings.capacity_share - home.settings.medium_share],
     )
     features = final.encoding.features
     return Bundle(
@@ -208,20 +209,20 @@ def make_bundle(
         },
         commit=_commit(),
         model_text=final.booster.model_to_string(),
-        declared=set_of_service(settings, dataset.target.service).as_json,
+        declared=home.set_of_service(dataset.target.service).as_json,
     )
 
 
-def current_champion(settings: Settings, target_name: str) -> tuple[tuple[str, Bundle] | None, tuple[str, ...]]:
+def current_champion(home: Home, target_name: str) -> tuple[tuple[str, Bundle] | None, tuple[str, ...]]:
     """The champion to beat, if it can be read, and what to say if it cannot."""
-    if champion_version(settings, target_name) is None:
+    if champion_version(home, target_name) is None:
         return None, ()
     try:
-        current = champion(settings, target_name)
+        current = champion(home, target_name)
         bundle = bundles.read(current.bundle_folder, sha256=current.sha256)
     except BundleError as error:
         return None, (f"The champion cannot be read, so nothing was compared with it: {error}",)
-    if bundle.service not in catalog_of(settings).services:
+    if bundle.service not in home.catalog.services:
         return None, (f"The champion reads {bundle.service}, which is no more, so nothing was compared with it.",)
     return (current.version, bundle), ()
 

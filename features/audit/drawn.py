@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.definitions.catalog import Catalog
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.offline.files import JOIN_KEY, TIMESTAMP, rows_at
-from features.settings.fields import Settings
 
 if TYPE_CHECKING:
     from features.feature_store.store import Store
@@ -39,18 +38,18 @@ class Rows:
         return names
 
 
-def draw(settings: Settings, sample: int, dice: random.Random) -> dict[datetime, Rows]:
+def draw(home: Home, sample: int, dice: random.Random) -> dict[datetime, Rows]:
     """Stored rows of random accounts at random cutoffs, ascending; fewer than ``sample`` where there are not so many.
 
     Few cutoffs with many accounts each, since it is a cutoff that costs.
     """
-    built = built_cutoffs(settings)
+    built = built_cutoffs(home)
     few = min(_FEW_CUTOFFS, math.ceil(sample / _PAIRS_PER_CUTOFF))
     found: dict[datetime, pa.Table] = {}
     for cutoff in dice.sample(built, len(built)):
         if len(found) >= few and sum(rows.num_rows for rows in found.values()) >= sample:
             break
-        found[cutoff] = rows_at(settings.home / "features", cutoff, catalog_of(settings))
+        found[cutoff] = rows_at(home.stores.features.root, cutoff, home.catalog)
     drawn: dict[datetime, Rows] = {}
     left = sample
     # The smallest cutoff first: what it cannot give falls to the others.

@@ -12,10 +12,9 @@ from features.audit.differences import differing
 from features.audit.drawn import described_services
 from features.audit.findings import ROW, OnlineAudit, OnlineDifference
 from features.definitions.catalog import Catalog
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.offline.files import ARROW_TYPES, JOIN_KEY, rows_at
-from features.settings.fields import Settings
 from features.windows import cutoff_day, cutoff_of_day
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["audit_online"]
 
 
-def audit_online(settings: Settings, store: "Store", *, sample: int, dice: random.Random) -> OnlineAudit:
+def audit_online(home: Home, store: "Store", *, sample: int, dice: random.Random) -> OnlineAudit:
     """Compare at most ``sample`` accounts of the cutoff the online store holds.
 
     Raises
@@ -33,10 +32,10 @@ def audit_online(settings: Settings, store: "Store", *, sample: int, dice: rando
         When the store is away.
     """
     cutoff = store.materialized_cutoff()
-    if cutoff is None or cutoff not in built_cutoffs(settings):
+    if cutoff is None or cutoff not in built_cutoffs(home):
         return OnlineAudit(cutoff, 0, ())
-    catalog = catalog_of(settings)
-    offline = rows_at(settings.home / "features", cutoff, catalog)
+    catalog = home.catalog
+    offline = rows_at(home.stores.features.root, cutoff, catalog)
     offline = offline.take(sorted(dice.sample(range(offline.num_rows), min(sample, offline.num_rows))))
     return OnlineAudit(cutoff, offline.num_rows, tuple(_differences(store, offline, cutoff, catalog)))
 

@@ -12,11 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.build.build import build
-from features.home.declared_sets import catalog_of
-from features.home.stores import events_store, raw_store, table_store
+from features.home.home import Home
 from features.offline.files import JOIN_KEY, rows_at
 from features.rollup.count import roll_up
-from features.settings.fields import Settings
 from features.storage.damage import damage_named
 from features.storage.store import ManifestStore, StoreWriter
 from features.windows import known_before
@@ -40,26 +38,26 @@ _WHOLE, _EXCHANGED = "whole", "exchanged"
 _Heirs = Mapping[str, str]  # account to the one that gets its rows
 
 
-def copy_of_now(settings: Settings, home: Path) -> Settings:
-    """Settings of a home with the raw stores of this moment, as links: what is ingested from now on is not in it.
+def copy_of_now(home: Home, folder: Path) -> Home:
+    """A home in another folder with the raw stores of this moment, as links: what is ingested from now on is not in it.
 
     Raises
     ------
     WorkFailedError
         When a listed file is missing.
     """
-    for store in _stores(settings):
+    for store in _stores(home):
         manifest = store.manifest()
-        with ManifestStore(home / store.root.name).writer() as writer, damage_named(store, remedy=RAW_REMEDY):
+        with ManifestStore(folder / store.root.name).writer() as writer, damage_named(store, remedy=RAW_REMEDY):
             for partition in manifest.partitions:
                 writer.adopt(partition, store, manifest=manifest)
-    return settings.model_copy(update={"home": home})
+    return home.moved_to(folder)
 
 
-def _stores(settings: Settings) -> list[ManifestStore]:
+def _stores(home: Home) -> list[ManifestStore]:
     """What is never made from anything else: where the partition is no raw table, the store names its times."""
-    tables = table_store(settings)
-    return [events_store(settings), raw_store(settings), *([tables] if tables.root.exists() else [])]
+    tables = home.stores.tables
+    return [home.stores.events, home.stores.raw, *([tables] if tables.root.exists() else [])]
 
 
 class Past:
@@ -70,10 +68,10 @@ class Past:
     cutoffs another.
     """
 
-    def __init__(self, now: Settings, home: Path, *, seed: int) -> None:
+    def __init__(self, now: Home, folder: Path, *, seed: int) -> None:
         self._now = now
         self._heirs = _ring(_accounts(now), seed=seed)
-        self.settings = now.model_copy(update={"home": home})
+        self.home = now.moved_to(folder)
 
     def truncate(self, cutoff: datetime) -> None:
         """Keep what was known at the cutoff: what happened before it and was known before ``cutoff + grace``."""
@@ -91,19 +89,19 @@ class Past:
 
     def rows(self, cutoff: datetime) -> pa.Table:
         """Count and build what the home holds now; see ``features.offline.files.rows_at``."""
-        roll_up(self.settings)
+        roll_up(self.home)
         # A build leaves alone what was made from the same past, and whether it sees no more than that is the question.
-        shutil.rmtree(self.settings.home / "features", ignore_errors=True)
-        build(self.settings, [cutoff], now=known_before(cutoff, grace_hours=self.settings.grace_hours))
-        return rows_at(self.settings.home / "features", cutoff, catalog_of(self.settings))
+        shutil.rmtree(self.home.stores.features.root, ignore_errors=True)
+        build(self.home, [cutoff], now=known_before(cutoff, grace_hours=self.home.settings.grace_hours))
+        return rows_at(self.home.stores.features.root, cutoff, self.home.catalog)
 
     def _turn_to(self, cutoff: datetime, heirs: _Heirs | None) -> int:
         """Keep the rows known at the cutoff; the others go to the heirs, or away. Returns how many others."""
-        moments = (cutoff, known_before(cutoff, grace_hours=self.settings.grace_hours))
+        moments = (cutoff, known_before(cutoff, grace_hours=self.home.settings.grace_hours))
         others = 0
         for store in _stores(self._now):
             manifest = store.manifest()
-            with ManifestStore(self.settings.home / store.root.name).writer() as writer:
+            with ManifestStore(self.home.root / store.root.name).writer() as writer:
                 for name in manifest.partitions:
                     table = name if name in TIMES else store.root.name
                     part = _Partition(store.files(name, manifest=manifest), TIMES[table], moments)
@@ -204,10 +202,10 @@ def _handed_on(rows: pa.Table, heirs: _Heirs) -> pa.Table:
     )
 
 
-def _accounts(settings: Settings) -> list[str]:
+def _accounts(home: Home) -> list[str]:
     """Every account any raw table names, ascending."""
     found: set[str] = set()
-    for store in _stores(settings):
+    for store in _stores(home):
         manifest = store.manifest()
         for partition in manifest.partitions:
             for path in store.files(partition, manifest=manifest):

@@ -17,28 +17,20 @@ from features.audit.online import audit_online
 from features.audit.past import RAW_REMEDY, Past, copy_of_now
 from features.definitions.feature import FeatureSpec
 from features.exceptions import InputError
-from features.home.declared_sets import catalog_of
-from features.home.stores import events_store, feature_store, raw_store, table_store
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs, left_out
 from features.offline.files import JOIN_KEY
 from features.progress import Progress, silent
-from features.settings.fields import Settings
 from features.storage.damage import damage_named
 from features.storage.lock import exclusive_lock
 
 __all__ = ["audit_store"]
 
-_STILL = ("events", "raw", "tables", "features", "feast")  # stores nobody may write to while they are read
 _THERE, _MISSING = "there", "missing"
-_REMEDIES = {
-    events_store: RAW_REMEDY,
-    raw_store: RAW_REMEDY,
-    table_store: RAW_REMEDY,
-    feature_store: "Remove what is left of them and run `bellwether features build` again.",
-}
+_BUILD_AGAIN = "Remove what is left of them and run `bellwether features build` again."
 
 
-def audit_store(settings: Settings, *, sample: int, seed: int, progress: Progress | None = None) -> StoreAudit:
+def audit_store(home: Home, *, sample: int, seed: int, progress: Progress | None = None) -> StoreAudit:
     """Compare random (account, cutoff) pairs with what they are when made from their past alone.
 
     The pairs are spread over at most five cutoffs, or as many as hold the sample: each cutoff is built twice, and the
@@ -58,23 +50,23 @@ def audit_store(settings: Settings, *, sample: int, seed: int, progress: Progres
     """
     if sample < 1:
         raise InputError(f"A sample has at least one (account, cutoff) pair, not {sample}. Raise --sample.")
-    notes = left_out(settings)
-    if not built_cutoffs(settings):
+    notes = left_out(home)
+    if not built_cutoffs(home):
         why = notes or ["Run `bellwether features build` first."]
         raise InputError(" ".join(["No features are built, so there is nothing to audit.", *why]))
     from features.feature_store.store import open_store
 
-    features = catalog_of(settings).features
+    features = home.catalog.features
     report, dice = progress or silent, random.Random(seed)  # noqa: S311 - a sample, no secret
-    with _damage_named(settings), _scratch(settings.home / "audit") as scratch:
-        with _held(settings):
+    with _damage_named(home), _scratch(home.audit) as scratch:
+        with _held(home):
             report("read what is stored", 0, 3)
-            stored, store = draw(settings, sample, dice), open_store(settings)
-            given = historical(store, stored, catalog_of(settings))
+            stored, store = draw(home, sample, dice), open_store(home)
+            given = historical(store, stored, home.catalog)
             report("read what is stored", 1, 3)
-            online = audit_online(settings, store, sample=sample, dice=dice)
+            online = audit_online(home, store, sample=sample, dice=dice)
             report("read what is stored", 2, 3)
-            now = copy_of_now(settings, scratch / "now")
+            now = copy_of_now(home, scratch / "now")
             report("read what is stored", 3, 3)
         past = Past(now, scratch / "past", seed=seed)
         alone, exchanged_rows, moving = {}, {}, Counter[str]()
@@ -159,17 +151,22 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(settings: Settings) -> Iterator[None]:
+def _held(home: Home) -> Iterator[None]:
     with ExitStack() as locks:
-        for name in _STILL:
-            if (settings.home / name).is_dir():
-                locks.enter_context(exclusive_lock(settings.home / name))
+        stores = home.stores
+        for folder in (
+            *(store.root for store in (stores.events, stores.raw, stores.tables, stores.features)),
+            home.feast,
+        ):
+            if folder.is_dir():
+                locks.enter_context(exclusive_lock(folder))
         yield
 
 
 @contextmanager
-def _damage_named(settings: Settings) -> Iterator[None]:
+def _damage_named(home: Home) -> Iterator[None]:
     with ExitStack() as stores:
-        for store, remedy in _REMEDIES.items():
-            stores.enter_context(damage_named(store(settings), remedy=remedy))
+        for store in (home.stores.events, home.stores.raw, home.stores.tables):
+            stores.enter_context(damage_named(store, remedy=RAW_REMEDY))
+        stores.enter_context(damage_named(home.stores.features, remedy=_BUILD_AGAIN))
         yield

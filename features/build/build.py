@@ -9,13 +9,12 @@ from features.build.records_seen import keep_seen
 from features.build.stale import origins, pending
 from features.build.workbench import Workbench
 from features.exceptions import InputError, WorkFailedError, listed
-from features.home.declared_sets import catalog_of
-from features.home.stores import feature_partition, feature_store, metric_store, raw_store, rollup_store, table_store
+from features.home.home import Home
+from features.home.stores import feature_partition
 from features.offline.cutoffs import forgotten
 from features.offline.meanings import meanings
 from features.progress import Progress, silent
 from features.rollup.metrics import count_metrics
-from features.settings.fields import Settings
 from features.storage.damage import damage_named
 from features.windows import as_cutoff, cutoff_day, is_buildable
 
@@ -44,7 +43,7 @@ class BuildReport:
 
 
 def build(
-    settings: Settings,
+    home: Home,
     cutoffs: Sequence[datetime],
     *,
     now: datetime,
@@ -65,29 +64,29 @@ def build(
     LockHeldError
         When another process is building.
     """
-    wanted = _checked(settings, cutoffs, now=now)
-    chosen = _checked_groups(catalog_of(settings).groups, groups)
+    wanted = _checked(home, cutoffs, now=now)
+    chosen = _checked_groups(home.catalog.groups, groups)
     report = progress or silent
-    count_metrics(settings, progress=report)
+    count_metrics(home, progress=report)
     rows: dict[datetime, int] = {}
-    store = feature_store(settings)
+    store = home.stores.features
     with (
         store.writer() as writer,
-        damage_named(rollup_store(settings), remedy=_REMEDY),
-        damage_named(metric_store(settings), remedy=_REMEDY),
-        damage_named(table_store(settings), remedy=_RESTORE),
+        damage_named(home.stores.rollups, remedy=_REMEDY),
+        damage_named(home.stores.metrics, remedy=_REMEDY),
+        damage_named(home.stores.tables, remedy=_RESTORE),
     ):
-        there, rollups = store.manifest(), rollup_store(settings).manifest()
-        records = raw_store(settings).manifest()
-        keep_seen(settings, records, folder=store.root / "seen")
-        now_from = origins(settings, rollups, records, wanted)
+        there, rollups = store.manifest(), home.stores.rollups.manifest()
+        records = home.stores.raw.manifest()
+        keep_seen(home, records, folder=store.root / "seen")
+        now_from = origins(home, rollups, records, wanted)
         stale: dict[datetime, list[str]] = {}
-        for one in pending(settings, there, now_from, groups=chosen):
+        for one in pending(home, there, now_from, groups=chosen):
             stale.setdefault(one.cutoff, []).append(one.group)
-        meaning = meanings(settings)
+        meaning = meanings(home)
         if stale:
             kept, spill = store.root / "compiled", writer.scratch / "spill"
-            with Workbench(settings, rollups, compiled_into=kept, spill=spill) as workbench:
+            with Workbench(home, rollups, compiled_into=kept, spill=spill) as workbench:
                 for several, cutoffs_of in _by_groups(stale).items():
                     for batch in workbench.batches(cutoffs_of):
                         workbench.turn_to(batch, cutoffs_of)
@@ -104,7 +103,7 @@ def build(
                                 )
                         report("build features", len(rows), len(stale))
         if groups is None:
-            for partition in forgotten(settings, there):
+            for partition in forgotten(home, there):
                 writer.remove(partition)
         if stale:
             stamps = [*there.made_from.values(), *writer.made_from.values()]  # a killed run leaves the old ones
@@ -120,13 +119,13 @@ def _by_groups(stale: Mapping[datetime, Sequence[str]]) -> dict[tuple[str, ...],
     return found
 
 
-def _checked(settings: Settings, cutoffs: Sequence[datetime], *, now: datetime) -> list[datetime]:
+def _checked(home: Home, cutoffs: Sequence[datetime], *, now: datetime) -> list[datetime]:
     wanted = sorted({as_cutoff(cutoff) for cutoff in cutoffs})
-    early = [cutoff for cutoff in wanted if not is_buildable(cutoff, now=now, grace_hours=settings.grace_hours)]
+    early = [cutoff for cutoff in wanted if not is_buildable(cutoff, now=now, grace_hours=home.settings.grace_hours)]
     if early:
         raise InputError(
             f"{len(early)} of {len(wanted)} cutoffs cannot be built yet: {listed(day.date() for day in early)}. "
-            f"Late data counts until {settings.grace_hours:g} hours after a cutoff, and it is {now.isoformat()}. "
+            f"Late data counts until {home.settings.grace_hours:g} hours after a cutoff, and it is {now.isoformat()}. "
             "Build them later."
         )
     return wanted

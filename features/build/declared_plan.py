@@ -16,11 +16,9 @@ from features.engine.prepared import Prepared, named
 from features.external.rows import external_schema, table_files, table_key
 from features.groups.all import as_catalogued
 from features.groups.custom import custom_features
-from features.home.declared_sets import custom_sets
-from features.home.stores import metric_store, table_store
+from features.home.home import Home
 from features.rollup.metric_expressions import METRIC
 from features.rollup.metrics import metric_files, metric_key
-from features.settings.fields import Settings
 from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY, days_of_ages
 
@@ -50,9 +48,9 @@ class _Input:
 class CustomGroups:
     """The groups of declared features of a home, by name, and the tables they read."""
 
-    def __init__(self, settings: Settings, population: ir.Table, *, compiled_into: Path) -> None:
-        self._settings, self._population, self._folder = settings, population, compiled_into
-        self._sets = custom_sets(settings)
+    def __init__(self, home: Home, population: ir.Table, *, compiled_into: Path) -> None:
+        self._home, self._population, self._folder = home, population, compiled_into
+        self._sets = home.feature_sets
         self._inputs = dict(self._found()) if self._sets else {}
         self._prepared: dict[str, Prepared] = {}
 
@@ -67,7 +65,7 @@ class CustomGroups:
     def prepared(self, group: str) -> Prepared:
         """The group as it is stored."""
         if group not in self._prepared:
-            self._prepared[group] = _compiled(self._settings, group, self._sets[group], self._population, self._folder)
+            self._prepared[group] = _compiled(self._home, group, self._sets[group], self._population, self._folder)
         return self._prepared[group]
 
     def files(self, cutoff: datetime) -> Iterator[Path]:
@@ -76,7 +74,7 @@ class CustomGroups:
             yield from one.files(name, [cutoff])
 
     def _found(self) -> Iterator[tuple[str, _Input]]:
-        counts, rows = metric_store(self._settings), table_store(self._settings)
+        counts, rows = self._home.stores.metrics, self._home.stores.tables
         counted, kept = counts.manifest(), rows.manifest()
         reach: dict[str, int | None] = {}
         for several in self._sets.values():
@@ -91,16 +89,16 @@ class CustomGroups:
                 yield key, _Input(external_schema(table), rows, kept, reach[key], is_metric=False)
 
 
-def _compiled(settings: Settings, group: str, declared: FeatureSet, population: ir.Table, folder: Path) -> Prepared:
+def _compiled(home: Home, group: str, declared: FeatureSet, population: ir.Table, folder: Path) -> Prepared:
     def compile_it() -> Mapping[str, Prepared]:
         features = custom_features(
             population,
             named("cutoffs", CUTOFFS),
             metrics={name: (one, named(metric_key(one), METRIC)) for name, one in declared.metrics.items()},
             tables={name: (one, named(table_key(one), external_schema(one))) for name, one in declared.tables.items()},
-            grace_hours=settings.grace_hours,
+            grace_hours=home.settings.grace_hours,
         )
-        return {group: preparing(settings.engine)(as_catalogued(group, features, declared.features))}
+        return {group: preparing(home.settings.engine)(as_catalogued(group, features, declared.features))}
 
-    arguments = [group, settings.grace_hours, declared.as_json, str(population.schema()), settings.engine]
-    return compiled(compiled_file(folder, group, settings.engine), arguments, compile_it)[group]
+    arguments = [group, home.settings.grace_hours, declared.as_json, str(population.schema()), home.settings.engine]
+    return compiled(compiled_file(folder, group, home.settings.engine), arguments, compile_it)[group]

@@ -10,12 +10,10 @@ from pathlib import Path
 import ibis
 import ibis.expr.types as ir
 
-from features.engine.duckdb_engine import duckdb_engine
 from features.engine.prepared import Prepared, named, prepare
 from features.fingerprint import digest
-from features.home.stores import raw_store
+from features.home.home import Home
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable
-from features.settings.fields import Settings
 from features.storage.store import Manifest
 from features.windows import cutoff_day, known_from, visible_from
 
@@ -31,9 +29,7 @@ _SHORT = 16  # hexadecimal digits that tell two states of a table apart
 _Days = list[list[int]]  # [first cutoff's day, number of rows, what their hashes make together], ascending
 
 
-def seen(
-    settings: Settings, records: Manifest, cutoffs: Iterable[datetime], *, folder: Path
-) -> dict[datetime, dict[str, str]]:
+def seen(home: Home, records: Manifest, cutoffs: Iterable[datetime], *, folder: Path) -> dict[datetime, dict[str, str]]:
     """Of each cutoff and raw table the fingerprint of the rows the cutoff sees.
 
     A row is seen from the first midnight ``c`` with ``occurred_at < c`` and ``known_at < c + grace`` on. What
@@ -45,7 +41,7 @@ def seen(
         When a file of the raw store cannot be read.
     """
     found: dict[datetime, dict[str, str]] = {cutoff: {} for cutoff in cutoffs}
-    for name, days in _days(settings, records, folder).items():
+    for name, days in _days(home, records, folder).items():
         firsts = [day for day, _, _ in days]
         for cutoff, prints in found.items():
             before = days[: bisect_right(firsts, cutoff_day(cutoff))]
@@ -56,7 +52,7 @@ def seen(
     return found
 
 
-def keep_seen(settings: Settings, records: Manifest, *, folder: Path) -> None:
+def keep_seen(home: Home, records: Manifest, *, folder: Path) -> None:
     """Read the tables that changed, and leave in ``folder`` what :func:`seen` makes fingerprints of.
 
     Raises
@@ -67,43 +63,43 @@ def keep_seen(settings: Settings, records: Manifest, *, folder: Path) -> None:
         When the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, days in _days(settings, records, folder).items():
-        content = {"made_from": _made_from(settings, records, name), "content": digest(days), "days": days}
+    for name, days in _days(home, records, folder).items():
+        content = {"made_from": _made_from(home, records, name), "content": digest(days), "days": days}
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")  # half of it would not be believed
 
 
-def _days(settings: Settings, records: Manifest, folder: Path) -> dict[str, _Days]:
-    kept = {table.name: _kept(folder / f"{table.name}.json", settings, records, table.name) for table in RECORD_TABLES}
+def _days(home: Home, records: Manifest, folder: Path) -> dict[str, _Days]:
+    kept = {table.name: _kept(folder / f"{table.name}.json", home, records, table.name) for table in RECORD_TABLES}
     missing = [table for table in RECORD_TABLES if kept[table.name] is None]
-    counted = _counted(settings, records, missing) if missing else {}
+    counted = _counted(home, records, missing) if missing else {}
     return {name: counted[name] if days is None else days for name, days in kept.items()}
 
 
-def _kept(path: Path, settings: Settings, records: Manifest, name: str) -> _Days | None:
+def _kept(path: Path, home: Home, records: Manifest, name: str) -> _Days | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        is_right = content["made_from"] == _made_from(settings, records, name)
+        is_right = content["made_from"] == _made_from(home, records, name)
         days: _Days = content["days"]
         return days if is_right and content["content"] == digest(days) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _made_from(settings: Settings, records: Manifest, name: str) -> str:
-    return digest([_VERSION, settings.grace_hours, records.fingerprint(name)])
+def _made_from(home: Home, records: Manifest, name: str) -> str:
+    return digest([_VERSION, home.settings.grace_hours, records.fingerprint(name)])
 
 
-def _counted(settings: Settings, records: Manifest, tables: list[RawTable]) -> dict[str, _Days]:
-    store = raw_store(settings)
+def _counted(home: Home, records: Manifest, tables: list[RawTable]) -> dict[str, _Days]:
+    store = home.stores.raw
     files = {table: store.files(table.name, table.name, manifest=records) for table in tables}
     found: dict[str, _Days] = {table.name: [] for table in tables}
     if not any(files.values()):
         return found
-    engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit)
+    engine = home.engine()
     try:
         for table in filter(files.get, tables):
             engine.name_parquet(table.name, files[table], schema=table.schema)
-            counted = engine.run_prepared(_prepared(table, settings.grace_hours))
+            counted = engine.run_prepared(_prepared(table, home.settings.grace_hours))
             found[table.name] = [[row["first"], row["rows"], row["hashes"]] for row in counted.to_pylist()]
         return found
     finally:

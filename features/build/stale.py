@@ -8,10 +8,10 @@ from features.build.origins import Origin, origin_of, recalled
 from features.build.records_seen import seen
 from features.exceptions import listed
 from features.external.take import waiting_tables
-from features.home.stores import feature_partition, feature_store, raw_store, rollup_store
+from features.home.home import Home
+from features.home.stores import feature_partition
 from features.offline.meanings import meanings
 from features.rollup.count import outdated_days
-from features.settings.fields import Settings
 from features.storage.damage import is_there
 from features.storage.store import Manifest
 
@@ -33,16 +33,14 @@ class Pending:
     why: str
 
 
-def origins(
-    settings: Settings, rollups: Manifest, records: Manifest, cutoffs: Iterable[datetime]
-) -> dict[datetime, Origin]:
+def origins(home: Home, rollups: Manifest, records: Manifest, cutoffs: Iterable[datetime]) -> dict[datetime, Origin]:
     """What each cutoff is counted from while rollups and records are these."""
-    told = seen(settings, records, cutoffs, folder=feature_store(settings).root / "seen")
+    told = seen(home, records, cutoffs, folder=home.stores.features.root / "seen")
     return {cutoff: origin_of(rollups, of_records, cutoff) for cutoff, of_records in told.items()}
 
 
 def pending(
-    settings: Settings,
+    home: Home,
     there: Manifest,
     now_from: Mapping[datetime, Origin],
     *,
@@ -53,7 +51,7 @@ def pending(
 
     ``there`` is the manifest of the features; ``uncounted`` are event days (ISO dates) that will be counted before.
     """
-    store, meaning_of = feature_store(settings), meanings(settings)
+    store, meaning_of = home.stores.features, meanings(home)
     for cutoff, origin in now_from.items():
         late = [day for day in uncounted if date.fromisoformat(day) < cutoff.date()]
         for group in groups:
@@ -73,15 +71,15 @@ def pending(
                 yield Pending(group, cutoff, _GONE)
 
 
-def planned_rows(settings: Settings, cutoffs: Sequence[datetime], groups: Sequence[str]) -> list[dict[str, object]]:
+def planned_rows(home: Home, cutoffs: Sequence[datetime], groups: Sequence[str]) -> list[dict[str, object]]:
     """What counting and building would do, as a short table; nothing is written."""
-    uncounted = [day.removeprefix("day=") for day in outdated_days(settings)]
+    uncounted = [day.removeprefix("day=") for day in outdated_days(home)]
     rows: list[dict[str, object]] = []
     if uncounted:
         rows.append(_row("event days", uncounted, "new, changed or gone since they were counted"))
-    now_from = origins(settings, rollup_store(settings).manifest(), raw_store(settings).manifest(), cutoffs)
-    found = pending(settings, feature_store(settings).manifest(), now_from, groups=groups, uncounted=uncounted)
-    for name, files in waiting_tables(settings):
+    now_from = origins(home, home.stores.rollups.manifest(), home.stores.raw.manifest(), cutoffs)
+    found = pending(home, home.stores.features.manifest(), now_from, groups=groups, uncounted=uncounted)
+    for name, files in waiting_tables(home):
         why = "changed since they were taken, or with rows not known yet"
         rows.append({"what": f"files of table {name}", "count": files, "first": "", "last": "", "why": why})
     same: dict[str, dict[str, list[str]]] = {}

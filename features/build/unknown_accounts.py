@@ -8,17 +8,15 @@ import pyarrow.parquet as pq
 from features.definitions.declared import ExternalTable
 from features.exceptions import listed
 from features.external.rows import table_files, table_key
-from features.home.declared_sets import catalog_of
-from features.home.stores import feature_store, table_store
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.offline.files import JOIN_KEY, accounts_built
-from features.settings.fields import Settings
 from features.storage.damage import damage_named
 
 __all__ = ["strange_accounts"]
 
 
-def strange_accounts(settings: Settings) -> list[str]:
+def strange_accounts(home: Home) -> list[str]:
     """A sentence about each table of the settings with accounts that have no features at the newest cutoff built.
 
     Only rows this cutoff may see are looked at.
@@ -28,22 +26,22 @@ def strange_accounts(settings: Settings) -> list[str]:
     WorkFailedError
         When a file of the features or of a table is damaged or missing.
     """
-    built = built_cutoffs(settings) if settings.tables else []
+    built = built_cutoffs(home) if home.settings.tables else []
     if not built:
         return []
-    store, features = table_store(settings), feature_store(settings)
+    store, features = home.stores.tables, home.stores.features
     with (
         damage_named(features, remedy="Remove what is left of them and run `bellwether features build` again."),
         damage_named(store, remedy="Restore them from a backup."),
     ):
-        ours = set(accounts_built(features.root, built[-1], catalog_of(settings)))
+        ours = set(accounts_built(features.root, built[-1], home.catalog))
         return [
-            said for name, table in settings.tables.items() for said in _said(settings, name, table, built[-1], ours)
+            said for name, table in home.settings.tables.items() for said in _said(home, name, table, built[-1], ours)
         ]
 
 
-def _said(settings: Settings, name: str, table: ExternalTable, cutoff: datetime, ours: set[str]) -> Iterator[str]:
-    store = table_store(settings)
+def _said(home: Home, name: str, table: ExternalTable, cutoff: datetime, ours: set[str]) -> Iterator[str]:
+    store = home.stores.tables
     files = table_files(store, store.manifest(), table_key(table), first=date.min, last=cutoff.date())
     columns = [pq.read_table(file, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY].unique() for file in files]
     theirs = {account for column in columns for account in column.to_pylist()}

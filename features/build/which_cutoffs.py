@@ -5,9 +5,8 @@ from datetime import datetime
 from itertools import pairwise
 
 from features.exceptions import InputError
-from features.home.stores import events_store
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
-from features.settings.fields import Settings
 from features.windows import DAY, as_cutoff, cutoffs_between, newest_cutoff
 
 __all__ = ["build_cutoffs", "missing_cutoffs"]
@@ -18,7 +17,7 @@ _MOST = 1000  # unasked: nineteen years of weeks, which is one event of 1970 rat
 
 
 def build_cutoffs(
-    settings: Settings, *, now: datetime, first: str | None = None, last: str | None = None, every_days: int = 7
+    home: Home, *, now: datetime, first: str | None = None, last: str | None = None, every_days: int = 7
 ) -> list[datetime]:
     """Cutoffs from ``first`` to ``last``: by default from the first whole four weeks of events to now.
 
@@ -30,9 +29,9 @@ def build_cutoffs(
     InputError
         When there are no events, no cutoff lies in between, or nobody named a first day and there are too many.
     """
-    days = _event_days(settings)
+    days = _event_days(home)
     begin = as_cutoff(first) if first else days[0] + _FIRST_WINDOW_DAYS * DAY
-    newest = newest_cutoff(now, grace_hours=settings.grace_hours)
+    newest = newest_cutoff(now, grace_hours=home.settings.grace_hours)
     end = as_cutoff(last) if last else newest
     if first and begin == end:
         return [begin]
@@ -47,11 +46,11 @@ def build_cutoffs(
     if first is None:
         _refuse_too_many(cutoffs, days)
     if first is None and last is None:
-        cutoffs.update(cutoff for cutoff in outdated_cutoffs(settings) if cutoff <= newest)
+        cutoffs.update(cutoff for cutoff in outdated_cutoffs(home) if cutoff <= newest)
     return sorted(cutoffs)
 
 
-def missing_cutoffs(settings: Settings, cutoff: datetime) -> list[datetime]:
+def missing_cutoffs(home: Home, cutoff: datetime) -> list[datetime]:
     """``cutoff``, and up to it what training would miss: Mondays never built, and whole cutoffs that are outdated.
 
     Raises
@@ -59,15 +58,15 @@ def missing_cutoffs(settings: Settings, cutoff: datetime) -> list[datetime]:
     InputError
         When there are no events, or too many Mondays are missing for a log that was meant.
     """
-    days, built = _event_days(settings), set(built_cutoffs(settings))
+    days, built = _event_days(home), set(built_cutoffs(home))
     mondays = {monday for monday in cutoffs_between(days[0] + _FIRST_WINDOW_DAYS * DAY, cutoff) if monday not in built}
     _refuse_too_many(mondays, days)
-    outdated = {one for one in outdated_cutoffs(settings) if one <= cutoff}
+    outdated = {one for one in outdated_cutoffs(home) if one <= cutoff}
     return sorted({cutoff} | mondays | outdated)
 
 
-def _event_days(settings: Settings) -> list[datetime]:
-    days = sorted(as_cutoff(day.removeprefix("day=")) for day in events_store(settings).manifest().partitions)
+def _event_days(home: Home) -> list[datetime]:
+    days = sorted(as_cutoff(day.removeprefix("day=")) for day in home.stores.events.manifest().partitions)
     if not days:
         raise InputError("There are no events. Run `bellwether ingest --events …` first.")
     return days

@@ -10,15 +10,14 @@ import pyarrow as pa
 
 from features.build.declared_plan import CustomGroups
 from features.build.plan import CUTOFFS, plan
-from features.engine.choice import chosen_engine, portion
+from features.engine.choice import portion
 from features.engine.duckdb_engine import Engine
 from features.groups.inputs import REACH, WHOLE
 from features.groups.population import population_of
-from features.home.stores import raw_store, rollup_store
+from features.home.home import Home
 from features.rollup.months import event_days, past_files, past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS
-from features.settings.fields import Settings
 from features.storage.partition_files import write_parts
 from features.storage.store import Manifest
 from features.windows import days_of_ages
@@ -29,33 +28,33 @@ __all__ = ["Workbench", "population"]
 _TOGETHER = 32  # cutoffs whose population is found in one pass over the history
 
 
-def population(engine: Engine, settings: Settings, cutoffs: ir.Table) -> ir.Table:
+def population(engine: Engine, home: Home, cutoffs: ir.Table) -> ir.Table:
     """Accounts known at each cutoff of a table with the column ``cutoff``; see ``features.groups.population``."""
-    days = _days(settings, rollup_store(settings).manifest(), "usage")
+    days = _days(home, home.stores.rollups.manifest(), "usage")
     past = engine.name_parquet("past", days, schema=past_schema(ROLLUPS["usage"].schema))
-    raw = raw_store(settings)
+    raw = home.stores.raw
     accounts = engine.name_parquet("accounts", raw.files("accounts", "accounts"), schema=ACCOUNTS.schema)
     subscriptions = engine.name_parquet(
         "subscriptions", raw.files("subscriptions", "subscriptions"), schema=SUBSCRIPTIONS.schema
     )
-    return population_of(past, accounts, subscriptions, cutoffs, grace_hours=settings.grace_hours)
+    return population_of(past, accounts, subscriptions, cutoffs, grace_hours=home.settings.grace_hours)
 
 
 class Workbench:
     """An engine in which the names of the plan's tables stand for what some cutoffs see."""
 
-    def __init__(self, settings: Settings, rollups: Manifest, *, compiled_into: Path, spill: Path) -> None:
-        self._settings, self._manifest = settings, rollups
-        self._store = rollup_store(settings)
+    def __init__(self, home: Home, rollups: Manifest, *, compiled_into: Path, spill: Path) -> None:
+        self._home, self._manifest = home, rollups
+        self._store = home.stores.rollups
         self._plan = plan(
             compiled_into,
-            settings.grace_hours,
-            has_value_endpoints=bool(settings.value_endpoints),
-            engine=settings.engine,
+            home.settings.grace_hours,
+            has_value_endpoints=bool(home.settings.value_endpoints),
+            engine=home.settings.engine,
         )
-        self._custom = CustomGroups(settings, self._plan.here.named("population"), compiled_into=compiled_into)
-        self._engine = chosen_engine(settings, spill=spill)
-        raw = raw_store(settings)
+        self._custom = CustomGroups(home, self._plan.here.named("population"), compiled_into=compiled_into)
+        self._engine = home.working_engine(spill=spill)
+        raw = home.stores.raw
         for table in (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS):
             self._engine.name_parquet(table.name, raw.files(table.name, table.name), schema=table.schema)
         self._found: list[datetime] = []
@@ -74,7 +73,7 @@ class Workbench:
         for cutoff in cutoffs:
             files = [*(file for name in REACH for file in self._files(name, [cutoff])), *self._custom.files(cutoff)]
             reach = sum(file.stat().st_size for file in files)
-            if batch and size + reach > portion(self._settings.engine).rollup_bytes:
+            if batch and size + reach > portion(self._home.settings.engine).rollup_bytes:
                 yield batch
                 batch, size = [], 0
             batch.append(cutoff)
@@ -90,7 +89,7 @@ class Workbench:
             files = past_files(self._store, self._manifest, self._found)
             self._engine.name_parquet("past", files, schema=past_schema(ROLLUPS["usage"].schema))
             for name in WHOLE:
-                files = _days(self._settings, self._manifest, name, before=self._found[-1])
+                files = _days(self._home, self._manifest, name, before=self._found[-1])
                 self._engine.name_parquet(name, files, schema=ROLLUPS[name].schema)
             self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
             for name, prepared in self._plan.together.items():
@@ -130,8 +129,8 @@ def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:
     return pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS)
 
 
-def _days(settings: Settings, rollups: Manifest, name: str, *, before: datetime | None = None) -> list[Path]:
+def _days(home: Home, rollups: Manifest, name: str, *, before: datetime | None = None) -> list[Path]:
     """Files of one rollup, of event days before a cutoff or of all."""
-    store = rollup_store(settings)
+    store = home.stores.rollups
     end = "day=~" if before is None else f"day={before.date().isoformat()}"
     return [file for day in event_days(rollups) if day < end for file in store.files(day, name, manifest=rollups)]

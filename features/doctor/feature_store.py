@@ -22,11 +22,10 @@ from features.feature_store.sqlite_files import (
     unprotected,
 )
 from features.feature_store.store import Store, online_table, open_store
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.offline.cutoffs import built_cutoffs
 from features.offline.files import accounts_built
-from features.settings.fields import Settings
 from features.storage.lock import exclusive_lock
 
 __all__ = ["STORE_CHECKS"]
@@ -35,59 +34,59 @@ __all__ = ["STORE_CHECKS"]
 _AGAIN = "`bellwether doctor --repair`, or `bellwether features materialize`, fills it again."
 
 
-def _registry(settings: Settings) -> Path:
-    return settings.home / "feast" / "registry.db"
+def _registry(home: Home) -> Path:
+    return home.feast_registry
 
 
-def _online(settings: Settings) -> Path:
-    return settings.home / "feast" / "online.db"
+def _online(home: Home) -> Path:
+    return home.feast_online
 
 
-def _tables(settings: Settings) -> list[str]:
-    return [online_table(settings, group) for group in catalog_of(settings).groups]
+def _tables(home: Home) -> list[str]:
+    return [online_table(home, group) for group in home.catalog.groups]
 
 
-def _look_at_registry(settings: Settings, _: datetime) -> Iterator[Finding]:
-    registry = _registry(settings)
+def _look_at_registry(home: Home, _: datetime) -> Iterator[Finding]:
+    registry = _registry(home)
     remedy = "`bellwether doctor --repair` puts back the snapshot made at the last apply."
     if registry.exists() and is_damaged(registry):
         yield Finding(f"The feature registry {registry} is damaged: nothing can be read through it.", remedy)
-    elif is_registry_lost(registry, _online(settings)):
+    elif is_registry_lost(registry, _online(home)):
         yield Finding(f"The feature registry {registry} is empty, though features were applied before.", remedy)
 
 
-def _mend_registry(settings: Settings, _: datetime) -> None:
-    with exclusive_lock(settings.home / "feast"):
-        restore_snapshot(_registry(settings))
-        read_ahead_journal(_registry(settings))
+def _mend_registry(home: Home, _: datetime) -> None:
+    with exclusive_lock(home.feast):
+        restore_snapshot(_registry(home))
+        read_ahead_journal(_registry(home))
 
 
-def _look_at_online(settings: Settings, _: datetime) -> Iterator[Finding]:
-    if _is_there(settings) and is_damaged(_online(settings)):
+def _look_at_online(home: Home, _: datetime) -> Iterator[Finding]:
+    if _is_there(home) and is_damaged(_online(home)):
         yield Finding(
-            f"The online store {_online(settings)} is damaged: the service cannot answer, or not for every account.",
+            f"The online store {_online(home)} is damaged: the service cannot answer, or not for every account.",
             "`bellwether doctor --repair` makes it anew from the feature files; restart the service after it.",
         )
 
 
-def _mend_online(settings: Settings, now: datetime) -> None:
-    store = open_store(settings)
+def _mend_online(home: Home, now: datetime) -> None:
+    store = open_store(home)
     registered = [state.group for state in store.views() if state.is_registered]
-    with exclusive_lock(settings.home / "feast"):
-        remove_database(_online(settings))
+    with exclusive_lock(home.feast):
+        remove_database(_online(home))
     store.renew(registered)
-    _fill(settings, store, now)
+    _fill(home, store, now)
 
 
-def _look_at_views(settings: Settings, _: datetime) -> Iterator[Finding]:
-    if not _is_there(settings):
-        if built_cutoffs(settings):
+def _look_at_views(home: Home, _: datetime) -> Iterator[Finding]:
+    if not _is_there(home):
+        if built_cutoffs(home):
             yield Finding(
                 "Features are built and there is no online store: the service cannot answer.",
                 "Run `bellwether features apply`, then `bellwether features materialize`.",
             )
         return
-    states = open_store(settings).views()
+    states = open_store(home).views()
     if unknown := [state.group for state in states if not state.is_registered]:
         yield Finding(f"The registry does not know {listed(unknown)}.", "Run `bellwether features apply`.")
     if filling := [state.group for state in states if state.is_filling]:
@@ -97,13 +96,13 @@ def _look_at_views(settings: Settings, _: datetime) -> Iterator[Finding]:
         )
 
 
-def _look_at_guards(settings: Settings, _: datetime) -> Iterator[Finding]:
-    if not _is_there(settings):
+def _look_at_guards(home: Home, _: datetime) -> Iterator[Finding]:
+    if not _is_there(home):
         return
-    for path in (_registry(settings), _online(settings)):
+    for path in (_registry(home), _online(home)):
         if lacks_journal(path):
             yield Finding(f"{path} has no write-ahead journal: readers fail while a writer writes.", _AGAIN)
-    open_tables = unprotected(_online(settings), _tables(settings))
+    open_tables = unprotected(_online(home), _tables(home))
     if open_tables:
         yield Finding(
             f"{listed(open_tables)}: nothing keeps an older row from replacing a newer one online.",
@@ -111,16 +110,16 @@ def _look_at_guards(settings: Settings, _: datetime) -> Iterator[Finding]:
         )
 
 
-def _mend_guards(settings: Settings, _: datetime) -> None:
-    with exclusive_lock(settings.home / "feast"):
-        read_ahead_journal(_registry(settings))
-        protect_online(_online(settings), _tables(settings))
+def _mend_guards(home: Home, _: datetime) -> None:
+    with exclusive_lock(home.feast):
+        read_ahead_journal(_registry(home))
+        protect_online(_online(home), _tables(home))
 
 
-def _look_at_future(settings: Settings, now: datetime) -> Iterator[Finding]:
-    if not _is_there(settings):
+def _look_at_future(home: Home, now: datetime) -> Iterator[Finding]:
+    if not _is_there(home):
         return
-    newest = newest_stamp(_online(settings), _tables(settings))
+    newest = newest_stamp(_online(home), _tables(home))
     if newest is not None and newest > now:
         yield Finding(
             f"Online rows are of {newest:%Y-%m-%d}, and it is {now:%Y-%m-%d %H:%M} UTC: they would keep every true row "
@@ -129,32 +128,32 @@ def _look_at_future(settings: Settings, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _mend_future(settings: Settings, now: datetime) -> None:
-    known = [complete_until(settings, "events"), *built_cutoffs(settings)]
+def _mend_future(home: Home, now: datetime) -> None:
+    known = [complete_until(home, "events"), *built_cutoffs(home)]
     if any(moment is not None and moment > now for moment in known):
         raise InputError("The data reach beyond this clock too: set the clock first.")
-    store = open_store(settings)
+    store = open_store(home)
     store.renew([state.group for state in store.views() if state.until is not None and state.until > now])
-    with exclusive_lock(settings.home / "feast"):
-        forget_newer(_online(settings), _tables(settings), now)
-    _fill(settings, store, now)
+    with exclusive_lock(home.feast):
+        forget_newer(_online(home), _tables(home), now)
+    _fill(home, store, now)
 
 
-def _look_at_counts(settings: Settings, _: datetime) -> Iterator[Finding]:
-    if not _is_there(settings):
+def _look_at_counts(home: Home, _: datetime) -> Iterator[Finding]:
+    if not _is_there(home):
         return
-    cutoff = open_store(settings).materialized_cutoff()
+    cutoff = open_store(home).materialized_cutoff()
     if cutoff is None:
-        if built_cutoffs(settings):
+        if built_cutoffs(home):
             yield Finding("Not every view is filled: answers are stale or missing.", _AGAIN)
         return
     # A cutoff that is gone or damaged offline says nothing about the online rows.
     with contextlib.suppress(BellwetherError, OSError, ValueError):
-        catalog = catalog_of(settings)
-        offline = len(accounts_built(settings.home / "features", cutoff, catalog))
+        catalog = home.catalog
+        offline = len(accounts_built(home.stores.features.root, cutoff, catalog))
         for group in catalog.groups:
             online = accounts_stamped(
-                _online(settings), online_table(settings, group), field=cutoff_day_field(group), cutoff=cutoff
+                _online(home), online_table(home, group), field=cutoff_day_field(group), cutoff=cutoff
             )
             if online != offline:
                 yield Finding(
@@ -162,20 +161,20 @@ def _look_at_counts(settings: Settings, _: datetime) -> Iterator[Finding]:
                 )
 
 
-def _fill_again(settings: Settings, now: datetime) -> None:
-    store = open_store(settings)
+def _fill_again(home: Home, now: datetime) -> None:
+    store = open_store(home)
     store.apply()
-    _fill(settings, store, now)
+    _fill(home, store, now)
 
 
-def _fill(settings: Settings, store: Store, now: datetime) -> None:
-    built = [cutoff for cutoff in built_cutoffs(settings) if cutoff <= now]
+def _fill(home: Home, store: Store, now: datetime) -> None:
+    built = [cutoff for cutoff in built_cutoffs(home) if cutoff <= now]
     if built:
         store.materialize(max(built))
 
 
-def _is_there(settings: Settings) -> bool:
-    return _registry(settings).exists() and _online(settings).exists()
+def _is_there(home: Home) -> bool:
+    return _registry(home).exists() and _online(home).exists()
 
 
 STORE_CHECKS: tuple[Check, ...] = (

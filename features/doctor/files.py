@@ -9,12 +9,11 @@ from features.build.build import build
 from features.engine.choice import require_engine
 from features.examination import Check, Finding
 from features.exceptions import DependencyError, LockHeldError, listed
+from features.home.home import Home
 from features.home.raw_tables import complete_until
-from features.home.stores import events_store
 from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
 from features.rollup.count import outdated_days, roll_up
 from features.rollup.metrics import count_metrics
-from features.settings.fields import Settings
 from features.storage.damage import damaged_files
 from features.storage.lock import exclusive_lock
 from features.storage.store import Manifest, ManifestStore
@@ -33,10 +32,10 @@ _REMEDIES = {
 _FROM_BACKUP = "Restore them from a backup, or load all files into a new home."
 
 
-def _look_at_key(settings: Settings, _: datetime) -> Iterator[Finding]:
-    path = settings.home / "secret.key"
+def _look_at_key(home: Home, _: datetime) -> Iterator[Finding]:
+    path = home.secret_key
     if not path.exists():
-        if events_store(settings).manifest().partitions:
+        if home.stores.events.manifest().partitions:
             yield Finding(
                 f"{path} is missing: new tokens and users will no longer match those stored.",
                 "Restore it from the backup of this home; without one, load all files into a new home.",
@@ -52,15 +51,15 @@ def _look_at_key(settings: Settings, _: datetime) -> Iterator[Finding]:
         )
 
 
-def _mend_key(settings: Settings, _: datetime) -> None:
-    path = settings.home / "secret.key"
+def _mend_key(home: Home, _: datetime) -> None:
+    path = home.secret_key
     if path.exists():
         path.chmod(0o600)
 
 
-def _look_at_engine(settings: Settings, _: datetime) -> Iterator[Finding]:
+def _look_at_engine(home: Home, _: datetime) -> Iterator[Finding]:
     try:
-        require_engine(settings)
+        require_engine(home.engine_choice)
     except DependencyError as error:
         yield Finding(str(error), 'Until then `engine = "duckdb"` goes on with this home, on this machine.')
 
@@ -71,21 +70,21 @@ def _store_check(name: str) -> Check:
     return Check(f"store {name}", _looker(name), _on(name, mend))
 
 
-def _looker(name: str) -> Callable[[Settings, datetime], Iterator[Finding]]:
-    def look(settings: Settings, _: datetime) -> Iterator[Finding]:
-        store = ManifestStore(settings.home / name)
+def _looker(name: str) -> Callable[[Home, datetime], Iterator[Finding]]:
+    def look(home: Home, _: datetime) -> Iterator[Finding]:
+        store = ManifestStore(home.root / name)
         if store.is_lost():
             yield Finding(f"The manifest of {store.root} is gone: nobody can tell which files count.", store.remedy())
             return
         damaged = damaged_files(store)
         if damaged:
             what = "1 listed file is" if len(damaged) == 1 else f"{len(damaged)} listed files are"
-            paths = listed(path.relative_to(settings.home) for path in damaged)
+            paths = listed(path.relative_to(home.root) for path in damaged)
             yield Finding(f"{what} missing or damaged: {paths}.", _REMEDIES.get(name, _FROM_BACKUP))
         leavings = [] if _is_locked(store.root) else store.unlisted()
         if leavings:
             what = "1 file is" if len(leavings) == 1 else f"{len(leavings)} files are"
-            paths = listed(path.relative_to(settings.home) for path in leavings)
+            paths = listed(path.relative_to(home.root) for path in leavings)
             yield Finding(
                 f"{what} listed nowhere, as a killed run leaves them: {paths}. Nobody reads them.",
                 "The next writer removes them; `bellwether doctor --repair` does it now.",
@@ -94,37 +93,35 @@ def _looker(name: str) -> Callable[[Settings, datetime], Iterator[Finding]]:
     return look
 
 
-def _on(
-    name: str, mend: Callable[[Settings, ManifestStore, datetime], object]
-) -> Callable[[Settings, datetime], object]:
-    def mend_store(settings: Settings, now: datetime) -> None:
-        store = ManifestStore(settings.home / name)
+def _on(name: str, mend: Callable[[Home, ManifestStore, datetime], object]) -> Callable[[Home, datetime], object]:
+    def mend_store(home: Home, now: datetime) -> None:
+        store = ManifestStore(home.root / name)
         if not store.is_lost():  # that only a person can mend
-            mend(settings, store, now)
+            mend(home, store, now)
 
     return mend_store
 
 
-def _sweep(_: Settings, store: ManifestStore, __: datetime) -> None:
+def _sweep(_: Home, store: ManifestStore, __: datetime) -> None:
     with store.writer():
         pass  # a writer begins by removing what no manifest lists
 
 
-def _mend_rollup_files(settings: Settings, store: ManifestStore, _: datetime) -> None:
+def _mend_rollup_files(home: Home, store: ManifestStore, _: datetime) -> None:
     _remove(damaged_files(store))
-    roll_up(settings)
+    roll_up(home)
 
 
-def _mend_metric_files(settings: Settings, store: ManifestStore, _: datetime) -> None:
+def _mend_metric_files(home: Home, store: ManifestStore, _: datetime) -> None:
     _remove(damaged_files(store))
-    count_metrics(settings)
+    count_metrics(home)
 
 
-def _mend_feature_files(settings: Settings, store: ManifestStore, now: datetime) -> None:
+def _mend_feature_files(home: Home, store: ManifestStore, now: datetime) -> None:
     damaged = damaged_files(store)
     _remove(damaged)
-    roll_up(settings)
-    build(settings, sorted({as_cutoff(path.parent.name.removeprefix("cutoff=")) for path in damaged}), now=now)
+    roll_up(home)
+    build(home, sorted({as_cutoff(path.parent.name.removeprefix("cutoff=")) for path in damaged}), now=now)
 
 
 def _remove(paths: list[Path]) -> None:
@@ -132,8 +129,8 @@ def _remove(paths: list[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _look_at_locks(settings: Settings, _: datetime) -> Iterator[Finding]:
-    held = [name for name in _LOCKED if _is_locked(settings.home / name)]
+def _look_at_locks(home: Home, _: datetime) -> Iterator[Finding]:
+    held = [name for name in _LOCKED if _is_locked(home.root / name)]
     if held:
         yield Finding(
             f"A process is writing to {listed(held)}. The system frees a lock when its process ends, so it runs still.",
@@ -151,8 +148,8 @@ def _is_locked(folder: Path) -> bool:
         return True
 
 
-def _look_at_rollups(settings: Settings, _: datetime) -> Iterator[Finding]:
-    days = [day.removeprefix("day=") for day in outdated_days(settings)]
+def _look_at_rollups(home: Home, _: datetime) -> Iterator[Finding]:
+    days = [day.removeprefix("day=") for day in outdated_days(home)]
     if days:
         what = (
             "1 event day is not counted as it is"
@@ -165,8 +162,8 @@ def _look_at_rollups(settings: Settings, _: datetime) -> Iterator[Finding]:
         )
 
 
-def _look_at_features(settings: Settings, now: datetime) -> Iterator[Finding]:
-    outdated = outdated_cutoffs(settings)
+def _look_at_features(home: Home, now: datetime) -> Iterator[Finding]:
+    outdated = outdated_cutoffs(home)
     if outdated:
         what = "1 cutoff was" if len(outdated) == 1 else f"{len(outdated)} cutoffs were"
         yield Finding(
@@ -174,8 +171,8 @@ def _look_at_features(settings: Settings, now: datetime) -> Iterator[Finding]:
             "Training and scoring leave them out.",
             "Run `bellwether features build` to build them again.",
         )
-    built = built_cutoffs(settings)
-    due = _newest_due(settings, now)
+    built = built_cutoffs(home)
+    due = _newest_due(home, now)
     if built and due is not None and built[-1] < due:
         yield Finding(
             f"The newest cutoff built is {built[-1]:%Y-%m-%d}, and there are events for {due:%Y-%m-%d}.",
@@ -183,27 +180,27 @@ def _look_at_features(settings: Settings, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _newest_due(settings: Settings, now: datetime) -> datetime | None:
+def _newest_due(home: Home, now: datetime) -> datetime | None:
     """The newest cutoff that ends a day of events and can be built by now."""
-    days = [as_cutoff(day.removeprefix("day=")) + DAY for day in events_store(settings).manifest().partitions]
-    newest = newest_cutoff(now, grace_hours=settings.grace_hours)
+    days = [as_cutoff(day.removeprefix("day=")) + DAY for day in home.stores.events.manifest().partitions]
+    newest = newest_cutoff(now, grace_hours=home.settings.grace_hours)
     return max((day for day in days if day <= newest), default=None)
 
 
-def _build_again(settings: Settings, now: datetime) -> None:
-    roll_up(settings)
-    outdated = outdated_cutoffs(settings)
+def _build_again(home: Home, now: datetime) -> None:
+    roll_up(home)
+    outdated = outdated_cutoffs(home)
     if outdated:
-        build(settings, outdated, now=now)
+        build(home, outdated, now=now)
 
 
-def _look_at_clock(settings: Settings, now: datetime) -> Iterator[Finding]:
+def _look_at_clock(home: Home, now: datetime) -> Iterator[Finding]:
     reached = {
         f"{name} reach to": until
         for name in ("events", "accounts", "subscriptions", "touchpoints")
-        if (until := complete_until(settings, name)) is not None
+        if (until := complete_until(home, name)) is not None
     }
-    built = _whole_cutoffs(ManifestStore(settings.home / "features").manifest())
+    built = _whole_cutoffs(ManifestStore(home.stores.features.root).manifest())
     if built:
         reached["the newest features are of"] = built[-1]
     for what, moment in reached.items():
@@ -224,7 +221,7 @@ FILE_CHECKS: tuple[Check, ...] = (
     Check("engine", _look_at_engine),
     Check("locks", _look_at_locks),
     *(_store_check(name) for name in _STORES),
-    Check("rollups", _look_at_rollups, lambda settings, _: roll_up(settings)),
+    Check("rollups", _look_at_rollups, lambda home, _: roll_up(home)),
     Check("features", _look_at_features, _build_again),
     Check("clock", _look_at_clock),
 )

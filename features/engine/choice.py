@@ -12,9 +12,9 @@ from features.engine.duckdb_engine import duckdb_engine
 from features.engine.prepared import Prepared, prepare
 from features.engine.spark_sql import spark_sql
 from features.exceptions import DependencyError
-from features.settings.fields import Settings
 
 __all__ = [
+    "EngineChoice",
     "EngineName",
     "Portion",
     "Prepare",
@@ -32,6 +32,25 @@ EngineName = Literal["duckdb", "spark"]
 
 Prepare = Callable[[ir.Table], Prepared]
 """Compiles an expression over named tables for one engine, to run it many times while the names change meaning."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Which engine to work with, and what it may use.
+
+    Attributes
+    ----------
+    memory_limit
+        Of the embedded engine, as ``3GB``: beyond it spills to disk.
+    spark_master, spark_conf
+        The cluster, and further settings of it.
+    """
+
+    name: EngineName
+    threads: int
+    memory_limit: str
+    spark_master: str
+    spark_conf: Mapping[str, str]
 
 
 class WorkingEngine(Protocol):
@@ -94,31 +113,31 @@ def compiled_file(folder: Path, name: str, engine: EngineName) -> Path:
     return folder / (f"{name}.json" if engine == "duckdb" else f"{name}-{engine}.json")
 
 
-def chosen_engine(settings: Settings, *, spill: Path) -> WorkingEngine:
-    """The engine of the settings; the embedded one spills into ``spill``.
+def chosen_engine(choice: EngineChoice, *, spill: Path) -> WorkingEngine:
+    """The chosen engine; the embedded one spills into ``spill``.
 
     Raises
     ------
     DependencyError
         When pyspark or Java is not installed, or the cluster cannot be reached.
     """
-    if settings.engine == "duckdb":
-        return duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
-    require_engine(settings)
+    if choice.name == "duckdb":
+        return duckdb_engine(threads=choice.threads, memory_limit=choice.memory_limit, spill=spill)
+    require_engine(choice)
     from features.engine.spark_engine import spark_engine
 
-    return spark_engine(master=settings.spark_master, conf=settings.spark_conf)
+    return spark_engine(master=choice.spark_master, conf=choice.spark_conf)
 
 
-def require_engine(settings: Settings) -> None:
-    """See that the engine of the settings could be started; starts nothing.
+def require_engine(choice: EngineChoice) -> None:
+    """See that the chosen engine could be started; starts nothing.
 
     Raises
     ------
     DependencyError
         As :func:`chosen_engine`.
     """
-    if settings.engine == "duckdb":
+    if choice.name == "duckdb":
         return
     try:
         from features.engine.spark_engine import require_spark
@@ -129,7 +148,7 @@ def require_engine(settings: Settings) -> None:
             "Engine spark needs pyspark, which is not installed. Run `make spark`, or "
             "`pip install 'pyspark>=4.0.5,<4.1'`; or set engine to duckdb."
         ) from error
-    require_spark(settings.spark_master)
+    require_spark(choice.spark_master)
 
 
 def _prepared_for_spark(table: ir.Table) -> Prepared:

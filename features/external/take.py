@@ -19,10 +19,8 @@ from features.exceptions import InputError
 from features.external.files import KEYS, find_files, once, read_files
 from features.external.rows import external_schema, table_key
 from features.fingerprint import digest
-from features.home.declared_sets import custom_sets
-from features.home.stores import table_store
+from features.home.home import Home
 from features.schema import UTC_MICROSECONDS
-from features.settings.fields import Settings
 from features.storage.store import Manifest, StoreWriter
 from features.windows import first_cutoffs
 
@@ -78,20 +76,20 @@ class TablesRefusedError(InputError):
         self.taken = tuple(taken)
 
 
-def tables_said(settings: Settings) -> list[str]:
+def tables_said(home: Home) -> list[str]:
     """What had to be said when the tables of the settings were taken last."""
-    said = table_store(settings).manifest().notes.get("said", {})
-    return [sentence for table in settings.tables.values() for sentence in said.get(table_key(table), [])]
+    said = home.stores.tables.manifest().notes.get("said", {})
+    return [sentence for table in home.settings.tables.values() for sentence in said.get(table_key(table), [])]
 
 
-def waiting_tables(settings: Settings) -> list[tuple[str, int]]:
+def waiting_tables(home: Home) -> list[tuple[str, int]]:
     """Tables a build takes whose files are not as they were taken, or hold rows that wait; and how many files."""
-    read = table_store(settings).manifest().notes.get("read", {})
-    found = [(key, name, _paths(settings, name, table)) for key, (name, table) in _tables(settings).items()]
-    return [(name, len(paths)) for key, name, paths in found if read.get(key) != _state(settings, paths)]
+    read = home.stores.tables.manifest().notes.get("read", {})
+    found = [(key, name, _paths(home, name, table)) for key, (name, table) in _tables(home).items()]
+    return [(name, len(paths)) for key, name, paths in found if read.get(key) != _state(home, paths)]
 
 
-def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
+def take_tables(home: Home, *, now: datetime) -> list[TableTaken]:
     """Read the files of every external table, of today and of the sets that champions read, and store what is new.
 
     Raises
@@ -102,7 +100,7 @@ def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
     LockHeldError
         When another process is doing so.
     """
-    named, store = _tables(settings), table_store(settings)
+    named, store = _tables(home), home.stores.tables
     if not named:
         return []
     taken, refused = [], []
@@ -110,7 +108,7 @@ def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
         there = store.manifest()
         for key, (name, table) in named.items():
             try:
-                taken.append(_take(settings, writer, there, key, name, table, now=now))
+                taken.append(_take(home, writer, there, key, name, table, now=now))
             except InputError as error:  # one bad table must not keep the others out
                 refused.append(str(error))
     if refused:
@@ -118,15 +116,15 @@ def take_tables(settings: Settings, *, now: datetime) -> list[TableTaken]:
     return taken
 
 
-def _tables(settings: Settings) -> dict[str, tuple[str, ExternalTable]]:
+def _tables(home: Home) -> dict[str, tuple[str, ExternalTable]]:
     """Name and declaration of every table that is taken, of today and of the sets that champions read, by its key."""
-    sets = custom_sets(settings).values()
+    sets = home.feature_sets.values()
     named = {table_key(one): (name, one) for several in sets for name, one in several.tables.items()}
     return {key: named[key] for key in sorted(named)}
 
 
 def _take(
-    settings: Settings,
+    home: Home,
     writer: StoreWriter,
     there: Manifest,
     key: str,
@@ -135,8 +133,8 @@ def _take(
     *,
     now: datetime,
 ) -> TableTaken:
-    paths = _paths(settings, name, table)
-    state = _state(settings, paths)
+    paths = _paths(home, name, table)
+    state = _state(home, paths)
     read, said = writer.notes.setdefault("read", {}), writer.notes.setdefault("said", {})
     if read.get(key) == state:
         return TableTaken(name, len(paths), 0, 0, 0)
@@ -146,7 +144,7 @@ def _take(
     future = rows.num_rows - (pc.sum(is_known).as_py() or 0)
     rows = once(rows.filter(is_known), name)
     mine = [one for one in there.partitions if one.startswith(f"{key}/")]
-    store = table_store(settings)
+    store = home.stores.tables
     stored = pa.concat_tables(
         [
             schema.empty_table(),
@@ -155,7 +153,7 @@ def _take(
     )
     fresh, changed = _unlike(rows, stored)
     together = pa.concat_tables([stored, fresh]).sort_by([(key_, "ascending") for key_ in KEYS])
-    days = first_cutoffs(together["event_timestamp"], together["known_at"], grace_hours=settings.grace_hours)
+    days = first_cutoffs(together["event_timestamp"], together["known_at"], grace_hours=home.settings.grace_hours)
     for one in mine:
         writer.remove(one)
     for day in pc.unique(days).to_pylist():
@@ -171,11 +169,11 @@ def _take(
     return taken
 
 
-def _paths(settings: Settings, name: str, table: ExternalTable) -> list[Path]:
-    place = settings.home / Path(table.path).expanduser()
+def _paths(home: Home, name: str, table: ExternalTable) -> list[Path]:
+    place = home.root / Path(table.path).expanduser()
     found = find_files(place)
     if not found:
-        today = settings.tables.get(name)
+        today = home.settings.tables.get(name)
         remedy = f"or mend or remove [tables.{name}] in bellwether.toml."
         if today is None or table_key(today) != table_key(table):
             remedy = "or promote a model that does without: a champion reads the table as it was declared before."
@@ -185,10 +183,10 @@ def _paths(settings: Settings, name: str, table: ExternalTable) -> list[Path]:
     return found
 
 
-def _state(settings: Settings, paths: Sequence[Path]) -> str:
+def _state(home: Home, paths: Sequence[Path]) -> str:
     """What a table's files are now, without reading them."""
     found = [(path, path.stat()) for path in paths]
-    return digest([settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]])
+    return digest([home.settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]])
 
 
 def _unlike(rows: pa.Table, stored: pa.Table) -> tuple[pa.Table, int]:

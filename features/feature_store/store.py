@@ -31,12 +31,10 @@ from features.feature_store.sqlite_files import (
     snapshot,
 )
 from features.feature_store.views import KEY_VERSION, feature_objects, repo_config
-from features.home.declared_sets import catalog_of
-from features.home.stores import feature_store
+from features.home.home import Home
 from features.offline.cutoffs import outdated_cutoffs
 from features.offline.files import JOIN_KEY, accounts_built, file_schema
 from features.progress import Progress, silent
-from features.settings.fields import Settings
 from features.start import start
 from features.storage.damage import damage_named
 from features.storage.lock import exclusive_lock
@@ -57,15 +55,15 @@ _ROW = "row_position"
 _APPLY = "Run `bellwether features apply`, then `bellwether features materialize`."
 
 
-def open_store(settings: Settings) -> "Store":
+def open_store(home: Home) -> "Store":
     """The feature store of a home; nothing is read or made before it is used."""
     start()  # importing Feast puts its own warning filters before ours
-    return Store(settings)
+    return Store(home)
 
 
-def online_table(settings: Settings, group: str) -> str:
+def online_table(home: Home, group: str) -> str:
     """The table of the online store that holds a view's rows."""
-    return f"{settings.feature_project}_{group}"
+    return f"{home.settings.feature_project}_{group}"
 
 
 class Store:
@@ -74,9 +72,9 @@ class Store:
     One object may be used by several threads.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._folder = settings.home / "feast"
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._folder = home.feast
         self._registry = self._folder / "registry.db"
         self._online = self._folder / "online.db"
         self._lock = threading.RLock()  # Feast's SQLite store has one connection for all threads
@@ -100,13 +98,13 @@ class Store:
         DependencyError
             When the registry was lost, or a file cannot be used.
         """
-        objects = feature_objects(self._settings)
+        objects = feature_objects(self._home)
         with exclusive_lock(self._folder):
             refuse_lost_registry(self._registry, self._online)
             snapshot(self._registry)
             with self._lock, _reported(self._folder):
                 self._close()
-                feast = FeatureStore(config=repo_config(self._settings))
+                feast = FeatureStore(config=repo_config(self._home))
                 feast.apply(objects)
             self._guard()
             snapshot(self._registry)
@@ -133,8 +131,8 @@ class Store:
         """
         cutoff = as_cutoff(cutoff)
         with self._damage_named():
-            accounts = accounts_built(self._settings.home / "features", cutoff, catalog_of(self._settings))
-        if cutoff in outdated_cutoffs(self._settings):
+            accounts = accounts_built(self._home.stores.features.root, cutoff, self._home.catalog)
+        if cutoff in outdated_cutoffs(self._home):
             raise InputError(
                 f"The cutoff {cutoff.date()} was built under other settings or definitions. "
                 f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` first."
@@ -149,7 +147,7 @@ class Store:
                     f"Materialize {newest.date()} or a later cutoff."
                 )
             self._guard()
-            keys, groups = _entity_keys(accounts), catalog_of(self._settings).groups
+            keys, groups = _entity_keys(accounts), self._home.catalog.groups
             for done, group in enumerate(groups, start=1):
                 # Feast reports on stdout, which belongs to data.
                 with (
@@ -198,7 +196,7 @@ class Store:
         DependencyError
             When Feast's registry is away.
         """
-        catalog = catalog_of(self._settings)
+        catalog = self._home.catalog
         features, asked = catalog.features_of_service(service), checked_entities(entities)
         groups = catalog.groups_of_service(service)
         if asked.empty:  # Feast looks for the smallest time
@@ -230,7 +228,7 @@ class Store:
         DependencyError
             When the store is away.
         """
-        declared = catalog_of(self._settings).features_of_service(service)
+        declared = self._home.catalog.features_of_service(service)
         if isinstance(account_ids, str) or not all(isinstance(account, str) and account for account in account_ids):
             raise InputError("Account ids are a list of texts that are not empty. Mend the list and ask again.")
         ids = list(account_ids)
@@ -272,7 +270,7 @@ class Store:
         with self._lock, _reported(self._folder):
             feast = self._opened()
             known = {view.name: view for view in feast.registry.list_feature_views(feast.project)}
-        return [_state(group, known.get(group)) for group in catalog_of(self._settings).groups]
+        return [_state(group, known.get(group)) for group in self._home.catalog.groups]
 
     def renew(self, groups: Sequence[str]) -> None:
         """Declare views anew, with nothing believed of what they hold; an online file that is gone is made again.
@@ -285,10 +283,10 @@ class Store:
         with exclusive_lock(self._folder):
             with self._lock, _reported(self._folder):
                 self._close()
-                registry = FeatureStore(config=repo_config(self._settings)).registry
+                registry = FeatureStore(config=repo_config(self._home)).registry
                 for group in groups:
-                    registry.delete_feature_view(group, self._settings.feature_project)
-                FeatureStore(config=repo_config(self._settings)).apply(feature_objects(self._settings))
+                    registry.delete_feature_view(group, self._home.settings.feature_project)
+                FeatureStore(config=repo_config(self._home)).apply(feature_objects(self._home))
             self._guard()
             snapshot(self._registry)
 
@@ -307,7 +305,7 @@ class Store:
 
     def _damage_named(self) -> AbstractContextManager[None]:
         return damage_named(
-            feature_store(self._settings),
+            self._home.stores.features,
             remedy="Remove what is left of them, run `bellwether features build` for their cutoffs, then this again.",
         )
 
@@ -318,7 +316,7 @@ class Store:
                 raise DependencyError(f"There is no feature store: {path} is missing. {_APPLY}")
         if self._feast is None:
             refuse_lost_registry(self._registry, self._online)
-            self._feast = FeatureStore(config=repo_config(self._settings))
+            self._feast = FeatureStore(config=repo_config(self._home))
         return self._feast
 
     def _close(self) -> None:
@@ -330,14 +328,14 @@ class Store:
         return self._services[name]
 
     def _table(self, group: str) -> str:
-        return online_table(self._settings, group)
+        return online_table(self._home, group)
 
     def _guard(self) -> None:
         read_ahead_journal(self._registry)
-        protect_online(self._online, map(self._table, catalog_of(self._settings).groups))
+        protect_online(self._online, map(self._table, self._home.catalog.groups))
 
     def _online_cutoffs(self, feast: FeatureStore) -> list[datetime | None]:
-        views = [feast.registry.get_feature_view(group, feast.project) for group in catalog_of(self._settings).groups]
+        views = [feast.registry.get_feature_view(group, feast.project) for group in self._home.catalog.groups]
         return [view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC) for view in views]
 
 

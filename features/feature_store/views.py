@@ -7,9 +7,8 @@ from typing import Any
 from features.definitions.catalog import BUILT_IN, Catalog, cutoff_day_field
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.offline_store import ManifestOfflineStore
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.offline.files import JOIN_KEY, TIMESTAMP
-from features.settings.fields import Settings
 
 with without_type_checks():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, RepoConfig, ValueType
@@ -25,11 +24,11 @@ KEY_VERSION = 3
 _FEAST_TYPES = {"float": Float64, "int": Int64, "category": String}
 
 
-def repo_config(settings: Settings) -> RepoConfig:
+def repo_config(home: Home) -> RepoConfig:
     """Feast's configuration, with absolute paths: Feast resolves relative ones against the working directory."""
-    folder = settings.home / "feast"
+    folder = home.feast
     return RepoConfig(
-        project=settings.feature_project,
+        project=home.settings.feature_project,
         provider="local",
         registry={
             "registry_type": "sql",
@@ -39,11 +38,11 @@ def repo_config(settings: Settings) -> RepoConfig:
         },
         offline_store={
             "type": f"{ManifestOfflineStore.__module__}.{ManifestOfflineStore.__name__}",
-            "feature_files": str(settings.home / "features"),
-            "threads": settings.threads,
-            "memory_limit": settings.memory_limit,
-            "home": str(settings.home),
-            "declared": _declared(catalog_of(settings)),
+            "feature_files": str(home.stores.features.root),
+            "threads": home.settings.threads,
+            "memory_limit": home.settings.memory_limit,
+            "home": str(home.root),
+            "declared": _declared(home.catalog),
         },
         online_store={"type": "sqlite", "path": str(folder / "online.db")},
         materialization={"pull_latest_features": True, "online_write_batch_size": 5000},
@@ -53,14 +52,14 @@ def repo_config(settings: Settings) -> RepoConfig:
     )
 
 
-def feature_objects(settings: Settings) -> list[Any]:
+def feature_objects(home: Home) -> list[Any]:
     """The entity, one view per group and the services, made from the catalogue.
 
     No view has a created timestamp: what was known when is decided once, where the rows are built.
     """
-    catalog = catalog_of(settings)
+    catalog = home.catalog
     account = Entity(name=ENTITY, join_keys=[JOIN_KEY], value_type=ValueType.STRING)
-    views = {group: _view(group, account, settings.home / "features", catalog) for group in catalog.groups}
+    views = {group: _view(group, account, home.stores.features.root, catalog) for group in catalog.groups}
     services = [
         FeatureService(
             name=name,

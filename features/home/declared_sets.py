@@ -14,45 +14,44 @@ from typing import Any
 from features.definitions.catalog import BUILT_IN, Catalog
 from features.definitions.sets import FeatureSet, catalog_with, set_of
 from features.exceptions import DependencyError, WorkFailedError
-from features.settings.fields import Settings
 from features.storage.state_file import recall, remember
 
-__all__ = ["catalog_of", "custom_sets", "set_of_service", "sets_read"]
+__all__ = ["catalog_of", "sets_of", "sets_read"]
 
 
-_REMEMBERED = "feature_sets.json"
 _RESTORE = (
     "Nothing else knows it: restore it from a backup. Without one, move it away and promote each champion again with "
     "`bellwether promote --target T --version V`, before `bellwether features build` or `nightly` runs."
 )
 
 
-def catalog_of(settings: Settings) -> Catalog:
-    """The catalogue of a home: what its settings declare, beside what its champions read.
+def catalog_of(today: FeatureSet, champion_sets: Path) -> Catalog:
+    """The catalogue of a home: the set its settings declare, beside those its champions read.
 
     Raises
     ------
     DependencyError
-        When the home cannot say what its champions read.
+        When ``champion_sets`` is there and does not say what the champions read.
     """
-    today, changed_at = FeatureSet(settings.metrics, settings.tables), _changed_at(settings)
+    changed_at = _changed_at(champion_sets)
     if not today and changed_at is None:
         return BUILT_IN
-    return _catalog(json.dumps(today.as_json), settings.home / _REMEMBERED, changed_at)
+    return _catalog(json.dumps(today.as_json), champion_sets, changed_at)
 
 
-def custom_sets(settings: Settings) -> dict[str, FeatureSet]:
-    """Every set that is built, by the name of its view."""
-    return {one.view: one for one in reversed(_all_sets(settings)) if one}
+def sets_of(today: FeatureSet, champion_sets: Path) -> dict[str, FeatureSet]:
+    """Every set that is built, by the name of its view.
+
+    Raises
+    ------
+    DependencyError
+        As :func:`catalog_of`.
+    """
+    sets = (today, *_remembered(champion_sets, _changed_at(champion_sets)))
+    return {feature_set.view: feature_set for feature_set in reversed(sets) if feature_set}
 
 
-def set_of_service(settings: Settings, service: str) -> FeatureSet:
-    """The declared features a feature service reads; none for a built-in one."""
-    view = catalog_of(settings).custom.get(service)
-    return FeatureSet() if view is None else custom_sets(settings)[view]
-
-
-def sets_read(settings: Settings, target: str, sets: Sequence[Mapping[str, Any]]) -> None:
+def sets_read(champion_sets: Path, target: str, sets: Sequence[Mapping[str, Any]]) -> None:
     """Remember the sets, as JSON, that the champion of a target reads: they go on being built and served.
 
     Around a change of champion this is called twice: with both sets before, and with the one that is left after it.
@@ -65,24 +64,16 @@ def sets_read(settings: Settings, target: str, sets: Sequence[Mapping[str, Any]]
     WorkFailedError
         When the home cannot remember them.
     """
-    path = settings.home / _REMEMBERED
     wanted = [dict(one) for one in sets if one]
-    before = _kept(path)
+    before = _kept(champion_sets)
     after = {name: kept for name, kept in {**before, target: wanted}.items() if kept}
     if after != before:
-        remember(path, after)
+        remember(champion_sets, after)
 
 
-def _all_sets(settings: Settings) -> tuple[FeatureSet, ...]:
-    """Today's set, then those that champions read."""
-    changed_at = _changed_at(settings)
-    today = FeatureSet(settings.metrics, settings.tables)
-    return (today, *_remembered(settings.home / _REMEMBERED, changed_at))
-
-
-def _changed_at(settings: Settings) -> int | None:
+def _changed_at(path: Path) -> int | None:
     try:
-        return (settings.home / _REMEMBERED).stat().st_mtime_ns
+        return path.stat().st_mtime_ns
     except FileNotFoundError:
         return None
 

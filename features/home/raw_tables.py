@@ -7,9 +7,8 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
-from features.home.stores import events_store, raw_store
+from features.home.home import Home
 from features.schema import EVENTS, RAW_TABLES
-from features.settings.fields import Settings
 
 __all__ = ["complete_until", "read_events", "read_raw", "rows_stored"]
 
@@ -17,28 +16,28 @@ __all__ = ["complete_until", "read_events", "read_raw", "rows_stored"]
 RecordTable = Literal["accounts", "subscriptions", "touchpoints"]
 
 
-def read_events(engine: Engine, settings: Settings) -> ir.Table:
+def read_events(engine: Engine, home: Home) -> ir.Table:
     """Every stored event, one row each; empty where nothing was ingested."""
-    store = events_store(settings)
+    store = home.stores.events
     manifest = store.manifest()
     paths = [path for partition in sorted(manifest.partitions) for path in store.files(partition, manifest=manifest)]
     return engine.read_parquet(paths, schema=RAW_TABLES["events"].schema)
 
 
-def read_raw(engine: Engine, settings: Settings, name: RecordTable) -> ir.Table:
+def read_raw(engine: Engine, home: Home, name: RecordTable) -> ir.Table:
     """One record table with its canonical columns; empty where none was ingested."""
-    return engine.read_parquet(raw_store(settings).files(name, name), schema=RAW_TABLES[name].schema)
+    return engine.read_parquet(home.stores.raw.files(name, name), schema=RAW_TABLES[name].schema)
 
 
-def rows_stored(settings: Settings, name: str) -> int:
+def rows_stored(home: Home, name: str) -> int:
     """How many rows of a raw table are stored, from what its files say of themselves."""
-    store = events_store(settings) if name == EVENTS.name else raw_store(settings)
+    store = home.stores.events if name == EVENTS.name else home.stores.raw
     manifest = store.manifest()
     files = (file for part in manifest.partitions for file in store.files(part, name, manifest=manifest))
     return sum(pq.read_metadata(file).num_rows for file in files)
 
 
-def complete_until(settings: Settings, name: str) -> datetime | None:
+def complete_until(home: Home, name: str) -> datetime | None:
     """The moment up to which a raw table is known to hold everything; None where there is no such table."""
-    text = raw_store(settings).manifest().notes.get("complete_until", {}).get(name)
+    text = home.stores.raw.manifest().notes.get("complete_until", {}).get(name)
     return None if text is None else datetime.fromisoformat(text)

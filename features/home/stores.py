@@ -1,61 +1,62 @@
-"""Where the stores of a home lie."""
+"""The stores of a home."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from features.settings.fields import Settings
 from features.storage.store import ManifestStore
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = [
-    "events_store",
-    "feature_partition",
-    "feature_store",
-    "metric_store",
-    "quarantine_store",
-    "raw_store",
-    "rollup_store",
-    "table_store",
-]
+__all__ = ["Stores", "feature_partition"]
 
 
-def rollup_store(settings: Settings) -> ManifestStore:
-    """The store of the rollups: partitions ``day=YYYY-MM-DD``, one logical file per rollup."""
-    return ManifestStore(settings.home / "rollups")
+@dataclass(frozen=True)
+class Stores:
+    """Every store of Parquet files below one folder.
 
+    Attributes
+    ----------
+    root
+        The folder.
+    """
 
-def table_store(settings: Settings) -> ManifestStore:
-    """The store of the rows: partitions ``<table>/day=YYYY-MM-DD``, by the first cutoff that may see them."""
-    return ManifestStore(settings.home / "tables")
+    root: Path
 
+    @property
+    def events(self) -> ManifestStore:
+        """One partition ``day=YYYY-MM-DD`` per event day (UTC), one file ``events`` in each."""
+        return ManifestStore(self.root / "events")
 
-def events_store(settings: Settings) -> ManifestStore:
-    """The event store: one partition ``day=YYYY-MM-DD`` per event day (UTC), one file ``events`` in each."""
-    return ManifestStore(settings.home / "events")
+    @property
+    def raw(self) -> ManifestStore:
+        """The record tables (one partition and one file each), and what is known about all four raw tables."""
+        return ManifestStore(self.root / "raw")
 
+    @property
+    def quarantine(self) -> ManifestStore:
+        """Rows that were not stored: one row per refused row, with its reason, file and row number."""
+        return ManifestStore(self.root / "quarantine")
 
-def raw_store(settings: Settings) -> ManifestStore:
-    """The record tables (one partition and one file each), and what is known about all four raw tables."""
-    return ManifestStore(settings.home / "raw")
+    @property
+    def rollups(self) -> ManifestStore:
+        """Partitions ``day=YYYY-MM-DD``, one logical file per rollup; and closed months summed up."""
+        return ManifestStore(self.root / "rollups")
 
+    @property
+    def metrics(self) -> ManifestStore:
+        """Partitions ``<metric>/day=YYYY-MM-DD``; notes of how many events and of what is seen."""
+        return ManifestStore(self.root / "metrics")
 
-def quarantine_store(settings: Settings) -> ManifestStore:
-    """Rows that were not stored: one row per refused row, with its reason, file and row number."""
-    return ManifestStore(settings.home / "quarantine")
+    @property
+    def tables(self) -> ManifestStore:
+        """Rows of external tables: partitions ``<table>/day=YYYY-MM-DD``, by the first cutoff that may see them."""
+        return ManifestStore(self.root / "tables")
 
-
-def feature_store(settings: Settings) -> ManifestStore:
-    """The store of the features: partitions ``<group>/cutoff=YYYY-MM-DD``, one logical file ``<group>`` in each."""
-    return ManifestStore(settings.home / "features")
+    @property
+    def features(self) -> ManifestStore:
+        """Partitions ``<group>/cutoff=YYYY-MM-DD``, one logical file ``<group>`` in each."""
+        return ManifestStore(self.root / "features")
 
 
 def feature_partition(group: str, cutoff: datetime) -> str:
     """Where the store keeps a group's rows of a cutoff."""
     return f"{group}/cutoff={cutoff.date().isoformat()}"
-
-
-def metric_store(settings: Settings) -> ManifestStore:
-    """The store of the counts: partitions ``<metric>/day=YYYY-MM-DD``; notes of how many events and of what is seen."""
-    return ManifestStore(settings.home / "metrics")

@@ -8,16 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.engine.duckdb_engine import Engine, duckdb_engine
+from features.engine.duckdb_engine import Engine
+from features.home.home import Home
 from features.home.secret import passing_key, secret_key
-from features.home.stores import raw_store
 from features.ingest.ingest import last_written, source_groups
 from features.ingest.remarks.all import notes_about
 from features.ingest.remarks.route_patterns import Suggestion, count_templates, suggest_patterns
 from features.ingest.staging import Staged, stage
 from features.progress import Progress, silent
 from features.schema import EVENTS, RAW_TABLES
-from features.settings.fields import Settings
 from features.windows import require_utc
 
 __all__ = ["Refusal", "TableTrial", "Trial", "try_ingest"]
@@ -76,7 +75,7 @@ class Trial:
 
 
 def try_ingest(
-    settings: Settings,
+    home: Home,
     given: Mapping[str, Sequence[Path | str]],
     *,
     now: datetime,
@@ -95,20 +94,18 @@ def try_ingest(
         When a mapping or a format is wrong.
     """
     now = require_utc(now, what="now")
-    groups = source_groups(settings, given)
-    key = secret_key(settings.home) if (settings.home / "secret.key").exists() else passing_key()
+    groups = source_groups(home, given)
+    key = secret_key(home.root) if (home.secret_key).exists() else passing_key()
     with (
         tempfile.TemporaryDirectory() as folder,
-        closing(
-            duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=Path(folder) / "spill")
-        ) as engine,
+        closing(home.engine(spill=Path(folder) / "spill")) as engine,
     ):
         staged = [
             stage(
                 engine,
                 RAW_TABLES[name],
                 files,
-                settings,
+                home,
                 key=key,
                 now=now,
                 backfill=backfill,
@@ -124,7 +121,7 @@ def try_ingest(
             now=now,
             backfill=backfill,
             written=last_written(groups),
-            there={*groups, *raw_store(settings).manifest().partitions},
+            there={*groups, *home.stores.raw.manifest().partitions},
         )
         calls = [one.rows.filter(one.rows.reason.isnull()) for one in staged if one.table is EVENTS]
         templates = count_templates(engine, calls[0]) if calls else 0

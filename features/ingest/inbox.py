@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from features.exceptions import InputError
-from features.home.stores import events_store, raw_store
-from features.settings.fields import Settings
+from features.home.home import Home
 from features.sources.files import find_files
 from features.storage.state_file import recall, remember
 
@@ -82,11 +81,11 @@ class TakenFiles:
     changes nothing.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._path = settings.home / "nightly" / "taken.json"
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._path = home.nightly / "taken.json"
         found = recall(self._path)
-        held = _stores(settings)
+        held = _stores(home)
         is_held = (
             None not in held["generations"]
             and held["generations"] == found.get("generations")
@@ -124,28 +123,28 @@ class TakenFiles:
             one.name: {"content": one.content, "size": one.size, "written_at": one.written_at.isoformat()}
             for one in arrivals
         }
-        remember(self._path, {**_stores(self._settings), "files": self._files})
+        remember(self._path, {**_stores(self._home), "files": self._files})
 
 
-def inbox_folder(settings: Settings) -> Path:
+def inbox_folder(home: Home) -> Path:
     """Where new files arrive; below the home unless the setting is absolute."""
-    return settings.home / settings.inbox.expanduser()
+    return home.inbox
 
 
-def new_arrivals(settings: Settings, taken: TakenFiles) -> Inbox:
+def new_arrivals(home: Home, taken: TakenFiles) -> Inbox:
     """The files that were never taken.
 
     A file of the same name with another content is new. The same content under another name or with another time is
     not, and is remembered. Files whose name begins with a dot or an underscore are still on their way.
     """
     refused: list[Refused] = []
-    files = {table: tuple(_new_of(inbox_folder(settings), table, taken, refused)) for table in INBOX_TABLES}
+    files = {table: tuple(_new_of(inbox_folder(home), table, taken, refused)) for table in INBOX_TABLES}
     return Inbox(files, tuple(refused))
 
 
-def strangers(settings: Settings) -> list[str]:
+def strangers(home: Home) -> list[str]:
     """Names of files below the inbox that nothing will ever read: of an unknown kind, or in no table's sub-folder."""
-    root = inbox_folder(settings)
+    root = inbox_folder(home)
     if not root.is_dir():
         return []
     known = {path for table in INBOX_TABLES for path in _files_of(root / table)}
@@ -153,9 +152,9 @@ def strangers(settings: Settings) -> list[str]:
     return [_printable(path.relative_to(root).as_posix()) for path in files if path not in known]
 
 
-def waiting(settings: Settings, table: str) -> list[datetime]:
+def waiting(home: Home, table: str) -> list[datetime]:
     """When each file of a table that was not taken yet was put into the inbox; nothing is read, nothing remembered."""
-    taken, root = TakenFiles(settings), inbox_folder(settings)
+    taken, root = TakenFiles(home), inbox_folder(home)
     found = []
     for path in _files_of(root / table):
         state = path.stat()
@@ -204,9 +203,9 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _stores(settings: Settings) -> dict[str, Any]:
+def _stores(home: Home) -> dict[str, Any]:
     """Which stores these are, and how far they had got: what a removal or a restored copy changes."""
-    events, raw = events_store(settings).manifest(), raw_store(settings).manifest()
+    events, raw = home.stores.events.manifest(), home.stores.raw.manifest()
     return {"generations": [one.notes.get("generation") for one in (events, raw)], "days": sorted(events.partitions)}
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import ibis
 import pyarrow.parquet as pq
 
-from features.engine.duckdb_engine import Engine, duckdb_engine
+from features.engine.duckdb_engine import Engine
 from features.exceptions import InputError
+from features.home.home import Home
 from features.home.secret import secret_key
-from features.home.stores import events_store, quarantine_store, raw_store
 from features.ingest.loads import Load, note_load
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
@@ -24,7 +24,7 @@ from features.ingest.store_events import store_events
 from features.ingest.store_records import store_records
 from features.progress import Progress, silent
 from features.schema import EVENTS, RAW_TABLES
-from features.settings.fields import Settings, SourceSettings
+from features.settings.fields import SourceSettings
 from features.sources.files import SourceFiles, find_files, group_files
 from features.storage.store import ManifestStore, StoreWriter
 from features.windows import require_utc
@@ -74,7 +74,7 @@ class IngestReport:
 
 
 def ingest(
-    settings: Settings,
+    home: Home,
     *,
     now: datetime,
     events: Sequence[Path | str] = (),
@@ -106,30 +106,28 @@ def ingest(
     """
     now = require_utc(now, what="now")
     given = {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints}
-    groups = source_groups(settings, given)
+    groups = source_groups(home, given)
     if complete_until is not None and require_utc(complete_until, what="--complete-until") > now:
         raise InputError(
             f"--complete-until {complete_until.isoformat()} lies after {now.isoformat(timespec='seconds')}: "
             "nobody knows that yet. Give an earlier moment."
         )
-    key = secret_key(settings.home)
+    key = secret_key(home.root)
     with ExitStack() as stack:
         # Left in reverse. A version that lost is nowhere else once the events are published, so quarantine comes
         # first; what is said about the events comes after them.
-        raw = stack.enter_context(raw_store(settings).writer())
-        days = stack.enter_context(events_store(settings).writer())
-        refused = stack.enter_context(quarantine_store(settings).writer())
+        raw = stack.enter_context(home.stores.raw.writer())
+        days = stack.enter_context(home.stores.events.writer())
+        refused = stack.enter_context(home.stores.quarantine.writer())
         for store in (raw, days):  # tells this store from one that takes its place later
             store.notes.setdefault("generation", uuid.uuid4().hex)
-        engine = duckdb_engine(
-            threads=settings.threads, memory_limit=settings.memory_limit, spill=days.scratch / "spill"
-        )
+        engine = home.engine(spill=days.scratch / "spill")
         stack.callback(engine.close)
-        work = _Work(engine, settings, groups, key, now, backfill, progress or silent)
+        work = _Work(engine, home, groups, key, now, backfill, progress or silent)
         return work.run(days, raw, refused, complete_until=complete_until)
 
 
-def source_groups(settings: Settings, given: Mapping[str, Sequence[Path | str]]) -> dict[str, list[SourceFiles]]:
+def source_groups(home: Home, given: Mapping[str, Sequence[Path | str]]) -> dict[str, list[SourceFiles]]:
     """The files of each raw table that was given any, put together that can be read together.
 
     Raises
@@ -140,7 +138,7 @@ def source_groups(settings: Settings, given: Mapping[str, Sequence[Path | str]])
         When a log's format is not declared.
     """
     groups = {
-        name: group_files(find_files(paths), settings.sources.get(name, SourceSettings()), table=name)
+        name: group_files(find_files(paths), home.settings.sources.get(name, SourceSettings()), table=name)
         for name, paths in given.items()
         if paths
     }
@@ -162,7 +160,7 @@ class _Work:
     """One ingest under its locks."""
 
     engine: Engine
-    settings: Settings
+    home: Home
     groups: Mapping[str, Sequence[SourceFiles]]
     key: bytes
     now: datetime
@@ -177,7 +175,7 @@ class _Work:
                 self.engine,
                 RAW_TABLES[name],
                 groups,
-                self.settings,
+                self.home,
                 key=self.key,
                 now=self.now,
                 backfill=self.backfill,
@@ -192,15 +190,15 @@ class _Work:
                 stored = store_events(
                     self.engine,
                     table,
-                    events_store(self.settings),
+                    self.home.stores.events,
                     days,
-                    threads=self.settings.threads,
+                    threads=self.home.settings.threads,
                     progress=self.progress,
                 )
                 touched = stored.days
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
-                records = store_records(self.engine, table, raw_store(self.settings), raw, now=self.now)
+                records = store_records(self.engine, table, self.home.stores.raw, raw, now=self.now)
                 reports.append(self._report(table, records.new, (records.conflicts,), refused))
             _note(raw, self.engine, table, now=self.now, declared=complete_until)
         notes = notes_about(
@@ -212,7 +210,7 @@ class _Work:
             written=last_written(self.groups),
             there=raw.partitions,
         )
-        log = _files(events_store(self.settings), days)
+        log = _files(self.home.stores.events, days)
         notes += self._matching(staged, log, raw)
         total = sum(pq.read_metadata(path).num_rows for path in log)
         return IngestReport(tuple(reports), tuple(notes), touched, total)
@@ -223,7 +221,7 @@ class _Work:
         known = {
             name: account_ids(self.engine.read_parquet(paths, schema=RAW_TABLES[name].schema))
             for name in given or CRM_TABLES
-            if (paths := _files(raw_store(self.settings), raw, name))
+            if (paths := _files(self.home.stores.raw, raw, name))
         }
         if given:
             calling = self.engine.read_parquet(log, schema=EVENTS.schema)
@@ -239,7 +237,7 @@ class _Work:
         lost = self.engine.read_parquet(conflicts, schema=QUARANTINE).select(QUARANTINE.names)
         before = set(refused.partitions)
         by_reason = keep_refused(
-            self.engine, self.settings, refused, staged.table.name, bad.union(lost), is_log=staged.is_log
+            self.engine, self.home, refused, staged.table.name, bad.union(lost), is_log=staged.is_log
         )
         if new or set(refused.partitions) != before:  # the same files again are no other load
             note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason))

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from features.home.stores import quarantine_store
-from features.settings.fields import Settings
+from features.home.home import Home
 from features.storage.store import StoreWriter
 from features.windows import DAY
 
@@ -50,7 +49,7 @@ def note_load(writer: StoreWriter, table: str, load: Load) -> None:
     writer.notes[_NOTE] = of_tables
 
 
-def loads_of(settings: Settings, table: str) -> list[Load]:
+def loads_of(home: Home, table: str) -> list[Load]:
     """The loads of one raw table in the 28 days that end with its newest, as they came; none of homes of before."""
-    found = quarantine_store(settings).manifest().notes.get(_NOTE, {}).get(table, [])
+    found = home.stores.quarantine.manifest().notes.get(_NOTE, {}).get(table, [])
     return [Load(datetime.fromisoformat(one["at"]), one["rows_read"], one["refused"]) for one in found]

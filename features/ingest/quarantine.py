@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
-from features.home.stores import quarantine_store
-from features.settings.fields import Settings
+from features.home.home import Home
 from features.storage.store import StoreWriter
 
 __all__ = ["QUARANTINE", "keep_refused", "read_quarantine"]
@@ -22,7 +21,7 @@ QUARANTINE = pa.schema(
 
 
 def keep_refused(
-    engine: Engine, settings: Settings, writer: StoreWriter, table: str, refused: ir.Table, *, is_log: bool = False
+    engine: Engine, home: Home, writer: StoreWriter, table: str, refused: ir.Table, *, is_log: bool = False
 ) -> dict[str, int]:
     """Add the refused rows of one ingest that are not there yet; return how many were refused, by reason.
 
@@ -35,7 +34,7 @@ def keep_refused(
     counts = refused.group_by("reason").agg(rows=refused.count()).order_by("reason")
     by_reason = {row["reason"]: row["rows"] for row in engine.to_arrow(counts).to_pylist()}
     if by_reason:
-        known = read_quarantine(engine, settings, table)
+        known = read_quarantine(engine, home, table)
         found = _numbered_by_file(refused) if is_log else _several(refused)
         fresh = found.anti_join(_several(known, is_log=is_log), ["reason", "given", "lies", "copy"])
         path = writer.scratch / f"refused-{table}.parquet"
@@ -77,9 +76,9 @@ def _write(engine: Engine, rows: ir.Table, path: Path) -> int:
     return written
 
 
-def read_quarantine(engine: Engine, settings: Settings, table: str) -> ir.Table:
+def read_quarantine(engine: Engine, home: Home, table: str) -> ir.Table:
     """Every refused row of one raw table, one row each."""
-    store = quarantine_store(settings)
+    store = home.stores.quarantine
     manifest = store.manifest()
     partitions = sorted(name for name in manifest.partitions if name.startswith(f"{table}/"))
     paths = [path for partition in partitions for path in store.files(partition, manifest=manifest)]

@@ -14,11 +14,12 @@ from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.engine.prepared import Prepared, named, prepare
 from features.exceptions import InputError, listed
+from features.home.home import Home
 from features.ingest.pseudonyms import PATH_KEY, Pseudonyms
 from features.ingest.rules import IDENTITY, NAIVE, check_rows, tidy_text
 from features.progress import Progress, silent
 from features.schema import EVENTS, RawTable
-from features.settings.fields import Settings, SourceSettings
+from features.settings.fields import SourceSettings
 from features.sources.files import SourceFiles
 from features.sources.mapping.apply import apply_mapping
 from features.sources.mapping.declared import (
@@ -94,7 +95,7 @@ def stage(
     engine: Engine,
     table: RawTable,
     groups: Sequence[SourceFiles],
-    settings: Settings,
+    home: Home,
     *,
     key: bytes,
     now: datetime,
@@ -110,7 +111,7 @@ def stage(
     InputError
         When a file cannot be read, lacks a required column, holds no readable line or only naive times.
     """
-    source = settings.sources.get(table.name, SourceSettings())
+    source = home.settings.sources.get(table.name, SourceSettings())
     check_mapping(table, source)
     hashed = [name for name, mapping in source.columns.items() if mapping.hashed]
     hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns, hashed=hashed)

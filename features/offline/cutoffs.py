@@ -4,26 +4,25 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from features.exceptions import listed
-from features.home.declared_sets import catalog_of
-from features.home.stores import feature_partition, feature_store
+from features.home.home import Home
+from features.home.stores import feature_partition
 from features.offline.meanings import meanings
-from features.settings.fields import Settings
 from features.storage.store import Manifest
 from features.windows import as_cutoff
 
 __all__ = ["built_cutoffs", "forgotten", "left_out", "outdated_cutoffs"]
 
 
-def forgotten(settings: Settings, there: Manifest) -> list[str]:
+def forgotten(home: Home, there: Manifest) -> list[str]:
     """Partitions of declared features that nobody declares and no champion reads any more."""
-    groups = catalog_of(settings).groups
+    groups = home.catalog.groups
     return [one for one in there.partitions if one.partition("/")[0] not in groups]
 
 
-def built_cutoffs(settings: Settings) -> list[datetime]:
+def built_cutoffs(home: Home) -> list[datetime]:
     """Cutoffs whose every group is there, made from the same sources and of today's meaning, ascending."""
-    manifest = feature_store(settings).manifest()
-    groups, meaning = catalog_of(settings).groups, meanings(settings)
+    manifest = home.stores.features.manifest()
+    groups, meaning = home.catalog.groups, meanings(home)
     return sorted(
         cutoff
         for cutoff in _complete(manifest, groups)
@@ -31,16 +30,16 @@ def built_cutoffs(settings: Settings) -> list[datetime]:
     )
 
 
-def outdated_cutoffs(settings: Settings) -> list[datetime]:
+def outdated_cutoffs(home: Home) -> list[datetime]:
     """Cutoffs built under other settings, definitions or groups, ascending: their rows must not mix with today's."""
-    manifest = feature_store(settings).manifest()
+    manifest = home.stores.features.manifest()
     there = {as_cutoff(partition.partition("/cutoff=")[2]) for partition in manifest.partitions}
-    return sorted(there.difference(built_cutoffs(settings)))
+    return sorted(there.difference(built_cutoffs(home)))
 
 
-def left_out(settings: Settings) -> list[str]:
+def left_out(home: Home) -> list[str]:
     """A sentence that names the outdated cutoffs and says what to do; none where there are none."""
-    outdated = outdated_cutoffs(settings)
+    outdated = outdated_cutoffs(home)
     if not outdated:
         return []
     which = listed(cutoff.date() for cutoff in reversed(outdated))

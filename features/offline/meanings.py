@@ -6,11 +6,9 @@ from datetime import datetime
 from features.definitions.catalog import GROUPS, features_of_group
 from features.external.rows import table_key, tables_seen
 from features.fingerprint import digest
-from features.home.declared_sets import catalog_of, custom_sets
-from features.home.stores import metric_store, table_store
+from features.home.home import Home
 from features.rollup.metric_fingerprints import counts_seen
 from features.rollup.metrics import metric_key
-from features.settings.fields import Settings
 from features.storage.store import Manifest
 
 __all__ = ["meanings"]
@@ -22,12 +20,12 @@ _CUSTOM_VERSION = 1  # raise it when what a declared feature is made of its coun
 _VERSIONS: Mapping[str, int] = {"usage": 3}
 
 
-def meanings(settings: Settings) -> Callable[[str, datetime], str]:
+def meanings(home: Home) -> Callable[[str, datetime], str]:
     """Digest of everything but the shared sources that a group's values at a cutoff depend on."""
-    catalog, sets = catalog_of(settings), custom_sets(settings)
-    tables = table_store(settings).manifest() if any(one.tables for one in sets.values()) else Manifest()
-    counted = metric_store(settings).manifest() if any(one.metrics for one in sets.values()) else Manifest()
-    built_in = {group: _meaning(settings, group) for group in GROUPS}
+    catalog, sets = home.catalog, home.feature_sets
+    tables = home.stores.tables.manifest() if any(one.tables for one in sets.values()) else Manifest()
+    counted = home.stores.metrics.manifest() if any(one.metrics for one in sets.values()) else Manifest()
+    built_in = {group: _meaning(home, group) for group in GROUPS}
 
     def meaning(group: str, cutoff: datetime) -> str:
         if group in built_in:
@@ -39,14 +37,16 @@ def meanings(settings: Settings) -> Callable[[str, datetime], str]:
             for name, one in sets[group].metrics.items()
         }
         seen = [rows, counts] if counts else [rows]
-        return digest([_VERSION, _CUSTOM_VERSION, float(settings.grace_hours), columns, *seen])
+        return digest([_VERSION, _CUSTOM_VERSION, float(home.settings.grace_hours), columns, *seen])
 
     return meaning
 
 
-def _meaning(settings: Settings, group: str) -> str:
+def _meaning(home: Home, group: str) -> str:
     """Digest of everything but the sources that a group's values depend on."""
     columns = [(feature.name, feature.kind, feature.window_days) for feature in features_of_group(group)]
-    value_endpoints = sorted(settings.value_endpoints)
+    value_endpoints = sorted(home.settings.value_endpoints)
     versions = [_VERSION, _VERSIONS.get(group, 1)]
-    return digest([*versions, float(settings.grace_hours), float(settings.slow_call_ms), value_endpoints, columns])
+    return digest(
+        [*versions, float(home.settings.grace_hours), float(home.settings.slow_call_ms), value_endpoints, columns]
+    )

@@ -12,12 +12,11 @@ import numpy as np
 from features.engine.duckdb_engine import Engine
 from features.examination import Finding
 from features.exceptions import listed
+from features.home.home import Home
 from features.home.raw_tables import rows_stored
-from features.home.stores import events_store, raw_store
 from features.ingest.inbox import inbox_folder, strangers, waiting
 from features.quality.section import Inspection, Section, engine_of
 from features.schema import EVENTS, RAW_TABLES
-from features.settings.fields import Settings
 from features.windows import hour_number, hours_between
 
 __all__ = ["Reach", "look_at_freshness"]
@@ -72,13 +71,13 @@ class Reach:
 
 def look_at_freshness(inspection: Inspection) -> Section:
     """One row per raw table."""
-    settings = inspection.settings
-    with engine_of(settings) as engine:
+    settings = inspection.home.settings
+    with engine_of(inspection.home) as engine:
         reaches = [_reach(engine, inspection, name) for name in RAW_TABLES]
     late = {one.table for one in reaches if one.is_late(settings.stale_after_hours)}
     old = {one.table for one in reaches if one.is_old(settings.stale_after_hours)}
     states = dict.fromkeys(late, "LATE") | dict.fromkeys(old, "late")
-    files = {one.table: [] if inspection.is_past else waiting(settings, one.table) for one in reaches}
+    files = {one.table: [] if inspection.is_past else waiting(inspection.home, one.table) for one in reaches}
     rows = tuple(
         {
             "source": one.table,
@@ -93,9 +92,9 @@ def look_at_freshness(inspection: Inspection) -> Section:
         for one in reaches
     )
     findings = [
-        *(_late(one, settings) for one in reaches if one.table in late),
-        *(_old(one, settings) for one in reaches if one.table in old),
-        *_never_came(settings, reaches),
+        *(_late(one, inspection.home) for one in reaches if one.table in late),
+        *(_old(one, inspection.home) for one in reaches if one.table in old),
+        *_never_came(inspection.home, reaches),
         *([] if inspection.is_past else _inbox(inspection, files)),
     ]
     against = "the moment the cutoff closed" if inspection.is_past else "the clock"
@@ -122,7 +121,7 @@ def _reach(engine: Engine, inspection: Inspection, name: str) -> Reach:
     since = newest["newest_event" if table is EVENTS else "newest_known"]
     return Reach(
         name,
-        rows_stored(inspection.settings, name),
+        rows_stored(inspection.home, name),
         newest["newest_event"],
         newest["newest_known"],
         None if since is None else max(hours_between(since, inspection.measured_at), 0.0),
@@ -133,8 +132,8 @@ def _reach(engine: Engine, inspection: Inspection, name: str) -> Reach:
 def _files(inspection: Inspection, name: str) -> list[Path]:
     """Files of a raw table; of events those of the newest 91 days that had begun."""
     if name != EVENTS.name:
-        return raw_store(inspection.settings).files(name, name)
-    store = events_store(inspection.settings)
+        return inspection.home.stores.raw.files(name, name)
+    store = inspection.home.stores.events
     manifest = store.manifest()
     begun = f"day={inspection.measured_at:%Y-%m-%d}"
     days = sorted(day for day in manifest.partitions if day <= begun)[-_RHYTHM_DAYS:]
@@ -150,11 +149,11 @@ def _usual_pause(hours: "np.typing.NDArray[np.int64]") -> float | None:
     return float(np.sort(np.diff(recent))[-2]) if len(recent) >= _FEWEST else None
 
 
-def _late(one: Reach, settings: Settings) -> Finding:
+def _late(one: Reach, home: Home) -> Finding:
     pause = one.usual_pause_hours
     usual = "" if pause is None else f" In the 91 days before it paused for over {pause:,.0f} hours once at most."
     what = f"{one.table} end {one.pause_hours:,.0f} hours ago, at "
-    where = f"Look whether the export still runs and where its files go (the inbox is {inbox_folder(settings)})."
+    where = f"Look whether the export still runs and where its files go (the inbox is {inbox_folder(home)})."
     if one.table == EVENTS.name:
         return Finding(
             f"{what}{_minute(one.newest_event)} UTC.{usual} A silent account may not be silent: its calls are missing.",
@@ -163,30 +162,30 @@ def _late(one: Reach, settings: Settings) -> Finding:
     return Finding(f"{what}{_minute(one.newest_known)} UTC.{usual}", where, is_remark=True)
 
 
-def _old(one: Reach, settings: Settings) -> Finding:
+def _old(one: Reach, home: Home) -> Finding:
     return Finding(
         f"{one.table} end {one.pause_hours:,.0f} hours ago, at {_minute(one.newest_event)} UTC. Such pauses there were "
-        f"before, yet a log that ends over {settings.stale_after_hours:,.0f} hours before the cutoff makes scores "
+        f"before, yet a log that ends over {home.settings.stale_after_hours:,.0f} hours before the cutoff makes scores "
         "stale.",
-        f"Look whether the export still runs (the inbox is {inbox_folder(settings)}). Where it is meant to pause like "
+        f"Look whether the export still runs (the inbox is {inbox_folder(home)}). Where it is meant to pause like "
         "this, raise stale_after_hours.",
         is_remark=True,
     )
 
 
-def _never_came(settings: Settings, reaches: list[Reach]) -> Iterator[Finding]:
+def _never_came(home: Home, reaches: list[Reach]) -> Iterator[Finding]:
     empty = {one.table for one in reaches if not one.rows}
-    for name in settings.sources:
+    for name in home.settings.sources:
         if name in empty:
             yield Finding(
                 f"[sources.{name}] is set, and no row of {name} was ever stored.",
-                f"Run `bellwether ingest --{name} FILE`, or put files into {inbox_folder(settings) / name}.",
+                f"Run `bellwether ingest --{name} FILE`, or put files into {inbox_folder(home) / name}.",
                 is_remark=True,
             )
 
 
 def _inbox(inspection: Inspection, files: dict[str, list[datetime]]) -> Iterator[Finding]:
-    limit = inspection.settings.stale_after_hours
+    limit = inspection.home.settings.stale_after_hours
     for name, times in files.items():
         if times and hours_between(times[0], inspection.measured_at) > limit:
             what = "1 file waits" if len(times) == 1 else f"{len(times)} files wait"
@@ -195,7 +194,7 @@ def _inbox(inspection: Inspection, files: dict[str, list[datetime]]) -> Iterator
                 "Run `bellwether nightly`; it says why it refuses one.",
                 is_remark=True,
             )
-    unread = strangers(inspection.settings)
+    unread = strangers(inspection.home)
     if unread:
         what = "1 file of the inbox is" if len(unread) == 1 else f"{len(unread)} files of the inbox are"
         yield Finding(

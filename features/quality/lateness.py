@@ -7,7 +7,6 @@ from datetime import date
 import pyarrow as pa
 
 from features.examination import Finding
-from features.home.stores import rollup_store
 from features.quality.section import Inspection, Section, engine_of, percent, with_percent
 from features.rollup.tables import ROLLUPS
 from features.windows import days_of_ages
@@ -55,17 +54,17 @@ def look_at_lateness(inspection: Inspection) -> Section:
         }
         for title, one in (("the last 28", now), ("the 91 before", before))
     )
-    grace = inspection.settings.grace_hours
+    grace = inspection.home.settings.grace_hours
     note = f"Late: known more than {grace:g} hours after the midnight that ends its day, so that cutoff misses it."
     return Section(rows, tuple(_findings(now, before, grace)), shown=with_percent(rows, {"late share"}), note=note)
 
 
 def _lateness(inspection: Inspection, ages: range) -> Lateness:
-    store = rollup_store(inspection.settings)
+    store = inspection.home.stores.rollups
     manifest = store.manifest()
     days = [f"day={day.isoformat()}" for day in days_of_ages(inspection.cutoff, [ages])]
     files = [file for day in days for file in store.files(day, "usage", manifest=manifest)]
-    with engine_of(inspection.settings) as engine:
+    with engine_of(inspection.home) as engine:
         usage = engine.read_parquet(files, schema=ROLLUPS["usage"].schema)
         counted = engine.to_arrow(
             usage.group_by("event_day", "visible_from").agg(calls=usage.calls.sum().cast("int64"))

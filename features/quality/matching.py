@@ -64,7 +64,7 @@ class Match:
 
 def look_at_matching(inspection: Inspection) -> Section:
     """One row per record table that is there."""
-    with engine_of(inspection.settings) as engine:
+    with engine_of(inspection.home) as engine:
         called, calling = (_callers(engine, inspection, days) for days in (None, _LATE_DAYS))
         found = [
             match(name, called, ids, calling=calling) for name in _TABLES if (ids := _ids(engine, inspection, name))
@@ -100,7 +100,7 @@ def match(table: str, called: set[str], ids: set[str], *, calling: set[str]) -> 
 
 def _callers(engine: Engine, inspection: Inspection, days: int | None) -> set[str]:
     """Accounts that called in so many days before the cutoff, or ever."""
-    usage = read_rollup(engine, inspection.settings, "usage")
+    usage = read_rollup(engine, inspection.home, "usage")
     known = usage.filter(usage.visible_from <= ibis.literal(inspection.cutoff.date()))
     if days is not None:
         known = known.filter(known.event_day >= ibis.literal((inspection.cutoff - days * DAY).date()))
@@ -108,8 +108,8 @@ def _callers(engine: Engine, inspection: Inspection, days: int | None) -> set[st
 
 
 def _ids(engine: Engine, inspection: Inspection, name: Literal["accounts", "subscriptions", "touchpoints"]) -> set[str]:
-    rows = read_raw(engine, inspection.settings, name)
-    closed = known_before(inspection.cutoff, grace_hours=inspection.settings.grace_hours)
+    rows = read_raw(engine, inspection.home, name)
+    closed = known_before(inspection.cutoff, grace_hours=inspection.home.settings.grace_hours)
     known = rows.filter(rows.known_at.isnull() | (rows.known_at < ibis.literal(closed, type="timestamp('UTC', 6)")))
     return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
 

@@ -61,13 +61,13 @@ def look_at_quarantine(inspection: Inspection) -> Section:
     """
     rows: list[dict[str, Any]] = []
     findings: list[Finding] = []
-    with engine_of(inspection.settings) as engine:
+    with engine_of(inspection.home) as engine:
         for name in RAW_TABLES:
-            refused = read_quarantine(engine, inspection.settings, name)
+            refused = read_quarantine(engine, inspection.home, name)
             counts = refused.group_by("reason").agg(rows=refused.count(), file=refused.source_file.max())
             found = sorted(engine.to_arrow(counts).to_pylist(), key=lambda row: (-row["rows"], row["reason"]))
-            everything = rows_stored(inspection.settings, name) + sum(row["rows"] for row in found)
-            loads = loads_of(inspection.settings, name)
+            everything = rows_stored(inspection.home, name) + sum(row["rows"] for row in found)
+            loads = loads_of(inspection.home, name)
             for row in found:
                 file = str(row["file"]).rpartition("/")[2]
                 late = _late(loads, row["reason"]) or _Late(row["rows"], everything, row["rows"] / everything)

@@ -6,7 +6,6 @@ import pyarrow.compute as pc
 
 from features.examination import Finding
 from features.exceptions import listed
-from features.home.declared_sets import catalog_of
 from features.offline.files import JOIN_KEY, group_at
 from features.quality.section import Inspection, Section
 
@@ -19,8 +18,8 @@ _FEW = 50  # accounts: a company so small may well double
 
 def look_at_rows(inspection: Inspection) -> Section:
     """One row per group: its accounts at the cutoff, and at the one before."""
-    root = inspection.settings.home / "features"
-    catalog = catalog_of(inspection.settings)
+    root = inspection.home.stores.features.root
+    catalog = inspection.home.catalog
     groups = catalog.groups
     ids = {group: group_at(root, group, inspection.cutoff, catalog)[JOIN_KEY].to_pylist() for group in groups}
     previous = inspection.before[-1] if inspection.before else None

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from features.engine.duckdb_engine import Engine, duckdb_engine, spill_folder
+from features.engine.duckdb_engine import Engine, spill_folder
 from features.examination import BROKEN, Finding, not_done
 from features.exceptions import InputError, listed
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs, left_out
-from features.settings.fields import Settings
 from features.windows import known_before
 
 __all__ = ["Inspection", "Part", "Section", "engine_of", "inspection_of", "look_at", "percent", "with_percent"]
@@ -34,7 +34,7 @@ class Inspection:
         Whether a cutoff was asked for, so that what arrived later is not looked at.
     """
 
-    settings: Settings
+    home: Home
     cutoff: datetime
     before: tuple[datetime, ...]
     measured_at: datetime
@@ -70,7 +70,7 @@ class Part:
     look: Callable[[Inspection], Section]
 
 
-def inspection_of(settings: Settings, *, as_of: datetime | None, now: datetime) -> Inspection:
+def inspection_of(home: Home, *, as_of: datetime | None, now: datetime) -> Inspection:
     """What to look at: the cutoff that was asked for, or the newest built.
 
     Raises
@@ -78,20 +78,20 @@ def inspection_of(settings: Settings, *, as_of: datetime | None, now: datetime) 
     InputError
         When no features are built, or not those of the cutoff.
     """
-    built = built_cutoffs(settings)
+    built = built_cutoffs(home)
     if not built:
-        first = left_out(settings) or ["Run `bellwether features build` first."]
+        first = left_out(home) or ["Run `bellwether features build` first."]
         raise InputError(" ".join(["No features are built, so there is nothing to check.", *first]))
     cutoff = built[-1] if as_of is None else as_of
     if cutoff not in built:
         day = cutoff.date()
         raise InputError(
             f"The cutoff {day} is not built. Built, newest first: {listed(one.date() for one in reversed(built))}. "
-            + " ".join([*left_out(settings), f"Run `bellwether features build --from {day} --to {day}` for it."])
+            + " ".join([*left_out(home), f"Run `bellwether features build --from {day} --to {day}` for it."])
         )
     before = tuple(one for one in built if one < cutoff)[-_CUTOFFS_BEFORE:]
-    closed = known_before(cutoff, grace_hours=settings.grace_hours)
-    return Inspection(settings, cutoff, before, now if as_of is None else min(closed, now), as_of is not None)
+    closed = known_before(cutoff, grace_hours=home.settings.grace_hours)
+    return Inspection(home, cutoff, before, now if as_of is None else min(closed, now), as_of is not None)
 
 
 def look_at(part: Part, inspection: Inspection) -> Section:
@@ -103,11 +103,9 @@ def look_at(part: Part, inspection: Inspection) -> Section:
 
 
 @contextmanager
-def engine_of(settings: Settings) -> Iterator[Engine]:
+def engine_of(home: Home) -> Iterator[Engine]:
     """An engine for one part."""
-    engine = duckdb_engine(
-        threads=settings.threads, memory_limit=settings.memory_limit, spill=spill_folder(settings.home)
-    )
+    engine = home.engine(spill=spill_folder(home.root))
     try:
         yield engine
     finally:

@@ -16,11 +16,10 @@ from features.definitions.feature import FeatureSpec, Nulls
 from features.examination import Finding
 from features.exceptions import listed
 from features.external.take import tables_said
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.offline.files import JOIN_KEY, files_of_group, group_at
 from features.quality.section import Inspection, Section, percent, with_percent
 from features.rollup.metrics import empty_metrics
-from features.settings.fields import Settings
 
 __all__ = ["Looked", "look_at_values", "looked_at"]
 
@@ -83,15 +82,15 @@ class Looked:
 
 def look_at_values(inspection: Inspection) -> Section:
     """One row per feature: nulls now and before, smallest and largest value, and what it may be."""
-    root = inspection.settings.home / "features"
-    catalog = catalog_of(inspection.settings)
+    root = inspection.home.stores.features.root
+    catalog = inspection.home.catalog
     looked = [one for group in catalog.described_groups for one in _group(root, group, inspection, catalog)]
     day = inspection.cutoff.date()
     again = f"Run `bellwether features build --from {day} --to {day}` again; if it stays so, report it."
     rows = {one.feature.name: _row(one) for one in looked}
     return Section(
         tuple(rows.values()),
-        (*_findings(looked, again), *_declared(inspection.settings)),
+        (*_findings(looked, again), *_declared(inspection.home)),
         shown=with_percent((row for row in rows.values() if row["problem"]), {"nulls", "most nulls before"}),
         note=_note(looked),
     )
@@ -228,9 +227,9 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
         )
 
 
-def _declared(settings: Settings) -> Iterator[Finding]:
+def _declared(home: Home) -> Iterator[Finding]:
     """What the declared features say of themselves: metrics that count nothing, rows of tables that are not used."""
-    for said in (*empty_metrics(settings), *tables_said(settings), *strange_accounts(settings)):
+    for said in (*empty_metrics(home), *tables_said(home), *strange_accounts(home)):
         yield Finding(said, "Mend the declaration or the table, then run `bellwether features build`.", is_remark=True)
 
 

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from features.engine.choice import WorkingEngine, chosen_engine, compiled_file, portion, preparing
+from features.engine.choice import WorkingEngine, compiled_file, portion, preparing
 from features.engine.compile_cache import compiled
 from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, named
 from features.fingerprint import digest
-from features.home.stores import rollup_store
+from features.home.home import Home
 from features.rollup.expressions import countable_events, rollup_expressions
 from features.rollup.months import event_days, sum_up
 from features.rollup.tables import ROLLUPS
 from features.schema import EVENTS
-from features.settings.fields import Settings
 from features.storage.damage import damage_named, is_there
 from features.storage.partition_files import write_parts
 from features.storage.store import Manifest, ManifestStore
@@ -52,7 +51,7 @@ class RollupReport:
     rows: Mapping[str, int]
 
 
-def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> RollupReport:
+def roll_up(home: Home, *, progress: "Progress | None" = None) -> RollupReport:
     """Count the event days that changed since the last run, and forget those that are gone.
 
     Raises
@@ -62,17 +61,17 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
     WorkFailedError
         When a file of events is damaged or missing.
     """
-    events = ManifestStore(settings.home / "events")
+    events = ManifestStore(home.stores.events.root)
     rows = dict.fromkeys(ROLLUPS, 0)
-    store = rollup_store(settings)
+    store = home.stores.rollups
     with store.writer() as writer, damage_named(events, remedy=_REMEDY), ExitStack() as stack:
 
         @cache
         def engine() -> WorkingEngine:
-            return stack.enter_context(closing(chosen_engine(settings, spill=writer.scratch / "spill")))
+            return stack.enter_context(closing(home.working_engine(spill=writer.scratch / "spill")))
 
         there, manifest = store.manifest(), events.manifest()
-        wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
+        wanted = {day: _made_from(manifest, day, home) for day in sorted(manifest.partitions)}
         gone = sorted(set(event_days(there)) - set(wanted))
         for day in gone:
             writer.remove(day)
@@ -82,55 +81,60 @@ def roll_up(settings: Settings, *, progress: "Progress | None" = None) -> Rollup
             if writer.made_from.get(day) != made_from or not is_there(store, day, manifest=there)
         ]
         jobs = {day: events.files(day, "events", manifest=manifest) for day in changed}
-        for done, (day, counted) in enumerate(_count_days(settings, jobs, writer.scratch, engine), start=1):
+        for done, (day, counted) in enumerate(_count_days(home, jobs, writer.scratch, engine), start=1):
             staged = {name: writer.scratch / f"{day}.{name}" for name in ROLLUPS}
             writer.replace(day, staged, made_from=wanted[day])
             rows = {name: rows[name] + counted[name] for name in ROLLUPS}
             if progress is not None:
                 progress("roll up", done, len(changed))
         with damage_named(store, remedy=_REMOVE):
-            sum_up(store, writer, settings, ROLLUPS["usage"].schema, engine)
+            sum_up(store, writer, home, ROLLUPS["usage"].schema, engine)
     return RollupReport(len(changed), len(wanted) - len(changed), len(gone), rows)
 
 
-def outdated_days(settings: Settings) -> list[str]:
+def outdated_days(home: Home) -> list[str]:
     """Event days (``day=YYYY-MM-DD``) the rollups do not hold as they are now: new, changed or gone; ascending."""
-    events, counted = ManifestStore(settings.home / "events").manifest(), rollup_store(settings).manifest()
-    wanted = {day: _made_from(events, day, settings) for day in events.partitions}
+    events, counted = ManifestStore(home.stores.events.root).manifest(), home.stores.rollups.manifest()
+    wanted = {day: _made_from(events, day, home) for day in events.partitions}
     return sorted(day for day in {*wanted, *event_days(counted)} if wanted.get(day) != counted.made_from.get(day))
 
 
-def read_rollup(engine: Engine, settings: Settings, name: str) -> ir.Table:
+def read_rollup(engine: Engine, home: Home, name: str) -> ir.Table:
     """One rollup over all event days, whatever cutoff may see them; empty where nothing was rolled up."""
-    store = rollup_store(settings)
+    store = home.stores.rollups
     manifest = store.manifest()
     paths = [path for day in event_days(manifest) for path in store.files(day, name, manifest=manifest)]
     return engine.read_parquet(paths, schema=ROLLUPS[name].schema)
 
 
-def _plan(settings: Settings) -> tuple[Prepared, Mapping[str, Prepared]]:
+def _plan(home: Home) -> tuple[Prepared, Mapping[str, Prepared]]:
     """The rows to count of ``events``, and from these as ``countable`` the rollups."""
-    prepare = preparing(settings.engine)
+    prepare = preparing(home.settings.engine)
 
     def compile_them() -> Mapping[str, Prepared]:
         rows = countable_events(
             named("events", _EVENT_COLUMNS),
-            grace_hours=settings.grace_hours,
-            value_endpoints=settings.value_endpoints,
+            grace_hours=home.settings.grace_hours,
+            value_endpoints=home.settings.value_endpoints,
         )
         countable = prepare(rows)
-        rollups = rollup_expressions(countable.named("countable"), slow_call_ms=settings.slow_call_ms)
+        rollups = rollup_expressions(countable.named("countable"), slow_call_ms=home.settings.slow_call_ms)
         return {"countable": countable, **{name: prepare(table) for name, table in rollups.items()}}
 
-    arguments = [settings.engine, settings.grace_hours, settings.slow_call_ms, settings.value_endpoints]
+    arguments = [
+        home.settings.engine,
+        home.settings.grace_hours,
+        home.settings.slow_call_ms,
+        home.settings.value_endpoints,
+    ]
     kept = compiled(
-        compiled_file(rollup_store(settings).root / "compiled", "rollups", settings.engine), arguments, compile_them
+        compiled_file(home.stores.rollups.root / "compiled", "rollups", home.settings.engine), arguments, compile_them
     )
     return kept["countable"], {name: kept[name] for name in ROLLUPS}
 
 
-def _made_from(events: Manifest, day: str, settings: Settings) -> str:
-    counted_by = [settings.grace_hours, settings.slow_call_ms, sorted(settings.value_endpoints)]
+def _made_from(events: Manifest, day: str, home: Home) -> str:
+    counted_by = [home.settings.grace_hours, home.settings.slow_call_ms, sorted(home.settings.value_endpoints)]
     return digest([_VERSION, *counted_by, events.fingerprint(day)])
 
 
@@ -149,14 +153,14 @@ def _chunks(jobs: Mapping[str, Sequence[Path]], chunk_bytes: int) -> Iterator[di
 
 
 def _count_days(
-    settings: Settings, jobs: Mapping[str, Sequence[Path]], scratch: Path, engine: Callable[[], WorkingEngine]
+    home: Home, jobs: Mapping[str, Sequence[Path]], scratch: Path, engine: Callable[[], WorkingEngine]
 ) -> Iterator[tuple[str, Mapping[str, int]]]:
     """Write the rollups of each day as ``<day>.<rollup>`` into ``scratch``; days come as they are done."""
     if not jobs:
         return
-    chunks = list(_chunks(jobs, portion(settings.engine).event_bytes))
-    countable, prepared = _plan(settings)
-    engines = [engine().beside() for _ in range(min(settings.threads, len(chunks)))]  # their tables end with them
+    chunks = list(_chunks(jobs, portion(home.settings.engine).event_bytes))
+    countable, prepared = _plan(home)
+    engines = [engine().beside() for _ in range(min(home.settings.threads, len(chunks)))]  # their tables end with them
     try:
         idle: SimpleQueue[WorkingEngine] = SimpleQueue()
         for one in engines:

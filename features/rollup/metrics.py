@@ -14,17 +14,15 @@ import pyarrow as pa
 from features.definitions.declared import EVENT_COLUMNS, Metric
 from features.definitions.declared_features import carried_by, metric_counts
 from features.engine.compile_cache import compiled
-from features.engine.duckdb_engine import Engine, duckdb_engine
+from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, beside, named, prepare
 from features.fingerprint import digest
-from features.home.declared_sets import custom_sets
-from features.home.stores import events_store, metric_store
+from features.home.home import Home
 from features.progress import Progress, silent
 from features.rollup.expressions import customer_events
 from features.rollup.metric_expressions import ORDER, daily_counts, with_conditions
 from features.rollup.metric_fingerprints import NOTE, fingerprints
 from features.schema import EVENTS
-from features.settings.fields import Settings
 from features.storage.damage import damage_named, is_there
 from features.storage.partition_files import write_parts
 from features.storage.store import Manifest, ManifestStore
@@ -44,7 +42,7 @@ def metric_key(metric: Metric) -> str:
     return f"metric_{metric_counts(metric)[:16]}"
 
 
-def count_metrics(settings: Settings, *, progress: Progress = silent) -> int:
+def count_metrics(home: Home, *, progress: Progress = silent) -> int:
     """Count the event days that are new or changed, for each metric of each set; forget metrics of no set.
 
     Returns
@@ -59,13 +57,13 @@ def count_metrics(settings: Settings, *, progress: Progress = silent) -> int:
     WorkFailedError
         When a file of events is damaged or missing.
     """
-    metrics = {metric_key(one): one for several in custom_sets(settings).values() for one in several.metrics.values()}
-    store, events = metric_store(settings), events_store(settings)
+    metrics = {metric_key(one): one for several in home.feature_sets.values() for one in several.metrics.values()}
+    store, events = home.stores.metrics, home.stores.events
     if not metrics and not store.root.exists():
         return 0
     with store.writer() as writer, damage_named(events, remedy=_REMEDY):
         there, manifest = store.manifest(), events.manifest()
-        wanted = {day: _made_from(manifest, day, settings) for day in sorted(manifest.partitions)}
+        wanted = {day: _made_from(manifest, day, home) for day in sorted(manifest.partitions)}
         counted, seen = writer.notes.setdefault("counted", {}), writer.notes.setdefault(NOTE, {})
         for partition in list(there.partitions):
             key, _, day = partition.partition("/")
@@ -89,14 +87,12 @@ def count_metrics(settings: Settings, *, progress: Progress = silent) -> int:
         chunks = list(_chunks(jobs, stale))
         if not chunks:
             return 0
-        engine = duckdb_engine(
-            threads=settings.threads, memory_limit=settings.memory_limit, spill=writer.scratch / "spill"
-        )
+        engine = home.engine(spill=writer.scratch / "spill")
         with closing(engine):
             for done, (days, keys) in enumerate(chunks, start=1):
                 chosen = {key: metrics[key] for key in keys}
                 files = [file for day in days for file in jobs[day]]
-                for key, paths in _counted(engine, settings, chosen, files, days, writer.scratch):
+                for key, paths in _counted(engine, home, chosen, files, days, writer.scratch):
                     for day, (path, sums, told) in paths.items():
                         writer.replace(f"{key}/{day}", {_FILE: path}, made_from=wanted[day])
                         counted.setdefault(key, {})[day] = sums
@@ -105,19 +101,19 @@ def count_metrics(settings: Settings, *, progress: Progress = silent) -> int:
     return sum(len(stale[day]) for day in jobs)
 
 
-def events_counted(settings: Settings, metric: Metric) -> tuple[int, int] | None:
+def events_counted(home: Home, metric: Metric) -> tuple[int, int] | None:
     """How many of the counted events fulfil a metric's ``where``, and how many are its base; None before it counts."""
-    counted = metric_store(settings).manifest().notes.get("counted", {}).get(metric_key(metric))
+    counted = home.stores.metrics.manifest().notes.get("counted", {}).get(metric_key(metric))
     if not counted:
         return None
     return sum(matched for matched, _ in counted.values()), sum(base for _, base in counted.values())
 
 
-def empty_metrics(settings: Settings) -> list[str]:
+def empty_metrics(home: Home) -> list[str]:
     """A sentence about each metric of the settings that was counted and of which no event says anything."""
     said = []
-    for name, metric in settings.metrics.items():
-        counts = events_counted(settings, metric)
+    for name, metric in home.settings.metrics.items():
+        counts = events_counted(home, metric)
         if counts is None:
             continue
         matched, base = counts
@@ -146,8 +142,8 @@ def metric_files(store: ManifestStore, manifest: Manifest, key: str, days: Seque
     return [file for one in partitions for file in store.files(one, manifest=manifest)]
 
 
-def _made_from(events: Manifest, day: str, settings: Settings) -> str:
-    return digest([_VERSION, settings.grace_hours, events.fingerprint(day)])
+def _made_from(events: Manifest, day: str, home: Home) -> str:
+    return digest([_VERSION, home.settings.grace_hours, events.fingerprint(day)])
 
 
 def _chunks(
@@ -169,14 +165,14 @@ def _chunks(
 
 def _counted(
     engine: Engine,
-    settings: Settings,
+    home: Home,
     metrics: Mapping[str, Metric],
     files: Sequence[Path],
     days: Sequence[str],
     scratch: Path,
 ) -> Iterator[tuple[str, dict[str, tuple[Path, tuple[int, int], dict[str, str]]]]]:
     """Count some days for some metrics: by day its file, the events matched and in its base, and its fingerprints."""
-    seen, prepared = _plan(settings, metrics)
+    seen, prepared = _plan(home, metrics)
     engine.name_parquet("events", files, schema=_SEEN)
     engine.name_prepared("seen", seen)
     for key, counts in prepared.items():
@@ -195,7 +191,7 @@ def _sums(rows: pa.Table) -> dict[date, tuple[int, int]]:
     return {row["event_day"]: (row["matched_sum"], row["base_sum"]) for row in summed.to_pylist()}
 
 
-def _plan(settings: Settings, metrics: Mapping[str, Metric]) -> tuple[Prepared, Mapping[str, Prepared]]:
+def _plan(home: Home, metrics: Mapping[str, Metric]) -> tuple[Prepared, Mapping[str, Prepared]]:
     """The events with every condition beside them, named ``seen``, and from these the counts of each metric."""
     conditions = {
         f"{key}_{name}": text
@@ -205,7 +201,7 @@ def _plan(settings: Settings, metrics: Mapping[str, Metric]) -> tuple[Prepared, 
     }
 
     def compile_them() -> Mapping[str, Prepared]:
-        customer = customer_events(named("events", _SEEN), grace_hours=settings.grace_hours)
+        customer = customer_events(named("events", _SEEN), grace_hours=home.settings.grace_hours)
         seen = beside(prepare(customer.drop("synthetic", "ingested_at")), conditions)
         calls = seen.named("seen")
         return {
@@ -216,7 +212,11 @@ def _plan(settings: Settings, metrics: Mapping[str, Metric]) -> tuple[Prepared, 
             },
         }
 
-    arguments = [settings.grace_hours, conditions, {key: one.model_dump(mode="json") for key, one in metrics.items()}]
-    path = metric_store(settings).root / "compiled" / "counts.json"
+    arguments = [
+        home.settings.grace_hours,
+        conditions,
+        {key: one.model_dump(mode="json") for key, one in metrics.items()},
+    ]
+    path = home.stores.metrics.root / "compiled" / "counts.json"
     kept = compiled(path, arguments, compile_them)
     return kept["seen"], {key: kept[key] for key in metrics}

@@ -19,7 +19,7 @@ from features.engine.choice import EngineName, WorkingEngine, compiled_file, pre
 from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
 from features.fingerprint import digest
-from features.settings.fields import Settings
+from features.home.home import Home
 from features.storage.damage import is_there
 from features.storage.store import Manifest, ManifestStore, StoreWriter
 from features.windows import as_cutoff, month_closed
@@ -63,7 +63,7 @@ def summed(days: ir.Table, month: ir.Table) -> ir.Table:
 def sum_up(
     store: ManifestStore,
     writer: StoreWriter,
-    settings: Settings,
+    home: Home,
     usage: pa.Schema,
     engine: Callable[[], WorkingEngine],
 ) -> None:
@@ -88,7 +88,7 @@ def sum_up(
     }
     if not changed:
         return
-    prepared = _plan(store.root / "compiled", usage, settings.engine)
+    prepared = _plan(store.root / "compiled", usage, home.settings.engine)
     for partition, days in changed.items():
         path = writer.scratch / partition
         pq.write_table(_rows(engine(), store, state, days, usage, prepared), path, compression="zstd")

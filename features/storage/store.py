@@ -123,6 +123,10 @@ class ManifestStore:
                 f"{path} cannot be read: {error}. Restore it from a backup, or remove {self.root} and load again."
             ) from error
 
+    def is_begun(self) -> bool:
+        """Whether a writer ever published anything."""
+        return (self.root / _MANIFEST).exists()
+
     def is_lost(self) -> bool:
         """Whether the manifest is gone while data files are there: a writer makes it before it adds a file."""
         return not (self.root / _MANIFEST).exists() and bool(self._data_files())

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from features.feature_store.online_rows import OnlineRows
 from features.feature_store.store import Store
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.home.raw_tables import complete_until
-from features.settings.fields import Settings
 from features.windows import cutoff_of_day
 from serving.http_api.live_champions import LiveChampions
 from serving.http_api.problems import HttpProblemError
@@ -33,8 +32,8 @@ __all__ = ["Answerer"]
 class Answerer:
     """Joins the online store, the champions and what is known about accounts; holds no state of its own."""
 
-    def __init__(self, settings: Settings, store: Store, champions: LiveChampions) -> None:
-        self._settings = settings
+    def __init__(self, home: Home, store: Store, champions: LiveChampions) -> None:
+        self._home = home
         self._store = store
         self._champions = champions
         # One cutoff is online at a time, two while the store is filled; a new record table begins afresh.
@@ -110,7 +109,7 @@ class Answerer:
 
         Services of the same features are one read: the store may be filled between two.
         """
-        catalog = catalog_of(self._settings)
+        catalog = self._home.catalog
         # Two sets of declared features may name them alike; the view tells them apart.
         lists = {one: (catalog.custom.get(one, ""), *catalog.services.get(one, (one,))) for one in services}
         reads: dict[tuple[str, ...], OnlineRows] = {}
@@ -127,7 +126,7 @@ class Answerer:
         return {service: reads[features] for service, features in lists.items()}
 
     def _assessed(self, scorer: Scorer, rows: OnlineRows, reasons: int, now: datetime) -> Assessed:
-        settings, version = self._settings, records_version(self._settings)
+        version = records_version(self._home)
         found = FeatureRows(rows.account_ids, rows.values, _moments(rows.oldest_days), rows.mixed)
         statuses = {
             moment: self._applicability(scorer.target, moment, version) for moment in set(found.as_of) if moment
@@ -135,16 +134,16 @@ class Answerer:
         return assess(
             scorer,
             found,
-            freshness=Freshness(now, settings.stale_after_hours, self._complete_until(version)),
+            freshness=Freshness(now, self._home.settings.stale_after_hours, self._complete_until(version)),
             applies=applicable(scorer.target, found, statuses),
             reasons=reasons,
         )
 
     def _read_applicability(self, target: str, cutoff: datetime, _version: tuple[int, ...]) -> Mapping[str, str]:
-        return applicability(self._settings, target, cutoff)
+        return applicability(self._home, target, cutoff)
 
     def _read_complete_until(self, _version: tuple[int, ...]) -> datetime | None:
-        return complete_until(self._settings, "events")
+        return complete_until(self._home, "events")
 
 
 def _moments(days: NDArray[np.float64]) -> list[datetime | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.exceptions import BellwetherError
-from features.settings.fields import Settings
+from features.home.home import Home
 from serving.http_api.logs import fields
 from serving.http_api.meters import Meters
 from serving.scoring.score import Scorer, load_scorer
@@ -50,8 +50,8 @@ class LiveChampions:
     champion: a version deleted by hand, or a database that is away, ends no service.
     """
 
-    def __init__(self, settings: Settings, meters: Meters | None = None) -> None:
-        self._settings = settings
+    def __init__(self, home: Home, meters: Meters | None = None) -> None:
+        self._home = home
         self._meters = meters or Meters()
         self._served = Served()
         self._seen: tuple[int, ...] | None = None
@@ -116,7 +116,7 @@ class LiveChampions:
 
     def _renewed(self, target: str, served: Served) -> Served:
         """``served`` with one target brought to what the registry says."""
-        identity = champion_identity(self._settings, target)
+        identity = champion_identity(self._home, target)
         now = served.scorers.get(target)
         if identity is None:
             if now is None:
@@ -127,7 +127,7 @@ class LiveChampions:
             self._refused.pop(target, None)
             return _clear(target, served)
         try:
-            changed = self._verified(champion(self._settings, target))
+            changed = self._verified(champion(self._home, target))
         except BundleError:
             if self._refused.get(target) != identity:
                 self._refused[target] = identity
@@ -169,7 +169,7 @@ class LiveChampions:
 
     def _registry_state(self) -> tuple[int, ...] | None:
         """Changes whenever the registry's database file is written; None when it is no file, and has to be asked."""
-        kind, _, path = tracking_address(self._settings).partition(":///")
+        kind, _, path = tracking_address(self._home).partition(":///")
         if kind != "sqlite":
             return None
         return _written_at(Path(path)), _written_at(Path(f"{path}-wal"))

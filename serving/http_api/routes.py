@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from features.exceptions import DependencyError
+from features.home.home import Home
 from features.schema import ACCOUNT_ID_PATTERN
-from features.settings.fields import Settings
 from serving.http_api.address import address
 from serving.http_api.admission import Admission
 from serving.http_api.answers import Answerer
@@ -48,7 +48,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def make_api(
-    settings: Settings,
+    home: Home,
     *,
     answerer: Answerer,
     champions: LiveChampions,
@@ -66,7 +66,7 @@ def make_api(
 
     async def accounts(request: Request) -> Response:
         query = _query(request)
-        page = await admission.run(lambda: _accounts_page(ledger, query, settings, clock()))
+        page = await admission.run(lambda: _accounts_page(ledger, query, home, clock()))
         return _json({**page, "request_id": request.scope[REQUEST_ID]})
 
     async def models(request: Request) -> Response:
@@ -79,7 +79,7 @@ def make_api(
         return Response(await run_in_threadpool(meters.page), media_type=CONTENT_TYPE)
 
     document = openapi()
-    page = docs_page(document, address=address(settings))
+    page = docs_page(document, address=address(home.settings))
 
     async def docs(_request: Request) -> Response:
         return HTMLResponse(page, headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"})
@@ -162,7 +162,7 @@ def _query(request: Request) -> AccountQuery:
         raise schema_problem(error, what="query") from error
 
 
-def _accounts_page(ledger: Ledger, query: AccountQuery, settings: Settings, now: datetime) -> dict[str, Any]:
+def _accounts_page(ledger: Ledger, query: AccountQuery, home: Home, now: datetime) -> dict[str, Any]:
     run, after = _where(ledger, query)
     rows = ledger.page(
         run.run_id,
@@ -176,7 +176,7 @@ def _accounts_page(ledger: Ledger, query: AccountQuery, settings: Settings, now:
     shown = rows[: query.limit]
     more = len(rows) > query.limit
     hours = age_hours(run.as_of, now)
-    late = old_features(hours, settings.stale_after_hours)
+    late = old_features(hours, home.settings.stale_after_hours)
     return {
         "target": run.target,
         "features_as_of": run.as_of.isoformat(),

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from features.exceptions import DependencyError
-from features.settings.fields import Settings
+from features.home.home import Home
 from serving.ledger.runs import ScoredAccount, TargetRun
 from serving.ledger.tables import CONFIRMED, REASONS, RUNS, SCORES, SORTS, make_tables
 
@@ -214,9 +214,9 @@ class Ledger:
             yield connection
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def open_ledger(home: Home) -> Ledger:
     """The ledger of this home; its tables are made on first use."""
-    path = settings.home / "ledger.db"
+    path = home.ledger
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")

@@ -15,11 +15,10 @@ from features.definitions.catalog import BUILT_IN
 from features.exceptions import BellwetherError, DependencyError, InputError, listed
 from features.feature_store.store import Store, open_store
 from features.fingerprint import digest
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.offline.cutoffs import built_cutoffs, left_out
 from features.progress import Progress, silent
-from features.settings.fields import Settings
 from features.storage.store import ManifestStore
 from serving.ledger.ledger import Ledger, open_ledger
 from serving.ledger.runs import ScoredAccounts, ScoreRun, TargetRun, run_id
@@ -38,7 +37,7 @@ REASONS_KEPT = 5
 
 
 def score_batch(
-    settings: Settings, *, as_of: datetime | None = None, now: datetime, progress: Progress | None = None
+    home: Home, *, as_of: datetime | None = None, now: datetime, progress: Progress | None = None
 ) -> ScoreRun:
     """Score and explain every account at one cutoff, for each target with a champion, and append to the ledger.
 
@@ -53,20 +52,20 @@ def score_batch(
         When no target can be scored, or a store is away.
     """
     report = progress or silent
-    cutoff = _cutoff(settings, as_of)
+    cutoff = _cutoff(home, as_of)
     runs: list[TargetRun] = []
-    with closing(open_ledger(settings)) as ledger:
-        scorers, failures = _loaded(settings, ledger)
-        accounts = built_accounts(settings, cutoff)
+    with closing(open_ledger(home)) as ledger:
+        scorers, failures = _loaded(home, ledger)
+        accounts = built_accounts(home, cutoff)
         report("score", 0, len(scorers))
-        for run in _runs(settings, scorers, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT):
+        for run in _runs(home, scorers, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT):
             runs.append(replace(run, written=ledger.append(run)))
             report("score", len(runs), len(scorers))
     return ScoreRun(cutoff, tuple(runs), failures)
 
 
 def score_account(
-    settings: Settings, account: str, *, target: str | None = None, as_of: datetime | None = None, now: datetime
+    home: Home, account: str, *, target: str | None = None, as_of: datetime | None = None, now: datetime
 ) -> ScoreRun:
     """Score one account with every reason there is, and write nothing.
 
@@ -75,20 +74,20 @@ def score_account(
     InputError
         When the account has no features at the cutoff; names ids that look alike.
     """
-    cutoff = _cutoff(settings, as_of)
-    known = built_accounts(settings, cutoff)
+    cutoff = _cutoff(home, as_of)
+    known = built_accounts(home, cutoff)
     if account not in set(known):
         near = difflib.get_close_matches(account, known, n=5, cutoff=0.6)
         hint = f"Did you mean: {listed(near)}?" if near else "`bellwether score` lists the accounts there are."
         raise InputError(f"There is no account {account!r} as of {cutoff.date()}. {hint}")
-    scorers = _scorers(settings, target)
+    scorers = _scorers(home, target)
     every_reason = max(len(scorer.bundle.features) for scorer in scorers)
-    runs = _runs(settings, scorers, [account], cutoff=cutoff, now=now, reasons=every_reason)
+    runs = _runs(home, scorers, [account], cutoff=cutoff, now=now, reasons=every_reason)
     return ScoreRun(cutoff, tuple(run for run in runs if target in {None, run.target}))
 
 
 def assess_columns(
-    settings: Settings,
+    home: Home,
     scorer: Scorer,
     account_ids: Sequence[str],
     columns: Mapping[str, NDArray[Any]],
@@ -104,14 +103,14 @@ def assess_columns(
     return assess(
         scorer,
         rows,
-        freshness=Freshness(cutoff, settings.stale_after_hours, complete_until(settings, "events")),
-        applies=applicable(scorer.target, rows, {cutoff: applicability(settings, scorer.target, cutoff)}),
+        freshness=Freshness(cutoff, home.settings.stale_after_hours, complete_until(home, "events")),
+        applies=applicable(scorer.target, rows, {cutoff: applicability(home, scorer.target, cutoff)}),
         reasons=reasons,
     )
 
 
 def _runs(
-    settings: Settings,
+    home: Home,
     scorers: Sequence[Scorer],
     accounts: Sequence[str],
     *,
@@ -120,30 +119,30 @@ def _runs(
     reasons: int,
 ) -> Iterator[TargetRun]:
     """One run per scorer, churn first: whether an upgrade is offered depends on it."""
-    store = open_store(settings)
+    store = open_store(home)
     columns: dict[str, Mapping[str, NDArray[Any]]] = {}
     churn = None
     for scorer in sorted(scorers, key=lambda one: one.target != CHURN):
         service = scorer.bundle.service
         if service not in columns:
-            columns[service] = _columns(settings, store, service, accounts, cutoff)
-        assessed = assess_columns(settings, scorer, accounts, columns[service], cutoff=cutoff, reasons=reasons)
+            columns[service] = _columns(home, store, service, accounts, cutoff)
+        assessed = assess_columns(home, scorer, accounts, columns[service], cutoff=cutoff, reasons=reasons)
         churn = assessed if scorer.target == CHURN else churn
         mrr = np.asarray(columns[service]["mrr"], dtype=np.float64)
         money = [value if known else None for value, known in zip(mrr.tolist(), np.isfinite(mrr), strict=True)]
-        yield _run(settings, scorer, assessed, money, churn, cutoff=cutoff, now=now)
+        yield _run(home, scorer, assessed, money, churn, cutoff=cutoff, now=now)
 
 
 def _columns(
-    settings: Settings, store: Store, service: str, accounts: Sequence[str], cutoff: datetime
+    home: Home, store: Store, service: str, accounts: Sequence[str], cutoff: datetime
 ) -> Mapping[str, NDArray[Any]]:
     entities = pd.DataFrame({"account_id": accounts, "event_timestamp": pd.Timestamp(cutoff)})
-    frame, features = store.historical(entities, service=service), catalog_of(settings).features_of_service(service)
+    frame, features = store.historical(entities, service=service), home.catalog.features_of_service(service)
     return {feature.name: frame[feature.name].to_numpy() for feature in features}
 
 
 def _run(
-    settings: Settings,
+    home: Home,
     scorer: Scorer,
     assessed: Assessed,
     mrr: Sequence[float | None],
@@ -157,9 +156,9 @@ def _run(
     if is_offer(target):
         offered = offers(assessed, churn)
         assessed = with_offers(assessed, offered)
-    who = attributes(settings, cutoff)
+    who = attributes(home, cutoff)
     accounts = ScoredAccounts(assessed, mrr, offered, costs_mrr(target), who)
-    features = features_fingerprint(settings, cutoff, service=bundle.service)
+    features = features_fingerprint(home, cutoff, service=bundle.service)
     fingerprint = digest([features, _answers_fingerprint(accounts)])
     return TargetRun(
         run_id=run_id(
@@ -183,14 +182,14 @@ def _run(
     )
 
 
-def _loaded(settings: Settings, ledger: Ledger) -> tuple[list[Scorer], tuple[BellwetherError, ...]]:
+def _loaded(home: Home, ledger: Ledger) -> tuple[list[Scorer], tuple[BellwetherError, ...]]:
     """The champions that can be had, and why the others cannot: those there are, and those there were."""
     scorers: list[Scorer] = []
     failures: list[BellwetherError] = []
     for name in TARGETS:
         try:
-            if champion_version(settings, name) is not None:
-                scorers.append(load_scorer(champion(settings, name)))
+            if champion_version(home, name) is not None:
+                scorers.append(load_scorer(champion(home, name)))
             elif ledger.latest(name) is not None:
                 failures.append(
                     DependencyError(
@@ -213,22 +212,22 @@ def _without_champions() -> DependencyError:
     )
 
 
-def _scorers(settings: Settings, target: str | None) -> list[Scorer]:
+def _scorers(home: Home, target: str | None) -> list[Scorer]:
     """The champions to score with: all, or one, and churn's beside it where that decides about an offer."""
     if target is None:
-        chosen = champions(settings)
+        chosen = champions(home)
     else:
-        beside = champions(settings) if is_offer(target) else {}
-        chosen = {name: one for name, one in beside.items() if name == CHURN} | {target: champion(settings, target)}
+        beside = champions(home) if is_offer(target) else {}
+        chosen = {name: one for name, one in beside.items() if name == CHURN} | {target: champion(home, target)}
     if not chosen:
         raise _without_champions()
     return [load_scorer(one) for one in chosen.values()]
 
 
-def _cutoff(settings: Settings, as_of: datetime | None) -> datetime:
-    built = built_cutoffs(settings)
+def _cutoff(home: Home, as_of: datetime | None) -> datetime:
+    built = built_cutoffs(home)
     if not built:
-        first = left_out(settings) or ["Run `bellwether features build` first."]
+        first = left_out(home) or ["Run `bellwether features build` first."]
         raise InputError(" ".join(["No cutoff is built yet.", *first]))
     if as_of is None:
         return built[-1]
@@ -241,13 +240,13 @@ def _cutoff(settings: Settings, as_of: datetime | None) -> datetime:
     return as_of
 
 
-def features_fingerprint(settings: Settings, cutoff: datetime, *, service: str | None = None) -> str:
+def features_fingerprint(home: Home, cutoff: datetime, *, service: str | None = None) -> str:
     """Fingerprint of the feature files of one cutoff.
 
     With a feature service, only of the built-in groups and the declared features it reads: what else is declared
     changes nothing for its model.
     """
-    catalog, manifest = catalog_of(settings), ManifestStore(settings.home / "features").manifest()
+    catalog, manifest = home.catalog, ManifestStore(home.stores.features.root).manifest()
     groups = catalog.groups
     if service is not None:
         read = catalog.custom.get(service)

@@ -11,13 +11,13 @@ from features.build.which_cutoffs import missing_cutoffs
 from features.exceptions import BellwetherError, InputError, WorkFailedError, listed
 from features.external.take import TablesRefusedError, TableTaken, take_tables
 from features.feature_store.store import open_store
+from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, strangers
 from features.ingest.ingest import TableReport, ingest
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
 from features.rollup.metrics import count_metrics
-from features.settings.fields import Settings
 from features.storage.lock import exclusive_lock
 from features.storage.state_file import recall, remember
 from features.windows import DAY, as_cutoff, is_buildable, known_before, newest_cutoff, require_utc
@@ -123,7 +123,7 @@ def due_cutoff(now: datetime, *, grace_hours: float) -> datetime:
 
 
 def run_nightly(
-    settings: Settings, *, as_of: datetime | None = None, now: datetime, progress: Progress = silent
+    home: Home, *, as_of: datetime | None = None, now: datetime, progress: Progress = silent
 ) -> NightlyReport:
     """Take the inbox in and bring everything up to one cutoff; running it again changes nothing.
 
@@ -137,23 +137,23 @@ def run_nightly(
     LockHeldError
         When another night is running.
     """
-    cutoff = due_cutoff(now, grace_hours=settings.grace_hours) if as_of is None else as_cutoff(as_of)
-    if not is_buildable(cutoff, now=now, grace_hours=settings.grace_hours):
-        begin = known_before(cutoff, grace_hours=settings.grace_hours)
-        earlier = newest_cutoff(now, grace_hours=settings.grace_hours)
+    cutoff = due_cutoff(now, grace_hours=home.settings.grace_hours) if as_of is None else as_cutoff(as_of)
+    if not is_buildable(cutoff, now=now, grace_hours=home.settings.grace_hours):
+        begin = known_before(cutoff, grace_hours=home.settings.grace_hours)
+        earlier = newest_cutoff(now, grace_hours=home.settings.grace_hours)
         raise InputError(
             f"It is too early for {cutoff:%Y-%m-%d}: late data counts until {begin:%Y-%m-%d %H:%M} UTC. Run it from "
             f"then on, or give an earlier cutoff: --as-of {earlier:%Y-%m-%d}."
         )
-    with exclusive_lock(settings.home / "nightly"):
-        return _Night(settings, cutoff, now, progress).run()
+    with exclusive_lock(home.nightly):
+        return _Night(home, cutoff, now, progress).run()
 
 
 class _Night:
     """One night under its lock."""
 
-    def __init__(self, settings: Settings, cutoff: datetime, now: datetime, progress: Progress) -> None:
-        self._settings = settings
+    def __init__(self, home: Home, cutoff: datetime, now: datetime, progress: Progress) -> None:
+        self._home = home
         self._cutoff = cutoff
         self._now = now
         self._progress = progress
@@ -185,11 +185,11 @@ class _Night:
     # ---- the steps ----
 
     def _ingest(self) -> NightlyReport:
-        taken = TakenFiles(self._settings)
-        found = new_arrivals(self._settings, taken)
-        self._report = replace(self._report, unread=tuple(strangers(self._settings)), refused=found.refused)
+        taken = TakenFiles(self._home)
+        found = new_arrivals(self._home, taken)
+        self._report = replace(self._report, unread=tuple(strangers(self._home)), refused=found.refused)
         arrivals = [one for files in found.files.values() for one in files]
-        deadline = known_before(self._cutoff, grace_hours=self._settings.grace_hours)
+        deadline = known_before(self._cutoff, grace_hours=self._home.settings.grace_hours)
         in_time = [one for one in arrivals if one.written_at < deadline]
         late = [one for one in arrivals if one.written_at >= deadline]
         # Rows that do not say when they were learned of were known when this cutoff closed if their file was there.
@@ -213,7 +213,7 @@ class _Night:
     def _take_together(self, arrivals: Sequence[Arrival], taken: TakenFiles, *, now: datetime) -> None:
         given = {table: [one.path for one in arrivals if one.table == table] for table in INBOX_TABLES}
         report = ingest(
-            self._settings,
+            self._home,
             now=now,
             events=given["events"],
             accounts=given["accounts"],
@@ -231,12 +231,12 @@ class _Night:
 
     def _roll_up(self) -> NightlyReport:
         try:
-            self._note(take_tables(self._settings, now=self._now))
+            self._note(take_tables(self._home, now=self._now))
         except InputError as error:  # what was taken before still counts, as long as it is not too old
             self._note(error.taken if isinstance(error, TablesRefusedError) else ())
             why = f"{error} The rows taken before go on being used."
             self._left_over.append(Failure("ingest", WorkFailedError(why)))
-        done = roll_up(self._settings, progress=self._progress)
+        done = roll_up(self._home, progress=self._progress)
         return replace(self._report, days_counted=done.days_counted)
 
     def _note(self, taken: Sequence[TableTaken]) -> None:
@@ -244,17 +244,17 @@ class _Night:
         self._report = replace(self._report, notes=tuple(dict.fromkeys((*self._report.notes, *notes))))
 
     def _build(self) -> NightlyReport:
-        count_metrics(self._settings, progress=self._progress)  # what they change makes a cutoff outdated
-        cutoffs = missing_cutoffs(self._settings, self._cutoff)
-        done = build(self._settings, cutoffs, now=self._now, progress=self._progress)
+        count_metrics(self._home, progress=self._progress)  # what they change makes a cutoff outdated
+        cutoffs = missing_cutoffs(self._home, self._cutoff)
+        done = build(self._home, cutoffs, now=self._now, progress=self._progress)
         return replace(self._report, cutoffs_built=done.built)
 
     def _materialize(self) -> NightlyReport:
-        store = open_store(self._settings)
+        store = open_store(self._home)
         store.apply()
         online = store.materialized_cutoff()
-        path = self._settings.home / "nightly" / "online.json"
-        features = features_fingerprint(self._settings, self._cutoff)
+        path = self._home.settings.home / "nightly" / "online.json"
+        features = features_fingerprint(self._home, self._cutoff)
         wanted = {"cutoff": self._cutoff.date().isoformat(), "features": features}
         if online is not None and (online > self._cutoff or (online == self._cutoff and recall(path) == wanted)):
             return replace(self._report, is_online_kept=True)
@@ -263,11 +263,11 @@ class _Night:
         return replace(self._report, accounts_online=accounts)
 
     def _score(self) -> NightlyReport:
-        run = score_batch(self._settings, as_of=self._cutoff, now=self._now, progress=self._progress)
+        run = score_batch(self._home, as_of=self._cutoff, now=self._now, progress=self._progress)
         if run.failures:
             together = type(run.failures[0])(" ".join(str(one) for one in run.failures))
             self._left_over.append(Failure("score", together))
-        ledger = open_ledger(self._settings)
+        ledger = open_ledger(self._home)
         try:
             return replace(self._report, targets=tuple(_target_night(part, ledger) for part in run.targets))
         finally:
@@ -278,9 +278,9 @@ class _Night:
     def _sources(self) -> tuple[Source, ...]:
         found = []
         for table in INBOX_TABLES:
-            until = complete_until(self._settings, table)
+            until = complete_until(self._home, table)
             hours = None if until is None else (self._cutoff - until).total_seconds() / 3600
-            is_late = table == "events" and hours is not None and hours > self._settings.stale_after_hours
+            is_late = table == "events" and hours is not None and hours > self._home.settings.stale_after_hours
             found.append(Source(table, until, is_late))
         return tuple(found)
 
@@ -291,7 +291,7 @@ class _Night:
         names = listed(one.name for one in refused)
         what = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
         said = (
-            f"{what} refused and left in {inbox_folder(self._settings)}: {names}. Everything else was done"
+            f"{what} refused and left in {inbox_folder(self._home)}: {names}. Everything else was done"
             f"{', but for what follows' if self._left_over else ''}. "
             "Mend or remove them; until then every night tries them again."
         )

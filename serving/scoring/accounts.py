@@ -8,9 +8,8 @@ from typing import Literal
 import pandas as pd
 import pyarrow.parquet as pq
 
-from features.home.stores import raw_store
+from features.home.home import Home
 from features.schema import RAW_TABLES
-from features.settings.fields import Settings
 from features.storage.store import ManifestStore
 from features.windows import known_before
 from training.labels.targets import status_at, target
@@ -27,50 +26,50 @@ class Attributes:
     segment: str | None = None
 
 
-def applicability(settings: Settings, target_name: str, cutoff: datetime) -> Mapping[str, str]:
+def applicability(home: Home, target_name: str, cutoff: datetime) -> Mapping[str, str]:
     """Account to ``ok`` or the reason why the target does not apply, as known at the cutoff.
 
     An account that is not among them has no subscription (:func:`training.labels.targets.status_at`); a target whose
     population is made from calls names nobody here.
     """
-    chosen = target(target_name, settings)
+    chosen = target(target_name, home)
     if chosen.kind == "inactivity":
         return {}
-    status = status_at(chosen, _records(settings, "subscriptions"), cutoff, settings)
+    status = status_at(chosen, _records(home, "subscriptions"), cutoff, home.settings)
     return {str(account): str(value) for account, value in status.items()}
 
 
-def attributes(settings: Settings, cutoff: datetime) -> Mapping[str, Attributes]:
+def attributes(home: Home, cutoff: datetime) -> Mapping[str, Attributes]:
     """Account to its newest name, owner and segment known at the cutoff."""
-    records = _records(settings, "accounts")
-    known = records[records["known_at"] < known_before(cutoff, grace_hours=settings.grace_hours)]
+    records = _records(home, "accounts")
+    known = records[records["known_at"] < known_before(cutoff, grace_hours=home.settings.grace_hours)]
     newest = known.sort_values("known_at", kind="stable").drop_duplicates("account_id", keep="last")
     plain = newest[["account_id", "name", "owner", "segment"]].astype(object)
     rows = plain.where(plain.notna(), None).itertuples(index=False)
     return {account: Attributes(name, owner, segment) for account, name, owner, segment in rows}
 
 
-def records_version(settings: Settings) -> tuple[int, ...]:
+def records_version(home: Home) -> tuple[int, ...]:
     """Numbers that change when a record table does, or how far one is complete: cheap to ask for."""
     try:
-        state = (raw_store(settings).root / "_manifest.json").stat()
+        state = (home.stores.raw.root / "_manifest.json").stat()
     except FileNotFoundError:
         return ()
     return state.st_mtime_ns, state.st_ino, state.st_size
 
 
-def built_accounts(settings: Settings, cutoff: datetime) -> list[str]:
+def built_accounts(home: Home, cutoff: datetime) -> list[str]:
     """Accounts that have features at the cutoff, ascending; every group holds the same ones."""
-    store = ManifestStore(settings.home / "features")
+    store = ManifestStore(home.stores.features.root)
     files = store.files(f"usage/cutoff={cutoff:%Y-%m-%d}", "usage")
     return sorted(
         account for file in files for account in pq.read_table(file, columns=["account_id"])["account_id"].to_pylist()
     )
 
 
-def _records(settings: Settings, name: Literal["accounts", "subscriptions"]) -> pd.DataFrame:
+def _records(home: Home, name: Literal["accounts", "subscriptions"]) -> pd.DataFrame:
     schema = RAW_TABLES[name].schema
-    files = raw_store(settings).files(name, name)
+    files = home.stores.raw.files(name, name)
     if not files:
         empty: pd.DataFrame = schema.empty_table().to_pandas()
         return empty

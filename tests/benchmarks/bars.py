@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from features.home.home import Home
 from features.start import start
 
 BARS = {
@@ -56,14 +57,14 @@ def judged(
     settings = load_settings(home=home / "home")
     now = end + timedelta(hours=12)
     tables = {name: [files / f"{name}.parquet"] for name in ("accounts", "subscriptions", "touchpoints")}
-    ingest(settings, now=now, events=[files / "events"], **tables, complete_until=end)
-    roll_up(settings)
-    build(settings, list(cutoffs_between(end - (days - 28) * DAY, end)), now=now)
-    open_store(settings).apply()
+    ingest(Home(settings), now=now, events=[files / "events"], **tables, complete_until=end)
+    roll_up(Home(settings))
+    build(Home(settings), list(cutoffs_between(end - (days - 28) * DAY, end)), now=now)
+    open_store(Home(settings)).apply()
     truth = pd.read_parquet(files / "truth.parquet")
     for name in targets:
-        dataset = load(settings, target(name, settings))
-        judgement = fit_and_judge(dataset, settings, truth=truth)
+        dataset = load(Home(settings), target(name, Home(settings)))
+        judgement = fit_and_judge(dataset, Home(settings), truth=truth)
         yield {
             "target": name,
             **judgement.metrics,

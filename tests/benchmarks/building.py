@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from features.build.build import build
 from features.definitions.catalog import GROUPS, features_of_group
 from features.engine.duckdb_engine import duckdb_engine
-from features.home.stores import feature_store
+from features.home.home import Home
 from features.rollup.count import roll_up
 from features.settings.fields import Settings
 from features.storage.store import ManifestStore
@@ -75,7 +75,9 @@ def rows(home: Path, *, events: int) -> Iterator[Row]:
 def everything(home: Path) -> tuple[Cost, Cost]:
     """The whole history at once."""
     settings = settings_of(home)
-    return measured(lambda: roll_up(settings) and None), measured(lambda: build(settings, cutoffs(), now=NOW) and None)
+    return measured(lambda: roll_up(Home(settings)) and None), measured(
+        lambda: build(Home(settings), cutoffs(), now=NOW) and None
+    )
 
 
 def one_more_day(home: Path) -> tuple[Cost, Cost]:
@@ -106,15 +108,15 @@ def settings_of(home: Path) -> Settings:
 
 
 def _one_more_day(settings: Settings) -> None:
-    counted = roll_up(settings).days_counted
-    built = build(settings, [NEXT], now=NOW + timedelta(days=1)).built
+    counted = roll_up(Home(settings)).days_counted
+    built = build(Home(settings), [NEXT], now=NOW + timedelta(days=1)).built
     if (counted, built) != (1, (NEXT,)):
         raise RuntimeError(f"one day and one cutoff were to be made, not {counted} and {built}")
 
 
 def different(settings: Settings, out: Path) -> list[str]:
     """Values that are not equal: percentiles to 2.5 %, their ratio to 5.1 %, the rest to 1e-9."""
-    store = feature_store(settings)
+    store = Home(settings).stores.features
     wrong = []
     for cutoff in cutoffs():
         theirs = pq.read_table(out / f"{cutoff.date()}.parquet")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.definitions.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
+from features.home.home import Home
 from features.offline.files import ARROW_TYPES, file_schema
 from features.settings.fields import Settings
 from features.storage.store import ManifestStore
@@ -32,7 +33,7 @@ def rows() -> Iterator[Row]:
         settings = Settings(home=Path(folder) / "home")
         write_features(settings)
         entities = sampled()
-        store = open_store(settings)
+        store = open_store(Home(settings))
         store.apply()
         feast = feasts_own(settings)
         features = feast.get_feature_service(SERVICE)
@@ -94,8 +95,8 @@ def feasts_own(settings: Settings) -> Any:
 
     folder = settings.home / "feasts-own"
     folder.mkdir()
-    given = repo_config(settings).model_dump(exclude_unset=True, by_alias=True)
-    config = type(repo_config(settings))(
+    given = repo_config(Home(settings)).model_dump(exclude_unset=True, by_alias=True)
+    config = type(repo_config(Home(settings)))(
         **{
             **{name: given[name] for name in ("project", "provider", "entity_key_serialization_version")},
             "registry": {"registry_type": "sql", "path": f"sqlite:///{folder / 'registry.db'}"},
@@ -104,7 +105,7 @@ def feasts_own(settings: Settings) -> Any:
             "repo_path": folder,
         }
     )
-    objects = feature_objects(settings)
+    objects = feature_objects(Home(settings))
     views = {}
     for view in (item for item in objects if isinstance(item, FeatureView)):
         source = FileSource(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import DAY
 from tests.benchmarks.measure import Cost, apart, measured
@@ -33,4 +34,4 @@ def _ingest(source: Path) -> Cost:
     settings = Settings(home=source / "ingested")
     files = sorted((source / "events").glob("day=*/*.parquet"))
     now = FIRST_DAY + (DAYS + 5) * DAY
-    return measured(lambda: ingest(settings, now=now, events=files).events_total)
+    return measured(lambda: ingest(Home(settings), now=now, events=files).events_total)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from features.build.build import build
 from features.definitions.catalog import CATALOG
-from features.home.stores import rollup_store
+from features.home.home import Home
 from features.offline.files import rows_at
 from features.rollup.count import roll_up
 from features.settings.fields import Settings
@@ -52,7 +52,9 @@ def rows(kept: Path, scratch: Path) -> Iterator[Row]:
 def everything(engine: str, home: Path) -> tuple[Cost, Cost]:
     """The whole history at once."""
     settings = settings_of(engine, home)
-    return measured(lambda: roll_up(settings) and None), measured(lambda: build(settings, cutoffs(), now=NOW) and None)
+    return measured(lambda: roll_up(Home(settings)) and None), measured(
+        lambda: build(Home(settings), cutoffs(), now=NOW) and None
+    )
 
 
 def settings_of(engine: str, home: Path) -> Settings:
@@ -62,7 +64,7 @@ def settings_of(engine: str, home: Path) -> Settings:
 
 def different(ours: Path, theirs: Path) -> list[str]:
     """Rollup files with another content, and values that are not equal: floats to 1e-9 of themselves."""
-    first, second = (rollup_store(Settings(home=home)).manifest().partitions for home in (ours, theirs))
+    first, second = (Home(Settings(home=home)).stores.rollups.manifest().partitions for home in (ours, theirs))
     wrong = [partition for partition in {**first, **second} if first.get(partition) != second.get(partition)]
     for cutoff in cutoffs():
         here, there = (rows_at(home / "features", cutoff).sort_by("account_id") for home in (ours, theirs))

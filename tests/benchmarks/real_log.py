@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.start import start
@@ -49,10 +50,10 @@ def prepared(root: Path, data: Path, *, arrival: str = ARRIVALS[0]) -> Settings:
     root.mkdir(parents=True, exist_ok=True)
     config.write_text(mapping(arrival), encoding="utf-8")
     settings = load_settings(config=config, home=root / "home")
-    ingest(settings, now=NOW, events=[data / LOG], complete_until=END)
-    roll_up(settings)
-    build(settings, list(cutoffs_between(FIRST, END)), now=NOW)
-    open_store(settings).apply()
+    ingest(Home(settings), now=NOW, events=[data / LOG], complete_until=END)
+    roll_up(Home(settings))
+    build(Home(settings), list(cutoffs_between(FIRST, END)), now=NOW)
+    open_store(Home(settings)).apply()
     return settings
 
 
@@ -71,7 +72,7 @@ def judged(settings: Settings) -> "Judgement":
     from training.labels.dataset import load
     from training.labels.targets import target
 
-    return fit_and_judge(load(settings, target("churn_inactivity", settings)), settings)
+    return fit_and_judge(load(Home(settings), target("churn_inactivity", Home(settings))), Home(settings))
 
 
 def lines(judgement: "Judgement", *, seed: int) -> Iterator[Line]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from tests.benchmarks.measure import apart
 from tests.benchmarks.row import Row
@@ -92,9 +93,9 @@ def both(home: Path, address: str) -> tuple[list[str], list[float], list[float],
     from serving.http_api.schemas import ScoreRequest
 
     settings = load_settings(home=home, stale_after_hours=1e6)
-    champions = LiveChampions(settings)
+    champions = LiveChampions(Home(settings))
     champions.refresh()
-    answerer = Answerer(settings, open_store(settings), champions)
+    answerer = Answerer(Home(settings), open_store(Home(settings)), champions)
     now = END + timedelta(hours=12)
     accounts = accounts_of(home)
     bodies = [
@@ -188,7 +189,7 @@ def running(settings: Settings) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     there = settings.model_copy(update={"port": port, "workers": WORKERS})
-    chosen = launch(there, config=None, environment={**os.environ, "BELLWETHER_STALE_AFTER_HOURS": "1e6"})
+    chosen = launch(Home(there), config=None, environment={**os.environ, "BELLWETHER_STALE_AFTER_HOURS": "1e6"})
     log = settings.home / "server.log"
     with log.open("wb") as file:
         server = subprocess.Popen(

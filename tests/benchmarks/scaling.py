@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from features.home.home import Home
 from features.rollup.count import roll_up
 from tests.benchmarks.building import settings_of
 from tests.benchmarks.measure import Cost, apart, measured
@@ -41,4 +42,4 @@ def _rolled_up(home: Path, events: int) -> Cost:
 def counted(home: Path) -> Cost:
     """Every event day of the home rolled up."""
     settings = settings_of(home)
-    return measured(lambda: roll_up(settings) and None)
+    return measured(lambda: roll_up(Home(settings)) and None)

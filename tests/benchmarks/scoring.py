@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from features.definitions.catalog import features_of_service
+from features.home.home import Home
 from features.offline.files import files_of_group
 from features.settings.fields import Settings
 from tests.benchmarks.measure import alternating, cpu_ratio, middle
@@ -22,7 +23,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     from training.models.matrix import matrix
     from training.registry.champions import champion
 
-    scorer = load_scorer(champion(settings, "churn"))
+    scorer = load_scorer(champion(Home(settings), "churn"))
     columns = tiled(settings, scorer.bundle.service)
     design = matrix(scorer.bundle, columns)
 
@@ -61,7 +62,7 @@ def tiled(settings: Settings, service: str) -> dict[str, np.ndarray]:
 
     files = files_of_group(settings.home / "features", "usage", wanted=lambda _: True)
     entities = pd.concat([pd.read_parquet(file, columns=["account_id", "event_timestamp"]) for file in files])
-    frame = open_store(settings).historical(entities, service=service)
+    frame = open_store(Home(settings)).historical(entities, service=service)
     places, dice = np.arange(ACCOUNTS) % len(frame), np.random.default_rng(7)
     return {
         feature.name: values * dice.uniform(0.999, 1.001, ACCOUNTS) if feature.kind == "float" else values

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from features.exceptions import GateRefusedError, WorkFailedError
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.windows import DAY, cutoffs_between, utc
@@ -28,15 +29,15 @@ def make_world(root: Path) -> Settings:
     settings = load_settings(home=root / "home", stale_after_hours=1e6)
     now = END + timedelta(hours=12)
     tables = {name: [files / f"{name}.parquet"] for name in ("accounts", "subscriptions", "touchpoints")}
-    ingest(settings, now=now, events=[files / "events"], **tables)
-    roll_up(settings)
-    build(settings, list(cutoffs_between(END - (SIMULATED_DAYS - 28) * DAY, END)), now=now)
-    store = open_store(settings)
+    ingest(Home(settings), now=now, events=[files / "events"], **tables)
+    roll_up(Home(settings))
+    build(Home(settings), list(cutoffs_between(END - (SIMULATED_DAYS - 28) * DAY, END)), now=now)
+    store = open_store(Home(settings))
     store.apply()
     store.materialize(END)
     for target in ("churn", "upsell"):
         try:
-            promote(settings, target, version=train(settings, target, now=now).version)
+            promote(Home(settings), target, version=train(Home(settings), target, now=now).version)
         except (GateRefusedError, WorkFailedError) as error:
             if target == "churn":
                 raise

@@ -17,7 +17,7 @@ import pytest
 from features.build.build import build
 from features.definitions.catalog import GROUPS, cutoff_day_field, features_of_group
 from features.definitions.feature import FeatureSpec
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.offline.files import group_at
 from features.offline.meanings import meanings
 from features.rollup.count import roll_up
@@ -52,7 +52,7 @@ def write_feature_files(
     home: Path, accounts_of: Mapping[str, Sequence[str]], *, groups: Sequence[str] = GROUPS, seed: int = 0
 ) -> None:
     """Write the feature files of a home: cutoff (a date) to its accounts."""
-    meaning = meanings(Settings(home=home))
+    meaning = meanings(Home(Settings(home=home)))
     with ManifestStore(home / "features").writer() as writer:
         for date, accounts in accounts_of.items():
             for group in groups:
@@ -75,6 +75,11 @@ class Log:
         self.settings = Settings(home=home, **settings)
         self._builds = builds
         self._rows: dict[str, list[dict[str, Any]]] = {name: [] for name in RAW_TABLES}
+
+    @property
+    def home(self) -> Home:
+        """The same as a home."""
+        return Home(self.settings)
 
     def add(self, table: str, *rows: Mapping[str, Any]) -> Log:
         """Add rows to a raw table; an event is ingested when it happens and belongs to account a unless it says so."""
@@ -126,12 +131,12 @@ class Log:
     def table(self, *cutoffs: datetime) -> dict[tuple[str, datetime], dict[str, Any]]:
         """Every feature by (account, cutoff), by the way everybody goes: store, roll up, build, read."""
         self.store()
-        roll_up(self.settings)
-        build(self.settings, cutoffs, now=max(cutoffs) + 9 * DAY, groups=self._builds)
+        roll_up(self.home)
+        build(self.home, cutoffs, now=max(cutoffs) + 9 * DAY, groups=self._builds)
         store = ManifestStore(self.settings.home / "features")
         found: dict[tuple[str, datetime], dict[str, Any]] = {}
         for cutoff in cutoffs:
-            for group in self._builds or catalog_of(self.settings).described_groups:
+            for group in self._builds or self.home.catalog.described_groups:
                 for path in store.files(f"{group}/cutoff={cutoff.date()}", group):
                     for row in pq.read_table(path, partitioning=None).to_pylist():
                         found.setdefault((row["account_id"], row["event_timestamp"]), {}).update(row)
@@ -140,10 +145,10 @@ class Log:
     def declared(self, *cutoffs: datetime) -> dict[tuple[str, datetime], dict[str, Any]]:
         """The declared features alone, by the same way."""
         self.store()
-        roll_up(self.settings)
-        catalog = catalog_of(self.settings)
+        roll_up(self.home)
+        catalog = self.home.catalog
         view = catalog.described_groups[-1]
-        build(self.settings, cutoffs, now=max(cutoffs) + 9 * DAY, groups=[view])
+        build(self.home, cutoffs, now=max(cutoffs) + 9 * DAY, groups=[view])
         folder = self.settings.home / "features"
         return {
             (row["account_id"], cutoff): row

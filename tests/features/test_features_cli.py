@@ -10,6 +10,7 @@ from features.cli import main
 from features.console import emit
 from features.definitions.describe import described
 from features.exceptions import InputError
+from features.home.home import Home
 from features.settings.load import load_settings
 
 HEAVY = ("bentoml", "duckdb", "feast", "ibis", "lightgbm", "matplotlib", "mlflow", "numpy", "pandas", "pyarrow", "shap")
@@ -20,7 +21,7 @@ def run(tmp_path):
     settings = load_settings(home=tmp_path / "home", threads=1)
 
     def invoke(*arguments, code=0):
-        result = CliRunner().invoke(main, arguments, obj=settings, catch_exceptions=code == 0)
+        result = CliRunner().invoke(main, arguments, obj=Home(settings), catch_exceptions=code == 0)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == code

@@ -11,7 +11,7 @@ import pytest
 
 from features.build.build import build
 from features.definitions.catalog import CATALOG, GROUPS
-from features.home.stores import feature_store
+from features.home.home import Home
 from features.ingest.ingest import ingest
 from features.rollup.count import roll_up
 from features.schema import RAW_TABLES
@@ -173,19 +173,19 @@ def test_a_comparison_with_the_year_before_equals_the_plain_sql(tmp_path):
     end = utc(2026, 6, 29)
     simulate(files, accounts=30, days=460, calls_per_day=0.5, seed=3, end=end)
     ingest(
-        settings,
+        Home(settings),
         now=end + DAY,
         events=[files / "events"],
         accounts=[files / "accounts.parquet"],
         subscriptions=[files / "subscriptions.parquet"],
         touchpoints=[files / "touchpoints.parquet"],
     )
-    roll_up(settings)
+    roll_up(Home(settings))
     cutoffs = [end - 69 * DAY, end - 68 * DAY, end - 7 * DAY, end]
-    build(settings, cutoffs, now=end + DAY, groups=["usage"])
+    build(Home(settings), cutoffs, now=end + DAY, groups=["usage"])
     made = {}
     for cutoff in cutoffs:
-        (path,) = feature_store(settings).files(f"usage/cutoff={cutoff.date()}", "usage")
+        (path,) = Home(settings).stores.features.files(f"usage/cutoff={cutoff.date()}", "usage")
         for row in pq.read_table(path, partitioning=None).to_pylist():
             made[row["account_id"], cutoff] = row
     assert differences(made, by_plain_sql(settings.home, cutoffs, groups=["usage"]), groups=["usage"]) == []

@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from features.build.build import build
+from features.home.home import Home
 from features.home.secret import secret_key
 from features.ingest.ingest import ingest
 from features.rollup.count import roll_up
@@ -51,9 +52,9 @@ def features_of(folder, key, *files):
     (folder / "accounts.csv").write_text(CREATED)
     for number, lines in enumerate(files):
         (folder / f"{number}.csv").write_text("\n".join([HEADER, *lines]) + "\n")
-        ingest(settings, now=NOW, events=[folder / f"{number}.csv"], accounts=[folder / "accounts.csv"])
-    roll_up(settings)
-    build(settings, [CUTOFF], now=NOW)
+        ingest(Home(settings), now=NOW, events=[folder / f"{number}.csv"], accounts=[folder / "accounts.csv"])
+    roll_up(Home(settings))
+    build(Home(settings), [CUTOFF], now=NOW)
     store = ManifestStore(settings.home / "features")
     return {
         partition: pq.ParquetFile(path).read().to_pandas().sort_values("account_id", ignore_index=True)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from features.engine.duckdb_engine import duckdb_engine
+from features.home.home import Home
 from features.home.raw_tables import read_events
 from features.ingest.ingest import ingest
 from features.settings.load import load_settings
@@ -19,7 +20,7 @@ MAPPING = Path(__file__).parent / "sdsc.toml"
 def test_every_job_is_stored_once_and_nothing_is_lost(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "sdsc-ds-2004" / "jobs.csv.gz"
     settings = load_settings(config=MAPPING, home=tmp_path / "home")
-    report = ingest(settings, now=utc(2005, 4, 2), events=[path])
+    report = ingest(Home(settings), now=utc(2005, 4, 2), events=[path])
 
     jobs = pd.read_csv(path)
     distinct = jobs.drop_duplicates()
@@ -29,7 +30,7 @@ def test_every_job_is_stored_once_and_nothing_is_lost(shared_data: Path, tmp_pat
     assert events.rows_read == events.rows_stored + events.duplicates
 
     engine = duckdb_engine(threads=1, memory_limit="512MB")
-    stored = engine.to_arrow(read_events(engine, settings)).to_pandas()
+    stored = engine.to_arrow(read_events(engine, Home(settings))).to_pandas()
     engine.close()
     assert stored["account_id"].nunique() == jobs["client"].nunique() == 460
     assert stored["status"].isna().sum() == distinct["status"].isna().sum()

@@ -18,6 +18,7 @@ import pytest
 from features.definitions.catalog import CATALOG, GROUPS, cutoff_day_field, features_of_group
 from features.definitions.feature import FeatureSpec
 from features.definitions.sets import FeatureSet, catalog_with
+from features.home.home import Home
 from features.offline.meanings import meanings
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 from features.settings.fields import Settings
@@ -47,6 +48,11 @@ class Place:
     settings: Settings
     champion_sha256: str
     challenger_sha256: str
+
+    @property
+    def home(self) -> Home:
+        """The same as a home."""
+        return Home(self.settings)
 
     def copy_to(self, home: Path) -> Place:
         """The same in another folder."""
@@ -163,7 +169,7 @@ def write_raw(settings: Settings, table: RawTable, rows: Sequence[Mapping[str, A
 def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Sequence[str]) -> None:
     """Feature files of one cutoff."""
     types = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
-    meaning = meanings(settings)
+    meaning = meanings(Home(settings))
     with ManifestStore(settings.home / "features").writer() as writer:
         for group in GROUPS:
             table: dict[str, Any] = {
@@ -228,7 +234,7 @@ def register_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> tuple[
     run = TrainingRun(
         bundle.target, bundle, folder, sha256, pictures, example, {"rounds": bundle.rounds}, ("lightgbm",)
     )
-    return sha256, register(settings, run)
+    return sha256, register(Home(settings), run)
 
 
 @pytest.fixture(scope="session")
@@ -268,11 +274,11 @@ def place(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Place:
         settings = _settings(root)
         write_features(settings, world_columns(), EVERYBODY)
         write_records(settings)
-        store = open_store(settings)
+        store = open_store(Home(settings))
         store.apply()
         store.materialize(CUTOFF)
         first, version = register_bundle(settings, bundle, root)
-        promote(settings, "churn", version=version)
+        promote(Home(settings), "churn", version=version)
         second, _ = register_bundle(settings, make_bundle(seed=2), root)
         (root / "sha256.json").write_text(json.dumps([first, second]))
 
@@ -294,7 +300,7 @@ def server(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 
     root = tmp_path_factory.mktemp("server")
     copy = place.copy_to(root / "home")
-    score_batch(copy.settings, now=NOW)
+    score_batch(copy.home, now=NOW)
     with running(copy, root / "log.txt", workers=2) as found:
         found.wait_for(lambda: found.get("/readyz").status_code == 200)
         yield found

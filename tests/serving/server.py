@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from features.home.home import Home
 from serving.http_api.schemas import Problem
 from serving.launch import launch
 from tests.serving.conftest import Place
@@ -79,7 +80,7 @@ def running(
     environment = {**os.environ, "BELLWETHER_STALE_AFTER_HOURS": "1e6", **changes}
     # The place of metrics that Feast makes for this process is not the server's.
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    chosen = launch(settings, config=None, environment=environment, code=code)
+    chosen = launch(Home(settings), config=None, environment=environment, code=code)
     with log.open("wb") as file:
         server = subprocess.Popen(
             [python, *chosen.arguments[1:]],

@@ -15,6 +15,7 @@ from features.exceptions import (
     LockHeldError,
     SettingsError,
 )
+from features.home.home import Home
 from features.settings.load import load_settings
 from serving.cli import main
 from serving.http_api.address import address
@@ -118,22 +119,22 @@ def test_another_address_than_loopback_needs_keys(tmp_path: Path, capsys: pytest
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
 def test_loopback_needs_no_keys(tmp_path: Path, host: str) -> None:
-    launch(load_settings(home=tmp_path, host=host), config=None, environment={})
+    launch(Home(load_settings(home=tmp_path, host=host)), config=None, environment={})
 
 
 def test_with_keys_any_address_may_be_bound(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, host="0.0.0.0", api_keys="a" * 64)
-    assert "0.0.0.0" in launch(settings, config=None, environment={}).arguments
+    assert "0.0.0.0" in launch(Home(settings), config=None, environment={}).arguments
 
 
 def test_a_name_is_no_address(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="'example' is not an address"):
-        launch(load_settings(home=tmp_path, host="example"), config=None, environment={})
+        launch(Home(load_settings(home=tmp_path, host="example")), config=None, environment={})
 
 
 def test_the_service_gets_what_the_command_was_given(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, port=4000, workers=3)
-    chosen = launch(settings, config=tmp_path / "b.toml", environment={"PATH": "/bin", "PYTHONPATH": "/x"})
+    chosen = launch(Home(settings), config=tmp_path / "b.toml", environment={"PATH": "/bin", "PYTHONPATH": "/x"})
     assert chosen.environment["BELLWETHER_HOME"] == str(tmp_path)
     assert chosen.environment["BELLWETHER_CONFIG"] == str(tmp_path / "b.toml")
     assert chosen.environment["BELLWETHER_WORKERS"] == "3"
@@ -143,13 +144,13 @@ def test_the_service_gets_what_the_command_was_given(tmp_path: Path) -> None:
 
 
 def test_the_curl_line_names_the_account(tmp_path: Path) -> None:
-    line = curl_line(load_settings(home=tmp_path, port=4000), "acct_1")
+    line = curl_line(Home(load_settings(home=tmp_path, port=4000)), "acct_1")
     assert '"account_ids": ["acct_1"]' in line
     assert "authorization" not in line
 
 
 def test_the_curl_line_shows_where_a_key_goes_and_puts_ipv6_in_brackets(tmp_path: Path) -> None:
-    line = curl_line(load_settings(home=tmp_path, host="::1", port=4000, api_keys="0" * 64), "acct_1")
+    line = curl_line(Home(load_settings(home=tmp_path, host="::1", port=4000, api_keys="0" * 64)), "acct_1")
     assert line.startswith("curl -sg http://[::1]:4000/v1/score -H 'authorization: Bearer KEY' ")
     assert "0" * 64 not in line
 

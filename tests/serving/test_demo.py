@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.exceptions import InputError
-from features.home.stores import events_store, raw_store
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.storage.state_file import remember
@@ -41,11 +41,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def demo(settings: Settings, *, days_later: int = 0) -> None:
     with pytest.raises(_BeganError):
-        run_demo(settings, accounts=10, days=30, seed=1, now=NOW + days_later * DAY)
+        run_demo(Home(settings), accounts=10, days=30, seed=1, now=NOW + days_later * DAY)
 
 
 def put(settings: Settings, day: str, value: int, *, in_raw: bool = False) -> None:
-    with (raw_store if in_raw else events_store)(settings).writer() as writer:
+    stores = Home(settings).stores
+    with (stores.raw if in_raw else stores.events).writer() as writer:
         path = writer.scratch / "rows"
         pq.write_table(pa.table({"a": [value]}), path)
         writer.replace(day, {"events": path})
@@ -64,16 +65,17 @@ def test_what_was_ingested_since_is_kept(settings: Settings, *, in_raw: bool) ->
     put(settings, "mine", 2, in_raw=in_raw)
     demo(settings)  # the same demonstration again removes nothing, and does not take my rows for its own
     with pytest.raises(InputError, match=r"holds more than an earlier demonstration put there.*--home DIR demo"):
-        run_demo(settings, accounts=10, days=30, seed=1, now=NOW + DAY)
-    assert (raw_store if in_raw else events_store)(settings).files("mine")[0].exists()
+        run_demo(Home(settings), accounts=10, days=30, seed=1, now=NOW + DAY)
+    stores = Home(settings).stores
+    assert (stores.raw if in_raw else stores.events).files("mine")[0].exists()
 
 
 def test_what_a_night_took_in_is_kept(settings: Settings) -> None:
-    for store in (events_store(settings), raw_store(settings)):
+    for store in (Home(settings).stores.events, Home(settings).stores.raw):
         with store.writer() as writer:
             writer.notes["generation"] = "first"
     taken = {"events/a.csv": {"content": "0", "size": 1, "written_at": "x"}}
     memory = {"generations": ["first", "first"], "days": [], "files": taken}
     remember(settings.home / "nightly/taken.json", memory)
     with pytest.raises(InputError, match="holds more than an earlier demonstration put there"):
-        run_demo(settings, accounts=10, days=31, seed=1, now=NOW)
+        run_demo(Home(settings), accounts=10, days=31, seed=1, now=NOW)

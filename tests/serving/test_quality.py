@@ -18,6 +18,7 @@ import pytest
 
 import serving.cli
 from features.definitions.catalog import GROUPS, features_of_group
+from features.home.home import Home
 from features.offline.files import group_at
 from features.settings.fields import Settings
 from features.storage.store import ManifestStore
@@ -114,7 +115,7 @@ def drop_accounts(settings: Settings) -> None:
 
 
 def test_a_sound_home_finds_nothing(sound: Settings) -> None:
-    report = check_features(sound, now=NOW)
+    report = check_features(Home(sound), now=NOW)
     assert finding_rows(report) == []
     assert summary(report) == "Nothing to look at in the features of 2026-06-29."
     said = quality_json(report)
@@ -128,7 +129,7 @@ def test_every_planted_fault_is_found_wrong_before_remarks(own: Settings) -> Non
     change(own, "latency", "latency_p50_ms_28d", [1e5] * 40)
     change(own, "commercial", "plan", ["mystery"])
     drop_accounts(own)
-    report = check_features(own, now=NOW + 9 * DAY)
+    report = check_features(Home(own), now=NOW + 9 * DAY)
     assert [(row["is"], row["part"], row["finding"].split(":")[0].split(" (")[0]) for row in finding_rows(report)] == [
         ("WRONG", "freshness", "events end 242 hours ago, at 2026-06-28 09"),
         ("WRONG", "matching", "accounts lack 20 of the 40 accounts that call"),
@@ -146,7 +147,7 @@ def test_every_planted_fault_is_found_wrong_before_remarks(own: Settings) -> Non
 def test_a_damaged_file_is_a_finding_and_the_rest_is_told(own: Settings) -> None:
     (path,) = ManifestStore(own.home / "features").files(f"errors/cutoff={CUTOFF:%Y-%m-%d}")
     overwrite(path, b"no parquet")
-    report = check_features(own, now=NOW)
+    report = check_features(Home(own), now=NOW)
     assert report.wrong == ["rows", "values", "shift"]
     assert "could not be looked at" in report.findings[0][1].what
     assert len(dict(report.sections)[PARTS[0]].rows) == 4

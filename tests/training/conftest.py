@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.windows import days_later, utc
@@ -53,14 +53,14 @@ def company(
         if len(weeks_left):
             rows.append((name, days_later(FIRST, 7 * int(weeks_left[0]) + generator.uniform(0.1, 6.9)), "cancel"))
     cutoffs: list[datetime] = [days_later(FIRST, 7 * week) for week in range(weeks)]
-    chosen = target("churn", settings)
+    chosen = target("churn", Home(settings))
     labels = label(
         chosen, subscriptions(*rows), cutoffs, complete_until=days_later(FIRST, 7 * (weeks + 9)), settings=settings
     )
     week = ((labels.frame["cutoff"] - FIRST).dt.days // 7).to_numpy(dtype=int)
     number = labels.frame["account_id"].str[1:].astype(int).to_numpy()
     now = health[number, week]
-    features = catalog_of(settings).features_of_service(chosen.service)
+    features = Home(settings).catalog.features_of_service(chosen.service)
     joined = pd.DataFrame({feature.name: generator.normal(size=len(now)) for feature in features})
     joined["calls_28d"] = np.round(np.exp(4 + 0.8 * now + 0.3 * generator.normal(size=len(now))))
     joined["calls_7d"] = np.round(joined["calls_28d"] / 4)
@@ -95,6 +95,11 @@ class Registered:
     judged: Judgement
     bundle: Bundle
 
+    @property
+    def home(self) -> Home:
+        """The same as a home."""
+        return Home(self.settings)
+
 
 @pytest.fixture(scope="session")
 def registered(small_company: tuple[Dataset, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Registered:
@@ -114,7 +119,7 @@ def registered(small_company: tuple[Dataset, pd.DataFrame], tmp_path_factory: py
         for step in (flow.fit_and_judge, flow.make_bundle):
             patch.setattr(flow, step.__name__, noted(step))
         patch.chdir(tmp_path_factory.mktemp("cwd"))
-        report = flow.train_dataset(dataset, settings, now=utc(2026, 1, 1), truth=truth)
+        report = flow.train_dataset(dataset, Home(settings), now=utc(2026, 1, 1), truth=truth)
         assert list(Path.cwd().iterdir()) == []  # no mlruns, no mlflow.db
     return Registered(settings, report, found["fit_and_judge"], found["make_bundle"])
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from features.exceptions import DependencyError, GateRefusedError, InputError, WorkFailedError
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import utc
 from tests.training.conftest import company
@@ -19,6 +20,7 @@ from training.models.bundle import Bundle, BundleError, Verdict
 from training.models.matrix import matrix
 from training.registry import registry
 from training.registry.champions import champion, champion_version, champions
+from training.registry.promotion import promote
 from training.text import promote_lines, train_lines
 
 pytestmark = pytest.mark.slow
@@ -40,7 +42,7 @@ def home(registered, request) -> Settings:
 
 
 def client_of(settings: Settings) -> mlflow.MlflowClient:
-    return mlflow.MlflowClient(registry.tracking_address(settings), registry.tracking_address(settings))
+    return mlflow.MlflowClient(registry.tracking_address(Home(settings)), registry.tracking_address(Home(settings)))
 
 
 def test_a_run_holds_figures_pictures_card_bundle_and_a_signed_model(registered):
@@ -68,13 +70,13 @@ def test_the_report_reads_as_sentences(registered):
 
 def test_promotion_copies_and_verifies_the_bundle(home):
     with pytest.raises(DependencyError, match=r"has no champion.*bellwether promote"):
-        champion(home, "churn")
-    report = registry.promote(home, "churn")
+        champion(Home(home), "churn")
+    report = promote(Home(home), "churn")
     assert (report.version, report.previous) == ("1", None)
     assert "version 1 is the champion; before it, nobody." in "\n".join(promote_lines(report))
-    found = champion(home, "churn")
+    found = champion(Home(home), "churn")
     assert found.bundle_folder == home.home / "bundles" / found.sha256
-    assert champions(home) == {"churn": found}
+    assert champions(Home(home)) == {"churn": found}
 
 
 def _damage(path: Path) -> None:
@@ -82,11 +84,11 @@ def _damage(path: Path) -> None:
 
 
 def test_a_damaged_local_copy_is_fetched_again(home):
-    registry.promote(home, "churn")
-    copy = champion(home, "churn").bundle_folder / "model.txt"
+    promote(Home(home), "churn")
+    copy = champion(Home(home), "churn").bundle_folder / "model.txt"
     whole = copy.read_text()
     _damage(copy)
-    champion(home, "churn")
+    champion(Home(home), "churn")
     assert copy.read_text() == whole
     assert [path.name for path in (home.home / "bundles").iterdir()] == [copy.parent.name]
 
@@ -97,24 +99,24 @@ def _register(settings: Settings, bundle: Bundle, scratch: Path) -> str:
     example = pd.DataFrame([[0.5] * len(bundle.columns)], columns=[column.name for column in bundle.columns])
     sha256 = bundles.write(bundle, folder)
     run = registry.TrainingRun("churn", bundle, folder, sha256, pictures, example, {}, ["lightgbm"])
-    return registry.register(settings, run)
+    return registry.register(Home(settings), run)
 
 
 def test_a_champion_lost_beyond_repair_is_refused_and_keeps_no_successor_away(bundle, settings, tmp_path):
     first = dataclasses.replace(bundle, verdict=Verdict((), ()))
     _register(settings, first, tmp_path)
-    registry.promote(settings, "churn")
+    promote(Home(settings), "churn")
     for path in settings.home.rglob("bundle.json"):  # the local copy and the artifact
         _damage(path)
     with pytest.raises(BundleError, match=r"bundle\.json is not the file"):
-        champion(settings, "churn")
+        champion(Home(settings), "churn")
     with pytest.raises(GateRefusedError, match="could not be checked, which is a refusal"):
-        registry.promote(settings, "churn", version="1")
-    beaten, said = flow.current_champion(settings, "churn")
+        promote(Home(settings), "churn", version="1")
+    beaten, said = flow.current_champion(Home(settings), "churn")
     assert beaten is None
     assert said[0].startswith("The champion cannot be read")
     _register(settings, dataclasses.replace(first, rounds=first.rounds + 1), tmp_path)
-    report = registry.promote(settings, "churn")
+    report = promote(Home(settings), "churn")
     assert (report.version, report.previous) == ("2", "1")
     assert "version 1, cannot be read" in report.remarks[-1]
 
@@ -123,16 +125,16 @@ def test_a_damaged_registry_is_a_dependency_that_is_away(settings):
     database = settings.home / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True)
     database.write_bytes(b"no database " * 1000)
-    for ask in (champion, champion_version, registry.promote):
+    for ask in (champion, champion_version, promote):
         with pytest.raises(DependencyError, match=r"The registry .*cannot be used: file is not a database"):
-            ask(settings, "churn")
+            ask(Home(settings), "churn")
 
 
 def test_compare_and_set(home):
     with pytest.raises(GateRefusedError, match="champion of bellwether-churn is nobody, not version 3"):
-        registry.promote(home, "churn", expect_current="3")
-    assert registry.promote(home, "churn", expect_current="none").version == "1"
-    assert registry.promote(home, "churn", version="1", expect_current="1").previous == "1"
+        promote(Home(home), "churn", expect_current="3")
+    assert promote(Home(home), "churn", expect_current="none").version == "1"
+    assert promote(Home(home), "churn", version="1", expect_current="1").previous == "1"
 
 
 @pytest.mark.parametrize("tag", ["bundle_sha256", "dataset_fingerprint", "verification"])
@@ -142,24 +144,24 @@ def test_a_version_without_its_proof_is_refused(home, tag):
     client.delete_model_version_tag("bellwether-churn", "1", tag)
     try:
         with pytest.raises(GateRefusedError, match=f"lacks {tag}" if tag != "bundle_sha256" else "carries no bundle"):
-            registry.promote(home, "churn")
+            promote(Home(home), "churn")
     finally:
         client.set_model_version_tag("bellwether-churn", "1", tag, value)
 
 
 def test_a_version_that_is_not_there_is_named(home):
     with pytest.raises(InputError, match="has no version 9"):
-        registry.promote(home, "churn", version="9")
+        promote(Home(home), "churn", version="9")
 
 
 def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundle, tmp_path):
-    registry.promote(home, "churn")
+    promote(Home(home), "churn")
     worse = dataclasses.replace(bundle, verdict=Verdict(("It is worse than the champion.",), (), "1"))
     sha256 = bundles.write(worse, tmp_path / "bundle")
     (tmp_path / "pictures").mkdir()
     values = matrix(bundle, bundle.golden.features)
     version = registry.register(
-        home,
+        Home(home),
         registry.TrainingRun(
             target="churn",
             bundle=worse,
@@ -172,9 +174,9 @@ def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundl
         ),
     )
     with pytest.raises(GateRefusedError, match=r"is refused\. It is worse than the champion"):
-        registry.promote(home, "churn")
-    assert champion(home, "churn").version == "1"
-    assert "champion before" in registry.promote(home, "churn", version="1").remarks[0]
+        promote(Home(home), "churn")
+    assert champion(Home(home), "churn").version == "1"
+    assert "champion before" in promote(Home(home), "churn", version="1").remarks[0]
     client_of(home).set_registered_model_alias("bellwether-churn", "challenger", "1")
     assert version == "2"
 
@@ -182,13 +184,13 @@ def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundl
 def test_nothing_is_registered_when_nobody_left(settings):
     dataset, _ = company(settings, accounts=30, hazard=-50.0)
     with pytest.raises(WorkFailedError, match="No account of 30 left"):
-        train_dataset(dataset, settings, now=NOW)
-    assert champion_version(settings, "churn") is None
+        train_dataset(dataset, Home(settings), now=NOW)
+    assert champion_version(Home(settings), "churn") is None
     assert not (settings.home / "mlflow").exists()
 
 
 def test_an_empty_home_says_what_to_do(settings):
     with pytest.raises(WorkFailedError, match=r"No weekly cutoff is built.*features build"):
-        train(settings, "churn", now=NOW)
+        train(Home(settings), "churn", now=NOW)
     with pytest.raises(DependencyError, match="No model is registered yet"):
-        registry.promote(settings, "churn")
+        promote(Home(settings), "churn")

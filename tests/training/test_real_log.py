@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from tests.benchmarks.real_log import NOW, prepared
 from training.flow import train
@@ -20,7 +21,7 @@ def settings(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 @pytest.mark.slow
 def test_the_audit_finds_nothing(settings: Settings) -> None:
-    found = audit(settings, sample=25, seed=7)
+    found = audit(Home(settings), sample=25, seed=7)
     assert (found.store.moving, found.store.differences) == ({}, ())
     assert sum(found.store.exchanged_rows.values()) > 1000
     (label,) = found.labels
@@ -30,7 +31,7 @@ def test_the_audit_finds_nothing(settings: Settings) -> None:
 
 @pytest.mark.slow
 def test_silence_is_foretold_from_a_foreign_log_alone(settings: Settings) -> None:
-    report = train(settings, "churn_inactivity", now=NOW)
+    report = train(Home(settings), "churn_inactivity", now=NOW)
 
     # The protocol's figures: a job in the last 28 days, no job in [c + 7 d, c + 37 d), the last 30 % of cutoffs.
     assert (report.counts["test rows"], report.counts["test accounts"]) == (1828, 257)

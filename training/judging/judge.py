@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.exceptions import InputError, WorkFailedError, listed
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.progress import Progress, silent
 from features.settings.fields import Settings
 from training.judging.baselines import LOGISTIC, best_rule, known_rule, logistic
@@ -72,7 +72,7 @@ class Judgement:
 
 def fit_and_judge(
     dataset: Dataset,
-    settings: Settings,
+    home: Home,
     *,
     champion: tuple[str, Bundle] | None = None,
     beside: Dataset | None = None,
@@ -90,11 +90,11 @@ def fit_and_judge(
     WorkFailedError
         When the history is too short, holds one account, or no label of the fitting span is positive.
     """
-    parts = split(dataset.cutoffs, test_share=settings.test_share, gap_days=dataset.target.closing_days)
+    parts = split(dataset.cutoffs, test_share=home.settings.test_share, gap_days=dataset.target.closing_days)
     fitted_rows, test = dataset.rows(parts.fitting), dataset.rows(parts.test).reset_index(drop=True)
     _refuse_empty(dataset, parts, fitted_rows, test)
     risk = None if truth is None else _true_risk(test, truth, dataset.target)
-    model, _ = fit_recipe(fitted_rows, dataset, settings, RECIPE, progress=progress, stage="Fit the judged model")
+    model, _ = fit_recipe(fitted_rows, dataset, home.settings, RECIPE, progress=progress, stage="Fit the judged model")
     rule = best_rule(fitted_rows, model.encoding.features)
     known, holds = known_rule(dataset.target.name, test)
     regression = logistic(fitted_rows, model.encoding)
@@ -103,19 +103,19 @@ def fit_and_judge(
     if champion is not None:
         rival = f"champion, version {champion[0]}"
         if beside is None:
-            scores[rival] = _champion(champion[1], fitted_rows, dataset, settings, model).probability(test)
+            scores[rival] = _champion(champion[1], fitted_rows, dataset, home, model).probability(test)
         else:
             own = beside.rows(parts.fitting)
-            fitted, _ = fit_recipe(own, beside, settings, champion[1].recipe, stage="Fit the champion's recipe")
+            fitted, _ = fit_recipe(own, beside, home.settings, champion[1].recipe, stage="Fit the champion's recipe")
             scores[rival] = fitted.probability(beside.rows(parts.test).reset_index(drop=True))
         probabilistic.append(rival)
     probability = model.probability(test)
     accounts, numbers = np.unique(test["account_id"].to_numpy(dtype=str), return_inverse=True)
     rows = Judged(test["label"].to_numpy(dtype=np.float64), numbers.astype(np.int64), len(accounts))
-    weights = account_weights(len(accounts), repetitions=_REPETITIONS, seed=settings.seed)
+    weights = account_weights(len(accounts), repetitions=_REPETITIONS, seed=home.settings.seed)
     progress("Judge", 0, 2)
-    found = metrics(rows, probability, capacity_share=settings.capacity_share)
-    found |= _recall(dataset.rows(parts.test, with_lead=True), model, settings.capacity_share)
+    found = metrics(rows, probability, capacity_share=home.settings.capacity_share)
+    found |= _recall(dataset.rows(parts.test, with_lead=True), model, home.settings.capacity_share)
     intervals = {
         "calibration_slope": interval(rows, weights, probability, calibration_slope),
         "predicted_over_observed": interval(rows, weights, probability, predicted_over_observed),
@@ -183,12 +183,12 @@ def distinct_events(rows: pd.DataFrame) -> int:
     return len(positive[["account_id", "event_time"]].drop_duplicates())
 
 
-def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, settings: Settings, model: Fitted) -> Fitted:
+def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, home: Home, model: Fitted) -> Fitted:
     """The champion's recipe fitted on the same cutoffs, with the features of its own service.
 
     The same recipe on the same features gives the same model.
     """
-    features = catalog_of(settings).features_of_service(champion.service)
+    features = home.catalog.features_of_service(champion.service)
     read = [feature for feature in dataset.features if feature.name in dataset.frame.columns]
     there = {(feature.name, feature.definition) for feature in read}
     missing = [feature.name for feature in features if (feature.name, feature.definition) not in there]
@@ -200,7 +200,7 @@ def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, settings
     if dict(champion.recipe) == dict(RECIPE) and features == dataset.features:
         return model
     own = replace(dataset, features=features)
-    return fit_recipe(fitted, own, settings, champion.recipe, stage="Fit the champion's recipe")[0]
+    return fit_recipe(fitted, own, home.settings, champion.recipe, stage="Fit the champion's recipe")[0]
 
 
 def _recall(rows: pd.DataFrame, model: Fitted, share: float) -> dict[str, float]:

@@ -8,8 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.exceptions import WorkFailedError
-from features.home.declared_sets import catalog_of
-from features.settings.fields import Settings
+from features.home.home import Home
 from training.judging.evaluate import roc_auc
 from training.labels.dataset import closed_labels
 from training.labels.targets import Target
@@ -73,7 +72,7 @@ class LabelAudit:
         return tuple(one for one in self.alarms if not one.is_date)
 
 
-def audit_labels(settings: Settings, chosen: Target, *, seed: int) -> LabelAudit:
+def audit_labels(home: Home, chosen: Target, *, seed: int) -> LabelAudit:
     """Hold each feature against the labels of one target: closed rows, with what training reads for them.
 
     Rows whose event fell into the lead are left out, as in fitting. Of many rows a random part is looked at.
@@ -88,7 +87,7 @@ def audit_labels(settings: Settings, chosen: Target, *, seed: int) -> LabelAudit
     from features.feature_store.store import open_store
 
     try:
-        labels = closed_labels(settings, chosen).frame
+        labels = closed_labels(home, chosen).frame
     except WorkFailedError as error:
         return LabelAudit(chosen.name, 0, 0, None, (), str(error))
     rows = labels[~labels["in_lead"]]
@@ -98,7 +97,7 @@ def audit_labels(settings: Settings, chosen: Target, *, seed: int) -> LabelAudit
         return LabelAudit(chosen.name, 0, 0, None, (), why)
     rows = _thinned(rows, seed=seed)
     entities = rows.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
-    frame = open_store(settings).historical(entities, service=chosen.service)
+    frame = open_store(home).historical(entities, service=chosen.service)
     label = rows["label"].to_numpy(dtype=np.float64)
     alone = [
         SingleFeature(
@@ -106,7 +105,7 @@ def audit_labels(settings: Settings, chosen: Target, *, seed: int) -> LabelAudit
             separation(label, frame[feature.name], is_category=feature.kind == "category"),
             feature.is_date,
         )
-        for feature in catalog_of(settings).features_of_service(chosen.service)
+        for feature in home.catalog.features_of_service(chosen.service)
     ]
     alone.sort(key=lambda one: (-one.roc_auc, one.feature))
     alarms = tuple(one for one in alone if one.roc_auc >= ALARM)

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from features.definitions.feature import FeatureSpec
-from features.engine.duckdb_engine import Engine, duckdb_engine, spill_folder
+from features.engine.duckdb_engine import Engine, spill_folder
 from features.exceptions import WorkFailedError
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.home.raw_tables import complete_until, read_events, read_raw
 from features.offline.files import feature_at
-from features.settings.fields import Settings
 from features.windows import days_later, event_day
 from training.labels.labels import Labels, label, label_silence
 from training.labels.targets import ACTIVITY, Target
@@ -71,7 +70,7 @@ class Dataset:
         return self.frame[chosen]
 
 
-def load(settings: Settings, chosen: Target) -> Dataset:
+def load(home: Home, chosen: Target) -> Dataset:
     """Label every closed Monday that was built, and join its features as known then.
 
     Raises
@@ -81,13 +80,13 @@ def load(settings: Settings, chosen: Target) -> Dataset:
     """
     from features.feature_store.store import open_store
 
-    labels = closed_labels(settings, chosen)
+    labels = closed_labels(home, chosen)
     entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
-    joined = open_store(settings).historical(entities, service=chosen.service)
-    return assemble(chosen, labels, joined, catalog_of(settings).features_of_service(chosen.service))
+    joined = open_store(home).historical(entities, service=chosen.service)
+    return assemble(chosen, labels, joined, home.catalog.features_of_service(chosen.service))
 
 
-def closed_labels(settings: Settings, chosen: Target) -> Labels:
+def closed_labels(home: Home, chosen: Target) -> Labels:
     """What became of the population after every closed Monday that was built.
 
     Raises
@@ -97,18 +96,18 @@ def closed_labels(settings: Settings, chosen: Target) -> Labels:
     """
     from features.offline.cutoffs import built_cutoffs, left_out
 
-    mondays = [cutoff for cutoff in built_cutoffs(settings) if cutoff.weekday() == 0]
+    mondays = [cutoff for cutoff in built_cutoffs(home) if cutoff.weekday() == 0]
     if not mondays:
         raise WorkFailedError(
             " ".join(
                 [
                     "No weekly cutoff is built, so there is nothing to train on.",
-                    *(left_out(settings) or ["Run `bellwether features build` first."]),
+                    *(left_out(home) or ["Run `bellwether features build` first."]),
                 ]
             )
         )
-    complete = complete_until(settings, chosen.source)
-    labels = _labels(settings, chosen, mondays, complete)
+    complete = complete_until(home, chosen.source)
+    labels = _labels(home, chosen, mondays, complete)
     if labels.frame.empty:
         raise WorkFailedError(_nothing_closed(chosen, mondays, labels, complete))
     return labels
@@ -121,7 +120,7 @@ def assemble(chosen: Target, labels: Labels, joined: pd.DataFrame, features: Seq
     return Dataset(chosen, frame, tuple(features), labels.open_cutoffs, labels.left_out, fingerprint(frame))
 
 
-def with_features_of(dataset: Dataset, service: str, settings: Settings) -> Dataset | None:
+def with_features_of(dataset: Dataset, service: str, home: Home) -> Dataset | None:
     """The same rows with what another feature service reads; None where the dataset has all of that.
 
     A declared feature that means something else than in the dataset is not in it.
@@ -133,12 +132,12 @@ def with_features_of(dataset: Dataset, service: str, settings: Settings) -> Data
     """
     from features.feature_store.store import open_store
 
-    features = catalog_of(settings).features_of_service(service)
+    features = home.catalog.features_of_service(service)
     there = {(feature.name, feature.definition) for feature in dataset.features}
     if all((feature.name, feature.definition) in there for feature in features):
         return None
     entities = dataset.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
-    frame = _side_by_side(dataset.frame, open_store(settings).historical(entities, service=service), features)
+    frame = _side_by_side(dataset.frame, open_store(home).historical(entities, service=service), features)
     return replace(dataset, frame=frame, features=features, fingerprint=fingerprint(frame))
 
 
@@ -169,12 +168,12 @@ def fingerprint(frame: pd.DataFrame) -> str:
     return content.hexdigest()
 
 
-def subscriptions_frame(settings: Settings) -> pd.DataFrame:
+def subscriptions_frame(home: Home) -> pd.DataFrame:
     """Every subscription event, with times to the microsecond in UTC."""
-    return _frame(settings, lambda engine: read_raw(engine, settings, "subscriptions"))
+    return _frame(home, lambda engine: read_raw(engine, home, "subscriptions"))
 
 
-def call_days_frame(settings: Settings) -> pd.DataFrame:
+def call_days_frame(home: Home) -> pd.DataFrame:
     """The days on which each account called, whatever the status: ``account_id``, ``event_day``, ``last_call``.
 
     One row per account and UTC day; everything stored by now counts, probe traffic does not. Read from the event
@@ -182,19 +181,19 @@ def call_days_frame(settings: Settings) -> pd.DataFrame:
     """
 
     def days(engine: Engine) -> ir.Table:
-        events = read_events(engine, settings)
+        events = read_events(engine, home)
         customer = events.filter(~events.synthetic.fill_null(False))
         return customer.group_by("account_id", event_day=event_day(customer.event_time).cast("timestamp")).agg(
             last_call=customer.event_time.max()
         )
 
-    return _frame(settings, days)
+    return _frame(home, days)
 
 
-def _frame(settings: Settings, table: Callable[[Engine], ir.Table]) -> pd.DataFrame:
+def _frame(home: Home, table: Callable[[Engine], ir.Table]) -> pd.DataFrame:
     """A table with every time to the microsecond in UTC."""
-    spill = spill_folder(settings.home)
-    engine = duckdb_engine(threads=settings.threads, memory_limit=settings.memory_limit, spill=spill)
+    spill = spill_folder(home.root)
+    engine = home.engine(spill=spill)
     try:
         frame: pd.DataFrame = engine.to_arrow(table(engine)).to_pandas()
     finally:
@@ -205,16 +204,16 @@ def _frame(settings: Settings, table: Callable[[Engine], ir.Table]) -> pd.DataFr
     return frame
 
 
-def _labels(settings: Settings, chosen: Target, mondays: Sequence[datetime], complete: datetime | None) -> Labels:
+def _labels(home: Home, chosen: Target, mondays: Sequence[datetime], complete: datetime | None) -> Labels:
     if chosen.kind == "inactivity":
         return label_silence(
             chosen,
-            call_days_frame(settings),
-            lambda cutoff: feature_at(settings.home / "features", ACTIVITY, cutoff),
+            call_days_frame(home),
+            lambda cutoff: feature_at(home.stores.features.root, ACTIVITY, cutoff),
             mondays,
             complete_until=complete,
         )
-    return label(chosen, subscriptions_frame(settings), mondays, complete_until=complete, settings=settings)
+    return label(chosen, subscriptions_frame(home), mondays, complete_until=complete, settings=home.settings)
 
 
 def _nothing_closed(chosen: Target, mondays: Sequence[datetime], labels: Labels, complete: datetime | None) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from features.exceptions import InputError, listed
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.schema import SubscriptionKind
 from features.settings.fields import Settings
 from features.windows import as_cutoff, days_later, known_before
@@ -112,7 +112,7 @@ TARGETS: Mapping[str, _Kind] = {
 """Targets by name; :func:`target` adds what is set."""
 
 
-def target(name: str, settings: Settings) -> Target:
+def target(name: str, home: Home) -> Target:
     """The target of this name under these settings.
 
     A departure may be undone for some days; an upgrade and a silent month are final when they have happened.
@@ -125,12 +125,12 @@ def target(name: str, settings: Settings) -> Target:
     if name not in TARGETS:
         raise InputError(f"There is no target {name!r}. Choose one of: {listed(TARGETS)}.")
     chosen = TARGETS[name]
-    newest = catalog_of(settings).newest
-    undone = max(settings.renewal_grace_days, settings.reactivation_days)
+    newest = home.catalog.newest
+    undone = max(home.settings.renewal_grace_days, home.settings.reactivation_days)
     return Target(
         name=name,
-        horizon_days=settings.horizon_days,
-        lead_days=settings.lead_days,
+        horizon_days=home.settings.horizon_days,
+        lead_days=home.settings.lead_days,
         settlement_days=undone if chosen.kind == "subscription" else 0,
         **{
             **{field.name: getattr(chosen, field.name) for field in fields(chosen)},

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from features.exceptions import DependencyError
-from features.settings.fields import Settings
+from features.home.home import Home
 
 __all__ = ["address_here", "addresses_elsewhere", "relocate"]
 
@@ -19,23 +19,23 @@ _COLUMNS = (
 )
 
 
-def address_here(settings: Settings, address: str) -> str:
+def address_here(home: Home, address: str) -> str:
     """The address of the same artifact under this home; as given when it was never below a home's artifacts.
 
     >>> address_here(Settings(home="/srv/b"), "file:///old/var/mlflow/artifacts/bellwether-churn/1/artifacts")
     'file:///srv/b/mlflow/artifacts/bellwether-churn/1/artifacts'
     """
     _, mark, below = address.rpartition(_MARK)
-    return _root(settings) + below if mark and address.startswith("file:") else address
+    return _root(home) + below if mark and address.startswith("file:") else address
 
 
-def addresses_elsewhere(settings: Settings) -> list[str]:
+def addresses_elsewhere(home: Home) -> list[str]:
     """Folders outside this home that the database takes for the home's artifacts, each once, ascending."""
-    found = {address.rpartition(_MARK)[0] for _, _, address in _outside(settings)}
+    found = {address.rpartition(_MARK)[0] for _, _, address in _outside(home)}
     return sorted(address.removeprefix("file://") + _MARK.rstrip("/") for address in found)
 
 
-def relocate(settings: Settings) -> int:
+def relocate(home: Home) -> int:
     """Let every address lead into this home; returns how many led elsewhere. Hold the registry's lock.
 
     Raises
@@ -43,24 +43,24 @@ def relocate(settings: Settings) -> int:
     DependencyError
         When the database cannot be read or written.
     """
-    outside = _outside(settings)
+    outside = _outside(home)
     if not outside:
         return 0
     try:
-        with closing(sqlite3.connect(database_file(settings), timeout=30)) as connection, connection:
+        with closing(sqlite3.connect(database_file(home), timeout=30)) as connection, connection:
             for table, column, address in outside:
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? WHERE {column} = ?",  # noqa: S608 - names of ours
-                    (address_here(settings, address), address),
+                    (address_here(home, address), address),
                 )
     except sqlite3.Error as error:
-        raise _away(settings, error) from error
+        raise _away(home, error) from error
     return len(outside)
 
 
-def _outside(settings: Settings) -> list[tuple[str, str, str]]:
+def _outside(home: Home) -> list[tuple[str, str, str]]:
     """Table, column and address of each artifact that lies in another home."""
-    database, root = database_file(settings), _root(settings)
+    database, root = database_file(home), _root(home)
     if not database.exists():
         return []
     try:
@@ -75,20 +75,20 @@ def _outside(settings: Settings) -> list[tuple[str, str, str]]:
                 )
             ]
     except sqlite3.Error as error:
-        raise _away(settings, error) from error
+        raise _away(home, error) from error
     return [row for row in rows if not row[2].startswith(root)]
 
 
-def _root(settings: Settings) -> str:
-    return f"{(settings.home / 'mlflow' / 'artifacts').as_uri()}/"
+def _root(home: Home) -> str:
+    return f"{(home.mlflow_artifacts).as_uri()}/"
 
 
-def database_file(settings: Settings) -> Path:
-    return settings.home / "mlflow" / "mlflow.db"
+def database_file(home: Home) -> Path:
+    return home.mlflow_database
 
 
-def _away(settings: Settings, error: sqlite3.Error) -> DependencyError:
+def _away(home: Home, error: sqlite3.Error) -> DependencyError:
     return DependencyError(
-        f"The registry {database_file(settings)} cannot be used: {error}. Restore it from a backup, or move the folder "
+        f"The registry {database_file(home)} cannot be used: {error}. Restore it from a backup, or move the folder "
         "mlflow away and train again."
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from features.exceptions import DependencyError
-from features.settings.fields import Settings
+from features.home.home import Home
 from training.labels.targets import TARGETS, target
 from training.models import bundle as bundles
 from training.models.bundle import BundleError
@@ -38,13 +38,13 @@ class Champion:
     sha256: str
 
 
-def champion_version(settings: Settings, target_name: str) -> str | None:
+def champion_version(home: Home, target_name: str) -> str | None:
     """Version of the champion, or None where there is none."""
-    identity = champion_identity(settings, target_name)
+    identity = champion_identity(home, target_name)
     return None if identity is None else identity[0]
 
 
-def champion_identity(settings: Settings, target_name: str) -> tuple[str, str] | None:
+def champion_identity(home: Home, target_name: str) -> tuple[str, str] | None:
     """Version and bundle SHA-256 of the champion, or None where there is none.
 
     Raises
@@ -52,14 +52,14 @@ def champion_identity(settings: Settings, target_name: str) -> tuple[str, str] |
     DependencyError
         When the registry cannot be read.
     """
-    if not database_file(settings).exists():
+    if not database_file(home).exists():
         return None
     with opened_mlflow() as mlflow:
-        found = version_by_alias(client_of(mlflow, settings), target(target_name, settings).registered_name, CHAMPION)
+        found = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
         return None if found is None else (str(found.version), str(found.tags.get(BUNDLE_SHA256, "")))
 
 
-def champion(settings: Settings, target_name: str) -> Champion:
+def champion(home: Home, target_name: str) -> Champion:
     """The target's champion; its bundle is copied to ``home/bundles/<sha256>/`` once and verified every time.
 
     Raises
@@ -69,25 +69,25 @@ def champion(settings: Settings, target_name: str) -> Champion:
     BundleError
         When the bundle is not the one that was registered.
     """
-    name = target(target_name, settings).registered_name
-    if database_file(settings).exists():
+    name = target(target_name, home).registered_name
+    if database_file(home).exists():
         with opened_mlflow() as mlflow:
-            client = client_of(mlflow, settings)
+            client = client_of(mlflow, home)
             found = version_by_alias(client, name, CHAMPION)
             if found is not None:
-                return local_copy(mlflow, settings, found)
+                return local_copy(mlflow, home, found)
     raise DependencyError(
-        f"{name} has no champion in {database_file(settings).parent}. "
+        f"{name} has no champion in {database_file(home).parent}. "
         f"Run `bellwether train --target {target_name}`, then `bellwether promote --target {target_name}`."
     )
 
 
-def champions(settings: Settings) -> dict[str, Champion]:
+def champions(home: Home) -> dict[str, Champion]:
     """Every target that has a champion, in the order of :data:`training.labels.targets.TARGETS`."""
-    return {name: champion(settings, name) for name in TARGETS if champion_version(settings, name) is not None}
+    return {name: champion(home, name) for name in TARGETS if champion_version(home, name) is not None}
 
 
-def artifacts_of(settings: Settings, target_name: str) -> Path | None:
+def artifacts_of(home: Home, target_name: str) -> Path | None:
     """The folder of the champion's bundle among the registry's artifacts; None where there is no champion.
 
     Raises
@@ -95,34 +95,34 @@ def artifacts_of(settings: Settings, target_name: str) -> Path | None:
     DependencyError
         When the registry cannot be read.
     """
-    if not database_file(settings).exists():
+    if not database_file(home).exists():
         return None
     with opened_mlflow() as mlflow:
-        found = version_by_alias(client_of(mlflow, settings), target(target_name, settings).registered_name, CHAMPION)
+        found = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
         if found is None:
             return None
-        return Path(unquote(urlsplit(_run_artifacts(mlflow, settings, found)).path)) / "bundle"
+        return Path(unquote(urlsplit(_run_artifacts(mlflow, home, found)).path)) / "bundle"
 
 
-def local_copy(mlflow: Any, settings: Settings, version: Any) -> Champion:
+def local_copy(mlflow: Any, home: Home, version: Any) -> Champion:
     sha256 = version.tags.get(BUNDLE_SHA256)
     if not sha256:
         raise BundleError(f"{version.name} version {version.version} carries no bundle. Train it again.")
-    folder = settings.home / "bundles" / sha256
+    folder = home.bundles / sha256
     try:
         bundles.read(folder, sha256=sha256)
     except BundleError:
-        _fetch(mlflow, settings, version, folder)
+        _fetch(mlflow, home, version, folder)
     return Champion(version.name, str(version.version), folder, sha256)
 
 
-def _fetch(mlflow: Any, settings: Settings, version: Any, folder: Path) -> None:
+def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
     """Put a verified copy of the version's bundle into ``folder``, in place of one that is missing or damaged."""
     draft = folder.parent / f".draft-{uuid.uuid4().hex}"
     try:
         draft.mkdir(parents=True)
         source = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{_run_artifacts(mlflow, settings, version)}/bundle", dst_path=str(draft)
+            artifact_uri=f"{_run_artifacts(mlflow, home, version)}/bundle", dst_path=str(draft)
         )
         bundles.read(Path(source), sha256=folder.name)
         if folder.exists():
@@ -140,6 +140,6 @@ def _fetch(mlflow: Any, settings: Settings, version: Any, folder: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _run_artifacts(mlflow: Any, settings: Settings, version: Any) -> str:
+def _run_artifacts(mlflow: Any, home: Home, version: Any) -> str:
     # The database remembers where the home was; the artifacts moved with it.
-    return address_here(settings, str(client_of(mlflow, settings).get_run(version.run_id).info.artifact_uri))
+    return address_here(home, str(client_of(mlflow, home).get_run(version.run_id).info.artifact_uri))

@@ -3,7 +3,7 @@
 import shutil
 from typing import TYPE_CHECKING
 
-from features.settings.fields import Settings
+from features.home.home import Home
 from features.storage.lock import exclusive_lock
 from training.registry.mlflow_client import client_of, database_file, ensure_folder, opened_mlflow, tracking_address
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["is_migrated", "migrate", "upgrade"]
 
 
-def migrate(settings: Settings) -> None:
+def migrate(home: Home) -> None:
     """Make the registry's database, or bring it to the installed MLflow's schema.
 
     Raises
@@ -21,12 +21,12 @@ def migrate(settings: Settings) -> None:
     InputError
         When the folder cannot be written.
     """
-    ensure_folder(settings)
+    ensure_folder(home)
     with opened_mlflow() as mlflow:
-        client_of(mlflow, settings).search_experiments(max_results=1)
+        client_of(mlflow, home).search_experiments(max_results=1)
 
 
-def is_migrated(settings: Settings) -> bool:
+def is_migrated(home: Home) -> bool:
     """Whether the database has the schema of the installed MLflow; true where there is none yet.
 
     Raises
@@ -34,19 +34,19 @@ def is_migrated(settings: Settings) -> bool:
     DependencyError
         When it cannot be read.
     """
-    if not database_file(settings).exists():
+    if not database_file(home).exists():
         return True
     with opened_mlflow():
         from mlflow.store.db import utils
 
-        engine = utils.create_sqlalchemy_engine(tracking_address(settings))
+        engine = utils.create_sqlalchemy_engine(tracking_address(home))
         try:
             return bool(utils._get_schema_version(engine) == utils._get_latest_schema_revision())  # noqa: SLF001
         finally:
             engine.dispose()
 
 
-def upgrade(settings: Settings) -> None:
+def upgrade(home: Home) -> None:
     """Bring the database to the installed MLflow's schema; a copy of it is kept beside it.
 
     Raises
@@ -56,13 +56,13 @@ def upgrade(settings: Settings) -> None:
     DependencyError
         When it cannot be brought there.
     """
-    with exclusive_lock(settings.home / "mlflow"), opened_mlflow():
+    with exclusive_lock(home.mlflow), opened_mlflow():
         from mlflow.store.db import utils
 
-        if is_migrated(settings):
+        if is_migrated(home):
             return
-        shutil.copyfile(database_file(settings), database_file(settings).with_name("mlflow.before-upgrade.db"))
-        engine = utils.create_sqlalchemy_engine(tracking_address(settings))
+        shutil.copyfile(database_file(home), database_file(home).with_name("mlflow.before-upgrade.db"))
+        engine = utils.create_sqlalchemy_engine(tracking_address(home))
         try:
             utils._upgrade_db(engine)  # noqa: SLF001 - what `mlflow db upgrade` calls
         finally:

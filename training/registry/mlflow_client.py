@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.exceptions import DependencyError, InputError
-from features.settings.fields import Settings
+from features.home.home import Home
 
 if TYPE_CHECKING:
     pass
@@ -40,24 +40,22 @@ DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
 
 
-def tracking_address(settings: Settings) -> str:
+def tracking_address(home: Home) -> str:
     """Where MLflow keeps runs and models."""
-    return f"sqlite:///{settings.home / 'mlflow' / 'mlflow.db'}"
+    return f"sqlite:///{home.mlflow_database}"
 
 
-def ui_command(settings: Settings) -> str:
+def ui_command(home: Home) -> str:
     """The line that opens the MLflow UI."""
-    return f"mlflow ui --backend-store-uri {tracking_address(settings)} --host 127.0.0.1 --port 5000"
+    return f"mlflow ui --backend-store-uri {tracking_address(home)} --host 127.0.0.1 --port 5000"
 
 
-def experiment_id(client: Any, settings: Settings, name: str) -> str:
+def experiment_id(client: Any, home: Home, name: str) -> str:
     """The target's experiment; without an explicit location artifacts would go to ``./mlruns``."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    return str(
-        client.create_experiment(name, artifact_location=(settings.home / "mlflow" / "artifacts" / name).as_uri())
-    )
+    return str(client.create_experiment(name, artifact_location=(home.mlflow_artifacts / name).as_uri()))
 
 
 def ensure_model(client: Any, name: str) -> None:
@@ -80,12 +78,12 @@ def version_by_number(client: Any, name: str, version: str) -> Any:
     return next((client.get_model_version(name, one.version) for one in found if str(one.version) == version), None)
 
 
-def database_file(settings: Settings) -> Path:
+def database_file(home: Home) -> Path:
     """The SQLite file of the embedded registry."""
-    return settings.home / "mlflow" / "mlflow.db"
+    return home.mlflow_database
 
 
-def ensure_folder(settings: Settings) -> None:
+def ensure_folder(home: Home) -> None:
     """Make the registry's folder.
 
     Raises
@@ -94,14 +92,14 @@ def ensure_folder(settings: Settings) -> None:
         When the home cannot be written.
     """
     try:
-        (settings.home / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
+        (home.mlflow_artifacts).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{settings.home} cannot be written: {error.strerror}. Choose another with --home.") from error
+        raise InputError(f"{home.root} cannot be written: {error.strerror}. Choose another with --home.") from error
 
 
-def client_of(mlflow: Any, settings: Settings) -> Any:
+def client_of(mlflow: Any, home: Home) -> Any:
     """MLflow's client on the home's registry."""
-    address = tracking_address(settings)
+    address = tracking_address(home)
     return mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
 
 

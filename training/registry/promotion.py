@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from features.exceptions import BellwetherError, DependencyError, GateRefusedError, InputError, listed
 from features.home.declared_sets import sets_read
+from features.home.home import Home
 from features.offline.cutoffs import left_out
-from features.settings.fields import Settings
 from features.storage.lock import exclusive_lock
 from training.labels.targets import target
 from training.models import bundle as bundles
@@ -47,7 +47,7 @@ class PromoteReport:
 
 
 def promote(
-    settings: Settings, target_name: str, *, version: str | None = None, expect_current: str | None = None
+    home: Home, target_name: str, *, version: str | None = None, expect_current: str | None = None
 ) -> PromoteReport:
     """Make a version the champion, if the gate lets it: the challenger, or the one asked for.
 
@@ -64,12 +64,12 @@ def promote(
     DependencyError
         When nothing was ever registered.
     """
-    name = target(target_name, settings).registered_name
-    if not database_file(settings).exists():
+    name = target(target_name, home).registered_name
+    if not database_file(home).exists():
         raise DependencyError(f"No model is registered yet. Run `bellwether train --target {target_name}` first.")
-    with exclusive_lock(settings.home / "mlflow"), opened_mlflow() as mlflow:
-        relocate(settings)
-        client = client_of(mlflow, settings)
+    with exclusive_lock(home.mlflow), opened_mlflow() as mlflow:
+        relocate(home)
+        client = client_of(mlflow, home)
         candidate = (
             version_by_alias(client, name, CHALLENGER) if version is None else version_by_number(client, name, version)
         )
@@ -83,36 +83,36 @@ def promote(
                 f"The champion of {name} is {_said(previous)}, not version {expect_current}. "
                 "Look at it, then promote again."
             )
-        remarks = _passed(mlflow, settings, candidate, current)
-        before, after = _declared(mlflow, settings, current), _declared(mlflow, settings, candidate)
-        sets_read(settings, target_name, [*before, *after])  # a killed run leaves both to be built and served
+        remarks = _passed(mlflow, home, candidate, current)
+        before, after = _declared(mlflow, home, current), _declared(mlflow, home, candidate)
+        sets_read(home.champion_sets, target_name, [*before, *after])  # a killed run leaves both to be built and served
         client.set_model_version_tag(name, candidate.version, _WAS_CHAMPION, "true")
         client.set_registered_model_alias(name, CHAMPION, candidate.version)
-        sets_read(settings, target_name, after)
+        sets_read(home.champion_sets, target_name, after)
         if after:
-            remarks = (*remarks, *left_out(settings))
+            remarks = (*remarks, *left_out(home))
         return PromoteReport(name, str(candidate.version), previous, remarks)
 
 
-def _declared(mlflow: Any, settings: Settings, version: Any) -> list[Mapping[str, Any]]:
+def _declared(mlflow: Any, home: Home, version: Any) -> list[Mapping[str, Any]]:
     """The declared features a version reads, as JSON; none without a version, or where its bundle cannot be had."""
     if version is None:
         return []
     try:
-        held = local_copy(mlflow, settings, version)
+        held = local_copy(mlflow, home, version)
         declared = bundles.read(held.bundle_folder, sha256=held.sha256).declared
     except BundleError:
         return []
     return [declared] if declared else []
 
 
-def _passed(mlflow: Any, settings: Settings, candidate: Any, current: Any) -> tuple[str, ...]:
+def _passed(mlflow: Any, home: Home, candidate: Any, current: Any) -> tuple[str, ...]:
     """Remarks of the gate, or its refusal."""
     who = f"{candidate.name} version {candidate.version}"
     missing = [tag for tag in (BUNDLE_SHA256, DATASET_FINGERPRINT, VERIFICATION) if not candidate.tags.get(tag)]
     try:
-        has_signature = _has_signature(mlflow, settings, candidate)
-        local = local_copy(mlflow, settings, candidate)
+        has_signature = _has_signature(mlflow, home, candidate)
+        local = local_copy(mlflow, home, candidate)
         check_apart(local.bundle_folder, sha256=local.sha256)
         bundle = bundles.read(local.bundle_folder, sha256=local.sha256)
     except (BellwetherError, OSError, mlflow.exceptions.MlflowException) as error:
@@ -129,7 +129,7 @@ def _passed(mlflow: Any, settings: Settings, candidate: Any, current: Any) -> tu
     remarks = bundle.verdict.remarks
     if current is not None and bundle.verdict.champion != str(current.version):
         try:
-            held = local_copy(mlflow, settings, current)
+            held = local_copy(mlflow, home, current)
             rival = bundles.read(held.bundle_folder, sha256=held.sha256)
         except BundleError as error:
             # A champion that nobody can load answers for nobody: it must not keep its successor away.
@@ -146,8 +146,8 @@ def _passed(mlflow: Any, settings: Settings, candidate: Any, current: Any) -> tu
     return remarks
 
 
-def _has_signature(mlflow: Any, settings: Settings, version: Any) -> bool:
-    source = client_of(mlflow, settings).get_model_version_download_uri(version.name, version.version)
+def _has_signature(mlflow: Any, home: Home, version: Any) -> bool:
+    source = client_of(mlflow, home).get_model_version_download_uri(version.name, version.version)
     # Model.load takes no file: address; the download of a local artifact gives its path.
     folder = mlflow.artifacts.download_artifacts(artifact_uri=source)
     return mlflow.models.Model.load(folder).signature is not None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.settings.fields import Settings
+from features.home.home import Home
 from features.storage.lock import exclusive_lock
 from training.labels.targets import target
 from training.models.bundle import Bundle
@@ -71,7 +71,7 @@ class Standing:
         return tuple(alias for alias, version in self.aliases.items() if version not in self.versions)
 
 
-def register(settings: Settings, run: TrainingRun) -> str:
+def register(home: Home, run: TrainingRun) -> str:
     """Log a training run and register its model as the challenger; returns the version.
 
     The bundle is first loaded in a process of its own and gives its golden margins, or nothing is registered.
@@ -85,14 +85,14 @@ def register(settings: Settings, run: TrainingRun) -> str:
     """
     check_apart(run.bundle_folder, sha256=run.sha256)
     booster = load_booster(run.bundle)
-    name = target(run.target, settings).registered_name
-    ensure_folder(settings)
-    with exclusive_lock(settings.home / "mlflow"), opened_mlflow() as mlflow:
-        relocate(settings)
-        client = client_of(mlflow, settings)
-        mlflow.set_tracking_uri(tracking_address(settings))
+    name = target(run.target, home).registered_name
+    ensure_folder(home)
+    with exclusive_lock(home.mlflow), opened_mlflow() as mlflow:
+        relocate(home)
+        client = client_of(mlflow, home)
+        mlflow.set_tracking_uri(tracking_address(home))
         # An explicit run: `mlflow run` sets MLFLOW_RUN_ID, which belongs to another store.
-        created = client.create_run(experiment_id(client, settings, name), run_name=f"train {run.target}")
+        created = client.create_run(experiment_id(client, home, name), run_name=f"train {run.target}")
         signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
         with mlflow.start_run(run_id=created.info.run_id):
             mlflow.log_params(dict(run.parameters))
@@ -115,7 +115,7 @@ def register(settings: Settings, run: TrainingRun) -> str:
         return str(version.version)
 
 
-def standing(settings: Settings, target_name: str) -> Standing:
+def standing(home: Home, target_name: str) -> Standing:
     """What the registry holds of a target.
 
     Raises
@@ -123,11 +123,11 @@ def standing(settings: Settings, target_name: str) -> Standing:
     DependencyError
         When it cannot be read.
     """
-    name = target(target_name, settings).registered_name
-    if not database_file(settings).exists():
+    name = target(target_name, home).registered_name
+    if not database_file(home).exists():
         return Standing(name, (), {})
     with opened_mlflow() as mlflow:
-        client = client_of(mlflow, settings)
+        client = client_of(mlflow, home)
         versions = tuple(sorted(str(one.version) for one in client.search_model_versions(f"name='{name}'")))
         aliases = {
             alias: str(version)
@@ -137,7 +137,7 @@ def standing(settings: Settings, target_name: str) -> Standing:
     return Standing(name, versions, aliases)
 
 
-def drop_alias(settings: Settings, name: str, alias: str) -> None:
+def drop_alias(home: Home, name: str, alias: str) -> None:
     """Take an alias away, as one that points to a version that is gone.
 
     Raises
@@ -145,5 +145,5 @@ def drop_alias(settings: Settings, name: str, alias: str) -> None:
     LockHeldError
         When another process is registering.
     """
-    with exclusive_lock(settings.home / "mlflow"), opened_mlflow() as mlflow:
-        client_of(mlflow, settings).delete_registered_model_alias(name, alias)
+    with exclusive_lock(home.mlflow), opened_mlflow() as mlflow:
+        client_of(mlflow, home).delete_registered_model_alias(name, alias)

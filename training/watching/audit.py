@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from features.audit.findings import StoreAudit
 from features.audit.time_machine import audit_store
+from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.progress import Progress, silent
-from features.settings.fields import Settings
 from training.judging.single_features import LabelAudit, audit_labels
 from training.labels.targets import TARGETS, default_target, target
 
@@ -28,7 +28,7 @@ class Audit:
 
 
 def audit(
-    settings: Settings,
+    home: Home,
     *,
     sample: int,
     seed: int,
@@ -46,18 +46,18 @@ def audit(
     LockHeldError, DependencyError, WorkFailedError
         As ``features.audit.time_machine.audit_store``.
     """
-    chosen = [target(name, settings) for name in target_names or _configured(settings)]
+    chosen = [target(name, home) for name in target_names or _configured(home)]
     report = progress or silent
-    store = audit_store(settings, sample=sample, seed=seed, progress=report)
+    store = audit_store(home, sample=sample, seed=seed, progress=report)
     labels = []
     for done, one in enumerate(chosen, start=1):
-        labels.append(audit_labels(settings, one, seed=seed))
+        labels.append(audit_labels(home, one, seed=seed))
         report("hold single features against labels", done, len(chosen))
     return Audit(store, tuple(labels))
 
 
-def _configured(settings: Settings) -> list[str]:
+def _configured(home: Home) -> list[str]:
     # With subscriptions nobody need learn from silence, which a silent month foretells without any leak.
-    if complete_until(settings, "subscriptions") is None:
+    if complete_until(home, "subscriptions") is None:
         return [default_target(has_subscriptions=False)]
     return [name for name, kind in TARGETS.items() if kind.source == "subscriptions"]

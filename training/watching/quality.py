@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 
 from features.examination import Finding
 from features.exceptions import listed
-from features.home.declared_sets import catalog_of
+from features.home.home import Home
 from features.offline.files import JOIN_KEY, feature_at, group_at
 from features.quality.section import Inspection, Part, Section, percent, with_percent
-from features.settings.fields import Settings
 from training.labels.dataset import subscriptions_frame
 from training.labels.targets import ACTIVITY, TARGETS, Status, status_at, status_by_calls, target
 from training.models import bundle as bundles
@@ -47,9 +46,9 @@ class Shifted:
 
 def look_at_shift(inspection: Inspection) -> Section:
     """One row per target with a champion and feature, the largest shift first."""
-    versions = {name: champion_version(inspection.settings, name) for name in TARGETS}
+    versions = {name: champion_version(inspection.home, name) for name in TARGETS}
     found = [
-        _shifted(inspection.settings, name, version, inspection.cutoff)
+        _shifted(inspection.home, name, version, inspection.cutoff)
         for name, version in versions.items()
         if version is not None
     ]
@@ -83,14 +82,14 @@ def shifted_since(
     return Shifted(target_name, version, bundle.spans.get("registered", ("", "")), accounts, shifts, is_blind)
 
 
-def _shifted(settings: Settings, name: str, version: str, cutoff: datetime) -> Shifted:
-    current = champion(settings, name)
+def _shifted(home: Home, name: str, version: str, cutoff: datetime) -> Shifted:
+    current = champion(home, name)
     bundle = bundles.read(current.bundle_folder, sha256=current.sha256)
-    accounts = _population(settings, name, cutoff)
+    accounts = _population(home, name, cutoff)
     values: dict[str, list[Any]] = {}
-    catalog = catalog_of(settings)
+    catalog = home.catalog
     for group in catalog.groups_of_service(bundle.service):
-        rows = group_at(settings.home / "features", group, cutoff, catalog)
+        rows = group_at(home.stores.features.root, group, cutoff, catalog)
         chosen = rows.filter(pc.is_in(rows[JOIN_KEY], value_set=accounts))
         values |= {
             feature: chosen[feature].to_pylist() for feature in bundle.features if feature in chosen.column_names
@@ -98,15 +97,15 @@ def _shifted(settings: Settings, name: str, version: str, cutoff: datetime) -> S
     return shifted_since(bundle, values, target_name=name, version=version, accounts=len(accounts))
 
 
-def _population(settings: Settings, name: str, cutoff: datetime) -> Any:
+def _population(home: Home, name: str, cutoff: datetime) -> Any:
     """The accounts a target applies to at a cutoff, as an Arrow array."""
     import pyarrow as pa
 
-    chosen = target(name, settings)
+    chosen = target(name, home)
     if chosen.kind == "inactivity":
-        status = status_by_calls(feature_at(settings.home / "features", ACTIVITY, cutoff))
+        status = status_by_calls(feature_at(home.stores.features.root, ACTIVITY, cutoff))
     else:
-        status = status_at(chosen, subscriptions_frame(settings), cutoff, settings)
+        status = status_at(chosen, subscriptions_frame(home), cutoff, home.settings)
     return pa.array([str(account) for account in status.index[status == str(Status.OK)]], pa.string())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from features.examination import Check, Finding
 from features.exceptions import listed
-from features.settings.fields import Settings
+from features.home.home import Home
 from features.storage.lock import exclusive_lock
 from training.labels.targets import TARGETS
 from training.models import bundle as bundles
@@ -20,16 +20,16 @@ from training.registry.registry import drop_alias, standing
 __all__ = ["REGISTRY_CHECKS"]
 
 
-def _look_at_schema(settings: Settings, _: datetime) -> Iterator[Finding]:
-    if not is_migrated(settings):
+def _look_at_schema(home: Home, _: datetime) -> Iterator[Finding]:
+    if not is_migrated(home):
         yield Finding(
             "The model registry has the schema of another MLflow: nothing can be read or registered.",
             "`bellwether doctor --repair` migrates it and keeps a copy beside it.",
         )
 
 
-def _look_at_addresses(settings: Settings, _: datetime) -> Iterator[Finding]:
-    elsewhere = addresses_elsewhere(settings)
+def _look_at_addresses(home: Home, _: datetime) -> Iterator[Finding]:
+    elsewhere = addresses_elsewhere(home)
     if elsewhere:
         yield Finding(
             f"The home was moved: the model registry still names {listed(elsewhere)}. The MLflow UI looks for "
@@ -38,14 +38,14 @@ def _look_at_addresses(settings: Settings, _: datetime) -> Iterator[Finding]:
         )
 
 
-def _mend_addresses(settings: Settings, _: datetime) -> None:
-    with exclusive_lock(settings.home / "mlflow"):
-        relocate(settings)
+def _mend_addresses(home: Home, _: datetime) -> None:
+    with exclusive_lock(home.mlflow):
+        relocate(home)
 
 
-def _look_at_aliases(settings: Settings, _: datetime) -> Iterator[Finding]:
+def _look_at_aliases(home: Home, _: datetime) -> Iterator[Finding]:
     for target in TARGETS:
-        found = standing(settings, target)
+        found = standing(home, target)
         for alias in found.lost_aliases:
             yield Finding(
                 f"The {alias} of {found.name} is version {found.aliases[alias]}, which is gone.",
@@ -59,21 +59,21 @@ def _look_at_aliases(settings: Settings, _: datetime) -> Iterator[Finding]:
             )
 
 
-def _mend_aliases(settings: Settings, _: datetime) -> None:
+def _mend_aliases(home: Home, _: datetime) -> None:
     for target in TARGETS:
-        found = standing(settings, target)
+        found = standing(home, target)
         for alias in found.lost_aliases:
-            drop_alias(settings, found.name, alias)
+            drop_alias(home, found.name, alias)
 
 
-def _look_at_artifacts(settings: Settings, _: datetime) -> Iterator[Finding]:
+def _look_at_artifacts(home: Home, _: datetime) -> Iterator[Finding]:
     for target in TARGETS:
-        folder, identity = _champion(settings, target)
+        folder, identity = _champion(home, target)
         if folder is None or identity is None:
             continue
         version, sha256 = identity
         if not _verifies(folder, sha256):
-            kept = _verifies(settings.home / "bundles" / sha256, sha256)
+            kept = _verifies(home.bundles / sha256, sha256)
             yield Finding(
                 f"The artifacts of the champion of {target}, version {version}, are missing or not what was "
                 f"registered: {folder}.",
@@ -83,20 +83,20 @@ def _look_at_artifacts(settings: Settings, _: datetime) -> Iterator[Finding]:
             )
 
 
-def _mend_artifacts(settings: Settings, _: datetime) -> None:
-    with exclusive_lock(settings.home / "mlflow"):
+def _mend_artifacts(home: Home, _: datetime) -> None:
+    with exclusive_lock(home.mlflow):
         for target in TARGETS:
-            folder, identity = _champion(settings, target)
+            folder, identity = _champion(home, target)
             if folder is None or identity is None or _verifies(folder, identity[1]):
                 continue
-            kept = settings.home / "bundles" / identity[1]
+            kept = home.bundles / identity[1]
             if _verifies(kept, identity[1]):
                 shutil.rmtree(folder, ignore_errors=True)
                 shutil.copytree(kept, folder)
 
 
-def _look_at_bundles(settings: Settings, _: datetime) -> Iterator[Finding]:
-    for folder in _local_bundles(settings):
+def _look_at_bundles(home: Home, _: datetime) -> Iterator[Finding]:
+    for folder in _local_bundles(home):
         if not _verifies(folder, folder.name):
             yield Finding(
                 f"The local copy of a bundle is damaged: {folder}. It is refused, and fetched again when it is needed.",
@@ -104,24 +104,24 @@ def _look_at_bundles(settings: Settings, _: datetime) -> Iterator[Finding]:
             )
 
 
-def _mend_bundles(settings: Settings, _: datetime) -> None:
-    for folder in _local_bundles(settings):
+def _mend_bundles(home: Home, _: datetime) -> None:
+    for folder in _local_bundles(home):
         if not _verifies(folder, folder.name):
             shutil.rmtree(folder, ignore_errors=True)
     for target in TARGETS:
-        if champion_identity(settings, target) is not None:
-            champion(settings, target)
+        if champion_identity(home, target) is not None:
+            champion(home, target)
 
 
-def _champion(settings: Settings, target: str) -> tuple[Path | None, tuple[str, str] | None]:
-    found = standing(settings, target)
+def _champion(home: Home, target: str) -> tuple[Path | None, tuple[str, str] | None]:
+    found = standing(home, target)
     if "champion" in found.lost_aliases:
         return None, None
-    return artifacts_of(settings, target), champion_identity(settings, target)
+    return artifacts_of(home, target), champion_identity(home, target)
 
 
-def _local_bundles(settings: Settings) -> list[Path]:
-    folder = settings.home / "bundles"
+def _local_bundles(home: Home) -> list[Path]:
+    folder = home.bundles
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
 
 
@@ -134,7 +134,7 @@ def _verifies(folder: Path, sha256: str) -> bool:
 
 
 REGISTRY_CHECKS: tuple[Check, ...] = (
-    Check("registry schema", _look_at_schema, lambda settings, _: upgrade(settings)),
+    Check("registry schema", _look_at_schema, lambda home, _: upgrade(home)),
     Check("registry addresses", _look_at_addresses, _mend_addresses),
     Check("registry aliases", _look_at_aliases, _mend_aliases),
     Check("champion artifacts", _look_at_artifacts, _mend_artifacts),

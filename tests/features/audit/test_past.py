@@ -8,7 +8,6 @@ import pytest
 
 from features.audit.past import TIMES, Past, copy_of_now
 from features.exceptions import WorkFailedError
-from features.home.stores import events_store, raw_store
 from features.schema import RAW_TABLES
 from features.windows import DAY, utc
 
@@ -43,14 +42,14 @@ def written(log):
         {"name": "not yet", "created_at": C, "known_at": C - DAY, "account_id": "c"},
     )
     log.store()
-    return log.settings
+    return log.home
 
 
-def held(settings):
+def held(home):
     """What each raw table holds: (account, mark) by table."""
     marks = {"events": "user_id", "subscriptions": "plan", "accounts": "name"}
     found = {name: Counter() for name in marks}
-    for store in (events_store(settings), raw_store(settings)):
+    for store in (home.stores.events, home.stores.raw):
         for partition in store.manifest().partitions:
             table = partition if partition in marks else "events"
             for path in store.files(partition, table):
@@ -67,7 +66,7 @@ def test_every_raw_table_has_its_times():
 def test_truncated_it_holds_what_happened_before_and_was_known_in_time(written, tmp_path):
     past = Past(written, tmp_path / "past", seed=1)
     past.truncate(C)
-    assert held(past.settings) == {
+    assert held(past.home) == {
         "events": Counter({("a", "old"): 1, ("a", "last"): 1}),
         "subscriptions": Counter({("a", "known"): 1}),
         "accounts": Counter({("a", "known"): 1, ("a", "undated"): 1}),
@@ -78,9 +77,9 @@ def test_truncated_it_holds_what_happened_before_and_was_known_in_time(written, 
 def test_in_another_future_only_later_rows_have_another_account(written, tmp_path):
     past = Past(written, tmp_path / "past", seed=1)
     past.truncate(C)
-    known = held(past.settings)
+    known = held(past.home)
     assert past.exchange_future(C) == 3 + 2 + 2
-    for table, rows in held(past.settings).items():
+    for table, rows in held(past.home).items():
         before = held(written)[table]
         assert known[table] <= rows
         moved, stayed = rows - known[table], before - known[table]
@@ -96,10 +95,10 @@ def test_whatever_came_before_the_state_at_a_cutoff_is_the_same(written, tmp_pat
         past.exchange_future(cutoff)
     past.exchange_future(C + DAY)
     other.exchange_future(C + DAY)
-    assert held(past.settings) == held(other.settings)
+    assert held(past.home) == held(other.home)
     past.truncate(C + DAY)
     other.truncate(C + DAY)
-    assert held(past.settings) == held(other.settings)
+    assert held(past.home) == held(other.home)
 
 
 def test_a_copy_of_now_does_not_grow(written, log, tmp_path):
@@ -110,6 +109,6 @@ def test_a_copy_of_now_does_not_grow(written, log, tmp_path):
 
 
 def test_a_file_that_is_gone_is_named(written, tmp_path):
-    events_store(written).files("day=2026-06-28")[0].unlink()
+    written.stores.events.files("day=2026-06-28")[0].unlink()
     with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*day=2026-06-28/events-.* backup"):
         copy_of_now(written, tmp_path / "now")

@@ -8,7 +8,7 @@ import pytest
 from features.build.build import build
 from features.definitions.catalog import GROUPS, features_of_group
 from features.exceptions import InputError, WorkFailedError
-from features.home.stores import feature_store, rollup_store
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.rollup.count import roll_up
 from features.storage.store import ManifestStore
@@ -36,7 +36,7 @@ def test_an_account_stays_after_its_cancellation(log):
 def test_files_are_as_the_store_expects_them(log):
     log.add("events", *[{"account_id": name, "event_time": C - DAY} for name in "cab"]).table(C)
     for group in GROUPS:
-        (path,) = feature_store(log.settings).files(f"{group}/cutoff=2026-06-29", group)
+        (path,) = log.home.stores.features.files(f"{group}/cutoff=2026-06-29", group)
         table = pq.read_table(path, partitioning=None)
         features = features_of_group(group)
         assert table.column_names[:3] == ["account_id", "event_timestamp", f"{group}_cutoff_day"]
@@ -49,71 +49,71 @@ def test_files_are_as_the_store_expects_them(log):
 
 def test_a_cutoff_whose_late_data_may_still_arrive_is_refused(log):
     with pytest.raises(InputError, match=r"1 of 2 cutoffs cannot be built yet: 2026-06-29.* until 6 hours after"):
-        build(log.settings, [C - DAY, C], now=C + GRACE - timedelta(seconds=1))
+        build(log.home, [C - DAY, C], now=C + GRACE - timedelta(seconds=1))
 
 
 def test_an_unknown_group_is_refused(log):
     with pytest.raises(InputError, match=r"no feature group weather. The groups are usage, errors"):
-        build(log.settings, [C], now=C + DAY, groups=["weather"])
+        build(log.home, [C], now=C + DAY, groups=["weather"])
 
 
 def test_a_cutoff_counts_as_built_when_every_group_is_there(log):
     log.add("events", {"event_time": C - DAY}).store()
-    roll_up(log.settings)
-    build(log.settings, [C], now=C + DAY, groups=["usage", "errors"])
-    assert built_cutoffs(log.settings) == []
-    build(log.settings, [C - 7 * DAY, C], now=C + DAY)
-    assert built_cutoffs(log.settings) == [C - 7 * DAY, C]
+    roll_up(log.home)
+    build(log.home, [C], now=C + DAY, groups=["usage", "errors"])
+    assert built_cutoffs(log.home) == []
+    build(log.home, [C - 7 * DAY, C], now=C + DAY)
+    assert built_cutoffs(log.home) == [C - 7 * DAY, C]
 
 
 def test_what_is_already_built_is_left_alone(log):
     log.add("events", {"event_time": C - 9 * DAY}).store()
-    roll_up(log.settings)
-    build(log.settings, [C - 7 * DAY], now=C + DAY)
+    roll_up(log.home)
+    build(log.home, [C - 7 * DAY], now=C + DAY)
     log.add("events", {"event_time": C - DAY}).store()
-    roll_up(log.settings)
-    report = build(log.settings, [C - 7 * DAY, C], now=C + DAY)
+    roll_up(log.home)
+    report = build(log.home, [C - 7 * DAY, C], now=C + DAY)
     assert (report.built, report.unchanged) == ((C,), (C - 7 * DAY,))
 
 
 @pytest.mark.parametrize("changed", [{"grace_hours": 3.0}, {"slow_call_ms": 50.0}])
 def test_another_setting_builds_again_though_the_rollups_are_the_same(log, changed):
     log.add("subscriptions", {"kind": "start", "occurred_at": C - 90 * DAY, "plan": "pro"}).store()
-    build(log.settings, [C], now=C + DAY)
-    assert build(log.settings, [C], now=C + DAY).unchanged == (C,)
-    assert build(log.settings.model_copy(update=changed), [C], now=C + DAY).built == (C,)
+    build(log.home, [C], now=C + DAY)
+    assert build(log.home, [C], now=C + DAY).unchanged == (C,)
+    assert build(Home(log.settings.model_copy(update=changed)), [C], now=C + DAY).built == (C,)
 
 
 def test_sources_are_read_after_the_lock_is_taken(log, monkeypatch):
     log.add("events", {"event_time": C - DAY}).store()
-    roll_up(log.settings)
+    roll_up(log.home)
     writer = ManifestStore.writer
 
     def overtaken(self):
         monkeypatch.setattr(ManifestStore, "writer", writer)
         log.add("events", {"event_time": C - DAY, "account_id": "late"}).store()
-        roll_up(log.settings)
+        roll_up(log.home)
         return writer(self)
 
     monkeypatch.setattr(ManifestStore, "writer", overtaken)
-    assert build(log.settings, [C], now=C + DAY).rows == {C: 2}
+    assert build(log.home, [C], now=C + DAY).rows == {C: 2}
 
 
 def test_a_file_that_is_gone_is_not_built(log):
     log.add("events", {"event_time": C - DAY}).store()
-    roll_up(log.settings)
-    build(log.settings, [C], now=C + DAY)
-    feature_store(log.settings).files("errors/cutoff=2026-06-29")[0].unlink()
-    assert build(log.settings, [C], now=C + DAY).built == (C,)
-    assert build(log.settings, [C], now=C + DAY).unchanged == (C,)
+    roll_up(log.home)
+    build(log.home, [C], now=C + DAY)
+    log.home.stores.features.files("errors/cutoff=2026-06-29")[0].unlink()
+    assert build(log.home, [C], now=C + DAY).built == (C,)
+    assert build(log.home, [C], now=C + DAY).unchanged == (C,)
 
 
 def test_a_damaged_rollup_is_named(log):
     log.add("events", {"event_time": C - DAY}).store()
-    roll_up(log.settings)
-    rollup_store(log.settings).files("day=2026-06-28", "usage")[0].write_bytes(b"no parquet")
+    roll_up(log.home)
+    log.home.stores.rollups.files("day=2026-06-28", "usage")[0].write_bytes(b"no parquet")
     with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*usage-.*features build` again"):
-        build(log.settings, [C], now=C + DAY)
+        build(log.home, [C], now=C + DAY)
 
 
 @pytest.mark.slow
@@ -127,5 +127,5 @@ def test_a_day_and_late_events_added_later_give_what_a_first_load_gives(new_log)
     fresh = new_log().add("events", *early, *late, *new_day)
     assert grown.table(C, C + DAY) == fresh.table(C, C + DAY)
     assert fresh.table(C)["a", C] == first["a", C]
-    files = [feature_store(log.settings).manifest().partitions for log in (grown, fresh)]
+    files = [log.home.stores.features.manifest().partitions for log in (grown, fresh)]
     assert files[0] == files[1]

@@ -11,7 +11,6 @@ from features.build.build import build
 from features.build.origins import recalled
 from features.build.stale import planned_rows
 from features.definitions.catalog import GROUPS, features_of_group
-from features.home.stores import feature_store
 from features.offline import meanings
 from features.offline.cutoffs import built_cutoffs
 from features.rollup.count import roll_up
@@ -28,8 +27,8 @@ def at_rest(tmp_path_factory):
     """Two cutoffs built from a few days of calls; copy it before writing."""
     log = Log(tmp_path_factory.mktemp("pending") / "home")
     log.add("events", *[{"event_time": C - days * DAY} for days in (1, 2, 9, 30)]).store()
-    roll_up(log.settings)
-    build(log.settings, [OLD, C], now=C + DAY)
+    roll_up(log.home)
+    build(log.home, [OLD, C], now=C + DAY)
     return log
 
 
@@ -44,14 +43,14 @@ def one_day(tmp_path_factory):
     """A log of one call; copy it before writing."""
     log = Log(tmp_path_factory.mktemp("one day") / "home")
     log.add("events", {"event_time": OLD - DAY}).store()
-    roll_up(log.settings)
-    assert build(log.settings, [OLD, C], now=C + DAY, groups=["support"]).built == (OLD, C)
+    roll_up(log.home)
+    assert build(log.home, [OLD, C], now=C + DAY, groups=["support"]).built == (OLD, C)
     return log
 
 
 def files(log):
     """Every feature file with the moment it was written, by group."""
-    store = feature_store(log.settings)
+    store = log.home.stores.features
     return {
         group: [
             (path.name, path.stat().st_mtime_ns)
@@ -63,13 +62,13 @@ def files(log):
 
 
 def plan(log, cutoffs=(OLD, C)):
-    return planned_rows(log.settings, cutoffs, GROUPS)
+    return planned_rows(log.home, cutoffs, GROUPS)
 
 
 def test_a_changed_definition_builds_only_its_group(made, monkeypatch):
     before = files(made)
     monkeypatch.setattr(meanings, "_VERSIONS", {**meanings._VERSIONS, "errors": 2})
-    assert built_cutoffs(made.settings) == []
+    assert built_cutoffs(made.home) == []
     assert plan(made) == [
         {
             "what": "cutoffs of errors",
@@ -79,10 +78,10 @@ def test_a_changed_definition_builds_only_its_group(made, monkeypatch):
             "why": "settings or definition changed",
         }
     ]
-    assert build(made.settings, [OLD, C], now=C + DAY).built == (OLD, C)
+    assert build(made.home, [OLD, C], now=C + DAY).built == (OLD, C)
     after = files(made)
     assert [group for group in GROUPS if after[group] != before[group]] == ["errors"]
-    assert built_cutoffs(made.settings) == [OLD, C]
+    assert built_cutoffs(made.home) == [OLD, C]
     assert plan(made) == []
 
 
@@ -106,14 +105,14 @@ def test_the_plan_names_days_and_tables_that_changed(made):
     assert (old["last"], old["why"]) == ("2026-06-22", "late or new rows in subscriptions")
     assert (new["what"], new["first"]) == ("cutoffs of all groups", "2026-06-29")
     assert new["why"] == "rollups changed on 2026-06-26; late or new rows in subscriptions"
-    roll_up(made.settings)
+    roll_up(made.home)
     assert plan(made) == [old, new]
 
 
 def test_a_late_event_builds_only_the_cutoffs_after_its_day(made):
     made.add("events", {"event_time": C - 3 * DAY, "ingested_at": C + DAY}).store()
-    roll_up(made.settings)
-    assert build(made.settings, [OLD, C], now=C + DAY).built == (C,)
+    roll_up(made.home)
+    assert build(made.home, [OLD, C], now=C + DAY).built == (C,)
 
 
 GRACE = timedelta(hours=6)
@@ -141,18 +140,18 @@ GRACE = timedelta(hours=6)
 def test_a_record_builds_only_the_cutoffs_that_see_it(one_day, tmp_path, table, row, rebuilt):
     log = one_day.copy_to(tmp_path / "home")
     log.add(table, {"kind": "login", "occurred_at": OLD - 9 * DAY, "account_id": "b", **row}).store()
-    assert sum(one["count"] for one in planned_rows(log.settings, [OLD, C], ["support"])) == len(rebuilt)
-    assert build(log.settings, [OLD, C], now=C + DAY, groups=["support"]).built == rebuilt
-    assert build(log.settings, [OLD, C], now=C + DAY, groups=["support"]).built == ()
+    assert sum(one["count"] for one in planned_rows(log.home, [OLD, C], ["support"])) == len(rebuilt)
+    assert build(log.home, [OLD, C], now=C + DAY, groups=["support"]).built == rebuilt
+    assert build(log.home, [OLD, C], now=C + DAY, groups=["support"]).built == ()
 
 
 def test_a_record_that_says_something_else_is_a_change(made):
     known = {"kind": "start", "occurred_at": OLD - DAY}
     made.add("subscriptions", {**known, "plan": "pro"}).store()
-    assert build(made.settings, [OLD, C], now=C + DAY).built == (OLD, C)
+    assert build(made.home, [OLD, C], now=C + DAY).built == (OLD, C)
     made.clear("subscriptions").add("subscriptions", {**known, "plan": "team"}).store()
     assert [row["why"] for row in plan(made)] == ["late or new rows in subscriptions"]
-    assert build(made.settings, [OLD, C], now=C + DAY).built == (OLD, C)
+    assert build(made.home, [OLD, C], now=C + DAY).built == (OLD, C)
 
 
 def test_rows_that_swap_a_value_are_a_change(log):
@@ -162,10 +161,10 @@ def test_rows_that_swap_a_value_are_a_change(log):
     def built(*scores):
         log.clear("touchpoints")
         log.add("touchpoints", *[{**row, "value": score} for row, score in zip(answers, scores, strict=True)]).store()
-        return build(log.settings, [C], now=C + DAY, groups=["support"]).built
+        return build(log.home, [C], now=C + DAY, groups=["support"]).built
 
     log.add("events", {"event_time": OLD - DAY}).store()
-    roll_up(log.settings)
+    roll_up(log.home)
     assert built(9.0, 3.0) == (C,)
     assert built(9.0, 3.0) == ()
     assert built(3.0, 9.0) == (C,)
@@ -178,11 +177,11 @@ def test_what_is_kept_of_the_records_is_believed_only_whole(made, left):
     for path in (made.settings.home / "features" / "seen").iterdir():
         path.write_text(left)
     assert plan(made) == []
-    assert build(made.settings, [OLD, C], now=C + DAY).built == ()
+    assert build(made.home, [OLD, C], now=C + DAY).built == ()
 
 
 def test_what_is_not_built_and_what_is_gone_is_planned(made):
-    feature_store(made.settings).files("usage/cutoff=2026-06-29")[0].unlink()
+    made.home.stores.features.files("usage/cutoff=2026-06-29")[0].unlink()
     assert [(row["what"], row["count"], row["why"]) for row in plan(made, [C, C + 7 * DAY])] == [
         ("cutoffs of usage", 1, "a file is gone"),
         ("cutoffs of all groups", 1, "not built"),
@@ -193,7 +192,7 @@ def test_without_what_was_counted_the_plan_still_says_that_it_changed(made):
     for path in (made.settings.home / "features" / "origins").iterdir():
         path.write_text("{}")
     made.add("events", {"event_time": C - 3 * DAY}).store()
-    roll_up(made.settings)
+    roll_up(made.home)
     (row,) = plan(made)
     assert (row["first"], row["why"]) == ("2026-06-29", "rollups or records changed")
 
@@ -201,10 +200,10 @@ def test_without_what_was_counted_the_plan_still_says_that_it_changed(made):
 def test_only_origins_of_something_built_are_kept(made):
     folder = made.settings.home / "features" / "origins"
     made.add("events", {"event_time": C - 3 * DAY}).store()
-    roll_up(made.settings)
-    build(made.settings, [C], now=C + DAY)
-    build(made.settings, [OLD, C, C + DAY], now=C + 3 * DAY)
-    used = {stamp.partition(":")[0] for stamp in feature_store(made.settings).manifest().made_from.values()}
+    roll_up(made.home)
+    build(made.home, [C], now=C + DAY)
+    build(made.home, [OLD, C, C + DAY], now=C + 3 * DAY)
+    used = {stamp.partition(":")[0] for stamp in made.home.stores.features.manifest().made_from.values()}
     assert {path.stem for path in folder.iterdir()} == used
     assert all(recalled(folder, fingerprint) for fingerprint in used)
 
@@ -229,7 +228,7 @@ def test_the_command_writes_nothing(made, monkeypatch, output):
 
 def test_the_command_says_when_there_is_nothing_to_build(made, monkeypatch):
     monkeypatch.setattr(cli, "_now", lambda: C + timedelta(hours=7))
-    build(made.settings, [OLD, C], now=C + DAY)
+    build(made.home, [OLD, C], now=C + DAY)
     ended = CliRunner().invoke(cli.main, ["features", "build", "--from", "2026-06-22", "--plan"], obj=made.settings)
     assert ended.exit_code == 0
     assert "Nothing to build: 2 cutoffs are as a build would make them." in ended.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from features.build.which_cutoffs import build_cutoffs, missing_cutoffs
 from features.exceptions import InputError
+from features.home.home import Home
 from features.windows import DAY, utc
 
 MONDAY = utc(2026, 6, 29)
@@ -20,7 +21,7 @@ def seven_weeks(log):
 
 def dates(log, **given):
     log.store()
-    return [str(cutoff.date()) for cutoff in build_cutoffs(log.settings, now=NOW, **given)]
+    return [str(cutoff.date()) for cutoff in build_cutoffs(log.home, now=NOW, **given)]
 
 
 def test_by_default_mondays_after_four_weeks_and_the_newest_day(seven_weeks):
@@ -60,7 +61,7 @@ def test_without_events_there_is_nothing_to_build(log):
 def test_a_night_builds_its_cutoff_and_the_mondays_that_were_never_built(seven_weeks, write_features):
     write_features(seven_weeks.settings.home, {"2026-06-08": ["a"], "2026-06-22": ["a"]})
     seven_weeks.store()
-    found = missing_cutoffs(seven_weeks.settings, MONDAY + 2 * DAY)
+    found = missing_cutoffs(seven_weeks.home, MONDAY + 2 * DAY)
     assert [str(cutoff.date()) for cutoff in found] == ["2026-06-15", "2026-06-29", "2026-07-01"]
 
 
@@ -68,7 +69,7 @@ def test_a_night_builds_outdated_cutoffs_up_to_its_own_again(seven_weeks, write_
     write_features(seven_weeks.settings.home, {"2026-06-12": ["a"], "2026-07-01": ["a"]})
     seven_weeks.store()
     other = seven_weeks.settings.model_copy(update={"slow_call_ms": 50.0})
-    found = missing_cutoffs(other, MONDAY)
+    found = missing_cutoffs(Home(other), MONDAY)
     assert [str(cutoff.date()) for cutoff in found] == [
         "2026-06-08",
         "2026-06-12",
@@ -80,4 +81,4 @@ def test_a_night_builds_outdated_cutoffs_up_to_its_own_again(seven_weeks, write_
 
 def test_a_young_log_has_its_night_too(log):
     log.add("events", {"event_time": MONDAY}).store()
-    assert missing_cutoffs(log.settings, MONDAY + DAY) == [MONDAY + DAY]
+    assert missing_cutoffs(log.home, MONDAY + DAY) == [MONDAY + DAY]

@@ -13,6 +13,7 @@ from features.engine.choice import chosen_engine, compiled_file, portion, prepar
 from features.engine.duckdb_engine import Engine
 from features.engine.spark_sql import spark_sql
 from features.exceptions import DependencyError
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import utc
 
@@ -22,7 +23,7 @@ EVENTS = ibis.table({"at": "timestamp('UTC', 6)", "text": "string", "share": "fl
 
 
 def test_without_a_word_the_engine_is_the_embedded_one(tmp_path):
-    engine = chosen_engine(Settings(home=tmp_path), spill=tmp_path / "spill")
+    engine = chosen_engine(Home(Settings(home=tmp_path)).engine_choice, spill=tmp_path / "spill")
     assert isinstance(engine, Engine)
     engine.close()
 
@@ -38,7 +39,7 @@ def without_pyspark(monkeypatch):
 def test_pyspark_that_is_missing_is_asked_for(tmp_path):
     (needed,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["spark"]
     with pytest.raises(DependencyError, match=r"needs pyspark, which is not installed.*`make spark`") as raised:
-        chosen_engine(Settings(home=tmp_path, engine="spark"), spill=tmp_path)
+        chosen_engine(Home(Settings(home=tmp_path, engine="spark")).engine_choice, spill=tmp_path)
     assert f"pip install '{needed}'" in str(raised.value)
     assert raised.value.exit_code == 3
 
@@ -46,8 +47,8 @@ def test_pyspark_that_is_missing_is_asked_for(tmp_path):
 @pytest.mark.usefixtures("without_pyspark")
 def test_the_doctor_says_that_pyspark_is_missing(tmp_path):
     (check,) = [check for check in FILE_CHECKS if check.name == "engine"]
-    assert list(check.look(Settings(home=tmp_path), NOW)) == []
-    (finding,) = check.look(Settings(home=tmp_path, engine="spark"), NOW)
+    assert list(check.look(Home(Settings(home=tmp_path)), NOW)) == []
+    (finding,) = check.look(Home(Settings(home=tmp_path, engine="spark")), NOW)
     assert "needs pyspark" in finding.what
 
 

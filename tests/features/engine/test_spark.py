@@ -32,8 +32,7 @@ from features.engine.prepared import named, prepare
 from features.exceptions import DependencyError
 from features.formulas.histogram import BUCKET_GROWTH, bucket_of
 from features.groups.releases import version_order
-from features.home.declared_sets import catalog_of
-from features.home.stores import feature_store, rollup_store
+from features.home.home import Home
 from features.ingest.ingest import ingest
 from features.offline.files import rows_at
 from features.rollup.count import roll_up
@@ -105,7 +104,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, A
 def spark(cluster: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkEngine]:
     """An engine on the cluster."""
     folder = tmp_path_factory.mktemp("engine")
-    engine = chosen_engine(Settings(home=folder, **cluster), spill=folder)
+    engine = chosen_engine(Home(Settings(home=folder, **cluster)).engine_choice, spill=folder)
     yield engine
     engine.close()
 
@@ -125,8 +124,8 @@ class Both:
 
     def make(self, *cutoffs: Any) -> Both:
         for settings in (self.duckdb, self.spark):
-            roll_up(settings)
-            build(settings, cutoffs, now=END + DAY)
+            roll_up(Home(settings))
+            build(Home(settings), cutoffs, now=END + DAY)
         homes = [settings.home / "features" for settings in (self.duckdb, self.spark)]
         self.rows = {cutoff: [rows_at(home, cutoff) for home in homes] for cutoff in cutoffs}
         return self
@@ -150,7 +149,7 @@ def both(cluster: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     pq.write_table(odd_touchpoints(), root / "odd_touchpoints.parquet")
     duckdb = Settings(home=root / "duckdb", value_endpoints=VALUE_ENDPOINTS, metrics=METRICS)
     ingest(
-        duckdb,
+        Home(duckdb),
         now=END + DAY,
         events=[root / "files" / "events", root / "odd.parquet"],
         accounts=[root / "files" / "accounts.parquet"],
@@ -230,10 +229,10 @@ def test_every_feature_is_the_same_on_both_engines(both: Both) -> None:
 
 
 def test_declared_metrics_are_the_same_on_both_engines(both: Both) -> None:
-    (group,) = catalog_of(both.duckdb).groups[len(GROUPS) :]
+    (group,) = Home(both.duckdb).catalog.groups[len(GROUPS) :]
     for cutoff in CUTOFFS:
         partition = f"{group}/cutoff={cutoff.date()}"
-        stores = [feature_store(settings) for settings in (both.duckdb, both.spark)]
+        stores = [Home(settings).stores.features for settings in (both.duckdb, both.spark)]
         ours, theirs = (pq.read_table(store.files(partition)[0], partitioning=None) for store in stores)
         assert ours.schema.equals(theirs.schema)
         assert ours.num_columns == 3 + sum(len(metric["windows"]) for metric in METRICS.values())
@@ -250,7 +249,7 @@ def test_a_log_that_carries_nothing_leaves_the_same_nulls(both: Both) -> None:
 
 def test_every_rollup_is_the_same_file_on_both_engines(both: Both) -> None:
     """Rollups are counts, times and values as they came, so not even the last digit may differ."""
-    ours, theirs = (rollup_store(settings).manifest().partitions for settings in (both.duckdb, both.spark))
+    ours, theirs = (Home(settings).stores.rollups.manifest().partitions for settings in (both.duckdb, both.spark))
     days = [day for day in ours if day.startswith("day=")]
     assert len(days) > 40
     assert [
@@ -259,7 +258,7 @@ def test_every_rollup_is_the_same_file_on_both_engines(both: Both) -> None:
 
 
 def test_the_sums_of_months_are_the_same_files(both: Both) -> None:
-    ours, theirs = (rollup_store(settings).manifest().partitions for settings in (both.duckdb, both.spark))
+    ours, theirs = (Home(settings).stores.rollups.manifest().partitions for settings in (both.duckdb, both.spark))
     months = [month for month in ours if month.startswith("month=")]
     assert len(months) >= 3
     assert {month: ours[month] for month in months} == {month: theirs.get(month) for month in months}
@@ -271,9 +270,9 @@ def _logical(files: Mapping[str, str], name: str) -> dict[str, str]:
 
 def test_either_engine_goes_on_with_what_the_other_made(both: Both) -> None:
     other = both.spark.model_copy(update={"engine": "duckdb"})
-    assert roll_up(other).days_counted == 0
-    assert build(other, CUTOFFS, now=END + DAY).built == ()
-    stamps = [feature_store(settings).manifest().made_from for settings in (both.duckdb, both.spark)]
+    assert roll_up(Home(other)).days_counted == 0
+    assert build(Home(other), CUTOFFS, now=END + DAY).built == ()
+    stamps = [Home(settings).stores.features.manifest().made_from for settings in (both.duckdb, both.spark)]
     assert stamps[0] == stamps[1]
     assert len(stamps[0]) == (len(GROUPS) + 1) * len(CUTOFFS)
 
@@ -322,7 +321,7 @@ def not_connected(cluster: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -
 def test_java_that_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(DependencyError, match=r"needs Java 17 or newer, and there is no .*/bin/java.*apt-get install"):
-        chosen_engine(Settings(home=tmp_path, engine="spark"), spill=tmp_path)
+        chosen_engine(Home(Settings(home=tmp_path, engine="spark")).engine_choice, spill=tmp_path)
 
 
 @pytest.mark.usefixtures("not_connected")
@@ -333,7 +332,7 @@ def test_a_cluster_that_does_not_answer_is_named(port: str | None, reason: str, 
         unused = free.getsockname()[1]
     master = f"spark://127.0.0.1:{unused if port is None else port}"
     with pytest.raises(DependencyError, match=f"{master} cannot be reached: .*{reason}.*spark_master") as raised:
-        chosen_engine(Settings(home=tmp_path, engine="spark", spark_master=master), spill=tmp_path)
+        chosen_engine(Home(Settings(home=tmp_path, engine="spark", spark_master=master)).engine_choice, spill=tmp_path)
     assert raised.value.exit_code == 3
 
 

@@ -12,7 +12,8 @@ from features.build.unknown_accounts import strange_accounts
 from features.definitions.sets import FeatureSet
 from features.exceptions import InputError
 from features.external.take import TablesRefusedError, take_tables, waiting_tables
-from features.home.declared_sets import catalog_of, sets_read
+from features.home.declared_sets import sets_read
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.settings.fields import Settings
 from features.windows import DAY, utc
@@ -45,7 +46,7 @@ def log(new_log):
 
 
 def values(log, *cutoffs):
-    take_tables(log.settings, now=NOW)
+    take_tables(log.home, now=NOW)
     rows = log.table(*cutoffs)
     return [(rows["a", cutoff]["health_nps"], rows["a", cutoff]["health_seats"]) for cutoff in cutoffs]
 
@@ -66,7 +67,7 @@ def test_the_newest_row_known_at_the_cutoff_counts(new_log):
     log = new_log(tables={"health": TABLE})
     log.add("events", *({"event_time": C - DAY, "account_id": account} for account in rows))
     write(log, *((account, *row) for account, several in rows.items() for row in several))
-    take_tables(log.settings, now=NOW)
+    take_tables(log.home, now=NOW)
     found = log.declared(C, C + DAY)  # the later cutoff sees more rows, and the earlier one must not
     assert {account: (found[account, C]["health_nps"], found[account, C]["health_seats"]) for account in rows} == {
         "at_the_end": (7.0, 2.5),
@@ -88,11 +89,11 @@ def test_a_replaced_file_changes_the_past_only_by_what_was_known_then(log):
     settings = log.settings
     # The file is cut short, and says something else without a later known_at.
     write(log, ("a", C - 9 * DAY, C + 2 * DAY, 5, None), ("a", C - 20 * DAY, C - 20 * DAY, 9, None))
-    (taken,) = take_tables(settings, now=NOW)
+    (taken,) = take_tables(Home(settings), now=NOW)
     assert (taken.new, taken.changed) == (1, 1)
     assert "1 row has other values than before under the same event_timestamp and known_at" in taken.notes[0]
-    assert built_cutoffs(settings) == [C]
-    assert build(settings, [C, C + 7 * DAY], now=NOW).built == (C + 7 * DAY,)
+    assert built_cutoffs(Home(settings)) == [C]
+    assert build(Home(settings), [C, C + 7 * DAY], now=NOW).built == (C + 7 * DAY,)
     assert values(log, C, C + 7 * DAY) == [(1.0, None), (5.0, None)]
     write(log, ("a", C - DAY, C - DAY, 8, None))  # it was known then, we only learn of it now
     assert values(log, C, C + 7 * DAY) == [(8.0, None), (8.0, None)]
@@ -105,19 +106,19 @@ def test_the_same_rows_in_other_files_are_the_same(log):
     (log.settings.home / "health" / "health.parquet").unlink()
     for place, row in enumerate(reversed(rows)):
         write(log, row, name=f"{place}.parquet")
-    (taken,) = take_tables(log.settings, now=NOW)
+    (taken,) = take_tables(log.home, now=NOW)
     assert (taken.files, taken.new, taken.changed) == (6, 0, 0)
-    assert built_cutoffs(log.settings) == [C]
-    assert take_tables(log.settings, now=NOW)[0].new == 0
+    assert built_cutoffs(log.home) == [C]
+    assert take_tables(log.home, now=NOW)[0].new == 0
 
 
 def test_rows_of_the_future_are_counted_and_wait(log):
     write(log, ("a", C - DAY, C - DAY, 1, None), ("a", C - DAY, NOW + TICK, 2, None), ("b", C, NOW + DAY, 3, None))
-    (taken,) = take_tables(log.settings, now=NOW)
+    (taken,) = take_tables(log.home, now=NOW)
     assert (taken.new, taken.future) == (1, 2)
     (note,) = taken.notes
     assert note.startswith("Table health: 2 rows have a known_at in the future and not used before it has come.")
-    (later,) = take_tables(log.settings, now=NOW + DAY)
+    (later,) = take_tables(log.home, now=NOW + DAY)
     assert (later.new, later.future) == (2, 0)
 
 
@@ -128,7 +129,7 @@ def test_a_column_may_have_any_name(new_log):
     for day in (3, 1):  # the second time there are rows already
         columns = {name: pa.array([float(day + place)]) for place, name in enumerate(names)}
         write(log, ("a", C - day * DAY, C - day * DAY, 0, None), name=f"{day}.parquet", **columns)
-        (taken,) = take_tables(log.settings, now=NOW)
+        (taken,) = take_tables(log.home, now=NOW)
         assert (taken.new, taken.changed) == (1, 0)
         row = log.declared(C)["a", C]
         assert [row[f"health_{name}"] for name in names] == [float(day + place) for place in range(len(names))]
@@ -151,38 +152,38 @@ def test_a_column_may_have_any_name(new_log):
 def test_a_file_that_cannot_be_used_is_named(log, changed, message):
     write(log, ("a", C - DAY, C - DAY, 1, None), **changed)
     with pytest.raises(InputError, match=message):
-        take_tables(log.settings, now=NOW)
+        take_tables(log.home, now=NOW)
 
 
 def test_a_table_only_a_champion_reads_is_planned_as_it_is_taken(log):
     write(log, ("a", C - DAY, C - DAY, 1, None))
     none = Settings(home=log.settings.home)
-    assert waiting_tables(none) == []
-    sets_read(none, "churn", [FeatureSet(tables=log.settings.tables).as_json])
-    assert waiting_tables(none) == waiting_tables(log.settings) == [("health", 1)]
-    assert [one.new for one in take_tables(none, now=NOW)] == [1]
-    assert waiting_tables(none) == []
+    assert waiting_tables(Home(none)) == []
+    sets_read(Home(none).champion_sets, "churn", [FeatureSet(tables=log.settings.tables).as_json])
+    assert waiting_tables(Home(none)) == waiting_tables(log.home) == [("health", 1)]
+    assert [one.new for one in take_tables(Home(none), now=NOW)] == [1]
+    assert waiting_tables(Home(none)) == []
 
 
 def test_what_was_taken_beside_a_refused_table_is_told(new_log):
     log = new_log(tables={"health": TABLE, "gone": {**TABLE, "path": "gone/*.parquet"}})
     write(log, ("a", C - DAY, C - DAY, 1, None))
     with pytest.raises(TablesRefusedError, match="No file of the external table gone is there") as refusal:
-        take_tables(log.settings, now=NOW)
+        take_tables(log.home, now=NOW)
     assert [(one.name, one.new) for one in refusal.value.taken] == [("health", 1)]
 
 
 def test_accounts_of_a_table_that_nobody_knows_are_named(log):
     known = (C - DAY, C - DAY, 1, None)
     write(log, ("A", *known), ("a ", *known), ("later", C, C, 1, None))
-    assert strange_accounts(log.settings) == []  # nothing is built, so nobody can tell
+    assert strange_accounts(log.home) == []  # nothing is built, so nobody can tell
     assert values(log, C) == [(None, None)]
-    (said,) = strange_accounts(log.settings)
+    (said,) = strange_accounts(log.home)
     assert said.startswith("Table health: none of its 2 accounts is known to us on 2026-06-29, so its features are ")
     assert "null everywhere: 'A', 'a '. Compare its account_id with yours" in said
     write(log, ("a", *known), ("A", *known))
     assert values(log, C) == [(1.0, None)]
-    (said,) = strange_accounts(log.settings)
+    (said,) = strange_accounts(log.home)
     assert said.startswith("Table health: 2 of its 3 accounts are not known to us on 2026-06-29: 'A', 'a '.")
 
 
@@ -194,16 +195,16 @@ def test_two_rows_that_contradict_each_other_are_named(log):
         r"\+00:00, in health\.parquet row 2, more\.parquet row 1\. Leave one"
     )
     with pytest.raises(InputError, match=message):
-        take_tables(log.settings, now=NOW)
+        take_tables(log.home, now=NOW)
 
 
 def test_a_table_without_a_file_and_a_file_that_is_no_parquet_are_refused(log):
     with pytest.raises(InputError, match=r"No file of the external table health is there: .*health/\*\.parquet"):
-        take_tables(log.settings, now=NOW)
+        take_tables(log.home, now=NOW)
     write(log, ("a", C - DAY, C - DAY, 1, None))
     (log.settings.home / "health" / "broken.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match=r"broken\.parquet of the external table health cannot be read as Parquet"):
-        take_tables(log.settings, now=NOW)
+        take_tables(log.home, now=NOW)
 
 
 def test_nanoseconds_integers_as_ids_and_truths_are_taken(new_log):
@@ -217,12 +218,12 @@ def test_nanoseconds_integers_as_ids_and_truths_are_taken(new_log):
         known_at=nano,
         nps=pa.array([True]),
     )
-    take_tables(log.settings, now=NOW)
+    take_tables(log.home, now=NOW)
     assert log.declared(C)["17", C]["health_nps"] == 1.0
 
 
 def test_features_of_a_table_are_in_the_catalogue(log):
-    feature = catalog_of(log.settings).spec("health_nps")
+    feature = log.home.catalog.spec("health_nps")
     assert (feature.window_days, feature.bounds) == (90, (None, None))
     assert feature.null_rule == "null without a row of the last 90 days, or where it says nothing"
 
@@ -231,9 +232,9 @@ def test_a_home_turned_back_knows_of_a_table_what_was_known(log, tmp_path):
     future = [("a", C - DAY, C + 7 * HOUR, 5, None), ("b", C, C, 6, None)]
     write(log, ("a", C - 3 * DAY, C - 3 * DAY, 1, None), ("b", C - DAY, C - DAY, 2, None), *future)
     log.add("events", {"event_time": C - DAY, "account_id": "b"})
-    take_tables(log.settings, now=NOW)
+    take_tables(log.home, now=NOW)
     stored = [row["health_nps"] for _, row in sorted(log.table(C).items())]
-    past = Past(log.settings, tmp_path / "past", seed=1)
+    past = Past(Home(log.settings), tmp_path / "past", seed=1)
     past.truncate(C)
     assert past.rows(C)["health_nps"].to_pylist() == stored == [1.0, 2.0]
     assert past.exchange_future(C) == 3

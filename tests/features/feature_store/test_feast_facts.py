@@ -19,6 +19,7 @@ import pytest
 from features.definitions.catalog import CATALOG, GROUPS, SERVICES, cutoff_day_field
 from features.exceptions import DependencyError
 from features.feature_store.sqlite_files import snapshot
+from features.home.home import Home
 from features.offline.files import files_of_group
 from features.settings.fields import Settings
 from features.settings.load import load_settings
@@ -49,7 +50,7 @@ def home(at_rest: Settings, tmp_path: Path) -> Settings:
 def opened(settings: Settings) -> Any:
     from features.feature_store.store import open_store
 
-    return open_store(settings)
+    return open_store(Home(settings))
 
 
 def feast_of(settings: Settings, **changes: Any) -> Any:
@@ -58,7 +59,7 @@ def feast_of(settings: Settings, **changes: Any) -> Any:
 
     from features.feature_store.views import repo_config
 
-    config = repo_config(settings)
+    config = repo_config(Home(settings))
     for name, value in changes.items():
         setattr(config.registry, name, value)
     return FeatureStore(config=config)
@@ -275,13 +276,15 @@ def test_every_batch_of_rows_is_written(tmp_path: Path, write_features: Callable
     from features.feature_store.views import repo_config
 
     settings = load_settings(home=tmp_path)
-    assert repo_config(settings).materialization_config.online_write_batch_size == 5000
+    assert repo_config(Home(settings)).materialization_config.online_write_batch_size == 5000
     accounts = [f"account-{number}" for number in range(45)]
     write_features(settings.home, {"2026-06-15": accounts})
     store = opened(settings)
     store.apply()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("features.feature_store.views.repo_config", lambda _: _with_small_batches(repo_config(settings)))
+        patch.setattr(
+            "features.feature_store.views.repo_config", lambda _: _with_small_batches(repo_config(Home(settings)))
+        )
         store = opened(settings)
         assert store.materialize(FIRST) == 45
     assert store.online(accounts).known.all()

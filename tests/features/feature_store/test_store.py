@@ -24,6 +24,7 @@ import yaml
 
 from features.definitions.catalog import BUILT_IN, CATALOG, GROUPS, SERVICES, features_of_service, spec
 from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
+from features.home.home import Home
 from features.offline.files import file_schema, files_of_group
 from features.settings.fields import Settings
 from features.settings.load import load_settings
@@ -43,7 +44,7 @@ def at_rest(tmp_path_factory: pytest.TempPathFactory, write_features: Callable[.
 
     settings = load_settings(home=tmp_path_factory.mktemp("store"))
     write_features(settings.home, BUILT)
-    store = open_store(settings)
+    store = open_store(Home(settings))
     store.apply()
     store.materialize(SECOND)
     return settings
@@ -59,7 +60,7 @@ def own(at_rest: Settings, tmp_path: Path) -> Settings:
 def opened(settings: Settings) -> Any:
     from features.feature_store.store import open_store
 
-    return open_store(settings)
+    return open_store(Home(settings))
 
 
 def rows(*pairs: tuple[str, str]) -> pd.DataFrame:
@@ -277,8 +278,7 @@ def test_a_home_of_the_first_services_goes_on_serving_them(own: Settings, monkey
     earlier = replace(BUILT_IN, services=first, views=views)
     shutil.rmtree(own.home / "feast")
     with monkeypatch.context() as patch:
-        for module in ("store", "views"):
-            patch.setattr(f"features.feature_store.{module}.catalog_of", lambda _: earlier)
+        patch.setattr(Home, "catalog", earlier)
         before = opened(own)
         before.apply()
         before.materialize(SECOND)
@@ -480,7 +480,7 @@ def test_the_yaml_for_people_says_what_the_settings_say(tmp_path: Path) -> None:
 
     text = (REPOSITORY / "features/feature_repo/feature_store.yaml").read_text(encoding="utf-8")
     for_people = yaml.safe_load(text.replace("${BELLWETHER_HOME}", str(tmp_path)))
-    config = repo_config(load_settings(home=tmp_path))
+    config = repo_config(Home(load_settings(home=tmp_path)))
     assert for_people["project"] == config.project
     assert for_people["registry"].items() <= config.registry.model_dump().items()
     assert for_people["offline_store"].items() <= config.offline_store.model_dump().items()
@@ -505,8 +505,9 @@ def test_the_feast_command_works_on_a_home(own: Settings) -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from features.settings import load_settings
-from features.store import open_store
+from features.home.home import Home
+from features.settings.load import load_settings
+from features.feature_store.store import open_store
 from features.windows import as_cutoff
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
 
@@ -517,7 +518,7 @@ def write_then_die(self, config, table, data, progress):
         os.kill(os.getpid(), signal.SIGKILL)
     write(self, config, table, data[2:], progress)
 SqliteOnlineStore.online_write_batch = write_then_die
-open_store(load_settings(home=Path(sys.argv[1]))).materialize(as_cutoff("2026-06-29"))
+open_store(Home(load_settings(home=Path(sys.argv[1])))).materialize(as_cutoff("2026-06-29"))
 """
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from features.exceptions import WorkFailedError
-from features.home.stores import events_store, raw_store
+from features.home.home import Home
 from features.ingest.inbox import TakenFiles, inbox_folder, new_arrivals, strangers
 from features.settings.fields import Settings
 from features.settings.load import load_settings
@@ -25,26 +25,28 @@ def settings(tmp_path: Path) -> Settings:
 
 def begin(settings: Settings, *, days: tuple[str, ...] = (), generation: str = "first") -> None:
     """What an ingest leaves in the manifests of its stores."""
-    for store in (events_store(settings), raw_store(settings)):
+    for store in (Home(settings).stores.events, Home(settings).stores.raw):
         with store.writer() as writer:
             writer.notes["generation"] = generation
             writer.partitions = {day: {} for day in days}
 
 
 def put(settings: Settings, name: str, text: str = "account_id\n") -> Path:
-    path = inbox_folder(settings) / name
+    path = inbox_folder(Home(settings)) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
 def new(settings: Settings) -> list[str]:
-    return [one.name for files in new_arrivals(settings, TakenFiles(settings)).files.values() for one in files]
+    return [
+        one.name for files in new_arrivals(Home(settings), TakenFiles(Home(settings))).files.values() for one in files
+    ]
 
 
 def take(settings: Settings) -> None:
-    taken = TakenFiles(settings)
-    taken.add([one for files in new_arrivals(settings, taken).files.values() for one in files])
+    taken = TakenFiles(Home(settings))
+    taken.add([one for files in new_arrivals(Home(settings), taken).files.values() for one in files])
 
 
 def test_files_are_found_by_sub_folder_also_in_folders_below(settings: Settings) -> None:
@@ -54,14 +56,14 @@ def test_files_are_found_by_sub_folder_also_in_folders_below(settings: Settings)
 
 
 def test_no_inbox_is_an_empty_one(settings: Settings) -> None:
-    assert (new(settings), strangers(settings)) == ([], [])
+    assert (new(settings), strangers(Home(settings))) == ([], [])
 
 
 def test_a_file_on_its_way_and_a_file_of_no_kind_are_not_taken(settings: Settings) -> None:
     for name in ("events/.a.csv", "events/_a.csv", "events/a.docx", "elsewhere/a.csv", "a.csv"):
         put(settings, name, name)
     assert new(settings) == []
-    assert strangers(settings) == ["a.csv", "elsewhere/a.csv", "events/a.docx"]
+    assert strangers(Home(settings)) == ["a.csv", "elsewhere/a.csv", "events/a.docx"]
 
 
 def test_a_taken_file_is_not_opened_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +116,7 @@ def test_a_memory_that_cannot_be_read_says_what_to_do(settings: Settings) -> Non
     take(settings)
     (settings.home / "nightly/taken.json").write_text("{")
     with pytest.raises(WorkFailedError, match=r"taken\.json cannot be read.*Remove it"):
-        TakenFiles(settings)
+        TakenFiles(Home(settings))
 
 
 def test_an_absolute_inbox_may_lie_anywhere(tmp_path: Path) -> None:
@@ -134,15 +136,15 @@ def test_after_a_store_was_replaced_or_an_earlier_state_restored_every_file_is_n
     assert new(settings) == ["events/a.csv"]
     begin(settings, days=("day=2026-01-01", "day=2026-01-02"), generation="second")
     assert new(settings) == ["events/a.csv"]
-    (events_store(settings).root / "_manifest.json").unlink()
+    (Home(settings).stores.events.root / "_manifest.json").unlink()
     assert new(settings) == ["events/a.csv"]
 
 
 def test_a_file_that_cannot_be_opened_is_refused_and_keeps_no_other_out(settings: Settings) -> None:
     put(settings, "events/a.csv", "a")
-    bad = os.fsencode(inbox_folder(settings) / "events") + b"/caf\xe9.csv"
+    bad = os.fsencode(inbox_folder(Home(settings)) / "events") + b"/caf\xe9.csv"
     Path(os.fsdecode(bad)).write_text("b")
-    found = new_arrivals(settings, TakenFiles(settings))
+    found = new_arrivals(Home(settings), TakenFiles(Home(settings)))
     assert [one.name for one in found.files["events"]] == ["events/a.csv"]
     assert [(one.name, one.why) for one in found.refused] == [
         ("events/caf\\xe9.csv", "Its name is not UTF-8. Rename it.")
@@ -160,7 +162,7 @@ def test_a_file_that_cannot_be_read_is_refused(settings: Settings, monkeypatch: 
         return digest(file, name)
 
     monkeypatch.setattr("hashlib.file_digest", refuses)
-    found = new_arrivals(settings, TakenFiles(settings))
+    found = new_arrivals(Home(settings), TakenFiles(Home(settings)))
     assert [one.name for one in found.files["accounts"]] == ["accounts/a.csv"]
     assert [one.why for one in found.refused] == ["It cannot be read: Permission denied. Mend its permissions."]
 
@@ -168,5 +170,5 @@ def test_a_file_that_cannot_be_read_is_refused(settings: Settings, monkeypatch: 
 def test_a_copy_that_kept_its_time_arrived_when_it_was_put_here(settings: Settings) -> None:
     path = put(settings, "events/a.csv")
     os.utime(path, (0, 0))
-    (arrival,) = new_arrivals(settings, TakenFiles(settings)).files["events"]
+    (arrival,) = new_arrivals(Home(settings), TakenFiles(Home(settings))).files["events"]
     assert arrival.written_at.timestamp() == pytest.approx(path.stat().st_ctime)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from features.engine.duckdb_engine import duckdb_engine
 from features.exceptions import InputError, LockHeldError, SettingsError, WorkFailedError
+from features.home.home import Home
 from features.home.raw_tables import complete_until, read_events, read_raw
 from features.home.secret import pseudonym, secret_key
-from features.home.stores import events_store
 from features.ingest.ingest import ingest
 from features.ingest.quarantine import read_quarantine
 from features.settings.load import load_settings
@@ -38,7 +38,7 @@ def csv(path, *lines, header=HEADER):
 
 def rows(table, settings, *columns):
     engine = duckdb_engine(threads=1, memory_limit="1GB")
-    read = read_events(engine, settings) if table == "events" else read_raw(engine, settings, table)
+    read = read_events(engine, Home(settings)) if table == "events" else read_raw(engine, Home(settings), table)
     got = engine.to_arrow(read.select(*columns) if columns else read).to_pylist()
     engine.close()
     return got if not columns or len(columns) > 1 else [row[columns[0]] for row in got]
@@ -46,7 +46,7 @@ def rows(table, settings, *columns):
 
 def refused(settings, table="events"):
     engine = duckdb_engine(threads=1, memory_limit="1GB")
-    got = engine.to_arrow(read_quarantine(engine, settings, table).order_by("source_row")).to_pylist()
+    got = engine.to_arrow(read_quarantine(engine, Home(settings), table).order_by("source_row")).to_pylist()
     engine.close()
     return got
 
@@ -61,7 +61,7 @@ def with_sources(settings, **sources):
 
 def test_an_event_is_stored_in_canonical_form(tmp_path, settings):
     line = "e1, acme ,2026-01-01T10:00:00+02:00,2026-01-01T10:00:05Z,/v1/orders/5?x=1,get,200,12.5,key-1"
-    ingest(settings, now=NOW, events=[csv(tmp_path / "e.csv", line)])
+    ingest(Home(settings), now=NOW, events=[csv(tmp_path / "e.csv", line)])
     (row,) = rows("events", settings)
     assert row == {
         "event_id": "e1",
@@ -78,7 +78,7 @@ def test_an_event_is_stored_in_canonical_form(tmp_path, settings):
         "sdk_version": None,
         "synthetic": False,
     }
-    assert list(events_store(settings).manifest().partitions) == ["day=2026-01-01"]
+    assert list(Home(settings).stores.events.manifest().partitions) == ["day=2026-01-01"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_an_event_is_stored_in_canonical_form(tmp_path, settings):
 )
 def test_a_bad_row_is_quarantined_with_its_reason(tmp_path, settings, line, reason):
     good = "ok,acme,2026-01-01T10:00:00Z,2026-01-01T10:00:00Z,,,,,"
-    report = ingest(settings, now=NOW, events=[csv(tmp_path / "e.csv", good, line)])
+    report = ingest(Home(settings), now=NOW, events=[csv(tmp_path / "e.csv", good, line)])
     assert report.table("events").quarantined == {reason: 1}
     (row,) = refused(settings)
     assert (row["reason"], row["source_file"], row["source_row"]) == (reason, str(tmp_path / "e.csv"), 3)
@@ -121,12 +121,12 @@ def test_a_bad_row_is_quarantined_with_its_reason(tmp_path, settings, line, reas
     ],
 )
 def test_a_row_on_the_edge_of_a_rule_is_good(tmp_path, settings, line):
-    report = ingest(settings, now=NOW, events=[csv(tmp_path / "e.csv", line)])
+    report = ingest(Home(settings), now=NOW, events=[csv(tmp_path / "e.csv", line)])
     assert report.table("events").rows_stored == 1
 
 
 def test_secrets_are_hashed_in_quarantine_too(tmp_path, settings):
-    ingest(settings, now=NOW, events=[csv(tmp_path / "e.csv", ",acme,2026-01-01T10:00:00Z,,,,99,,key-1")])
+    ingest(Home(settings), now=NOW, events=[csv(tmp_path / "e.csv", ",acme,2026-01-01T10:00:00Z,,,,99,,key-1")])
     (row,) = refused(settings)
     assert json.loads(row["given"])["token"] == pseudonym(secret_key(settings.home), "key-1")
     assert all(b"key-1" not in content for content in disk(settings).values())
@@ -140,7 +140,11 @@ def test_an_ingest_that_dies_leaves_no_plain_secret(tmp_path, settings, monkeypa
 
     monkeypatch.setattr("features.ingest.ingest.store_events", dies)
     with pytest.raises(RuntimeError, match="killed"):
-        ingest(settings, now=NOW, events=[csv(tmp_path / "e.csv", ",acme,2026-01-01T10:00:00Z,,/u/ada@x.org,,,,key-1")])
+        ingest(
+            Home(settings),
+            now=NOW,
+            events=[csv(tmp_path / "e.csv", ",acme,2026-01-01T10:00:00Z,,/u/ada@x.org,,,,key-1")],
+        )
 
 
 def test_the_secret_key_is_for_its_owner_alone(settings):
@@ -152,8 +156,8 @@ def test_the_secret_key_is_for_its_owner_alone(settings):
 def test_of_two_versions_the_earliest_stays_whichever_came_first(tmp_path, settings, event_id):
     early = csv(tmp_path / "early.csv", f"{event_id},acme,2026-01-01T10:00:00Z,2026-01-01T10:00:05Z,,,200,,")
     late = csv(tmp_path / "late.csv", f"{event_id},acme,2026-01-01T10:00:00Z,2026-01-01T10:00:09Z,,,500,,")
-    ingest(settings, now=NOW, events=[late])
-    report = ingest(settings, now=NOW, events=[early])
+    ingest(Home(settings), now=NOW, events=[late])
+    report = ingest(Home(settings), now=NOW, events=[early])
     assert rows("events", settings, "status") == [200]
     assert report.table("events").quarantined == {"conflict": 1}
     assert report.table("events").rows_stored == 0
@@ -162,14 +166,14 @@ def test_of_two_versions_the_earliest_stays_whichever_came_first(tmp_path, setti
 
 def test_an_event_id_is_unique_within_its_day_only(tmp_path, settings):
     lines = ["e1,acme,2026-01-01T10:00:00Z,,,,,,", "e1,acme,2026-01-02T10:00:00Z,,,,,,"]
-    report = ingest(settings, now=NOW, events=[csv(tmp_path / "e.csv", *lines)])
+    report = ingest(Home(settings), now=NOW, events=[csv(tmp_path / "e.csv", *lines)])
     assert report.table("events").rows_stored == 2
 
 
 def test_without_ids_identical_rows_are_one_event_as_they_were_before_templating(tmp_path, settings):
     line = ",acme,2026-01-01T10:00:00Z,2026-01-01T10:00:0{}Z,/v1/orders/{},,,,"
     lines = [line.format(1, 5), line.format(2, 5), line.format(1, 6)]
-    report = ingest(settings, now=NOW, events=[csv(tmp_path / "e.csv", *lines)])
+    report = ingest(Home(settings), now=NOW, events=[csv(tmp_path / "e.csv", *lines)])
     assert (report.table("events").rows_stored, report.table("events").duplicates) == (2, 1)
     assert (
         rows("events", settings, "endpoint", "ingested_at")
@@ -186,9 +190,9 @@ def test_the_same_files_again_change_nothing(tmp_path, settings):
         ",acme,never,,,,,,",
     )
     accounts = csv(tmp_path / "a.csv", "acme,2025-01-01T00:00:00Z", "beta,", header="account_id,created_at")
-    ingest(settings, now=NOW, events=[events], accounts=[accounts])
+    ingest(Home(settings), now=NOW, events=[events], accounts=[accounts])
     before = disk(settings)
-    report = ingest(settings, now=NOW + timedelta(days=1), events=[events], accounts=[accounts])
+    report = ingest(Home(settings), now=NOW + timedelta(days=1), events=[events], accounts=[accounts])
     assert disk(settings) == before
     assert [one.rows_stored for one in report.tables] == [0, 0]
 
@@ -222,10 +226,10 @@ def test_any_order_repetition_and_split_gives_the_same_store(tmp_path_factory, m
     secret_key(one.home)
     other.home.mkdir()
     (other.home / "secret.key").write_bytes((one.home / "secret.key").read_bytes())
-    ingest(one, now=NOW, events=[csv(folder / "all.csv", *lines)])
+    ingest(Home(one), now=NOW, events=[csv(folder / "all.csv", *lines)])
     for number, part in enumerate([shuffled[:cut], shuffled[cut:]]):
-        ingest(other, now=NOW, events=[csv(folder / f"part{number}.csv", *part)])
-    assert events_store(one).manifest().partitions == events_store(other).manifest().partitions
+        ingest(Home(other), now=NOW, events=[csv(folder / f"part{number}.csv", *part)])
+    assert Home(one).stores.events.manifest().partitions == Home(other).stores.events.manifest().partitions
 
 
 def test_parquet_csv_gz_folders_and_globs_are_read(tmp_path, settings):
@@ -235,8 +239,8 @@ def test_parquet_csv_gz_folders_and_globs_are_read(tmp_path, settings):
     pq.write_table(pa.table({"account_id": ["a"], "event_time": times}), folder / "x.parquet")
     with gzip.open(folder / "y.csv.gz", "wt") as file:
         file.write("account_id;event_time\nb;2026-01-01T02:00:00Z\n")
-    by_folder = ingest(settings, now=NOW, events=[tmp_path / "in"], backfill=True)
-    by_glob = ingest(settings, now=NOW, events=[str(tmp_path / "in" / "*" / "*.parquet")], backfill=True)
+    by_folder = ingest(Home(settings), now=NOW, events=[tmp_path / "in"], backfill=True)
+    by_glob = ingest(Home(settings), now=NOW, events=[str(tmp_path / "in" / "*" / "*.parquet")], backfill=True)
     assert (by_folder.table("events").rows_stored, by_glob.table("events").duplicates) == (2, 1)
     assert rows("events", settings, "account_id") == ["a", "b"]
     assert by_folder.events_total == 2
@@ -263,7 +267,7 @@ def test_a_mapping_renames_computes_and_converts(tmp_path, settings):
         "acme,2026-01-01 10:00:00,1767258000500,0.25,yes,/v1/files/a.pdf",
         header="customer,at,epoch,took,ok,url",
     )
-    ingest(mapped, now=NOW, events=[path])
+    ingest(Home(mapped), now=NOW, events=[path])
     (row,) = rows("events", settings)
     assert row["event_time"] == utc(2026, 1, 1, 9)
     assert row["ingested_at"] == utc(2026, 1, 1, 9) + timedelta(milliseconds=500)
@@ -276,7 +280,7 @@ def test_an_epoch_is_read_in_its_unit(tmp_path, settings, unit):
     factor = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     pq.write_table(pa.table({"account_id": ["a"], "event_time": [1767258000 * factor]}), tmp_path / "e.parquet")
     mapped = with_sources(settings, events={"columns": {"event_time": {"unit": unit}}})
-    ingest(mapped, now=NOW, events=[tmp_path / "e.parquet"])
+    ingest(Home(mapped), now=NOW, events=[tmp_path / "e.parquet"])
     assert rows("events", settings, "event_time") == [utc(2026, 1, 1, 9)]
 
 
@@ -328,21 +332,21 @@ def damaged_parquet(path):
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_named_and_nothing_is_stored(tmp_path, settings, name, write, text):
     good = csv(tmp_path / "good.csv", "e1,acme,2026-01-01T10:00:00Z,,,,,,")
-    ingest(settings, now=NOW, events=[good])
+    ingest(Home(settings), now=NOW, events=[good])
     before = disk(settings)
     write(tmp_path / name)
     with pytest.raises(InputError, match=text):
-        ingest(settings, now=NOW, events=[good, tmp_path / name])
+        ingest(Home(settings), now=NOW, events=[good, tmp_path / name])
     assert disk(settings) == before
 
 
 def test_a_path_that_leads_nowhere_is_named(tmp_path, settings):
     with pytest.raises(InputError, match=r"There is no file .*nothing\*.csv"):
-        ingest(settings, now=NOW, events=[tmp_path / "nothing*.csv"])
+        ingest(Home(settings), now=NOW, events=[tmp_path / "nothing*.csv"])
     with pytest.raises(InputError, match=r"holds no file that can be read: \.parquet"):
-        ingest(settings, now=NOW, events=[tmp_path])
+        ingest(Home(settings), now=NOW, events=[tmp_path])
     with pytest.raises(InputError, match="There is nothing to ingest"):
-        ingest(settings, now=NOW)
+        ingest(Home(settings), now=NOW)
 
 
 def test_an_expression_that_cannot_be_used_names_its_column(tmp_path, settings):
@@ -352,24 +356,27 @@ def test_an_expression_that_cannot_be_used_names_its_column(tmp_path, settings):
         with pytest.raises(
             SettingsError, match=r"columns.status\] has the expression .* Its columns are account_id, event_time"
         ):
-            ingest(mapped, now=NOW, events=[path])
+            ingest(Home(mapped), now=NOW, events=[path])
 
 
 def test_a_held_lock_is_told(tmp_path, settings):
     path = csv(tmp_path / "e.csv", "e1,acme,2026-01-01T10:00:00Z,,,,,,")
-    with exclusive_lock(events_store(settings).root), pytest.raises(LockHeldError, match="Another process is writing"):
-        ingest(settings, now=NOW, events=[path])
+    with (
+        exclusive_lock(Home(settings).stores.events.root),
+        pytest.raises(LockHeldError, match="Another process is writing"),
+    ):
+        ingest(Home(settings), now=NOW, events=[path])
 
 
 def test_without_ingested_at_the_clock_or_the_event_decides(tmp_path, settings):
     path = csv(tmp_path / "e.csv", "acme,2026-01-01T10:00:00Z", header="account_id,event_time")
-    by_clock = ingest(settings, now=NOW, events=[path])
+    by_clock = ingest(Home(settings), now=NOW, events=[path])
     assert rows("events", settings, "ingested_at") == [NOW]
     assert any("no ingested_at; it was taken from the clock" in note for note in by_clock.notes)
-    backfilled = ingest(settings, now=NOW, events=[path], backfill=True)
+    backfilled = ingest(Home(settings), now=NOW, events=[path], backfill=True)
     assert rows("events", settings, "ingested_at") == [utc(2026, 1, 1, 10)]
     assert any("taken from event_time (backfill)" in note for note in backfilled.notes)
-    assert complete_until(settings, "events") == utc(2026, 1, 1, 10)
+    assert complete_until(Home(settings), "events") == utc(2026, 1, 1, 10)
 
 
 def test_what_is_missing_ignored_or_alike_is_said_once(tmp_path, settings):
@@ -379,7 +386,7 @@ def test_what_is_missing_ignored_or_alike_is_said_once(tmp_path, settings):
         "ACME,2026-01-01T10:00:00Z,x",
         header="account_id,event_time,foo",
     )
-    notes = ingest(settings, now=NOW, events=[path]).notes
+    notes = ingest(Home(settings), now=NOW, events=[path]).notes
     text = "\n".join(notes)
     assert "events: 1 column read by nothing: foo." in text
     assert "events: no column for endpoint, method, status, latency_ms" in text
@@ -393,7 +400,7 @@ SUBSCRIPTION = "account_id,occurred_at,known_at,kind,plan,mrr,quota_calls_per_mo
 def test_a_zone_behind_a_time_is_not_overlooked(tmp_path, settings):
     mapped = with_sources(settings, events={"columns": {"event_time": {"time_zone": "Europe/Berlin"}}})
     lines = [f"acme,2026-01-01{time}" for time in ("", " 10:00:00", "T10:00:00 EST", "T10:00:00 Europe/Berlin")]
-    report = ingest(mapped, now=NOW, events=[csv(tmp_path / "e.csv", *lines, header="account_id,event_time")])
+    report = ingest(Home(mapped), now=NOW, events=[csv(tmp_path / "e.csv", *lines, header="account_id,event_time")])
     assert report.table("events").quarantined == {"event_time_unreadable": 2}
     assert rows("events", settings, "event_time") == [utc(2025, 12, 31, 23), utc(2026, 1, 1, 9)]
 
@@ -401,10 +408,10 @@ def test_a_zone_behind_a_time_is_not_overlooked(tmp_path, settings):
 def test_a_failure_between_two_publications_loses_nothing(tmp_path, settings, monkeypatch):
     early = csv(tmp_path / "early.csv", "e1,acme,2026-01-01T10:00:00Z,2026-01-01T10:00:05Z,,,200,,", ",,,,,,,,")
     late = csv(tmp_path / "late.csv", "e1,acme,2026-01-01T10:00:00Z,2026-01-01T10:00:09Z,,,500,,")
-    ingest(settings, now=NOW, events=[late])
+    ingest(Home(settings), now=NOW, events=[late])
     whole = load_settings(home=tmp_path / "whole", threads=1)
     shutil.copytree(settings.home, whole.home)
-    ingest(whole, now=NOW, events=[early])
+    ingest(Home(whole), now=NOW, events=[early])
     replace, published = Path.replace, []
 
     def fails_once(path, target):
@@ -416,9 +423,9 @@ def test_a_failure_between_two_publications_loses_nothing(tmp_path, settings, mo
 
     monkeypatch.setattr(Path, "replace", fails_once)
     with pytest.raises(WorkFailedError, match="No space left on device"):
-        ingest(settings, now=NOW, events=[early])
+        ingest(Home(settings), now=NOW, events=[early])
     assert published == ["quarantine", "events"]
-    ingest(settings, now=NOW, events=[early])
+    ingest(Home(settings), now=NOW, events=[early])
     assert rows("events", settings) == rows("events", whole)
     assert refused(settings) == refused(whole)
 
@@ -434,14 +441,14 @@ def test_subscription_events_are_checked_and_repeats_collapse(tmp_path, settings
         "acme,2026-01-01T00:00:00Z,2026-02-02T00:00:00Z,renew,,1,,",
         header=SUBSCRIPTION,
     )
-    report = ingest(settings, now=NOW, subscriptions=[path]).table("subscriptions")
+    report = ingest(Home(settings), now=NOW, subscriptions=[path]).table("subscriptions")
     assert (report.rows_read, report.rows_stored, report.duplicates) == (6, 2, 1)
     assert report.quarantined == {"kind_unknown": 1, "known_at_in_future": 1, "mrr_negative": 1}
     assert rows("subscriptions", settings, "kind", "known_at", "source_order") == [
         {"kind": "start", "known_at": utc(2026, 1, 1), "source_order": 2},
         {"kind": "cancel", "known_at": utc(2026, 1, 20), "source_order": 4},
     ]
-    assert complete_until(settings, "subscriptions") == utc(2026, 1, 20)
+    assert complete_until(Home(settings), "subscriptions") == utc(2026, 1, 20)
 
 
 def test_accounts_are_versioned_by_known_at(tmp_path, settings):
@@ -453,7 +460,7 @@ def test_accounts_are_versioned_by_known_at(tmp_path, settings):
         "acme,huge,2025-01-01T00:00:00Z,2026-01-01T00:00:00Z",
         header=header,
     )
-    report = ingest(settings, now=NOW, accounts=[old, new]).table("accounts")
+    report = ingest(Home(settings), now=NOW, accounts=[old, new]).table("accounts")
     assert (report.rows_stored, report.quarantined) == (2, {"conflict": 1})
     assert sorted(row["known_at"] for row in rows("accounts", settings)) == [utc(2025, 1, 1), utc(2026, 1, 1)]
 
@@ -465,13 +472,13 @@ def test_touchpoints_are_stored(tmp_path, settings):
         "acme,2026-03-01T00:00:00Z,nps,9",
         header="account_id,occurred_at,kind,value",
     )
-    report = ingest(settings, now=NOW, touchpoints=[path]).table("touchpoints")
+    report = ingest(Home(settings), now=NOW, touchpoints=[path]).table("touchpoints")
     assert (report.rows_stored, report.quarantined) == (1, {"occurred_at_in_future": 1})
 
 
 def test_complete_until_can_be_declared_but_not_for_the_future(tmp_path, settings):
     path = csv(tmp_path / "t.csv", "acme,2026-01-01T00:00:00Z,nps,9", header="account_id,occurred_at,kind,value")
-    ingest(settings, now=NOW, touchpoints=[path], complete_until=utc(2026, 1, 15))
-    assert complete_until(settings, "touchpoints") == utc(2026, 1, 15)
+    ingest(Home(settings), now=NOW, touchpoints=[path], complete_until=utc(2026, 1, 15))
+    assert complete_until(Home(settings), "touchpoints") == utc(2026, 1, 15)
     with pytest.raises(InputError, match="lies after 2026-02-01T00:00:00"):
-        ingest(settings, now=NOW, touchpoints=[path], complete_until=utc(2026, 3, 1))
+        ingest(Home(settings), now=NOW, touchpoints=[path], complete_until=utc(2026, 3, 1))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from features.engine.duckdb_engine import duckdb_engine
+from features.home.home import Home
 from features.home.raw_tables import read_events
-from features.home.stores import events_store, quarantine_store, raw_store
 from features.ingest.ingest import ingest
 from features.ingest.quarantine import read_quarantine
 from features.settings.load import load_settings
@@ -38,14 +38,14 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def before(files, tmp_path_factory):
     settings = load_settings(home=tmp_path_factory.mktemp("before") / "home", threads=1)
-    ingest(settings, now=NOW, events=[files[0]])
+    ingest(Home(settings), now=NOW, events=[files[0]])
     return settings
 
 
 @pytest.fixture(scope="module")
 def undisturbed(files, before, tmp_path_factory):
     settings = copied(before, tmp_path_factory.mktemp("undisturbed"))
-    ingest(settings, now=NOW, events=[files[1]])
+    ingest(Home(settings), now=NOW, events=[files[1]])
     return settings
 
 
@@ -56,10 +56,10 @@ def copied(settings, folder):
 def state(settings):
     """What readers see: the manifests of events and records, and the rows of quarantine."""
     engine = duckdb_engine(threads=1, memory_limit="1GB")
-    events = engine.to_arrow(read_events(engine, settings).order_by("event_time")).to_pylist()
-    refused = engine.to_arrow(read_quarantine(engine, settings, "events").order_by("reason")).to_pylist()
+    events = engine.to_arrow(read_events(engine, Home(settings)).order_by("event_time")).to_pylist()
+    refused = engine.to_arrow(read_quarantine(engine, Home(settings), "events").order_by("reason")).to_pylist()
     engine.close()
-    return events, events_store(settings).manifest(), raw_store(settings).manifest(), refused
+    return events, Home(settings).stores.events.manifest(), Home(settings).stores.raw.manifest(), refused
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_ingest(files, before, undisturbed, tmp_path, at, call):
     own = copied(before, tmp_path)
     killed(["--home", str(own.home), "ingest", "--events", str(files[1])], at=at, call=call, now=NOW)
     assert state(own)[:3] == state(before)[:3]
-    ingest(own, now=NOW, events=[files[1]])
+    ingest(Home(own), now=NOW, events=[files[1]])
     assert state(own) == state(undisturbed)
-    assert quarantine_store(own).manifest() == quarantine_store(undisturbed).manifest()
+    assert Home(own).stores.quarantine.manifest() == Home(undisturbed).stores.quarantine.manifest()
     assert not list(own.home.rglob(".scratch-*"))

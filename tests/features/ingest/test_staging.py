@@ -10,9 +10,9 @@ import pytest
 
 from features.engine.duckdb_engine import duckdb_engine
 from features.exceptions import InputError, SettingsError
+from features.home.home import Home
 from features.home.raw_tables import read_events, read_raw
 from features.home.secret import pseudonym, secret_key
-from features.home.stores import events_store
 from features.ingest.ingest import ingest
 from features.ingest.quarantine import read_quarantine
 from features.settings.load import load_settings
@@ -51,16 +51,16 @@ def read(settings, made, *columns):
 
 
 def events(settings, *columns):
-    return read(settings, lambda engine: read_events(engine, settings), *columns)
+    return read(settings, lambda engine: read_events(engine, Home(settings)), *columns)
 
 
 def accounts(settings, *columns):
-    return read(settings, lambda engine: read_raw(engine, settings, "accounts").order_by("known_at"), *columns)
+    return read(settings, lambda engine: read_raw(engine, Home(settings), "accounts").order_by("known_at"), *columns)
 
 
 def refused(settings, table="events"):
     def ordered(engine):
-        return read_quarantine(engine, settings, table).order_by("source_file", "source_row")
+        return read_quarantine(engine, Home(settings), table).order_by("source_file", "source_row")
 
     return read(settings, ordered, "reason", "source_file", "source_row", "given")
 
@@ -88,7 +88,7 @@ def refused(settings, table="events"):
 )
 def test_broken_lines_go_to_quarantine_by_number_and_the_others_are_stored(tmp_path, settings, name, lines, faulty):
     path = put(tmp_path / name, *lines)
-    report = ingest(settings, now=NOW, events=[path])
+    report = ingest(Home(settings), now=NOW, events=[path])
     table = report.table("events")
     assert events(settings, "account_id") == ["a", "b"]
     assert table.rows_read == table.rows_stored + table.quarantined_total == len(lines) - name.endswith("csv")
@@ -99,7 +99,7 @@ def test_broken_lines_go_to_quarantine_by_number_and_the_others_are_stored(tmp_p
 
 
 def test_a_broken_line_of_accounts_is_kept_as_it_is(tmp_path, settings):
-    ingest(settings, now=NOW, accounts=[put(tmp_path / "a.csv", "account_id,name", "a,Acme", "b")])
+    ingest(Home(settings), now=NOW, accounts=[put(tmp_path / "a.csv", "account_id,name", "a,Acme", "b")])
     (row,) = refused(settings, "accounts")
     assert json.loads(row["given"]) == {"fault": "1 column instead of 2", "line": "b"}
 
@@ -115,13 +115,13 @@ def test_of_a_gzip_file_cut_short_the_lines_before_are_stored(tmp_path, settings
     packed = gzip.compress("\n".join(lines).encode())
     path = tmp_path / f"e.{ending}"
     path.write_bytes(packed[: len(packed) // 2])
-    table = ingest(settings, now=NOW, events=[path]).table("events")
+    table = ingest(Home(settings), now=NOW, events=[path]).table("events")
     assert table.quarantined == {"file_cut_short": 1}
     assert 100 < table.rows_stored == table.rows_read - 1
     (row,) = refused(settings)
     assert row["source_row"] == table.rows_read + ending.startswith("csv")
     path.write_bytes(packed)
-    assert ingest(settings, now=NOW, events=[path]).table("events").rows_stored == 5000 - table.rows_stored
+    assert ingest(Home(settings), now=NOW, events=[path]).table("events").rows_stored == 5000 - table.rows_stored
 
 
 def test_a_text_file_without_one_readable_line_is_refused(tmp_path, settings):
@@ -129,13 +129,13 @@ def test_a_text_file_without_one_readable_line_is_refused(tmp_path, settings):
     with pytest.raises(
         InputError, match=r"No line of .*e.jsonl can be read; line 1: no JSON object. .*Nothing was sto"
     ):
-        ingest(settings, now=NOW, events=[path])
+        ingest(Home(settings), now=NOW, events=[path])
 
 
 def test_a_file_without_a_row_is_said(tmp_path, settings):
     header = put(tmp_path / "h.csv", "account_id,event_time")
     quiet = put(tmp_path / "q.jsonl")
-    report = ingest(settings, now=NOW, events=[header, quiet])
+    report = ingest(Home(settings), now=NOW, events=[header, quiet])
     assert "events: 2 files without a row: h.csv, q.jsonl." in report.notes
     assert report.table("events").rows_read == 0
 
@@ -150,7 +150,7 @@ def test_nested_values_are_refused_unless_an_expression_picks_them(tmp_path, set
         json.dumps({"account_id": "b", "event_time": TIME, "status": [500]}),
         json.dumps({"account_id": "c", "event_time": TIME, "status": "404", "latency_ms": 1.5, "synthetic": True}),
     )
-    report = ingest(settings, now=NOW, events=[path])
+    report = ingest(Home(settings), now=NOW, events=[path])
     assert report.table("events").quarantined == {"account_id_nested": 1, "status_nested": 1}
     assert events(settings, "account_id", "status", "latency_ms", "synthetic") == [
         {"account_id": "c", "status": 404, "latency_ms": 1.5, "synthetic": True}
@@ -159,19 +159,19 @@ def test_nested_values_are_refused_unless_an_expression_picks_them(tmp_path, set
         settings,
         account_id={"expression": "CASE WHEN json_valid(account_id) THEN account_id->>'$.id' ELSE account_id END"},
     )
-    assert ingest(picked, now=NOW, events=[path]).table("events").quarantined == {"status_nested": 1}
+    assert ingest(Home(picked), now=NOW, events=[path]).table("events").quarantined == {"status_nested": 1}
     assert sorted(events(settings, "account_id")) == ["a", "c"]
 
 
 def test_a_key_that_comes_late_is_read(tmp_path, settings):
     rows = [{"account_id": f"a{number}", "event_time": TIME} for number in range(1500)]
     rows[-1] |= {"token": "key-1", "colour": "red"}
-    report = ingest(settings, now=NOW, events=[put(tmp_path / "e.jsonl", *map(json.dumps, rows))])
+    report = ingest(Home(settings), now=NOW, events=[put(tmp_path / "e.jsonl", *map(json.dumps, rows))])
     assert set(events(settings, "token")) == {None, pseudonym(secret_key(settings.home), "key-1")}
     assert any("read by nothing: colour" in note for note in report.notes)
     assert not any("no column for" in note and "token" in note for note in report.notes)
     with pytest.raises(SettingsError, match=r"status\] reads 'code', which e.jsonl does not have. It has account_id"):
-        ingest(mapped(settings, status={"from": "code"}), now=NOW, events=[tmp_path / "e.jsonl"])
+        ingest(Home(mapped(settings, status={"from": "code"})), now=NOW, events=[tmp_path / "e.jsonl"])
 
 
 def test_the_same_events_in_every_format_are_the_same_events(tmp_path, settings):
@@ -179,7 +179,7 @@ def test_the_same_events_in_every_format_are_the_same_events(tmp_path, settings)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "e.parquet")
     put(tmp_path / "e.jsonl", *map(json.dumps, rows))
     put(tmp_path / "e.csv", ",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows))
-    report = ingest(settings, now=NOW, events=[tmp_path], backfill=True).table("events")
+    report = ingest(Home(settings), now=NOW, events=[tmp_path], backfill=True).table("events")
     assert (report.rows_stored, report.duplicates) == (3, 6)
 
 
@@ -188,19 +188,19 @@ def test_the_same_events_in_every_format_are_the_same_events(tmp_path, settings)
 
 def test_an_index_column_without_a_name_is_no_trouble(tmp_path, settings):
     path = put(tmp_path / "e.csv", ",account_id,event_time,", f"0,a,{TIME},x")
-    report = ingest(settings, now=NOW, events=[path])
+    report = ingest(Home(settings), now=NOW, events=[path])
     assert events(settings, "account_id") == ["a"]
     assert "events: 2 columns read by nothing: column_1, column_4." in report.notes
 
 
 def test_headers_that_differ_in_case_are_two_columns(tmp_path, settings):
     path = put(tmp_path / "e.csv", "account_id,event_time,Status,status", f"a,{TIME},500,200")
-    ingest(settings, now=NOW, events=[path])
+    ingest(Home(settings), now=NOW, events=[path])
     assert events(settings, "status") == [200]
-    ingest(mapped(settings, status={"from": "Status"}, event_id={"constant": "e"}), now=NOW, events=[path])
+    ingest(Home(mapped(settings, status={"from": "Status"}, event_id={"constant": "e"})), now=NOW, events=[path])
     assert sorted(events(settings, "status")) == [200, 500]
     with pytest.raises(SettingsError, match=r"over 'STATUS', and e.csv has Status, status: SQL cannot tell them apart"):
-        ingest(mapped(settings, status={"expression": "STATUS::int"}), now=NOW, events=[path])
+        ingest(Home(mapped(settings, status={"expression": "STATUS::int"})), now=NOW, events=[path])
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -216,7 +216,7 @@ def test_columns_may_have_the_names_the_engine_uses(tmp_path, settings, ending):
     else:
         path = parquet(tmp_path / "e.parquet", account_id=["a", "a b"], **{name: ["x", "x"] for name in names})
     own = mapped(settings, sdk={"expression": " || ".join(names)})
-    ingest(own, now=NOW, events=[path])
+    ingest(Home(own), now=NOW, events=[path])
     assert events(settings, "sdk") == ["x" * len(names)]
     (row,) = refused(settings)
     assert (row["source_file"], row["source_row"]) == (str(path), 3 if ending == "csv" else 2)
@@ -236,7 +236,7 @@ def test_an_id_that_was_read_as_a_double_is_the_number(tmp_path, settings, ids, 
         path = parquet(tmp_path / "e.parquet", account_id=ids)
     else:
         path = put(tmp_path / "e.csv", "account_id,event_time", *(f"{'' if i is None else i},{TIME}" for i in ids))
-    ingest(settings, now=NOW, events=[path])
+    ingest(Home(settings), now=NOW, events=[path])
     assert sorted(events(settings, "account_id")) == stored
 
 
@@ -247,7 +247,7 @@ def test_a_row_on_which_an_expression_fails_goes_to_quarantine(tmp_path, setting
     codes = ["200"] * 40_000
     codes[39_999] = "sk_live_1"
     path = put(tmp_path / "e.csv", "account_id,event_time,code", *(f"a{n},{TIME},{c}" for n, c in enumerate(codes)))
-    report = ingest(mapped(settings, status={"expression": "CAST(code AS int) + 1"}), now=NOW, events=[path])
+    report = ingest(Home(mapped(settings, status={"expression": "CAST(code AS int) + 1"})), now=NOW, events=[path])
     assert report.table("events").rows_stored == 39_999
     (row,) = refused(settings)
     assert (row["reason"], row["source_row"]) == ("status_expression_failed", 40_001)
@@ -260,9 +260,9 @@ def test_an_expression_that_fails_nobody_knows_where_is_named(tmp_path, settings
     with pytest.raises(
         InputError, match=r"events.columns.status\] has the expression .*, which fails on some row of e.csv"
     ) as told:
-        ingest(own, now=NOW, events=[path])
+        ingest(Home(own), now=NOW, events=[path])
     assert "sk_live" not in str(told.value)
-    assert not events_store(settings).manifest().partitions
+    assert not Home(settings).stores.events.manifest().partitions
 
 
 @pytest.mark.parametrize("expression", ["sum(status)", "row_number() over ()", "(select 200)", "status; select 1"])
@@ -271,20 +271,20 @@ def test_an_expression_sees_one_row(tmp_path, settings, expression):
     with pytest.raises(
         SettingsError, match=r"events.columns.status\] has the expression .*, which cannot be used on e.csv"
     ):
-        ingest(mapped(settings, status={"expression": expression}), now=NOW, events=[path])
+        ingest(Home(mapped(settings, status={"expression": expression})), now=NOW, events=[path])
 
 
 def test_what_an_expression_reads_is_not_called_unread(tmp_path, settings):
     path = put(tmp_path / "e.csv", "account_id,event_time,code,cod", f"a,{TIME},200,x")
-    report = ingest(mapped(settings, status={"expression": "CODE::int"}), now=NOW, events=[path])
+    report = ingest(Home(mapped(settings, status={"expression": "CODE::int"})), now=NOW, events=[path])
     assert "events: 1 column read by nothing: cod." in report.notes
 
 
 def test_a_column_of_structs_is_to_be_picked_from(tmp_path, settings):
     path = parquet(tmp_path / "e.parquet", sdk=[{"name": "python"}])
     with pytest.raises(InputError, match=r"sdk in e.parquet holds lists or structs. Pick a part .*columns.sdk\]"):
-        ingest(settings, now=NOW, events=[path])
-    ingest(mapped(settings, sdk={"expression": "sdk.name"}), now=NOW, events=[path])
+        ingest(Home(settings), now=NOW, events=[path])
+    ingest(Home(mapped(settings, sdk={"expression": "sdk.name"})), now=NOW, events=[path])
     assert events(settings, "sdk") == ["python"]
 
 
@@ -296,24 +296,24 @@ def test_the_naive_column_is_the_one_that_is_named(tmp_path, settings):
     with pytest.raises(
         InputError, match=r"which time zone its ingested_at is. .* under \[sources.events.columns.ingested_at\]"
     ):
-        ingest(settings, now=NOW, events=[path])
+        ingest(Home(settings), now=NOW, events=[path])
 
 
 def test_a_missing_synthetic_is_false_before_rows_are_compared(tmp_path, settings):
     path = put(tmp_path / "e.csv", "account_id,event_time,synthetic", f"a,{TIME},", f"a,{TIME},false")
-    report = ingest(settings, now=NOW, events=[path]).table("events")
+    report = ingest(Home(settings), now=NOW, events=[path]).table("events")
     assert (report.rows_stored, report.duplicates) == (1, 1)
 
 
 def test_a_clock_that_went_back_loses_nothing(tmp_path, settings):
     path = put(tmp_path / "e.csv", "account_id,event_time", f"a,{TIME}", "a,2026-01-31T23:00:00Z")
-    ingest(settings, now=NOW, events=[path])
+    ingest(Home(settings), now=NOW, events=[path])
     more = put(tmp_path / "f.csv", "account_id,event_time", "b,2026-01-10T00:00:00Z", "b,2026-01-31T23:00:00Z")
-    back = ingest(settings, now=utc(2026, 1, 15), events=[path, more]).table("events")
+    back = ingest(Home(settings), now=utc(2026, 1, 15), events=[path, more]).table("events")
     # To a clock of the 15th a call of the 31st has not happened; it stays where it was stored before.
     assert (back.rows_stored, back.quarantined) == (1, {"event_time_in_future": 2})
     assert sorted(events(settings, "account_id")) == ["a", "a", "b"]
-    assert ingest(settings, now=NOW, events=[more]).table("events").rows_stored == 1
+    assert ingest(Home(settings), now=NOW, events=[more]).table("events").rows_stored == 1
     # What was learned earlier by the later clock is known as early as any clock said.
     assert sorted(events(settings, "ingested_at")) == [utc(2026, 1, 15)] * 2 + [NOW] * 2
 
@@ -324,28 +324,28 @@ def test_a_clock_that_went_back_loses_nothing(tmp_path, settings):
 def test_a_bad_row_is_kept_once_however_often_and_however_it_is_read(tmp_path, settings, monkeypatch):
     lines = [f"e1,a,{TIME},200", f"e1,a,{TIME},500", f"e2,a b,{TIME},200", "e3,a,never,200"]
     path = put(tmp_path / "in/e.csv", "event_id,account_id,event_time,status", *lines, "broken")
-    ingest(settings, now=NOW, events=[path])
+    ingest(Home(settings), now=NOW, events=[path])
     first = refused(settings)
     assert len(first) == 4
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to(tmp_path / "in")
     other = put(tmp_path / "other.csv", "event_id,account_id,event_time,status", f"e4,a c,{TIME},200")
     for number, spelled in enumerate(("in/e.csv", "link/e.csv", tmp_path / "in/../in/e.csv"), 1):
-        report = ingest(settings, now=NOW + timedelta(hours=number), events=[spelled])
+        report = ingest(Home(settings), now=NOW + timedelta(hours=number), events=[spelled])
         assert report.table("events").quarantined_total == 4
     assert refused(settings) == first
-    ingest(settings, now=NOW, events=[path, other])
+    ingest(Home(settings), now=NOW, events=[path, other])
     assert len(refused(settings)) == 5
 
 
 def test_a_day_file_rewritten_upstream_is_a_conflict_that_changes_nothing(tmp_path, settings):
     header = "event_id,account_id,event_time,ingested_at,status"
     path = put(tmp_path / "2026-01-01.csv", header, f"e1,a,{TIME},{TIME},200", f"e2,a,{TIME},{TIME},200")
-    ingest(settings, now=NOW, events=[path])
+    ingest(Home(settings), now=NOW, events=[path])
     later = "2026-01-02T10:00:00Z"
     put(path, header, f"e1,a,{TIME},{later},500", f"e2,a,{TIME},{TIME},200", f"e3,a,{TIME},{later},200")
     for new in (1, 0):
-        table = ingest(settings, now=NOW, events=[path]).table("events")
+        table = ingest(Home(settings), now=NOW, events=[path]).table("events")
         assert (table.rows_stored, table.duplicates, table.quarantined) == (new, 2 - new, {"conflict": 1})
     assert events(settings, "status") == [200, 200, 200]
     (row,) = refused(settings)
@@ -363,7 +363,7 @@ def test_the_newest_snapshot_counts_and_changes_no_past(tmp_path, settings):
     ann = snapshot(tmp_path / "1.csv", "a,Ann,2025-01-01T00:00:00Z")
     bob = snapshot(tmp_path / "2.csv", "a,Bob,2025-01-01T00:00:00Z")
     for now, file in ((1, ann), (2, bob), (3, bob), (4, ann)):
-        report = ingest(settings, now=utc(2026, 2, now), accounts=[file])
+        report = ingest(Home(settings), now=utc(2026, 2, now), accounts=[file])
         assert report.table("accounts").rows_stored == (now != 3)
     assert accounts(settings, "owner", "known_at") == [
         {"owner": "Ann", "known_at": utc(2025, 1, 1)},
@@ -376,15 +376,15 @@ def test_the_newest_snapshot_counts_and_changes_no_past(tmp_path, settings):
 def test_of_snapshots_given_together_the_last_counts_each_time(tmp_path, settings):
     files = [snapshot(tmp_path / f"{n}.csv", f"a,{who},2025-01-01T00:00:00Z") for n, who in enumerate(("Ann", "Bob"))]
     for day in (1, 2):
-        table = ingest(settings, now=utc(2026, 2, day), accounts=files).table("accounts")
+        table = ingest(Home(settings), now=utc(2026, 2, day), accounts=files).table("accounts")
         assert table.quarantined == {"conflict": 1}
     assert accounts(settings, "owner", "known_at") == [{"owner": "Bob", "known_at": utc(2025, 1, 1)}]
     assert len(refused(settings, "accounts")) == 1
 
 
 def test_a_snapshot_by_a_clock_that_went_back_still_counts(tmp_path, settings):
-    ingest(settings, now=NOW, accounts=[snapshot(tmp_path / "1.csv", "a,Ann,")])
-    ingest(settings, now=utc(2026, 1, 1), accounts=[snapshot(tmp_path / "2.csv", "a,Bob,")])
+    ingest(Home(settings), now=NOW, accounts=[snapshot(tmp_path / "1.csv", "a,Ann,")])
+    ingest(Home(settings), now=utc(2026, 1, 1), accounts=[snapshot(tmp_path / "2.csv", "a,Bob,")])
     assert accounts(settings, "owner") == ["Ann", "Bob"]
 
 
@@ -392,7 +392,7 @@ def test_snapshots_and_dated_versions_together_change_nothing_the_second_time(tm
     dated = snapshot(tmp_path / "1.csv", f"a,Ann,,{TIME}", header="account_id,owner,created_at,known_at")
     plain = snapshot(tmp_path / "2.csv", "a,Bob,")
     for day in (1, 2):
-        ingest(settings, now=utc(2026, 2, day), accounts=[dated, plain])
+        ingest(Home(settings), now=utc(2026, 2, day), accounts=[dated, plain])
     assert accounts(settings, "owner", "known_at") == [
         {"owner": "Ann", "known_at": utc(2026, 1, 1, 10)},
         {"owner": "Bob", "known_at": utc(2026, 2, 1)},

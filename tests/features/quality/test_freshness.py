@@ -49,7 +49,7 @@ def daily(log: Log, *, until_days_ago: int) -> Log:
 
 
 def looked(log: Log, *, measured_at: datetime = CUTOFF + NOON, is_past: bool = False) -> Section:
-    return look_at_freshness(Inspection(log.settings, CUTOFF, (), measured_at, is_past))
+    return look_at_freshness(Inspection(log.home, CUTOFF, (), measured_at, is_past))
 
 
 def test_a_source_that_keeps_its_rhythm_has_no_findings(log: Log) -> None:

@@ -42,8 +42,8 @@ def looked(log: Log, *late_days: int) -> Section:
         delay = late_days[place] * DAY if place < len(late_days) else timedelta(minutes=1)
         log.add("events", {"event_time": happened, "ingested_at": happened + delay})
     log.store()
-    roll_up(log.settings)
-    return look_at_lateness(Inspection(log.settings, CUTOFF, (), CUTOFF + DAY, is_past=False))
+    roll_up(log.home)
+    return look_at_lateness(Inspection(log.home, CUTOFF, (), CUTOFF + DAY, is_past=False))
 
 
 def test_calls_in_time_are_no_finding(log: Log) -> None:

@@ -22,8 +22,8 @@ def looked(log: Log, *accounts: str) -> Section:
     for account in accounts:
         log.add("accounts", {"account_id": account, "created_at": CUTOFF - 9 * DAY, "known_at": CUTOFF - 9 * DAY})
     log.store()
-    roll_up(log.settings)
-    return look_at_matching(Inspection(log.settings, CUTOFF, (), CUTOFF + DAY, is_past=False))
+    roll_up(log.home)
+    return look_at_matching(Inspection(log.home, CUTOFF, (), CUTOFF + DAY, is_past=False))
 
 
 def test_a_whole_table_has_no_findings(log: Log) -> None:

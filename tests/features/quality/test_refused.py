@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from features.home.stores import quarantine_store
 from features.ingest.ingest import ingest
 from features.quality.refused import look_at_quarantine, remedy_of
 from features.quality.section import Inspection
@@ -21,7 +20,7 @@ CUTOFF = utc(2026, 6, 29)
 
 
 def inspection(log: Log) -> Inspection:
-    return Inspection(log.settings, CUTOFF, (), CUTOFF + DAY, is_past=False)
+    return Inspection(log.home, CUTOFF, (), CUTOFF + DAY, is_past=False)
 
 
 def test_reasons_are_counted_and_the_frequent_ones_told(log: Log, tmp_path: Path) -> None:
@@ -30,7 +29,7 @@ def test_reasons_are_counted_and_the_frequent_ones_told(log: Log, tmp_path: Path
     bad = ["acme,2026-06-20T10:00:00Z,900"] * 9 + ["acme,2031-01-01T00:00:00Z,200"] * 5
     lines = [f"{line},{number}" for number, line in enumerate(good + bad)]
     file.write_text("\n".join(["account_id,event_time,status,event_id", *lines]) + "\n")
-    ingest(log.settings, now=CUTOFF + DAY, events=[file], backfill=True)
+    ingest(log.home, now=CUTOFF + DAY, events=[file], backfill=True)
     section = look_at_quarantine(inspection(log))
     assert [(row["source"], row["reason"], row["rows"]) for row in section.rows] == [
         ("events", "status_out_of_range", 9),
@@ -48,7 +47,7 @@ def test_reasons_are_counted_and_the_frequent_ones_told(log: Log, tmp_path: Path
 def test_a_tenth_in_quarantine_is_wrong(log: Log, tmp_path: Path) -> None:
     file = tmp_path / "calls.csv"
     file.write_text("account_id,event_time\n" + "acme,never\n" * 2 + "acme,2026-06-20T10:00:00Z\n")
-    ingest(log.settings, now=CUTOFF + DAY, events=[file], backfill=True)
+    ingest(log.home, now=CUTOFF + DAY, events=[file], backfill=True)
     (finding,) = look_at_quarantine(inspection(log)).findings
     assert finding.what.startswith("2 rows of events (67 % of the loads of late) were refused as event_time_unreadable")
     assert not finding.is_remark
@@ -56,7 +55,7 @@ def test_a_tenth_in_quarantine_is_wrong(log: Log, tmp_path: Path) -> None:
 
 def load(log: Log, file: Path, *lines: str, at: datetime) -> None:
     file.write_text("\n".join(["account_id,event_time,status,event_id", *lines]) + "\n")
-    ingest(log.settings, now=at, events=[file], backfill=True)
+    ingest(log.home, now=at, events=[file], backfill=True)
 
 
 def calls(status: int, *names: str) -> list[str]:
@@ -89,7 +88,7 @@ def test_calls_nobody_signed_are_a_remark_however_many(log: Log, tmp_path: Path)
 
 def test_a_home_that_remembers_no_load_is_judged_by_all_rows(log: Log, tmp_path: Path) -> None:
     load(log, tmp_path / "calls.csv", *calls(900, "a"), at=CUTOFF)
-    with quarantine_store(log.settings).writer() as writer:
+    with log.home.stores.quarantine.writer() as writer:
         del writer.notes["loads"]
     (finding,) = look_at_quarantine(inspection(log)).findings
     assert not finding.is_remark

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from features.home.home import Home
 from features.quality.rows import look_at_rows
 from features.quality.section import Section, inspection_of
 from features.settings.fields import Settings
@@ -17,7 +18,7 @@ Write = Callable[..., None]
 
 
 def looked(home: Path) -> Section:
-    return look_at_rows(inspection_of(Settings(home=home), as_of=None, now=utc(2026, 6, 8, 12)))
+    return look_at_rows(inspection_of(Home(Settings(home=home)), as_of=None, now=utc(2026, 6, 8, 12)))
 
 
 def test_a_company_that_grows_has_no_findings(tmp_path: Path, write_features: Write) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from features.definitions.catalog import CATALOG, GROUPS, cutoff_day_field, features_of_group, spec
 from features.definitions.feature import Nulls
+from features.home.home import Home
 from features.offline.files import ARROW_TYPES, file_schema
 from features.offline.meanings import meanings
 from features.quality.section import Inspection, inspection_of
@@ -113,7 +114,7 @@ def write(home: Path, **newest: list[object]) -> Settings:
     """Ten accounts at three cutoffs whose values hold to every rule; ``newest`` replaces some at the last."""
     usual = {"float": 0.5, "int": 1, "category": "pro"}
     settings = Settings(home=home)
-    meaning = meanings(settings)
+    meaning = meanings(Home(settings))
     with ManifestStore(home / "features").writer() as writer:
         for day, group in itertools.product(DAYS, GROUPS):
             changed = newest if day == DAYS[-1] else {}
@@ -130,7 +131,7 @@ def write(home: Path, **newest: list[object]) -> Settings:
 
 
 def inspection(settings: Settings) -> Inspection:
-    return inspection_of(settings, as_of=None, now=utc(2026, 6, 8, 12))
+    return inspection_of(Home(settings), as_of=None, now=utc(2026, 6, 8, 12))
 
 
 def test_a_sound_table_has_no_findings(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from features.cli import main
 from features.definitions.declared import Metric
 from features.exceptions import SettingsError
 from features.external.take import take_tables
-from features.home.declared_sets import catalog_of
-from features.home.stores import rollup_store
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
 from features.quality.section import inspection_of
 from features.quality.values import look_at_values
@@ -140,55 +139,55 @@ def test_a_new_metric_counts_only_itself(new_log):
     log.table(C)
     before = made_files(log.settings)
     more = Settings(home=log.settings.home, metrics={"posts": KINDS["posts"], "slow": KINDS["slow"]})
-    assert roll_up(more).days_counted == 0
-    assert built_cutoffs(more) == []
-    assert build(more, [C], now=C + 9 * DAY).built == (C,)
-    assert count_metrics(more) == 0
+    assert roll_up(Home(more)).days_counted == 0
+    assert built_cutoffs(Home(more)) == []
+    assert build(Home(more), [C], now=C + 9 * DAY).built == (C,)
+    assert count_metrics(Home(more)) == 0
     after = made_files(more)
-    key, view = metric_key(more.metrics["slow"]), catalog_of(more).groups[-1]
+    key, view = metric_key(more.metrics["slow"]), Home(more).catalog.groups[-1]
     new = {path.relative_to(more.home).parts[:2] for path in set(after) - set(before)}
     assert new == {("metrics", key), ("features", view)}
     assert all(after[path] == inode for path, inode in before.items())
-    assert built_cutoffs(more) == [C]
+    assert built_cutoffs(Home(more)) == [C]
 
 
 def test_a_new_day_counts_that_day(new_log):
     log = new_log(metrics={"posts": KINDS["posts"], "slow": KINDS["slow"]}).add("events", *EVENTS)
     log.store()
-    assert count_metrics(log.settings) == 2 * len({event["event_time"].date() for event in EVENTS})
+    assert count_metrics(log.home) == 2 * len({event["event_time"].date() for event in EVENTS})
     log.add("events", {"event_time": C - 7 * DAY, "method": "POST", "ingested_at": C + 7 * HOUR}).store()
-    assert count_metrics(log.settings) == 2
+    assert count_metrics(log.home) == 2
 
 
 def test_counts_that_change_while_the_rollups_do_not_are_built_again_where_they_are_seen(new_log):
     def calls(latency, *late):
         log.clear("events").add("events", {"event_time": C - 40 * DAY}, {"event_time": C - DAY, "latency_ms": latency})
         log.add("events", {"event_time": C - DAY, "latency_ms": 200.0}, *late).store()
-        roll_up(log.settings)
+        roll_up(log.home)
 
     log = new_log(metrics={"waited": KINDS["waited"]})
     calls(100.0)
     before, during, after = cutoffs = [C - DAY, C + 7 * DAY, C + 28 * DAY]  # the days 0, 8 and 29 after the call's
-    build(log.settings, cutoffs, now=C + 60 * DAY)
-    rollups = rollup_store(log.settings).manifest().partitions
+    build(log.home, cutoffs, now=C + 60 * DAY)
+    rollups = log.home.stores.rollups.manifest().partitions
     calls(100.4)
-    assert rollup_store(log.settings).manifest().partitions == rollups
-    assert count_metrics(log.settings) == 1
-    assert (built_cutoffs(log.settings), outdated_cutoffs(log.settings)) == ([before, after], [during])
-    assert build(log.settings, cutoffs, now=C + 60 * DAY).built == (during,)
+    assert log.home.stores.rollups.manifest().partitions == rollups
+    assert count_metrics(log.home) == 1
+    assert (built_cutoffs(log.home), outdated_cutoffs(log.home)) == ([before, after], [during])
+    assert build(log.home, cutoffs, now=C + 60 * DAY).built == (during,)
     assert log.declared(during)["a", during]["waited_28d"] == 300.4
     # Calls that come too late for a cutoff change nothing it sees.
     calls(100.4, {"event_time": C - DAY, "latency_ms": 7.0, "ingested_at": C + 8 * DAY})
-    assert count_metrics(log.settings) == 1
-    assert (built_cutoffs(log.settings), outdated_cutoffs(log.settings)) == (cutoffs, [])
+    assert count_metrics(log.home) == 1
+    assert (built_cutoffs(log.home), outdated_cutoffs(log.home)) == (cutoffs, [])
 
 
 def test_a_metric_nobody_declares_any_more_is_forgotten(new_log):
     log = new_log(metrics={"posts": KINDS["posts"]}).add("events", *EVENTS)
     log.table(C)
     none = Settings(home=log.settings.home)
-    assert build(none, [C], now=C + 9 * DAY).built == ()
-    assert built_cutoffs(none) == [C]
+    assert build(Home(none), [C], now=C + 9 * DAY).built == ()
+    assert built_cutoffs(Home(none)) == [C]
     for name in ("metrics", "features"):
         partitions = ManifestStore(none.home / name).manifest().partitions
         assert not [one for one in partitions if one.startswith(("metric_", "custom_"))]
@@ -208,7 +207,7 @@ def test_a_metric_whose_condition_nothing_fulfils_is_named(new_log):
     log = new_log(metrics=metrics).add("events", {"event_time": C - DAY})
     row = log.declared(C)["a", C]
     assert (row["gone_7d"], row["none_7d"], row["some_7d"]) == (0, None, 1)
-    gone, none = empty_metrics(log.settings)
+    gone, none = empty_metrics(log.home)
     assert gone == "Metric gone: 0 events fulfil `endpoint = '/v0'`, so it is 0 everywhere. Look at its `where`."
     assert none.startswith("Metric none: 0 events fulfil `endpoint = '/v0'`, so it is null everywhere.")
 
@@ -224,7 +223,7 @@ def test_a_metric_of_a_column_nobody_carries_is_named(new_log):
     row = log.declared(C)["a", C]
     assert [row[f"{name}_7d"] for name in metrics] == [None, None, None, 200.0]
     end = "carry latency_ms, so it is null everywhere. Look at its `column`."
-    assert empty_metrics(log.settings) == [
+    assert empty_metrics(log.home) == [
         f"Metric waited: 0 events {end}",
         f"Metric usual: 0 events {end}",
         f"Metric reads: 0 of 1 events that fulfil `method = 'GET'` {end}",
@@ -273,7 +272,7 @@ def read(tmp_path, text):
 
 def test_declared_features_enter_the_catalogue(tmp_path):
     settings = read(tmp_path, TOML)
-    catalog = catalog_of(settings)
+    catalog = Home(settings).catalog
     assert [feature.name for feature in catalog.features[-4:]] == [
         "report_errors_7d",
         "report_errors_28d",
@@ -332,7 +331,7 @@ def test_a_declaration_that_cannot_be_used_is_named_by_its_line(tmp_path, line, 
     assert old in TOML
     text = TOML.replace(old, new, 1)
     if message is None:
-        assert "slow_nps" in {feature.name for feature in catalog_of(read(tmp_path, text)).features}
+        assert "slow_nps" in {feature.name for feature in Home(read(tmp_path, text)).catalog.features}
         return
     with pytest.raises(SettingsError, match=rf"bellwether\.toml line {line}: [^;]*{message}"):
         read(tmp_path, text)
@@ -350,10 +349,10 @@ def test_the_example_of_the_readme_works(tmp_path, new_log):
     known = pa.array([C - DAY], pa.timestamp("us", tz="UTC"))
     table = {"account_id": ["a"], "event_timestamp": known, "known_at": known, "nps": [-3], "seats": [12]}
     pq.write_table(pa.table(table), log.settings.home / "health" / "june.parquet")
-    take_tables(log.settings, now=C + 9 * DAY)
-    row, catalog = log.declared(C)["a", C], catalog_of(log.settings)
+    take_tables(log.home, now=C + 9 * DAY)
+    row, catalog = log.declared(C)["a", C], log.home.catalog
     assert (row["report_errors_28d"], row["search_wait_28d"]) == (5 / 40, None)
-    (note,) = empty_metrics(log.settings)
+    (note,) = empty_metrics(log.home)
     assert note.startswith("Metric search_wait: 0 events fulfil `endpoint = '/v1/search'`, so it is null everywhere.")
     features = [catalog.spec(name) for name in ("report_errors_28d", "search_wait_28d", "health_nps")]
     columns = {feature.name: np.array([row[feature.name]], dtype=np.float64) for feature in features}
@@ -390,6 +389,6 @@ def test_the_commands_speak_of_declared_features(tmp_path, new_log):
     assert "report_errors_28d,custom_" in described.stdout
     assert "Metric report_errors: 0 events" in described.stderr
     assert "report_errors, slow" in run("settings").stdout
-    checked = look_at_values(inspection_of(load_settings(config, home=log.settings.home), as_of=C, now=C + DAY))
+    checked = look_at_values(inspection_of(Home(load_settings(config, home=log.settings.home)), as_of=C, now=C + DAY))
     said = [one.what for one in checked.findings if "report_errors" in one.what or "health" in one.what]
     assert len(said) == 2

@@ -14,7 +14,7 @@ from features.engine.duckdb_engine import duckdb_engine
 from features.exceptions import WorkFailedError
 from features.groups.adoption import SETTLED_DAYS, settled
 from features.groups.population import population_of
-from features.home.stores import rollup_store
+from features.home.home import Home
 from features.rollup.count import roll_up
 from features.rollup.months import past_files, past_schema
 from features.rollup.tables import ROLLUPS
@@ -39,7 +39,7 @@ def three_months(log):
         {"account_id": "old", "event_time": MAY + DAY, "ingested_at": utc(2026, 6, 12), "user_id": "u"},
         {"account_id": "new", "event_time": utc(2026, 6, 15)},
     ).store()
-    roll_up(log.settings)
+    roll_up(log.home)
     return log
 
 
@@ -52,9 +52,9 @@ def test_one_engine_counts_days_and_sums_up_months_and_none_starts_for_nothing(l
 
     monkeypatch.setattr("features.rollup.count.chosen_engine", noted)
     log.add("events", {"event_time": utc(2026, 4, 3)}, {"event_time": MAY}).store()
-    roll_up(log.settings)
-    assert "month=2026-04" in rollup_store(log.settings).manifest().partitions
-    roll_up(log.settings)
+    roll_up(log.home)
+    assert "month=2026-04" in log.home.stores.rollups.manifest().partitions
+    roll_up(log.home)
     assert len(started) == 1
 
 
@@ -64,7 +64,7 @@ def found(settings, files, cutoffs):
     try:
         named = engine.name_rows("cutoffs_together", pa.table({"cutoff": cutoffs}, schema=CUTOFFS))
         if files is None:
-            return rows_of(engine, population(engine, settings, named))
+            return rows_of(engine, population(engine, Home(settings), named))
         past = engine.name_parquet("past", files, schema=past_schema(ROLLUPS["usage"].schema))
         nobody = [engine.name_parquet(table.name, [], schema=table.schema) for table in (ACCOUNTS, SUBSCRIPTIONS)]
         return rows_of(engine, population_of(past, *nobody, named, grace_hours=settings.grace_hours))
@@ -87,7 +87,7 @@ def rows_of(engine, table):
     ],
 )
 def test_the_population_is_the_same_from_sums_and_from_days(three_months, cutoffs, months):
-    store = rollup_store(three_months.settings)
+    store = three_months.home.stores.rollups
     files = past_files(store, store.manifest(), cutoffs)
     assert [file.parent.name for file in files if file.parent.name.startswith("month=")] == [
         f"month={month}" for month in months
@@ -110,8 +110,8 @@ def test_who_has_arrived_is_the_same_from_sums_as_counted_by_hand(log, cutoffs):
                 {"account_id": f"a{number}", "event_time": moment, "ingested_at": moment + late, "status": status}
             )
     log.add("events", *calls).store()
-    roll_up(log.settings)
-    store = rollup_store(log.settings)
+    roll_up(log.home)
+    store = log.home.stores.rollups
     files = past_files(store, store.manifest(), cutoffs)
     arrived = arrivals(log.settings, files, cutoffs)
     assert arrived == by_hand(calls, cutoffs)
@@ -153,7 +153,7 @@ def arrivals(settings, files, cutoffs):
 
 
 def test_what_came_in_late_is_not_seen_before(three_months):
-    store = rollup_store(three_months.settings)
+    store = three_months.home.stores.rollups
     days = [CLOSED, utc(2026, 6, 13)]
     files = past_files(store, store.manifest(), days)
     seen = [(row["cutoff"], row["account_id"]) for row in found(three_months.settings, files, days)]
@@ -161,7 +161,7 @@ def test_what_came_in_late_is_not_seen_before(three_months):
 
 
 def test_a_month_is_one_row_an_account_but_for_late_events(three_months):
-    store = rollup_store(three_months.settings)
+    store = three_months.home.stores.rollups
     (path,) = store.files("month=2026-05", "past")
     rows = [(row["account_id"], row["visible_from"]) for row in pq.read_table(path, partitioning=None).to_pylist()]
     assert rows == [
@@ -173,16 +173,16 @@ def test_a_month_is_one_row_an_account_but_for_late_events(three_months):
 
 
 def test_a_late_event_touches_only_its_day_and_its_month(three_months):
-    store = rollup_store(three_months.settings)
+    store = three_months.home.stores.rollups
     before = store.manifest().partitions
     three_months.add("events", {"event_time": utc(2026, 4, 3), "ingested_at": NOW}).store()
-    assert roll_up(three_months.settings).days_counted == 1
+    assert roll_up(three_months.home).days_counted == 1
     after = store.manifest().partitions
     assert sorted(name for name in after if after[name] != before[name]) == ["day=2026-04-03", "month=2026-04"]
 
 
 def test_sums_of_other_days_are_not_read(three_months):
-    store = rollup_store(three_months.settings)
+    store = three_months.home.stores.rollups
     manifest = store.manifest()
     other = Manifest(manifest.partitions, {**manifest.made_from, "month=2026-04": "something else"})
     read = [file.parent.name for file in past_files(store, other, [NOW])]
@@ -190,19 +190,19 @@ def test_sums_of_other_days_are_not_read(three_months):
 
 
 def test_a_month_without_days_is_forgotten_and_a_file_that_is_gone_is_made_again(three_months):
-    store = rollup_store(three_months.settings)
+    store = three_months.home.stores.rollups
     store.files("month=2026-05")[0].unlink()
-    roll_up(three_months.settings)
+    roll_up(three_months.home)
     assert store.files("month=2026-05")[0].exists()
     with ManifestStore(three_months.settings.home / "events").writer() as writer:
         writer.remove("day=2026-04-03")
-    roll_up(three_months.settings)
+    roll_up(three_months.home)
     assert [name for name in store.manifest().partitions if name.startswith("month=")] == ["month=2026-05"]
 
 
 def test_a_damaged_day_is_named(three_months):
-    store = rollup_store(three_months.settings)
+    store = three_months.home.stores.rollups
     store.files("month=2026-05")[0].unlink()
     store.files("day=2026-05-10", "usage")[0].write_bytes(b"no parquet")
     with pytest.raises(WorkFailedError, match=r"damaged or missing: .*usage-.*month=2026-05.*features build` again"):
-        roll_up(three_months.settings)
+        roll_up(three_months.home)

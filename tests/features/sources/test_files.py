@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from features.cli import main
 from features.engine.duckdb_engine import duckdb_engine
 from features.exceptions import InputError, SettingsError
+from features.home.home import Home
 from features.home.raw_tables import read_events, read_raw
 from features.home.secret import pseudonym, secret_key
 from features.ingest.dry_run import Refusal, try_ingest
@@ -88,12 +89,12 @@ def read(settings, made, *columns):
 
 
 def events(settings, *columns):
-    return read(settings, lambda engine: read_events(engine, settings).order_by("account_id"), *columns)
+    return read(settings, lambda engine: read_events(engine, Home(settings)).order_by("account_id"), *columns)
 
 
 def refused(settings):
     def ordered(engine):
-        return read_quarantine(engine, settings, "events").order_by("source_row")
+        return read_quarantine(engine, Home(settings), "events").order_by("source_row")
 
     return read(settings, ordered, "reason", "source_row")
 
@@ -113,7 +114,7 @@ def note(report, start):
 def test_an_access_log_is_ingested_by_its_format(tmp_path, settings):
     home = settings(events=LOG)
     path = put(tmp_path / "access.log.1.gz", line(path="/v1/orders/5?key=key-1"), "broken key-secret", line("beta"))
-    report = ingest(home, now=NOW, events=[path], backfill=True)
+    report = ingest(Home(home), now=NOW, events=[path], backfill=True)
     token = pseudonym(secret_key(home.home), "key-1")
     same = {"endpoint": "/v1/orders/{id}", "event_time": utc(2026, 1, 1, 10), "latency_ms": 12.0}
     assert events(home, "account_id", "token", *same) == [
@@ -131,10 +132,10 @@ def test_an_access_log_is_ingested_by_its_format(tmp_path, settings):
 def test_identical_lines_are_as_many_calls_however_often_the_log_is_ingested(tmp_path, settings):
     home = settings(events=LOG)
     grown = put(tmp_path / "access.log", line(), line())
-    assert ingest(home, now=NOW, events=[grown], backfill=True).table("events").rows_stored == 2
+    assert ingest(Home(home), now=NOW, events=[grown], backfill=True).table("events").rows_stored == 2
     put(grown, line(), line(), line(), line(path="/v1/orders/5?page=2"))
     rotated = put(tmp_path / "access.log.1", line(), line(), line())
-    again = ingest(home, now=NOW, events=[grown, rotated], backfill=True).table("events")
+    again = ingest(Home(home), now=NOW, events=[grown, rotated], backfill=True).table("events")
     assert (again.rows_stored, again.duplicates) == (2, 5)
     assert events(home, "account_id") == ["acme"] * 4
 
@@ -143,39 +144,39 @@ def test_a_refused_line_is_one_however_often_its_file_is_renamed(tmp_path, setti
     home = settings(events=LOG)
     unsigned = [line("-"), line("-")]  # of one second: identical
     log = put(tmp_path / "access.log", "broken", line(), *unsigned)
-    ingest(home, now=NOW, events=[log], backfill=True)
+    ingest(Home(home), now=NOW, events=[log], backfill=True)
     first = refused(home)
     assert [row["reason"] for row in first] == ["line_unreadable", "account_id_missing", "account_id_missing"]
     rotated = log.rename(tmp_path / "access.log.1")
     put(log, line("beta"))
-    report = ingest(home, now=NOW, events=[log, rotated], backfill=True).table("events")
+    report = ingest(Home(home), now=NOW, events=[log, rotated], backfill=True).table("events")
     assert report.quarantined == {"account_id_missing": 2, "line_unreadable": 1}
     packed = put(tmp_path / "access.log.2.gz", "broken", line(), *unsigned)
-    ingest(home, now=NOW, events=[log, rotated, packed], backfill=True)
+    ingest(Home(home), now=NOW, events=[log, rotated, packed], backfill=True)
     assert refused(home) == first
     put(log, "broken", *unsigned, line("-"))  # a third of that second
     for _ in range(2):
-        ingest(home, now=NOW, events=[log, packed], backfill=True)
+        ingest(Home(home), now=NOW, events=[log, packed], backfill=True)
         assert len(refused(home)) == len(first) + 1
 
 
 def test_a_log_read_by_another_mapping_or_with_other_ends_brings_nothing_new(tmp_path, settings):
     lines = [line(), line(), line(path="/v1/files/report"), line(path="/v1/files/ada@example.org")]
     log = put(tmp_path / "access.log", *lines)
-    assert ingest(settings(events=LOG), now=NOW, events=[log], backfill=True).table("events").rows_stored == 4
+    assert ingest(Home(settings(events=LOG)), now=NOW, events=[log], backfill=True).table("events").rows_stored == 4
     more = {"sdk": {"from": "http_user_agent"}, "status": {"from": "status"}}
     declared = {**LOG, "columns": LOG["columns"] | more, "path_patterns": ["/v1/files/{file}"]}
     copied = put(tmp_path / "copied.log", *[text + "\r" for text in lines])
-    again = ingest(settings(events=declared), now=NOW, events=[copied], backfill=True).table("events")
+    again = ingest(Home(settings(events=declared)), now=NOW, events=[copied], backfill=True).table("events")
     assert (again.rows_stored, again.duplicates, again.quarantined) == (0, 4, {})
 
 
 def test_patterns_make_no_other_events_of_an_export_without_ids(tmp_path, settings):
     rows = ["acme,2026-01-01T10:00:00Z,/v1/files/a", "acme,2026-01-01T10:00:00Z,/v1/files/b"]
     export = put(tmp_path / "e.csv", "account_id,event_time,endpoint", *rows)
-    assert ingest(settings(), now=NOW, events=[export], backfill=True).table("events").rows_stored == 2
+    assert ingest(Home(settings()), now=NOW, events=[export], backfill=True).table("events").rows_stored == 2
     declared = settings(events={"path_patterns": ["/v1/files/{file}"]})
-    again = ingest(declared, now=NOW, events=[export], backfill=True).table("events")
+    again = ingest(Home(declared), now=NOW, events=[export], backfill=True).table("events")
     assert (again.rows_stored, again.duplicates, again.quarantined) == (0, 2, {})
 
 
@@ -185,10 +186,10 @@ def test_an_account_known_by_its_key_is_kept_as_a_hash_everywhere(tmp_path, sett
     home = settings(events={**LOG, "columns": LOG["columns"] | key}, accounts=accounts)
     log = put(tmp_path / "access.log", line(path="/v1/a?key=sk-secret"), line(path="/v1/a"))
     crm = put(tmp_path / "crm.csv", "key,name", " sk-secret ,Acme")
-    report = ingest(home, now=NOW, events=[log], accounts=[crm], backfill=True)
+    report = ingest(Home(home), now=NOW, events=[log], accounts=[crm], backfill=True)
     hashed = pseudonym(secret_key(home.home), "sk-secret")
     assert events(home, "account_id") == [hashed]
-    assert read(home, lambda engine: read_raw(engine, home, "accounts"), "account_id") == [hashed]
+    assert read(home, lambda engine: read_raw(engine, Home(home), "accounts"), "account_id") == [hashed]
     assert note(report, "accounts and events") == "accounts and events: 1 accounts matched."
     assert files_with(home, "sk-secret") == []
 
@@ -209,14 +210,14 @@ def test_a_folder_of_logs_is_read_without_its_error_log(tmp_path, settings):
     for name in others:
         put(folder / name, "2026/01/01 10:00:00 [notice] 1#1: start")
     home = settings(events=LOG)
-    assert ingest(home, now=NOW, events=[folder], backfill=True).table("events").files == 4
+    assert ingest(Home(home), now=NOW, events=[folder], backfill=True).table("events").files == 4
 
 
 def test_a_log_of_json_lines_is_read_as_such(tmp_path, settings):
     declared = {"format": "json", "columns": {"account_id": {"from": "acct"}, "event_time": {"from": "t"}}}
     home = settings(events=declared)
     path = put(tmp_path / "access.log", '{"acct": "acme", "t": "2026-01-01T10:00:00Z"}')
-    ingest(home, now=NOW, events=[path], backfill=True)
+    ingest(Home(home), now=NOW, events=[path], backfill=True)
     assert events(home, "account_id") == ["acme"]
 
 
@@ -225,19 +226,19 @@ def test_identical_lines_of_a_json_log_are_as_many_calls(tmp_path, settings):
     home = settings(events={"format": "json", "columns": columns})
     lines = ['{"acct": "acme", "t": "2026-01-01T10:00:00Z"}'] * 2
     path = put(tmp_path / "access.log", *lines)
-    report = ingest(home, now=NOW, events=[path], backfill=True)
+    report = ingest(Home(home), now=NOW, events=[path], backfill=True)
     assert report.table("events").rows_stored == 2
     assert "lines of two files, but not of one" in note(report, "events: no event_id")
     more = settings(events={"format": "json", "columns": columns | {"sdk": {"from": "acct"}}})
     rotated = put(tmp_path / "access.jsonl", *[text + "\r" for text in lines], lines[0])
-    again = ingest(more, now=NOW, events=[rotated], backfill=True).table("events")
+    again = ingest(Home(more), now=NOW, events=[rotated], backfill=True).table("events")
     assert (again.rows_stored, again.duplicates) == (1, 2)
 
 
 def test_accounts_are_read_from_a_json_log_too(tmp_path, settings):
     home = settings(accounts={"format": "json", "columns": {"account_id": {"from": "acct"}}})
     log = put(tmp_path / "accounts.log", '{"acct": "acme"}', '{"acct": "acme"}')
-    assert ingest(home, now=NOW, accounts=[log]).table("accounts").rows_stored == 1
+    assert ingest(Home(home), now=NOW, accounts=[log]).table("accounts").rows_stored == 1
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def test_accounts_are_read_from_a_json_log_too(tmp_path, settings):
 def test_what_is_wrong_with_a_log_or_its_format_is_said(tmp_path, settings, declared, content, error, text):
     home = settings(events=declared)
     with pytest.raises(error, match=text):
-        ingest(home, now=NOW, events=[put(tmp_path / "access.log", content)])
+        ingest(Home(home), now=NOW, events=[put(tmp_path / "access.log", content)])
 
 
 # ---- exports ----
@@ -269,7 +270,7 @@ def test_an_export_is_ingested_without_bodies_queries_and_secrets(tmp_path, sett
     bad = call(2, response={"status": 99, "body": "b64-secret"})
     path = tmp_path / "export.json"
     path.write_text(json.dumps([call(), bad, {"request": "key-secret"}], indent=1)[:-2] + ",\n {broken key-secret\n]")
-    report = ingest(home, now=NOW, events=[path], backfill=True)
+    report = ingest(Home(home), now=NOW, events=[path], backfill=True)
     (row,) = events(home, "event_id", "endpoint", "method", "status", "latency_ms", "sdk", "event_time", "token")
     assert row == {
         "event_id": "e1",
@@ -292,11 +293,11 @@ def test_an_export_that_stops_halfway_is_stored_as_far_as_it_goes(tmp_path, sett
     path = tmp_path / "export.json"
     whole = json.dumps([call(number) for number in range(9)])
     path.write_text(whole[: len(whole) // 2])
-    report = ingest(home, now=NOW, events=[path], backfill=True).table("events")
+    report = ingest(Home(home), now=NOW, events=[path], backfill=True).table("events")
     assert report.rows_stored == 4
     assert report.quarantined == {"file_cut_short": 1}
     path.write_text(whole)
-    assert ingest(home, now=NOW, events=[path], backfill=True).table("events").rows_stored == 5
+    assert ingest(Home(home), now=NOW, events=[path], backfill=True).table("events").rows_stored == 5
 
 
 # ---- clocks ----
@@ -333,7 +334,7 @@ def test_a_clock_in_the_wrong_zone_is_noticed(tmp_path, settings, times, written
         wrote(put(tmp_path / f"a{number}.log", line(time=time)), moment)
         for number, (time, moment) in enumerate(zip(times, written, strict=True))
     ]
-    report = ingest(home, now=NOW, events=paths)
+    report = ingest(Home(home), now=NOW, events=paths)
     (text,) = [text for text in report.notes if "last written" in text]
     assert said in text
 
@@ -358,7 +359,7 @@ def test_an_export_of_whole_hours_or_one_file_alone_is_no_sign_of_a_wrong_clock(
         wrote(put(tmp_path / f"a{number}.log", line(time=time)), moment)
         for number, (time, moment) in enumerate(zip(times, written, strict=True))
     ]
-    report = ingest(settings(events=LOG), now=NOW, events=paths, backfill=True)
+    report = ingest(Home(settings(events=LOG)), now=NOW, events=paths, backfill=True)
     assert [text for text in report.notes if "last written" in text] == []
 
 
@@ -373,7 +374,7 @@ def test_an_export_of_whole_hours_or_one_file_alone_is_no_sign_of_a_wrong_clock(
 )
 def test_files_that_were_only_kept_or_copied_are_no_sign_of_a_wrong_clock(tmp_path, settings, written):
     paths = [wrote(put(tmp_path / f"a{number}.log", line()), moment) for number, moment in enumerate(written)]
-    report = ingest(settings(events=LOG), now=NOW, events=paths, backfill=True)
+    report = ingest(Home(settings(events=LOG)), now=NOW, events=paths, backfill=True)
     assert [text for text in report.notes if "last written" in text] == []
 
 
@@ -383,15 +384,15 @@ def test_files_that_were_only_kept_or_copied_are_no_sign_of_a_wrong_clock(tmp_pa
 def test_a_crm_export_without_half_of_the_accounts_is_said(tmp_path, settings):
     home = settings(events=LOG)
     log = put(tmp_path / "access.log", *[line(f"a{number}") for number in range(8)])
-    ingest(home, now=NOW, events=[log], backfill=True)
+    ingest(Home(home), now=NOW, events=[log], backfill=True)
     crm = put(tmp_path / "crm.csv", "account_id", "a0", "a1", "x1", "x2")
-    report = ingest(home, now=NOW, accounts=[crm])
+    report = ingest(Home(home), now=NOW, accounts=[crm])
     assert note(report, "accounts and events") == (
         "accounts and events: 2 accounts matched; 6 unmatched, which call and do not have an account row: a2, a3, a4, "
         "a5, a6 and 1 more; 2 orphaned, which have an account row and no call: x1, x2."
     )
     more = put(tmp_path / "access.log", line("a0"), line("a9"))
-    later = ingest(home, now=NOW, events=[more])
+    later = ingest(Home(home), now=NOW, events=[more])
     assert note(later, "accounts and events") == (
         "accounts and events: 1 accounts matched; 1 unmatched, which call and do not have an account row: a9."
     )
@@ -405,13 +406,13 @@ def test_too_many_endpoints_are_said_with_the_patterns_to_declare(tmp_path, sett
     monkeypatch.setattr("features.ingest.remarks.all.MOST_TEMPLATES", 60)
     words = [f"{first}{second}x" for first in "abcdefgh" for second in "abcdefgh"]
     log = put(tmp_path / "access.log", *[line(path=f"/v1/files/{word}?key=key-secret") for word in words])
-    report = ingest(settings(events=LOG), now=NOW, events=[log], backfill=True)
+    report = ingest(Home(settings(events=LOG)), now=NOW, events=[log], backfill=True)
     assert note(report, "events: 64 different endpoints") == (
         "events: 64 different endpoints, more than 60: their paths name things. Declare under [sources.events] "
         'path_patterns = ["/v1/files/{file}"]; what is stored keeps its endpoints.'
     )
     declared = settings(events={**LOG, "path_patterns": ["/v1/files/{file}"]})
-    again = ingest(declared, now=NOW, events=[log], backfill=True)
+    again = ingest(Home(declared), now=NOW, events=[log], backfill=True)
     assert [text for text in again.notes if "different endpoints" in text] == []
     assert again.table("events").rows_stored == 0
 
@@ -424,7 +425,7 @@ def test_a_trial_shows_what_an_ingest_would_do_and_writes_nothing(tmp_path, sett
     words = [f"{first}{second}x" for first in "abcdefgh" for second in "abcdefgh"]
     lines = [line(path=f"/v1/files/{word}?key=key-secret") for word in words]
     log = put(tmp_path / "access.log", line("a b"), *lines, "broken key-secret", line("c d"))
-    trial = try_ingest(home, {"events": [log]}, now=NOW, backfill=True)
+    trial = try_ingest(Home(home), {"events": [log]}, now=NOW, backfill=True)
     (table,) = trial.tables
     assert (table.rows_read, table.rows_good, len(table.rows)) == (67, 64, 10)
     assert ("access.log", "latency_ms", "request_time (s)") in table.mapping
@@ -436,7 +437,7 @@ def test_a_trial_shows_what_an_ingest_would_do_and_writes_nothing(tmp_path, sett
     )
     assert (trial.templates, [one.pattern for one in trial.suggestions]) == (64, ["/v1/files/{file}"])
     assert not home.home.exists()
-    whole = ingest(home, now=NOW, events=[log], backfill=True).table("events")
+    whole = ingest(Home(home), now=NOW, events=[log], backfill=True).table("events")
     assert (whole.rows_stored, whole.quarantined) == (64, {"account_id_invalid": 2, "line_unreadable": 1})
 
 

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from features.engine.duckdb_engine import duckdb_engine
+from features.home.home import Home
 from features.home.raw_tables import read_events
 from features.ingest.quarantine import read_quarantine
 from features.settings.load import load_settings
@@ -76,8 +77,8 @@ def test_a_folder_of_real_logs_becomes_features_by_the_readme(tmp_path, monkeypa
 
     settings = load_settings(home=tmp_path / "var")
     engine = duckdb_engine(threads=1, memory_limit="1GB")
-    events = engine.to_arrow(read_events(engine, settings)).to_pylist()
-    refused = engine.to_arrow(read_quarantine(engine, settings, "events")).to_pylist()
+    events = engine.to_arrow(read_events(engine, Home(settings))).to_pylist()
+    refused = engine.to_arrow(read_quarantine(engine, Home(settings), "events")).to_pylist()
     engine.close()
     assert sorted(row["account_id"] for row in events) == ["acme"] * 7 + ["beta"] * 6
     assert {(row["endpoint"], row["method"], row["status"]) for row in events if row["account_id"] == "acme"} == {

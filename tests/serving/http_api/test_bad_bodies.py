@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from features.home.home import Home
 from serving.http_api.admission import Admission
 from serving.http_api.answers import Answerer
 from serving.http_api.live_champions import LiveChampions
@@ -31,11 +32,11 @@ def app(place: Place) -> Iterator[Client]:
     """The whole application but BentoML, with a real store and a real champion."""
     from features.feature_store.store import open_store
 
-    champions, ledger, admission = LiveChampions(place.settings), open_ledger(place.settings), Admission()
+    champions, ledger, admission = LiveChampions(Home(place.settings)), open_ledger(place.home), Admission()
     champions.refresh()
     api = make_api(
-        place.settings,
-        answerer=Answerer(place.settings, open_store(place.settings), champions),
+        Home(place.settings),
+        answerer=Answerer(Home(place.settings), open_store(place.home), champions),
         champions=champions,
         ledger=ledger,
         admission=admission,

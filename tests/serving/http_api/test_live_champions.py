@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from features.exceptions import DependencyError
+from features.home.home import Home
 from features.settings.load import load_settings
 from serving.http_api import live_champions as live
 from serving.http_api.live_champions import LiveChampions
@@ -37,8 +38,8 @@ def client(copied: Place) -> Iterator[Any]:
 
     before = mlflow.get_tracking_uri()
     # ``create_model_version`` looks up "models:/" sources at the address of the process, not at its client's.
-    mlflow.set_tracking_uri(tracking_address(copied.settings))
-    yield mlflow.MlflowClient(*[tracking_address(copied.settings)] * 2)
+    mlflow.set_tracking_uri(tracking_address(copied.home))
+    yield mlflow.MlflowClient(*[tracking_address(copied.home)] * 2)
     mlflow.set_tracking_uri(before)
 
 
@@ -58,7 +59,7 @@ class Told(Meters):
 
 
 def looking(place: Place) -> LiveChampions:
-    champions = LiveChampions(place.settings, Told())
+    champions = LiveChampions(Home(place.settings), Told())
     champions.refresh()
     return champions
 
@@ -134,7 +135,7 @@ def test_one_that_did_not_load_apart_is_tried_again_after_some_looks(
 
     monkeypatch.setattr(live, "check_apart", dies)
     monkeypatch.setattr(live, "_PATIENCE", 2)
-    running = LiveChampions(copied.settings)
+    running = LiveChampions(Home(copied.settings))
     seen = []
     for _ in range(4):
         running.refresh()
@@ -188,7 +189,7 @@ def test_a_file_is_asked_only_when_it_changed_and_any_other_registry_at_each_loo
 
     monkeypatch.setattr(live, "TARGETS", {"churn": None})
     monkeypatch.setattr(live, "champion_identity", identity)
-    champions = LiveChampions(copied.settings)
+    champions = LiveChampions(Home(copied.settings))
     for _ in range(5):
         champions.refresh()
     # The second look makes sure that nothing was written within the first one's tick of the clock.
@@ -218,7 +219,7 @@ def test_a_registry_that_is_away_changes_nothing(
 def test_a_registry_that_cannot_be_read_does_not_keep_the_service_from_starting(tmp_path: Path) -> None:
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "mlflow.db").write_bytes(b"no database " * 1000)
-    champions = LiveChampions(load_settings(home=tmp_path))
+    champions = LiveChampions(Home(load_settings)(home=tmp_path))
     champions.start()
     champions.stop()
     assert not champions.scorers

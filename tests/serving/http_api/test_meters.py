@@ -9,7 +9,7 @@ from pathlib import Path
 
 SCRIPT = """
 import sys
-from serving.meters import Meters
+from serving.http_api.meters import Meters
 meters = Meters()
 for version in sys.argv[1:]:
     meters.served("churn", version)

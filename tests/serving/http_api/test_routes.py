@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from features.home.home import Home
 from features.settings.load import load_settings
 from features.windows import DAY
 from serving.http_api.admission import Admission
@@ -27,13 +28,13 @@ from tests.serving.ledger.test_ledger import AS_OF, FIVE, account, run
 def listing(tmp_path: Path) -> Any:
     """Asks for ``/v1/accounts`` of a ledger with one run, some days after its as-of."""
     settings = load_settings(home=tmp_path)
-    ledger, admission = open_ledger(settings), Admission()
+    ledger, admission = open_ledger(Home(settings)), Admission()
     ledger.append(run(*FIVE))
 
     def ask(query: str = "", *, days: int = 1) -> Any:
         unused: Any = None
         app = make_api(
-            settings,
+            Home(settings),
             answerer=unused,
             champions=unused,
             ledger=ledger,
@@ -107,12 +108,12 @@ HOSTILE = {
 
 def test_hostile_names_come_back_as_they_are_and_stay_out_of_the_page(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path)
-    ledger, admission = open_ledger(settings), Admission()
+    ledger, admission = open_ledger(Home(settings)), Admission()
     rows = [replace(account(key, 0.9, 10.0), name=name, owner=name[:200]) for key, name in HOSTILE.items()]
     ledger.append(run(*rows))
     unused: Any = None
     app = make_api(
-        settings,
+        Home(settings),
         answerer=unused,
         champions=unused,
         ledger=ledger,

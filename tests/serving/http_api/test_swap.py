@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from features.home.home import Home
 from serving.http_api.live_champions import Served
 from tests.serving.conftest import NOW, USUAL, Place, make_bundle
 from tests.serving.server import Running
@@ -57,7 +58,7 @@ def known(place: Place, version: str, bundle: Bundle, folder: Path, sha256: str)
     from training.registry.champions import Champion
 
     model: Any = Served({"churn": load_scorer(Champion("bellwether-churn", version, folder, sha256))})
-    results = Answerer(place.settings, open_store(place.settings), model).score(ScoreRequest(**BODY), now=NOW)
+    results = Answerer(Home(place.settings), open_store(place.home), model).score(ScoreRequest(**BODY), now=NOW)
     return [result["scores"] for result in json.loads(json.dumps(results))]
 
 
@@ -86,7 +87,7 @@ def test_ten_promotions_reach_both_workers_and_no_answer_fails_or_is_mixed(serve
         try:
             for number in range(PROMOTIONS):
                 version = "21"[number % 2]
-                promote(place.settings, "churn", version=version)
+                promote(place.home, "churn", version=version)
                 promoted = time.monotonic()
                 server.wait_for(lambda version=version: list(served_by(server).values()) == [{version}] * 2, 60)
                 took = time.monotonic() - promoted

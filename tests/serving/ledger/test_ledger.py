@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.exceptions import DependencyError
+from features.home.home import Home
 from features.settings.load import load_settings
 from features.windows import DAY, utc
 from serving.ledger.ledger import Ledger, open_ledger
@@ -52,7 +53,7 @@ FIVE = (
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = open_ledger(load_settings(home=tmp_path))
+    opened = open_ledger(Home(load_settings(home=tmp_path)))
     yield opened
     opened.close()
 
@@ -144,7 +145,7 @@ def test_a_model_that_is_champion_again_has_the_latest_run_again(ledger: Ledger,
 def test_pages_hold_every_account_once(
     tmp_path_factory: pytest.TempPathFactory, numbers: list[float | None], limit: int, sort: str
 ) -> None:
-    ledger = open_ledger(load_settings(home=tmp_path_factory.mktemp("pages")))
+    ledger = open_ledger(Home(load_settings(home=tmp_path_factory.mktemp("pages"))))
     accounts = [account(f"a{place}", 0.5, number) for place, number in enumerate(numbers)]
     ledger.append(run(*accounts))
     seen: list[str] = []
@@ -163,7 +164,7 @@ def test_a_ledger_of_another_version_is_refused(ledger: Ledger, tmp_path: Path) 
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         connection.execute("UPDATE ledger_version SET version = 99")
         connection.commit()
-    again = open_ledger(load_settings(home=tmp_path))
+    again = open_ledger(Home(load_settings(home=tmp_path)))
     with pytest.raises(DependencyError, match="has schema version 99, not 2"):
         again.latest("churn")
     again.close()
@@ -175,7 +176,7 @@ def test_a_ledger_of_version_1_is_brought_to_this_one(ledger: Ledger, tmp_path: 
         connection.execute("ALTER TABLE scores DROP COLUMN offer")
         connection.execute("UPDATE ledger_version SET version = 1")
         connection.commit()
-    again = open_ledger(load_settings(home=tmp_path))
+    again = open_ledger(Home(load_settings(home=tmp_path)))
     assert [row.offer for row in again.page(run().run_id, sort="mrr", limit=10)] == [None] * 4
     assert again.append(run(FIVE[0], day=1)) is True
     again.close()
@@ -191,7 +192,7 @@ def test_an_upgrade_is_whole_or_not_there(
             connection.execute("ALTER TABLE scores DROP COLUMN offer")
         connection.execute("UPDATE ledger_version SET version = 1")
         connection.commit()
-    again = open_ledger(load_settings(home=tmp_path))
+    again = open_ledger(Home(load_settings(home=tmp_path)))
     with monkeypatch.context() as patch:
         patch.setattr("serving.ledger.tables._VERSION", object())  # writing the new version fails
         with pytest.raises(DependencyError, match="cannot be used"):
@@ -204,7 +205,7 @@ def test_an_upgrade_is_whole_or_not_there(
 
 
 def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
-    broken = open_ledger(load_settings(home=tmp_path / "not there"))
+    broken = open_ledger(Home(load_settings(home=tmp_path / "not there")))
     with pytest.raises(DependencyError, match="cannot be used"):
         broken.latest("churn")
     broken.close()

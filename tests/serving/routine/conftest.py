@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.windows import DAY, utc
@@ -25,6 +26,11 @@ class Household:
 
     settings: Settings
     newest_days: tuple[Path, ...]
+
+    @property
+    def home(self) -> Home:
+        """The same as a home."""
+        return Home(self.settings)
 
     def copy_to(self, folder: Path) -> Household:
         """The same in another folder."""
@@ -65,25 +71,25 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
         settings = _settings(root)
         simulate(root / "files", accounts=100, days=60, calls_per_day=1.0, seed=7, end=END)
         ingest(
-            settings,
+            Home(settings),
             now=NOW - DAY,
             events=_days(root)[:-3],
             accounts=[root / "files/accounts.parquet"],
             subscriptions=[root / "files/subscriptions.parquet"],
             touchpoints=[root / "files/touchpoints.parquet"],
         )
-        roll_up(settings)
-        build(settings, [YESTERDAY], now=NOW)
-        store = open_store(settings)
+        roll_up(Home(settings))
+        build(Home(settings), [YESTERDAY], now=NOW)
+        store = open_store(Home(settings))
         store.apply()
         store.materialize(YESTERDAY)
         _, version = register_bundle(settings, make_bundle(), root)
-        promote(settings, "churn", version=version)
-        score_batch(settings, as_of=YESTERDAY, now=NOW - DAY)
-        open_ledger(settings).close()
+        promote(Home(settings), "churn", version=version)
+        score_batch(Home(settings), as_of=YESTERDAY, now=NOW - DAY)
+        open_ledger(Home(settings)).close()
 
     root = made_once(tmp_path_factory, "yesterday", make)
-    relocate(_settings(root))
+    relocate(Home(_settings(root)))
     return Household(_settings(root), tuple(_days(root)[-3:]))
 
 

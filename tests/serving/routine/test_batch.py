@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from features.exceptions import DependencyError, InputError
+from features.home.home import Home
 from features.settings.load import load_settings
 from features.windows import DAY, utc
 from serving.ledger.runs import run_id
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 def test_a_run_scores_everybody_the_model_applies_to(copied: Place) -> None:
     from serving.routine.batch import score_batch
 
-    (run,) = score_batch(copied.settings, now=NOW).targets
+    (run,) = score_batch(copied.home, now=NOW).targets
     assert [account.account_id for account in run.accounts] == sorted(EVERYBODY)
     by_id = {account.account_id: account for account in run.accounts}
     assert {by_id[name].status for name in USUAL} == {Status.SCORED}
@@ -36,12 +37,12 @@ def test_the_same_run_again_writes_nothing_and_says_the_same(copied: Place) -> N
     from serving.ledger.ledger import open_ledger
     from serving.routine.batch import score_batch
 
-    first, again = (score_batch(copied.settings, as_of=CUTOFF, now=NOW + DAY * later) for later in (0, 1))
+    first, again = (score_batch(copied.home, as_of=CUTOFF, now=NOW + DAY * later) for later in (0, 1))
     assert [part.written for part in first.targets] == [True]
     assert [part.written for part in again.targets] == [False]
     assert "nothing written" in again.targets[0].in_words
     assert list(first.targets[0].accounts) == list(again.targets[0].accounts)
-    ledger = open_ledger(copied.settings)
+    ledger = open_ledger(copied.home)
     latest = ledger.latest("churn")
     assert latest is not None
     assert latest.scored_at == NOW
@@ -59,10 +60,10 @@ def test_offline_and_online_scores_are_equal(copied: Place) -> None:
     from serving.http_api.schemas import ScoreRequest
     from serving.routine.batch import score_batch
 
-    (run,) = score_batch(copied.settings, now=NOW).targets
-    champions = LiveChampions(copied.settings)
+    (run,) = score_batch(copied.home, now=NOW).targets
+    champions = LiveChampions(Home(copied.settings))
     champions.refresh()
-    answerer = Answerer(copied.settings, open_store(copied.settings), champions)
+    answerer = Answerer(Home(copied.settings), open_store(copied.home), champions)
     results = answerer.score(ScoreRequest(account_ids=list(EVERYBODY)), now=NOW)
     offline = {account.account_id: account for account in run.accounts}
     for result in results:
@@ -79,26 +80,26 @@ def test_export_writes_a_row_per_account(copied: Place, tmp_path: Path, name: st
     from serving.routine.batch import score_batch
     from serving.routine.export import export
 
-    export(score_batch(copied.settings, now=NOW), tmp_path / "out" / name)
+    export(score_batch(copied.home, now=NOW), tmp_path / "out" / name)
     path = tmp_path / "out" / name
     frame = pd.read_csv(path) if name.endswith("csv") else pd.read_parquet(path)
     assert len(frame) == len(EVERYBODY)
     assert frame.loc[frame["account_id"] == "acct_001", "reason_1"].notna().all()
     with pytest.raises(InputError, match=r"ends in neither \.csv nor \.parquet"):
-        export(score_batch(copied.settings, now=NOW), tmp_path / "scores.xlsx")
+        export(score_batch(copied.home, now=NOW), tmp_path / "scores.xlsx")
 
 
 def test_an_explanation_holds_every_reason_and_adds_up(place: Place) -> None:
     from serving.routine.batch import score_account
 
-    (run,) = score_account(place.settings, "acct_003", now=NOW).targets
+    (run,) = score_account(place.home, "acct_003", now=NOW).targets
     (account,) = run.accounts
     text = explanation(run, "acct_003")
     assert text.startswith("acct_003 (The acct_003 company): churn within 30 days, as of 2026-06-29")
     for reason in account.reasons:
         assert reason.text in text
     assert "█" in text
-    (nothing,) = score_account(place.settings, "cancelled", now=NOW).targets
+    (nothing,) = score_account(place.home, "cancelled", now=NOW).targets
     assert "No score. cancelled:" in explanation(nothing, "cancelled")
 
 
@@ -106,16 +107,16 @@ def test_an_account_that_is_not_there_gets_ids_that_look_alike(place: Place) -> 
     from serving.routine.batch import score_account
 
     with pytest.raises(InputError, match=r"no account 'acct_0003' as of 2026-06-29\. Did you mean: acct_003"):
-        score_account(place.settings, "acct_0003", now=NOW)
+        score_account(place.home, "acct_0003", now=NOW)
     with pytest.raises(InputError, match="`bellwether score` lists the accounts"):
-        score_account(place.settings, "zzzzzzzz", now=NOW)
+        score_account(place.home, "zzzzzzzz", now=NOW)
 
 
 def test_a_cutoff_that_is_not_built_is_refused(place: Place) -> None:
     from serving.routine.batch import score_batch
 
     with pytest.raises(InputError, match=r"2026-01-05 is not built\. Built, newest first: 2026-06-29"):
-        score_batch(place.settings, as_of=utc(2026, 1, 5), now=NOW)
+        score_batch(place.home, as_of=utc(2026, 1, 5), now=NOW)
 
 
 def test_without_a_champion_nothing_is_scored(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_without_a_champion_nothing_is_scored(tmp_path: Path) -> None:
     write_features(settings, world_columns(), EVERYBODY)
     write_records(settings)
     with pytest.raises(DependencyError, match="No target has a champion yet"):
-        score_batch(settings, now=NOW)
+        score_batch(Home(settings), now=NOW)
 
 
 def test_a_run_id_depends_on_each_of_its_parts() -> None:

@@ -17,8 +17,8 @@ from features.definitions.catalog import BUILT_IN
 from features.definitions.sets import FeatureSet
 from features.exceptions import DependencyError, InputError
 from features.feature_store.store import open_store
-from features.home.declared_sets import catalog_of, sets_read
-from features.home.stores import feature_store
+from features.home.declared_sets import sets_read
+from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.settings.fields import Settings
 from features.windows import DAY
@@ -46,8 +46,8 @@ def declaring(home: Path, **metrics: object) -> Settings:
 
 
 def bring_online(settings: Settings) -> None:
-    build(settings, [YESTERDAY], now=NOW)
-    store = open_store(settings)
+    build(Home(settings), [YESTERDAY], now=NOW)
+    store = open_store(Home(settings))
     store.apply()
     store.materialize(YESTERDAY)
 
@@ -65,7 +65,7 @@ def first(yesterday: Household, tmp_path_factory: pytest.TempPathFactory) -> Set
     bring_online(settings)
     bundle = compared(make_bundle(declared=FeatureSet(settings.metrics)), "1")
     _, version = register_bundle(settings, bundle, root)
-    promote(settings, "churn", version=version)
+    promote(Home(settings), "churn", version=version)
     return settings
 
 
@@ -76,66 +76,66 @@ def own(first: Settings, tmp_path: Path) -> Settings:
 
 
 def probabilities(settings: Settings) -> dict[str, float | None]:
-    (run,) = score_batch(settings, as_of=YESTERDAY, now=NOW).targets
+    (run,) = score_batch(Home(settings), as_of=YESTERDAY, now=NOW).targets
     return {account.account_id: account.probability for account in run.accounts}
 
 
 def test_a_metric_reaches_training_scores_reasons_and_the_service(own):
-    service = target("churn", own).service
+    service = target("churn", Home(own)).service
     assert re.fullmatch(r"churn_v2_[0-9a-f]{8}", service)
-    assert target("upsell", own).service == service.replace("churn", "upsell")
-    (run,) = score_batch(own, as_of=YESTERDAY, now=NOW).targets
+    assert target("upsell", Home(own)).service == service.replace("churn", "upsell")
+    (run,) = score_batch(Home(own), as_of=YESTERDAY, now=NOW).targets
     said = [reason for account in run.accounts for reason in account.reasons if reason.family == "failed"]
     assert {reason.code for reason in said} <= {"failed_raises", "failed_lowers"}
     assert len(said) > len(run.accounts) / 4
     assert any(re.fullmatch(r"Failed report calls: \d+(\.\d)? % in the last 28 days\.", reason.text) for reason in said)
     batch = {account.account_id: account.probability for account in run.accounts}
     scored = [account for account, probability in batch.items() if probability is not None][:5]
-    champions = SimpleNamespace(scorers={"churn": load_scorer(champion(own, "churn"))})
+    champions = SimpleNamespace(scorers={"churn": load_scorer(champion(Home(own), "churn"))})
     request = ScoreRequest(account_ids=scored, targets=["churn"], reasons=5)
-    answers = Answerer(own, open_store(own), champions).score(request, now=NOW)
+    answers = Answerer(own, open_store(Home(own)), champions).score(request, now=NOW)
     assert [one["scores"]["churn"]["probability"] for one in answers] == [batch[account] for account in scored]
 
 
 def test_a_model_goes_on_reading_what_it_was_trained_on(own):
-    before, service = probabilities(own), target("churn", own).service
+    before, service = probabilities(own), target("churn", Home(own)).service
     changed = declaring(own.home, failed=REFUSED, posts=POSTS)
-    newest = target("churn", changed).service
+    newest = target("churn", Home(changed)).service
     assert newest != service
-    assert built_cutoffs(changed) == []
+    assert built_cutoffs(Home(changed)) == []
     with pytest.raises(InputError, match=r"built under other settings or definitions .* `bellwether features build`"):
-        score_batch(changed, as_of=YESTERDAY, now=NOW)
+        score_batch(Home(changed), as_of=YESTERDAY, now=NOW)
     bring_online(changed)
     assert probabilities(changed) == before
-    store, accounts = open_store(changed), list(before)
+    store, accounts = open_store(Home(changed)), list(before)
     read = {one: store.online(accounts, service=one).values["failed_28d"] for one in (service, newest)}
     assert not np.array_equal(read[service], read[newest], equal_nan=True)
     np.testing.assert_array_equal(
         read[service],
-        open_store(own).online(accounts, service=service).values["failed_28d"],
+        open_store(Home(own)).online(accounts, service=service).values["failed_28d"],
     )
 
 
 def test_a_running_service_reads_a_set_that_was_applied_since_it_began(own):
-    accounts, begun = list(probabilities(own)), open_store(own)
-    begun.online(accounts, service=target("churn", own).service)
+    accounts, begun = list(probabilities(own)), open_store(Home(own))
+    begun.online(accounts, service=target("churn", Home(own)).service)
     changed = declaring(own.home, posts=POSTS)
     bring_online(changed)
-    sets_read(changed, "upsell", [FeatureSet(changed.metrics).as_json])  # as its promotion does
-    newest = target("churn", changed).service
+    sets_read(Home(changed).champion_sets, "upsell", [FeatureSet(changed.metrics).as_json])  # as its promotion does
+    newest = target("churn", Home(changed)).service
     read = begun.online(accounts, service=newest)
     assert read.known.all()
     assert not read.mixed.any()
-    expected = open_store(changed).online(accounts, service=newest).values["posts_7d"]
+    expected = open_store(Home(changed)).online(accounts, service=newest).values["posts_7d"]
     np.testing.assert_array_equal(read.values["posts_7d"], expected)
 
 
 def test_a_score_run_stays_the_same_whatever_else_is_declared(own):
-    (before,) = score_batch(own, as_of=YESTERDAY, now=NOW).targets
+    (before,) = score_batch(Home(own), as_of=YESTERDAY, now=NOW).targets
     changed = declaring(own.home, failed=FAILED, posts=POSTS)
-    build(changed, [YESTERDAY], now=NOW)
-    assert len(catalog_of(changed).groups) == len(BUILT_IN.groups) + 2
-    (after,) = score_batch(changed, as_of=YESTERDAY, now=NOW).targets
+    build(Home(changed), [YESTERDAY], now=NOW)
+    assert len(Home(changed).catalog.groups) == len(BUILT_IN.groups) + 2
+    (after,) = score_batch(Home(changed), as_of=YESTERDAY, now=NOW).targets
     assert (before.written, after.written) == (True, False)
     assert after.run_id == before.run_id
 
@@ -143,58 +143,60 @@ def test_a_score_run_stays_the_same_whatever_else_is_declared(own):
 @pytest.mark.parametrize("service", BUILT_IN.services)
 def test_without_declarations_a_score_run_is_named_by_all_groups(yesterday, service):
     settings = yesterday.settings
-    assert features_fingerprint(settings, YESTERDAY, service=service) == features_fingerprint(settings, YESTERDAY)
+    assert features_fingerprint(Home(settings), YESTERDAY, service=service) == features_fingerprint(
+        Home(settings), YESTERDAY
+    )
 
 
 def test_a_score_run_is_named_by_the_declared_features_its_model_reads(own):
-    read = features_fingerprint(own, YESTERDAY, service=target("churn", own).service)
-    assert read != features_fingerprint(own, YESTERDAY, service="churn_v2")
+    read = features_fingerprint(Home(own), YESTERDAY, service=target("churn", Home(own)).service)
+    assert read != features_fingerprint(Home(own), YESTERDAY, service="churn_v2")
 
 
 @pytest.mark.parametrize(
     "text", ["no json", "[]", '{"churn": 5}', '{"churn": [{"metrics": {"failed": {"of": "nothing"}}}]}']
 )
 def test_a_damaged_note_of_what_champions_read_says_what_helps(own, text):
-    note, version = own.home / "feature_sets.json", champion_version(own, "churn")
+    note, version = own.home / "feature_sets.json", champion_version(Home(own), "churn")
     intact = note.read_text()
     note.write_text(text)
     advice = r"feature_sets\.json .*backup.* move it away and promote each champion .*--version V.*features build`"
     with pytest.raises(DependencyError, match=f"(?s){advice}") as told:
-        promote(own, "churn", version=version)
+        promote(Home(own), "churn", version=version)
     assert "found out again" not in str(told.value)
     with pytest.raises(DependencyError, match=f"(?s){advice}"):
-        sets_read(own, "churn", [])
+        sets_read(Home(own).champion_sets, "churn", [])
     note.unlink()
-    promote(declaring(own.home), "churn", version=version)
+    promote(Home(declaring(own.home)), "churn", version=version)
     assert note.read_text() == intact
 
 
 def test_what_a_champion_reads_stays_without_a_declaration_until_another_takes_its_place(own, tmp_path):
     none = declaring(own.home)
-    view = catalog_of(own).groups[-1]
-    assert catalog_of(none).groups == (*BUILT_IN.groups, view)
-    assert catalog_of(none).features == BUILT_IN.features
-    assert built_cutoffs(none) == [YESTERDAY]
-    assert target("churn", none).service == "churn_v2"
+    view = Home(own).catalog.groups[-1]
+    assert Home(none).catalog.groups == (*BUILT_IN.groups, view)
+    assert Home(none).catalog.features == BUILT_IN.features
+    assert built_cutoffs(Home(none)) == [YESTERDAY]
+    assert target("churn", Home(none)).service == "churn_v2"
     assert json.loads((own.home / "feature_sets.json").read_text())["churn"][0]["metrics"]["failed"]["of"] == "share"
     before = probabilities(none)
     _, version = register_bundle(none, compared(make_bundle(seed=3), "2"), tmp_path)
-    bundle_of_none = promote(none, "churn", version=version)
+    bundle_of_none = promote(Home(none), "churn", version=version)
     assert bundle_of_none.remarks == ("Made for tests.",)
-    assert catalog_of(none) is BUILT_IN
+    assert Home(none).catalog is BUILT_IN
     bring_online(none)
-    assert not [one for one in feature_store(none).manifest().partitions if one.startswith(view)]
+    assert not [one for one in Home(none).stores.features.manifest().partitions if one.startswith(view)]
     assert probabilities(none) != before
-    back = promote(none, "churn", version=bundle_of_none.previous)
+    back = promote(Home(none), "churn", version=bundle_of_none.previous)
     assert "1 cutoff was built under other settings or definitions and left out" in " ".join(back.remarks)
-    assert catalog_of(none).groups[-1] == view
+    assert Home(none).catalog.groups[-1] == view
 
 
 def test_a_model_of_declarations_nobody_knows_is_refused_in_words(own):
     (own.home / "feature_sets.json").unlink()
     none = declaring(own.home)
     with pytest.raises(DependencyError, match=r"has no feature service churn_v2_[0-9a-f]{8}: the metrics and tables"):
-        score_batch(none, as_of=YESTERDAY, now=NOW)
+        score_batch(Home(none), as_of=YESTERDAY, now=NOW)
 
 
 def test_a_night_makes_what_was_declared_since_and_says_all_it_lacks(own, monkeypatch):
@@ -217,7 +219,7 @@ def test_a_night_makes_what_was_declared_since_and_says_all_it_lacks(own, monkey
         return replace(score_batch(*arguments, **given), failures=(DependencyError("upsell has no champion."),))
 
     monkeypatch.setattr("serving.routine.nightly.score_batch", with_a_failure)
-    night = run_nightly(declared, as_of=YESTERDAY, now=NOW)
+    night = run_nightly(Home(declared), as_of=YESTERDAY, now=NOW)
     assert YESTERDAY in night.cutoffs_built
     assert night.accounts_online > 90
     assert [one.target for one in night.targets] == ["churn"]

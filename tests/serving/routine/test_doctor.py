@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from features.examination import Result
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.storage.lock import exclusive_lock
 from features.storage.store import ManifestStore
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 def looked(settings: Settings, *, now: datetime = NOW, repair: bool = False) -> list[Result]:
-    return examine_home(settings, now=now, repair=repair)
+    return examine_home(Home(settings), now=now, repair=repair)
 
 
 def said(results: list[Result]) -> str:
@@ -116,7 +117,7 @@ def leave_a_view_filling(settings: Settings) -> None:
 
     from features.feature_store.views import repo_config
 
-    view = FeatureStore(config=repo_config(settings)).get_feature_view("errors")
+    view = FeatureStore(config=repo_config(Home(settings))).get_feature_view("errors")
     view.state = FeatureViewState.MATERIALIZING
     with closing(sqlite3.connect(settings.home / "feast/registry.db")) as registry, registry:
         registry.execute(
@@ -243,7 +244,7 @@ def test_under_a_clock_that_is_behind_no_online_row_is_removed(own: Household) -
 
     left = [one for one in looked(own.settings, now=YESTERDAY - DAY, repair=True) if not one.is_repaired]
     assert "The data reach beyond this clock too: set the clock first" in said(left)
-    assert open_store(own.settings).materialized_cutoff() == YESTERDAY
+    assert open_store(Home(own.settings)).materialized_cutoff() == YESTERDAY
 
 
 def test_online_rows_of_the_future_are_removed(own: Household) -> None:
@@ -252,8 +253,8 @@ def test_online_rows_of_the_future_are_removed(own: Household) -> None:
     from features.feature_store.store import open_store
 
     ahead = END + 300 * DAY
-    build(own.settings, [ahead], now=ahead + DAY)
-    open_store(own.settings).materialize(ahead)
+    build(Home(own.settings), [ahead], now=ahead + DAY)
+    open_store(Home(own.settings)).materialize(ahead)
     with ManifestStore(own.settings.home / "features").writer() as writer:
         for partition in [name for name in writer.partitions if name.endswith(f"{ahead:%Y-%m-%d}")]:
             writer.remove(partition)
@@ -261,7 +262,7 @@ def test_online_rows_of_the_future_are_removed(own: Household) -> None:
     left = [one for one in looked(own.settings, repair=True) if not one.is_repaired]
     assert said(left) == ""
     assert said(looked(own.settings)) == ""
-    assert open_store(own.settings).materialized_cutoff() == YESTERDAY
+    assert open_store(Home(own.settings)).materialized_cutoff() == YESTERDAY
 
 
 def test_a_writer_at_work_is_told_and_left_alone(own: Household) -> None:
@@ -278,7 +279,7 @@ def test_a_moved_home_scores_and_trains_in_its_own_folder(own: Household, tmp_pa
     there = Path(shutil.move(own.settings.home, tmp_path / "moved"))
     moved = own.settings.model_copy(update={"home": there})
     shutil.rmtree(there / "bundles")
-    assert score_batch(moved, now=NOW).targets[0].version == "1"  # its bundle came from this home's artifacts
+    assert score_batch(Home(moved), now=NOW).targets[0].version == "1"  # its bundle came from this home's artifacts
     assert "The home was moved" in said(looked(moved))
     assert all(one.is_repaired for one in looked(moved, repair=True))
     assert looked(moved) == []
@@ -287,7 +288,7 @@ def test_a_moved_home_scores_and_trains_in_its_own_folder(own: Household, tmp_pa
     shutil.rmtree(there)
     copy = moved.model_copy(update={"home": again})
     _, version = register_bundle(copy, make_bundle(seed=2), tmp_path)
-    promote(copy, "churn", version="1")
+    promote(Home(copy), "churn", version="1")
     assert version == "2"
     assert not there.exists()
     assert len(list((again / "mlflow/artifacts").rglob("bundle/model.txt"))) == 2

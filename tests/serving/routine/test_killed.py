@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.storage.damage import damaged_files
 from features.storage.store import ManifestStore
@@ -33,7 +34,7 @@ def evening(yesterday: Household, tmp_path_factory: pytest.TempPathFactory) -> S
     from features.ingest.ingest import ingest
 
     settings = yesterday.copy_to(tmp_path_factory.mktemp("evening")).settings
-    ingest(settings, now=NOW, events=yesterday.newest_days)
+    ingest(Home(settings), now=NOW, events=yesterday.newest_days)
     return settings
 
 
@@ -189,13 +190,13 @@ def test_materialize(built: Settings, undisturbed: Settings, tmp_path: Path, at:
     own = copied(built, tmp_path)
     accounts = accounts_of(own)
     killed(line(own, MATERIALIZE), at=at, call=call, after=after, now=NOW)
-    reader = open_store(own)
+    reader = open_store(Home(own))
     seen = reader.online(accounts)
     assert reader.materialized_cutoff() == YESTERDAY
     assert set(seen.oldest_days[seen.known]) == {cutoff_day(YESTERDAY)}  # what is not all new says that it is old
     command(own, *MATERIALIZE)
     assert online(own) == online(undisturbed)
-    for store in (reader, open_store(own)):  # one that was open all the time, one that was not
+    for store in (reader, open_store(Home(own))):  # one that was open all the time, one that was not
         assert store.materialized_cutoff() == END
         assert set(store.online(accounts).oldest_days) == {cutoff_day(END)}
 
@@ -203,7 +204,7 @@ def test_materialize(built: Settings, undisturbed: Settings, tmp_path: Path, at:
 def accounts_of(settings: Settings) -> list[str]:
     from serving.scoring.accounts import built_accounts
 
-    return built_accounts(settings, YESTERDAY)
+    return built_accounts(Home(settings), YESTERDAY)
 
 
 # ---- score ----
@@ -223,7 +224,7 @@ def test_score(
     from serving.ledger.ledger import open_ledger
 
     own = copied(built, tmp_path)
-    with closing(open_ledger(own)) as reader:
+    with closing(open_ledger(Home(own))) as reader:
         killed(line(own, SCORE), at=at, call=call, after=after, now=NOW)
         assert reader.latest("churn").as_of == (END if written else YESTERDAY)
         command(own, *SCORE)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
+from features.home.home import Home
 from features.storage.lock import exclusive_lock
 from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY
@@ -34,7 +35,7 @@ def state(household: Household) -> dict[str, Any]:
     """Every manifest of the home, and how many score runs it has."""
     from serving.ledger.ledger import open_ledger
 
-    ledger = open_ledger(household.settings)
+    ledger = open_ledger(household.home)
     head = ledger.latest("churn")
     ledger.close()
     manifests = {
@@ -56,7 +57,7 @@ def arrived(household: Household, *files: Path, at: datetime = END + timedelta(h
 
 
 def night(household: Household, *, now: datetime = NOW, **given: Any) -> NightlyReport:
-    return run_nightly(household.settings, now=now, **given)
+    return run_nightly(household.home, now=now, **given)
 
 
 def test_a_night_brings_new_files_to_scores_and_the_same_night_again_changes_nothing(own: Household) -> None:
@@ -203,7 +204,7 @@ def test_a_target_that_lost_its_champion_is_told_while_the_others_are_scored(
     def unreadable(settings: Any, name: str) -> Any:
         if name == "upsell":
             raise BundleError("Its model.txt is damaged.")
-        return champion(settings, name)
+        return champion(Home(settings), name)
 
     monkeypatch.setattr("serving.routine.batch.champion_version", lambda _, name: None if "inactivity" in name else "1")
     monkeypatch.setattr("serving.routine.batch.champion", unreadable)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from features.home.home import Home
 from tests.killing import finished, killed
 from tests.serving.conftest import Place
 from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household
@@ -47,7 +48,7 @@ def churn(server: Running, accounts: list[str]) -> list[dict[str, Any]]:
 def test_answers_go_on_while_a_night_runs_is_killed_and_runs_again(own: Household, tmp_path: Path) -> None:
     from serving.scoring.accounts import built_accounts
 
-    accounts = built_accounts(own.settings, YESTERDAY)[:50]
+    accounts = built_accounts(Home(own.settings), YESTERDAY)[:50]
     line = ["--home", str(own.settings.home), "nightly"]
     with running(Place(own.settings, "", ""), tmp_path / "log.txt") as server:
         server.wait_for(lambda: server.get("/readyz").status_code == 200)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from features.definitions.catalog import SERVICES
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.storage.store import ManifestStore
 from features.windows import DAY
@@ -34,14 +35,14 @@ def both(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = place.copy_to(root / "home").settings.model_copy(update={"plan_ranks": ("pro", "team")})
     upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v2", title="upgrade")
     _, version = register_bundle(settings, upsell, root)
-    promote(settings, "upsell", version=version)
+    promote(Home(settings), "upsell", version=version)
     return settings
 
 
 def by_target(settings: Settings) -> dict[str, list[ScoredAccount]]:
     from serving.routine.batch import score_batch
 
-    return {run.target: list(run.accounts) for run in score_batch(settings, now=NOW).targets}
+    return {run.target: list(run.accounts) for run in score_batch(Home(settings), now=NOW).targets}
 
 
 def test_an_upgrade_is_held_back_while_churn_risk_is_high(both: Settings) -> None:
@@ -67,8 +68,8 @@ def test_the_ledger_remembers_offers_and_lists_come_by_probability(both: Setting
     from serving.ledger.ledger import open_ledger
     from serving.routine.batch import score_batch
 
-    run = next(run for run in score_batch(both, now=NOW).targets if run.target == "upsell")
-    ledger = open_ledger(both)
+    run = next(run for run in score_batch(Home(both), now=NOW).targets if run.target == "upsell")
+    ledger = open_ledger(Home(both))
     rows = ledger.page(run.run_id, sort="probability", limit=100)
     ledger.close()
     assert {row.account_id: row.offer for row in rows} == {
@@ -84,7 +85,7 @@ def test_one_account_explained_for_upsell_alone_still_knows_its_churn_risk(both:
     from serving.routine.batch import score_account
 
     held_back = next(one.account_id for one in by_target(both)["upsell"] if one.offer is False)
-    (run,) = score_account(both, held_back, target="upsell", now=NOW).targets
+    (run,) = score_account(Home(both), held_back, target="upsell", now=NOW).targets
     assert run.target == "upsell"
     text = explanation(run, held_back)
     assert "Mind: churn_risk_high:" in text
@@ -152,7 +153,7 @@ def test_a_model_of_the_first_service_goes_on_answering_beside_one_of_the_newest
     settings = place.copy_to(tmp_path / "home").settings.model_copy(update={"plan_ranks": ("pro", "team")})
     earlier = replace(make_bundle(seed=3, service="upsell_v1"), target="upsell", title="upgrade")
     _, version = register_bundle(settings, earlier, tmp_path)
-    promote(settings, "upsell", version=version)
+    promote(Home(settings), "upsell", version=version)
     batch = {one.account_id: one.probability for one in by_target(settings)["upsell"] if one.status == Status.SCORED}
     online = {one["account_id"]: one["scores"]["upsell"] for one in answers(settings, targets=["churn", "upsell"])}
     scored = {name: found["probability"] for name, found in online.items() if found["status"] == "scored"}
@@ -174,12 +175,12 @@ def test_a_log_that_turns_out_to_end_early_is_a_new_run_and_a_stale_answer(both:
     shutil.copytree(both.home, tmp_path / "home")
     settings = both.model_copy(update={"home": tmp_path / "home", "stale_after_hours": 36.0})
     answerer = make_answerer(settings)
-    first = score_batch(settings, now=NOW).targets
+    first = score_batch(Home(settings), now=NOW).targets
     complete(settings, days_before=5)
-    second = score_batch(settings, now=NOW).targets
+    second = score_batch(Home(settings), now=NOW).targets
     assert [run.written for run in second] == [True, True]
     assert not {run.run_id for run in first} & {run.run_id for run in second}
-    assert [run.written for run in score_batch(settings, now=NOW + DAY).targets] == [False, False]
+    assert [run.written for run in score_batch(Home(settings), now=NOW + DAY).targets] == [False, False]
     late = {one.status for one in second[0].accounts if one.probability is not None}
     assert late == {Status.STALE}
     online = ask(answerer, ["churn"])
@@ -218,9 +219,9 @@ def make_answerer(settings: Settings) -> Any:
     from serving.http_api.answers import Answerer
     from serving.http_api.live_champions import LiveChampions
 
-    champions = LiveChampions(settings)
+    champions = LiveChampions(Home(settings))
     champions.refresh()
-    return Answerer(settings, open_store(settings), champions)
+    return Answerer(Home(settings), open_store(Home(settings)), champions)
 
 
 def answers(settings: Settings, *, targets: list[str] | None) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from features.definitions.catalog import SERVICES, spec
 from features.definitions.sets import FeatureSet
 from features.exceptions import WorkFailedError
 from features.home.declared_sets import sets_read
+from features.home.home import Home
 from features.settings.fields import Settings
 from tests.training.conftest import company
 from training.judging.baselines import best_rule
@@ -35,7 +36,7 @@ def test_the_test_cutoffs_teach_nothing(small_company, plain, judged):
     dataset, _ = small_company
     is_test = dataset.frame["cutoff"] >= judged.split.test[0]
     turned = dataset.frame.assign(label=dataset.frame["label"].where(~is_test, 1 - dataset.frame["label"]))
-    other = fit_and_judge(dataclasses.replace(dataset, frame=turned), plain)
+    other = fit_and_judge(dataclasses.replace(dataset, frame=turned), Home(plain))
     assert other.model.booster.model_to_string() == judged.model.booster.model_to_string()
     assert other.model.calibration == judged.model.calibration
 
@@ -54,7 +55,7 @@ def test_events_are_counted_once(small_company):
 @pytest.mark.slow
 def test_the_same_recipe_as_the_champion_differs_by_nothing(small_company, plain, bundle):
     dataset, _ = small_company
-    again = fit_and_judge(dataset, plain, champion=("4", bundle))
+    again = fit_and_judge(dataset, Home(plain), champion=("4", bundle))
     rows = [row for row in again.comparisons if row.rival == "champion, version 4"]
     assert {(row.difference, row.low, row.high) for row in rows} == {(0.0, 0.0, 0.0)}
     assert again.verdict.champion == "4"
@@ -65,18 +66,18 @@ def test_a_champion_of_an_earlier_service_is_compared_with_its_own_features(smal
     dataset, _ = small_company
     earlier = dataclasses.replace(bundle, service="churn_v1")
     fitted_rows = dataset.rows(judged.split.fitting)
-    refitted = _champion(earlier, fitted_rows, dataset, plain, judged.model)
+    refitted = _champion(earlier, fitted_rows, dataset, Home(plain), judged.model)
     names = {feature.name for feature in refitted.encoding.features}
     assert names < {feature.name for feature in judged.model.encoding.features}
     assert names <= set(SERVICES["churn_v1"])
-    assert _champion(bundle, fitted_rows, dataset, plain, judged.model) is judged.model
+    assert _champion(bundle, fitted_rows, dataset, Home(plain), judged.model) is judged.model
 
 
 def test_a_champion_whose_features_are_no_more_cannot_be_compared(small_company, plain, bundle):
     dataset, _ = small_company
     fewer = dataclasses.replace(dataset, frame=dataset.frame.drop(columns="mrr"))
     with pytest.raises(WorkFailedError, match=r"reads churn_v2, of which 1 features are not in the rows .*: mrr\."):
-        _champion(bundle, fewer.frame, fewer, plain, model=None)
+        _champion(bundle, fewer.frame, fewer, Home(plain), model=None)
 
 
 def declaring(home, condition):
@@ -90,32 +91,32 @@ def test_a_champion_of_other_declared_features_is_compared_with_its_own_on_the_s
     own = rows.frame.rename(columns={"cutoff": "event_timestamp"}).assign(failed_28d=7.0)
     store = SimpleNamespace(historical=lambda asked, service: own if service == rows.target.service else asked)
     monkeypatch.setattr("features.feature_store.store.open_store", lambda _: store)
-    sets_read(today, "churn", [FeatureSet(before.metrics).as_json])
-    assert with_features_of(dataset, dataset.target.service, today) is None
-    assert with_features_of(dataset, "churn_v1", today) is None
-    beside = with_features_of(dataset, rows.target.service, today)
+    sets_read(Home(today).champion_sets, "churn", [FeatureSet(before.metrics).as_json])
+    assert with_features_of(dataset, dataset.target.service, Home(today)) is None
+    assert with_features_of(dataset, "churn_v1", Home(today)) is None
+    beside = with_features_of(dataset, rows.target.service, Home(today))
     assert (beside.frame["failed_28d"] == 7.0).all()
     assert beside.frame[["account_id", "cutoff", "label"]].equals(dataset.frame[["account_id", "cutoff", "label"]])
     with pytest.raises(WorkFailedError, match=r"of which 1 features are not in the rows .*: failed_28d\."):
-        _champion(SimpleNamespace(service=rows.target.service), dataset.frame, dataset, today, model=None)
+        _champion(SimpleNamespace(service=rows.target.service), dataset.frame, dataset, Home(today), model=None)
 
 
 def test_nobody_who_left_nothing_to_learn(plain):
     dataset, _ = company(plain, accounts=30, hazard=-50.0)
     with pytest.raises(WorkFailedError, match=r"No account of 30 left in the label windows of 18 fitting cutoffs"):
-        fit_and_judge(dataset, plain)
+        fit_and_judge(dataset, Home(plain))
 
 
 def test_one_account_cannot_be_ranked(plain):
     dataset, _ = company(plain, accounts=1, hazard=-50.0)
     with pytest.raises(WorkFailedError, match=r"18 fitting rows .* are of 1 account\(s\); ranking takes at least two"):
-        fit_and_judge(dataset, plain)
+        fit_and_judge(dataset, Home(plain))
 
 
 def test_a_truth_of_another_company_is_refused(small_company, plain):
     dataset, truth = small_company
     with pytest.raises(WorkFailedError, match=r"truth file lacks .* of .* test rows"):
-        fit_and_judge(dataset, plain, truth=truth.head(5))
+        fit_and_judge(dataset, Home(plain), truth=truth.head(5))
 
 
 def test_equal_scores_are_called_with_equal_chance():

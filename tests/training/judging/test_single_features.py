@@ -6,6 +6,7 @@ import pytest
 
 from features.audit.findings import OnlineAudit, StoreAudit
 from features.console import NOTHING, emit
+from features.home.home import Home
 from training.judging import single_features
 from training.judging.single_features import ALARM, LabelAudit, SingleFeature, audit_labels, separation
 from training.labels.labels import Labels
@@ -64,7 +65,7 @@ def labelled(monkeypatch, small_company):
 
 
 def test_of_an_honest_company_the_best_feature_is_named_and_nothing_alarms(labelled, plain):
-    found = audit_labels(plain, target("churn", plain), seed=1)
+    found = audit_labels(Home(plain), target("churn", Home(plain)), seed=1)
     assert found.alarms == ()
     assert found.best is not None
     assert 0.6 < found.best.roc_auc < ALARM
@@ -73,7 +74,7 @@ def test_of_an_honest_company_the_best_feature_is_named_and_nothing_alarms(label
 
 def test_rows_whose_event_fell_into_the_lead_are_left_out(labelled, plain):
     dataset, _ = labelled
-    found = audit_labels(plain, target("churn", plain), seed=1)
+    found = audit_labels(Home(plain), target("churn", Home(plain)), seed=1)
     kept = dataset.frame[~dataset.frame["in_lead"]]
     assert (found.rows, found.positives) == (min(len(kept), found.rows), kept["label"].sum())
     assert dataset.frame["in_lead"].any()
@@ -83,7 +84,7 @@ def test_too_few_accounts_are_no_evidence(labelled, plain):
     dataset, given = labelled
     leavers = dataset.frame[dataset.frame["label"] == 1]["account_id"].unique()[9:]
     given(dataset.frame[~dataset.frame["account_id"].isin(leavers)])
-    found = audit_labels(plain, target("churn", plain), seed=1)
+    found = audit_labels(Home(plain), target("churn", Home(plain)), seed=1)
     assert found.best is None
     assert "9 accounts left and" in str(found.skipped)
     assert "too few to tell a leak from chance" in str(found.skipped)

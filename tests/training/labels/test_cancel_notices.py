@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import days_later, utc
 from tests.training.conftest import subscriptions
@@ -51,4 +52,4 @@ def test_a_term_that_ends_after_a_notice_without_one_expires(plain: Settings):
     table = subscriptions(
         ("a", days_later(C, -99), "start", None, days_later(C, -14)), ("a", days_later(C, -30), "cancel_notice")
     )
-    assert status_at(target("churn", plain), table, C, plain)["a"] == "expired"
+    assert status_at(target("churn", Home(plain)), table, C, plain)["a"] == "expired"

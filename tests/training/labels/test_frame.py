@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from features.build.build import build
 from features.feature_store.store import open_store
-from features.home.stores import raw_store
 from features.rollup.count import roll_up
 from features.windows import utc
 from tests.features.conftest import Log
@@ -151,12 +150,12 @@ def test_the_frame_equals_the_oracle(history: History) -> None:
     with TemporaryDirectory() as folder:
         log = Log(Path(folder) / "home", **SETTINGS).add("subscriptions", *subscriptions).add("events", *events)
         log.store()
-        with raw_store(log.settings).writer() as writer:
+        with log.home.stores.raw.writer() as writer:
             writer.notes["complete_until"] = dict.fromkeys(("events", "subscriptions"), COMPLETE.isoformat())
-        roll_up(log.settings)
-        build(log.settings, CUTOFFS, now=CUTOFFS[-1] + DAY)
-        open_store(log.settings).apply()
-        found = {name: load(log.settings, target(name, log.settings)) for name in CLOSED}
+        roll_up(log.home)
+        build(log.home, CUTOFFS, now=CUTOFFS[-1] + DAY)
+        open_store(log.home).apply()
+        found = {name: load(log.home, target(name, log.home)) for name in CLOSED}
     changed = [
         Change(
             *(row.get(key) for key in ("account_id", "occurred_at", "known_at", "kind", "plan", "mrr", "term_end")),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from features.exceptions import WorkFailedError
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import days_later, utc
 from tests.training.conftest import subscriptions
@@ -23,7 +24,9 @@ def at(days: float) -> datetime:
 
 
 def found(settings: Settings, rows: pd.DataFrame, **options) -> pd.DataFrame:
-    labels = label(target("churn", settings), rows, [C], **{"complete_until": COMPLETE, "settings": settings} | options)
+    labels = label(
+        target("churn", Home(settings)), rows, [C], **{"complete_until": COMPLETE, "settings": settings} | options
+    )
     return labels.frame.set_index("account_id")
 
 
@@ -82,19 +85,19 @@ def test_a_downgrade_with_a_later_term_renews(plain: Settings):
 
 def test_gone_but_not_yet_known_gone_is_left_out_and_counted(plain: Settings):
     table = subscriptions(("a", at(-99), "start"), ("a", at(-2), "cancel", at(3)), ("b", at(-99), "start"))
-    labels = label(target("churn", plain), table, [C], complete_until=COMPLETE, settings=plain)
+    labels = label(target("churn", Home(plain)), table, [C], complete_until=COMPLETE, settings=plain)
     assert list(labels.frame["account_id"]) == ["b"]
     assert labels.left_out["already_gone"] == 1
 
 
 @pytest.mark.parametrize(("days", "closed"), [(0, True), (-TICK, False)])
 def test_a_cutoff_closes_when_nothing_can_be_undone(plain: Settings, days, closed):
-    assert is_closed(target("churn", plain), C, complete_until=days_later(COMPLETE, days)) is closed
+    assert is_closed(target("churn", Home(plain)), C, complete_until=days_later(COMPLETE, days)) is closed
 
 
 def test_open_cutoffs_are_listed(plain: Settings):
     labels = label(
-        target("churn", plain),
+        target("churn", Home(plain)),
         subscriptions(("a", at(-99), "start")),
         [C, at(7)],
         complete_until=COMPLETE,
@@ -105,7 +108,7 @@ def test_open_cutoffs_are_listed(plain: Settings):
 
 def test_without_subscriptions_nothing_is_learnt(plain: Settings):
     with pytest.raises(WorkFailedError, match=r"no subscription events.*ingest --subscriptions"):
-        label(target("churn", plain), subscriptions(), [C], complete_until=None, settings=plain)
+        label(target("churn", Home(plain)), subscriptions(), [C], complete_until=None, settings=plain)
 
 
 def random_history(seed: int, accounts: int = 40) -> pd.DataFrame:
@@ -171,7 +174,7 @@ def oracle(settings: Settings, table: pd.DataFrame, account: str) -> tuple[int, 
 @pytest.mark.parametrize("seed", range(5))
 def test_labels_equal_a_plain_python_oracle(plain: Settings, seed):
     table = random_history(seed)
-    status = status_at(target("churn", plain), table, C, plain)
+    status = status_at(target("churn", Home(plain)), table, C, plain)
     expected = {account: oracle(plain, table, account) for account in status.index[status == "ok"]}
     frame = found(plain, table)
     assert {account: (row["label"], row["in_lead"]) for account, row in frame.iterrows()} == {

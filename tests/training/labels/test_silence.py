@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from features.exceptions import InputError, WorkFailedError
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import as_cutoff, days_later, utc
 from training.judging.judge import distinct_events
@@ -26,7 +27,7 @@ def calls(**days: list[float]) -> pd.DataFrame:
 
 def labelled(settings: Settings, table: pd.DataFrame, *cutoffs, activity=None, complete: float = 99) -> Labels:
     active = activity or (lambda cutoff: pd.Series(1.0, index=table["account_id"].unique()))
-    chosen = target("churn_inactivity", settings)
+    chosen = target("churn_inactivity", Home(settings))
     return label_silence(chosen, table, active, cutoffs or (C,), complete_until=at(complete))
 
 
@@ -69,7 +70,7 @@ def test_a_label_closes_with_its_window(plain: Settings):
 
 
 def test_without_calls_nothing_is_learnt(plain: Settings):
-    chosen = target("churn_inactivity", plain)
+    chosen = target("churn_inactivity", Home(plain))
     with pytest.raises(WorkFailedError, match=r"There are no calls.*ingest --events"):
         label_silence(chosen, calls(), lambda _: pd.Series(dtype=float), [C], complete_until=None)
     with pytest.raises(InputError, match="not made from subscriptions"):

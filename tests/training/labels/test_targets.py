@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from features.exceptions import InputError
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import days_later, utc
 from tests.training.conftest import subscriptions
@@ -35,26 +36,26 @@ def at(days: float):
     ],
 )
 def test_status_at_each_boundary(plain: Settings, rows, expected):
-    found = status_at(target("churn", plain), subscriptions(*rows), C, plain)
+    found = status_at(target("churn", Home(plain)), subscriptions(*rows), C, plain)
     assert found.get("a") == expected
 
 
 def test_a_plan_change_written_as_start_does_not_restart_tenure(plain: Settings):
     rows = subscriptions(("a", at(-99), "start"), ("a", at(-5), "start"))
-    assert status_at(target("churn", plain), rows, C, plain)["a"] == "ok"
+    assert status_at(target("churn", Home(plain)), rows, C, plain)["a"] == "ok"
 
 
 def test_rows_known_later_change_nothing(plain: Settings):
     before = subscriptions(("a", at(-99), "start"), ("b", at(-40), "start"), ("b", at(-3), "cancel"))
     later = subscriptions(("a", at(-2), "cancel", at(0.25)), ("b", at(0), "start"), ("c", at(-50), "start", at(9)))
-    chosen = target("churn", plain)
+    chosen = target("churn", Home(plain))
     found = status_at(chosen, pd.concat([before, later.assign(source_order=99)], ignore_index=True), C, plain)
     pd.testing.assert_series_equal(found, status_at(chosen, before, C, plain))
 
 
 def test_unknown_target_is_named(plain: Settings):
     with pytest.raises(InputError, match=r"no target 'churned'.*Choose one of: churn"):
-        target("churned", plain)
+        target("churned", Home(plain))
 
 
 @pytest.mark.parametrize(
@@ -63,28 +64,28 @@ def test_unknown_target_is_named(plain: Settings):
 def test_upsell_leaves_out_the_plan_with_the_largest_median_mrr(plain: Settings, plan, expected):
     rows = subscriptions(*((account, at(-99), "start") for account in "abcd"))
     rows = rows.assign(plan=["small", "large", "same", plan], mrr=[10.0, 50.0, 50.0, None])
-    assert status_at(target("upsell", plain), rows, C, plain)["d"] == expected
+    assert status_at(target("upsell", Home(plain)), rows, C, plain)["d"] == expected
 
 
 def test_the_order_of_plans_can_be_set_and_a_plan_outside_it_has_none(plain: Settings):
     rows = subscriptions(*((account, at(-99), "start") for account in "abc"))
     rows = rows.assign(plan=["gold", "iron", "trial"], mrr=[10.0, 50.0, 90.0])
     ordered = plain.model_copy(update={"plan_ranks": ("iron", "gold")})
-    found = status_at(target("upsell", ordered), rows, C, ordered)
+    found = status_at(target("upsell", Home(ordered)), rows, C, ordered)
     assert found.to_dict() == {"a": "top_plan", "b": "ok", "c": "ok"}
 
 
 def test_a_plan_that_appears_later_does_not_change_which_one_is_on_top(plain: Settings):
     rows = subscriptions(("a", at(-99), "start"), ("b", at(-99), "start"), ("b", at(0), "upgrade"))
     rows = rows.assign(plan=["small", "large", "huge"], mrr=[10.0, 50.0, 500.0])
-    assert status_at(target("upsell", plain), rows, C, plain).to_dict() == {"a": "ok", "b": "top_plan"}
+    assert status_at(target("upsell", Home(plain)), rows, C, plain).to_dict() == {"a": "ok", "b": "top_plan"}
 
 
 def test_who_left_is_no_candidate_for_an_upgrade(plain: Settings):
     rows = subscriptions(("a", at(-99), "start"), ("a", at(-9), "cancel"), ("b", at(-99), "start"))
-    assert status_at(target("upsell", plain), rows.assign(plan=["s", "s", "t"], mrr=[1, 1, 2]), C, plain)["a"] == (
-        "cancelled"
-    )
+    assert status_at(target("upsell", Home(plain)), rows.assign(plan=["s", "s", "t"], mrr=[1, 1, 2]), C, plain)[
+        "a"
+    ] == ("cancelled")
 
 
 def test_inactivity_asks_for_one_recent_call_and_no_tenure():
@@ -93,7 +94,7 @@ def test_inactivity_asks_for_one_recent_call_and_no_tenure():
 
 
 def test_closing_waits_for_settlement_only_where_the_event_can_be_undone(plain: Settings):
-    days = {name: target(name, plain).closing_days for name in TARGETS}
+    days = {name: target(name, Home(plain)).closing_days for name in TARGETS}
     assert days == {"churn": 51, "upsell": 37, "churn_inactivity": 37}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import days_later, utc
 from tests.training.conftest import subscriptions
@@ -32,7 +33,7 @@ def events(*rows: tuple) -> pd.DataFrame:
 
 
 def found(settings: Settings, table: pd.DataFrame) -> pd.DataFrame:
-    labels = label(target("upsell", settings), table, [C], complete_until=COMPLETE, settings=settings)
+    labels = label(target("upsell", Home(settings)), table, [C], complete_until=COMPLETE, settings=settings)
     return labels.frame.set_index("account_id")
 
 
@@ -74,7 +75,7 @@ def test_an_upgrade_from_nothing_must_cost_something(plain: Settings):
 
 def test_the_top_plan_is_left_out_and_counted(plain: Settings):
     table = events((-99, "start", "l", 300.0))
-    labels = label(target("upsell", plain), table, [C], complete_until=COMPLETE, settings=plain)
+    labels = label(target("upsell", Home(plain)), table, [C], complete_until=COMPLETE, settings=plain)
     assert sorted(labels.frame["account_id"]) == ["m", "s"]
     assert labels.left_out["top_plan"] == 2
 
@@ -95,7 +96,7 @@ def test_labels_equal_a_plain_python_oracle(plain: Settings, seed):
             moment += float(generator.integers(0, 40))
     table = subscriptions(*rows).assign(plan=plans, mrr=prices)
     ranks = plan_ranks(table[table["known_at"] <= COMPLETE], plain)
-    status = status_at(target("upsell", plain), table, C, plain)
+    status = status_at(target("upsell", Home(plain)), table, C, plain)
 
     def oracle(account: str) -> tuple[int, bool]:
         mine = [r for r in table.itertuples() if r.account_id == account and r.known_at <= COMPLETE]

@@ -12,15 +12,15 @@ from click.testing import CliRunner
 
 from features.audit.findings import ROW, Cause
 from features.audit.time_machine import audit_store
-from features.build import plan as plans
 from features.build.build import build
 from features.exceptions import DependencyError, InputError, LockHeldError
 from features.feature_store.store import online_table, open_store
+from features.groups import all as plans
 from features.groups.errors import error_features
 from features.groups.inputs import REACH
 from features.groups.observation import beside
 from features.groups.usage import usage_features
-from features.home.stores import raw_store
+from features.home.home import Home
 from features.rollup.count import roll_up
 from features.settings.fields import Settings
 from features.storage.lock import exclusive_lock
@@ -68,7 +68,7 @@ def company(log: Log) -> Log:
     # Known two days late, as the CRM copies its accounts over.
     log.add("accounts", {"account_id": SIGNED_UP, "created_at": CLOSED - 3 * DAY, "known_at": CLOSED + 2 * DAY})
     log.store()
-    with raw_store(log.settings).writer() as writer:
+    with log.home.stores.raw.writer() as writer:
         writer.notes["complete_until"] = dict.fromkeys(("events", "subscriptions"), NEWEST.isoformat())
     return log
 
@@ -101,14 +101,14 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Audit:
         patch.setattr("features.build.workbench.REACH", {**REACH, "usage": (range(-6, 1), *REACH["usage"])})
         for module in ("features.groups.commercial", "features.groups.population"):
             patch.setattr(f"{module}.is_known", lambda known_at, *_, **__: known_at.notnull())
-        roll_up(settings)
-        build(settings, CUTOFFS, now=NEWEST + DAY)
-        store = open_store(settings)
+        roll_up(Home(settings))
+        build(Home(settings), CUTOFFS, now=NEWEST + DAY)
+        store = open_store(Home(settings))
         store.apply()
         store.materialize(NEWEST)
         # Only now, behind what was built, and without a new version.
         patch.setattr(plans, "error_features", errors_in_percent)
-        table = online_table(settings, "usage")
+        table = online_table(Home(settings), "usage")
         with contextlib.closing(sqlite3.connect(settings.home / "feast/online.db")) as online:
             online.execute(
                 f"UPDATE {table} SET value = (SELECT other.value FROM {table} AS other "
@@ -116,7 +116,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Audit:
                 "WHERE feature_name = 'calls_28d'"
             )
             online.commit()
-        return audit(settings, sample=1000, seed=3)
+        return audit(Home(settings), sample=1000, seed=3)
 
 
 def of(found: Audit, feature: str) -> list[Any]:
@@ -209,27 +209,30 @@ def test_what_is_found_is_said_with_every_value_and_what_to_do(leaking: Audit) -
 def test_the_command_leaves_with_one_when_something_is_found(leaking: Audit, tmp_path, monkeypatch) -> None:
     settings = Settings(home=tmp_path)
     monkeypatch.setattr(audits, "audit", lambda *_, **__: leaking)
-    ended = CliRunner().invoke(main, ["features", "audit"], obj=settings)
+    ended = CliRunner().invoke(main, ["features", "audit"], obj=Home(settings))
     assert ended.exit_code == 1
     assert "a20" in ended.stdout
-    as_json = CliRunner().invoke(main, ["features", "audit", "--format", "json"], obj=settings)
+    as_json = CliRunner().invoke(main, ["features", "audit", "--format", "json"], obj=Home(settings))
     assert len(json.loads(as_json.stdout)) == len(finding_rows(leaking))
 
 
 def test_the_command_says_how_it_is_used() -> None:
-    shown = CliRunner().invoke(main, ["features", "audit", "--help"], obj=Settings())
+    shown = CliRunner().invoke(main, ["features", "audit", "--help"], obj=Home(Settings()))
     assert "bellwether features audit --sample 5000 --seed 1" in shown.output
 
 
 def test_a_sample_of_nothing_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match=r"A sample has at least one \(account, cutoff\) pair, not 0"):
-        audit_store(Settings(home=tmp_path), sample=0, seed=1)
-    assert CliRunner().invoke(main, ["features", "audit", "--sample", "0"], obj=Settings(home=tmp_path)).exit_code == 2
+        audit_store(Home(Settings(home=tmp_path)), sample=0, seed=1)
+    assert (
+        CliRunner().invoke(main, ["features", "audit", "--sample", "0"], obj=Home(Settings(home=tmp_path))).exit_code
+        == 2
+    )
 
 
 def test_a_home_without_features_is_refused_and_not_made(tmp_path) -> None:
     with pytest.raises(InputError, match=r"nothing to audit. Run `bellwether features build` first"):
-        audit_store(Settings(home=tmp_path / "home"), sample=1, seed=1)
+        audit_store(Home(Settings(home=tmp_path / "home")), sample=1, seed=1)
     assert not (tmp_path / "home").exists()
 
 
@@ -239,31 +242,31 @@ def test_a_home_that_is_written_to_is_refused(tmp_path) -> None:
         exclusive_lock(tmp_path / "features"),
         pytest.raises(LockHeldError, match=r"Another process is writing to .*features"),
     ):
-        audit_store(Settings(home=tmp_path), sample=1, seed=1)
+        audit_store(Home(Settings(home=tmp_path)), sample=1, seed=1)
 
 
 def test_two_audits_at_once_are_refused(tmp_path) -> None:
     write_feature_files(tmp_path, {"2026-06-29": ["a"]})
     with exclusive_lock(tmp_path / "audit"), pytest.raises(LockHeldError, match="audit"):
-        audit_store(Settings(home=tmp_path), sample=1, seed=1)
+        audit_store(Home(Settings(home=tmp_path)), sample=1, seed=1)
 
 
 def test_a_home_without_a_registry_is_told_to_apply(tmp_path) -> None:
     write_feature_files(tmp_path, {"2026-06-29": ["a"]})
     with pytest.raises(DependencyError, match="Run `bellwether features apply`"):
-        audit_store(Settings(home=tmp_path), sample=1, seed=1)
+        audit_store(Home(Settings(home=tmp_path)), sample=1, seed=1)
 
 
 def test_an_unknown_target_is_refused_before_the_work(tmp_path) -> None:
     with pytest.raises(InputError, match="no target 'weather'"):
-        audit(Settings(home=tmp_path), sample=1, seed=1, target_names=["weather"])
+        audit(Home(Settings(home=tmp_path)), sample=1, seed=1, target_names=["weather"])
 
 
 @pytest.mark.slow
 def test_nothing_is_found_on_the_simulated_world_and_the_command_leaves_with_zero(world: World, monkeypatch) -> None:
     found: list[Audit] = []
     monkeypatch.setattr(audits, "audit", lambda *given, **named: found.append(audit(*given, **named)) or found[0])
-    ended = CliRunner().invoke(main, ["features", "audit", "--sample", "25"], obj=world.settings)
+    ended = CliRunner().invoke(main, ["features", "audit", "--sample", "25"], obj=world.home)
     assert ended.exit_code == 0, ended.output
     assert "25 (account, cutoff) pairs, drawn with seed 7: " in ended.stdout
     store = found[0].store

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.home.home import Home
 from features.quality.section import Inspection
 from features.settings.fields import Settings
 from features.windows import utc
@@ -63,6 +64,6 @@ def test_a_bundle_without_baselines_is_blind(fitted: Bundle) -> None:
 
 def test_without_a_champion_the_shift_is_said_to_be_missing(settings: Settings) -> None:
     (part,) = MODEL_PARTS
-    section = part.look(Inspection(settings, utc(2026, 6, 29), (), utc(2026, 6, 29, 12), is_past=False))
+    section = part.look(Inspection(Home(settings), utc(2026, 6, 29), (), utc(2026, 6, 29, 12), is_past=False))
     assert section.findings == ()
     assert section.note == "No target has a champion yet, so the shift is missing: there is no baseline."
