@@ -1,128 +1,16 @@
-"""Logs of a handful of rows whose features are counted in memory: no file is written or read between log and answer.
+"""Logs of the groups' tests are counted in memory."""
 
-Every group has one test of the way through files, ``test_files.py``; so have the oracle and the leak tests.
-"""
+from collections.abc import Callable
 
-from __future__ import annotations
-
-import functools
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
 import pytest
 
-from features.build.plan import CUTOFFS, Plan, plan
-from features.definitions.catalog import GROUPS
-from features.engine.duckdb_engine import Engine, duckdb_engine
-from features.engine.prepared import Prepared, named, prepare
-from features.rollup.expressions import countable_events, rollup_expressions
-from features.rollup.months import past_schema
-from features.rollup.tables import ROLLUPS
-from features.schema import RAW_TABLES
-from features.settings.fields import Settings
-from tests.features.conftest import Log
-
-
-class Counter:
-    """One engine in which the rows of a log become rollups, and these the features of some groups."""
-
-    def __init__(self, engine: Engine, compiled_into: Path) -> None:
-        self._engine, self._folder = engine, compiled_into
-        self._count = functools.cache(_rollup_plan)
-        self._plan = functools.cache(functools.partial(plan, compiled_into))
-
-    def features(
-        self,
-        tables: Mapping[str, pa.Table],
-        cutoffs: Sequence[datetime],
-        *,
-        groups: Sequence[str],
-        settings: Settings,
-    ) -> Iterator[dict[str, Any]]:
-        """The rows of each group at each cutoff."""
-        engine = self._engine
-        for name, rows in tables.items():
-            engine.name_rows(name, rows)
-        counted = self._count(settings.grace_hours, settings.value_endpoints, settings.slow_call_ms)
-        chosen = self._plan(settings.grace_hours, has_value_endpoints=bool(settings.value_endpoints))
-        wanted = _needed(chosen, groups)
-        engine.name_prepared("countable", counted["countable"])
-        for name in ROLLUPS:
-            if name in wanted or name == "usage":
-                held = f"{name}_days" if name in chosen.held else name
-                engine.name_prepared(held, counted[name])
-        past = past_schema(ROLLUPS["usage"].schema).names
-        engine.name_prepared("past", prepare(named("usage_days", ROLLUPS["usage"].schema).select(*past)))
-        for name in ("cutoffs_together", "cutoffs"):
-            engine.name_rows(name, pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS))
-        steps = {**chosen.together, "population": chosen.here, **chosen.held, **chosen.shared}
-        for name, step in steps.items():
-            if name in wanted:
-                engine.name_prepared(name, step)
-        for group in groups:
-            yield from engine.run_prepared(chosen.groups[group]).to_pylist()
-
-
-def _rollup_plan(grace_hours: float, value_endpoints: tuple[str, ...], slow_call_ms: float) -> Mapping[str, Prepared]:
-    events = named("events", RAW_TABLES["events"].schema)
-    countable = prepare(countable_events(events, grace_hours=grace_hours, value_endpoints=value_endpoints))
-    rollups = rollup_expressions(countable.named("countable"), slow_call_ms=slow_call_ms)
-    return {"countable": countable, **{name: prepare(table) for name, table in rollups.items()}}
-
-
-def _needed(chosen: Plan, groups: Sequence[str]) -> set[str]:
-    """Names of the tables that these groups read, and those that these read."""
-    steps = {**chosen.together, "population": chosen.here, **chosen.held, **chosen.shared}
-    names = {*steps, *ROLLUPS}
-    found: set[str] = set()
-    texts = [chosen.groups[group].sql for group in groups]
-    while texts:
-        text = texts.pop()
-        fresh = {name for name in names - found if f'"{name}"' in text}
-        found |= fresh
-        texts += [steps[name].sql for name in fresh if name in steps]
-    return found
-
-
-@pytest.fixture(scope="session")
-def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
-    """The session's engine."""
-    folder = tmp_path_factory.mktemp("counter")
-    engine = duckdb_engine(threads=1, memory_limit="1GB", spill=folder / "spill")
-    yield Counter(engine, folder)
-    engine.close()
-
-
-class CountedLog(Log):
-    """A log whose features are counted in memory."""
-
-    counter: Counter
-
-    def table(self, *cutoffs: datetime) -> dict[tuple[str, datetime], dict[str, Any]]:
-        """Every feature by (account, cutoff), from the rows themselves."""
-        tables = {name: pa.Table.from_pylist(self._rows[name], table.schema) for name, table in RAW_TABLES.items()}
-        found: dict[tuple[str, datetime], dict[str, Any]] = {}
-        rows = self.counter.features(tables, cutoffs, groups=self._builds or GROUPS, settings=self.settings)
-        for row in rows:
-            found.setdefault((row["account_id"], row["event_timestamp"]), {}).update(row)
-        return found
+from tests.features.counted import CountedLog
 
 
 @pytest.fixture
-def new_log(tmp_path: Path, builds: Sequence[str] | None, counter: Counter) -> Callable[..., CountedLog]:
+def new_log(new_counted_log: Callable[..., CountedLog]) -> Callable[..., CountedLog]:
     """Makes empty logs with settings."""
-    numbers = itertools.count()
-
-    def make(**settings: Any) -> CountedLog:
-        log = CountedLog(tmp_path / f"home-{next(numbers)}", builds=builds, **settings)
-        log.counter = counter
-        return log
-
-    return make
+    return new_counted_log
 
 
 @pytest.fixture

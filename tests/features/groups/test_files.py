@@ -11,6 +11,7 @@ from tests.features.conftest import Log
 C = utc(2026, 6, 29)
 HOUR = timedelta(hours=1)
 VALUE_ENDPOINTS = ("/v1/pay",)
+CUTOFFS = (C - 28 * DAY, C)
 
 
 def fill(log: Log) -> Log:
@@ -51,11 +52,16 @@ def fill(log: Log) -> Log:
     return log
 
 
+@pytest.fixture(scope="module")
+def by_files(tmp_path_factory):
+    """Every feature of these rows, by the way of files."""
+    home = tmp_path_factory.mktemp("files") / "home"
+    return fill(Log(home, value_endpoints=VALUE_ENDPOINTS)).table(*CUTOFFS)
+
+
 @pytest.mark.parametrize("group", GROUPS)
-def test_files_say_what_the_rows_in_memory_say(group, new_log, tmp_path):
-    cutoffs = (C - 28 * DAY, C)
-    by_files = fill(Log(tmp_path / "files", builds=[group], value_endpoints=VALUE_ENDPOINTS)).table(*cutoffs)
-    in_memory = fill(new_log(value_endpoints=VALUE_ENDPOINTS)).table(*cutoffs)
+def test_files_say_what_the_rows_in_memory_say(group, new_counted_log, by_files):
+    in_memory = fill(new_counted_log(builds=[group], value_endpoints=VALUE_ENDPOINTS)).table(*CUTOFFS)
     names = [feature.name for feature in features_of_group(group)]
     assert {key: {name: row[name] for name in names} for key, row in in_memory.items()} == {
         key: {name: row[name] for name in names} for key, row in by_files.items()
