@@ -13,7 +13,6 @@ from features.home.home import Home
 __all__ = ["commands", "features", "ingest", "init", "main", "settings", "simulate"]
 
 _FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
-_WIDTH = 120  # columns of a terminal
 
 
 @click.command(
@@ -195,6 +194,7 @@ def build(
     from features.build.unknown_accounts import strange_accounts
     from features.build.which_cutoffs import build_cutoffs
     from features.external.take import take_tables
+    from features.offline.cutoffs import is_of_earlier_version
     from features.rollup.count import roll_up
     from features.rollup.metrics import empty_metrics
 
@@ -204,10 +204,12 @@ def build(
         from features.build.stale import planned_rows
 
         rows = planned_rows(home, cutoffs, home.catalog.groups)
-        emit(rows, output, width=_WIDTH)
+        emit(rows, output)
         if not rows:
             emit_notes([f"Nothing to build: {len(cutoffs)} cutoffs are as a build would make them."])
         return
+    if is_of_earlier_version(home):
+        emit_notes(["This home was counted and built by an earlier version; both are done once more, from its events."])
     taken = take_tables(home, now=now)
     with progress_bar() as progress:
         counted = roll_up(home, progress=progress)
@@ -273,7 +275,7 @@ def describe(home: Home, group: str | None, output: str) -> None:
         rows = [
             {name: row[name] for name in ("feature", "family", "window", "unit", "churn", "meaning")} for row in rows
         ]
-    emit(rows, output, width=_WIDTH)
+    emit(rows, output)
     emit_notes(empty_metrics(home))
 
 
@@ -287,7 +289,7 @@ def settings(home: Home, output: str) -> None:  # the command and its object sha
     rows = settings_rows(home.settings)
     if output == "table":  # a port is a number, and 3,000 is not how one writes it
         rows = [{name: str(cell) for name, cell in row.items()} for row in rows]
-    emit(rows, output, width=_WIDTH)
+    emit(rows, output)
 
 
 commands: list[click.Command] = [init, simulate, ingest, features, settings]
@@ -317,7 +319,7 @@ def _try(home: Home, given: dict[str, tuple[str, ...]], *, backfill: bool, outpu
 
     with progress_bar() as progress:
         trial = try_ingest(home, given, now=_now(), backfill=backfill, progress=progress)
-    show_trial(trial, output, width=_WIDTH)
+    show_trial(trial, output)
 
 
 def _now() -> datetime:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,21 +12,21 @@ from datetime import date, datetime
 import click
 
 from features.progress import Progress
+from features.text_table import printable, text_table
 
-__all__ = ["FORMATS", "NOTHING", "emit", "emit_notes", "progress_bar"]
+__all__ = ["FORMATS", "NOTHING", "emit", "emit_notes", "emit_text", "progress_bar"]
 
 NOTHING = "\N{EN DASH}"
 """In place of a number where nothing was counted."""
 
 FORMATS = click.Choice(["table", "json", "csv"])
-_NARROWEST = 30  # a column of fewer letters reads worse than a long line
 
 
-def emit(rows: Sequence[Mapping[str, object]], output: str = "table", *, width: int | None = None) -> None:
+def emit(rows: Sequence[Mapping[str, object]], output: str = "table") -> None:
     """Print rows on stdout; every row has the keys of the first.
 
-    A table is for people: numbers are rounded and set to the right, and the last column is wrapped where the table
-    would be wider than ``width``. JSON is one array, CSV has a header.
+    A table is for people: numbers are rounded and set to the right, and it is as wide as the terminal at most. Where
+    stdout is no terminal each row is one line, whatever its length. JSON is one array, CSV has a header.
     """
     if output == "json":
         click.echo(json.dumps([dict(row) for row in rows], indent=2, default=_plain, ensure_ascii=False))
@@ -35,14 +36,20 @@ def emit(rows: Sequence[Mapping[str, object]], output: str = "table", *, width: 
             writer.writeheader()
             writer.writerows({name: "" if cell is None else _plain(cell) for name, cell in row.items()} for row in rows)
     else:
-        for line in _table(rows, width=width):
+        for line in _table(rows):
             click.echo(line)
+
+
+def emit_text(text: str) -> None:
+    """Print a paragraph on stdout, broken between words to fit the terminal; elsewhere as one line."""
+    width = _width()
+    click.echo(printable(text) if width is None else textwrap.fill(printable(text), width))
 
 
 def emit_notes(notes: Sequence[str]) -> None:
     """Print sentences on stderr, one line each."""
     for note in notes:
-        click.echo(f"- {note}", err=True)
+        click.echo(f"- {printable(note)}", err=True)
 
 
 @contextmanager
@@ -74,37 +81,23 @@ def progress_bar() -> Iterator[Progress]:
         yield bar
 
 
-def _table(rows: Sequence[Mapping[str, object]], *, width: int | None = None) -> Iterator[str]:
+def _width() -> int | None:
+    """How many letters fit into a line of the terminal; None where stdout is none, and no line is ever broken."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> list[str]:
     if not rows:
-        yield "(no rows)"
-        return
+        return ["(no rows)"]
     names = list(rows[0])
-    cells = [[_cell(row[name]) for name in names] for row in rows]
-    if width is not None:
-        cells = list(_wrapped(names, cells, width=width))
-    widths = [max(len(name), *(len(line[at]) for line in cells)) for at, name in enumerate(names)]
-    right = [all(row[name] == NOTHING or isinstance(row[name], int | float | None) for row in rows) for name in names]
-    yield "  ".join(
-        _padded(name, width, at_right) for name, width, at_right in zip(names, widths, right, strict=True)
-    ).rstrip()
-    yield "  ".join("─" * width for width in widths)
-    for line in cells:
-        yield "  ".join(
-            _padded(cell, width, at_right) for cell, width, at_right in zip(line, widths, right, strict=True)
-        ).rstrip()
-
-
-def _wrapped(names: Sequence[str], cells: Sequence[Sequence[str]], *, width: int) -> Iterator[list[str]]:
-    """The lines of a table whose last column is text, broken between words to fit beside the others."""
-    others = sum(max(len(name), *(len(line[at]) for line in cells)) + 2 for at, name in enumerate(names[:-1]))
-    for *first, last in cells:
-        parts = textwrap.wrap(last, max(width - others, _NARROWEST)) or [""]
-        yield [*first, parts[0]]
-        yield from ([*("" for _ in first), part] for part in parts[1:])
-
-
-def _padded(text: str, width: int, at_right: bool) -> str:  # noqa: FBT001 - one way to set a cell
-    return text.rjust(width) if at_right else text.ljust(width)
+    return text_table(
+        names,
+        [[_cell(row[name]) for name in names] for row in rows],
+        at_right=[
+            all(row[name] == NOTHING or isinstance(row[name], int | float | None) for row in rows) for name in names
+        ],
+        width=_width(),
+    )
 
 
 def _cell(value: object) -> str:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from features import cli as features_cli
-from features.console import FORMATS, emit, emit_notes, progress_bar
+from features.console import FORMATS, emit, emit_notes, emit_text, progress_bar
 from features.exceptions import BellwetherError
 from features.home.home import Home
 from features.settings.fields import FILE_NAME
@@ -24,7 +23,6 @@ __all__ = ["commands", "main"]
 
 
 _FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
-_WIDTH = 120  # columns of a terminal
 
 
 class _CommandLine(click.Group):
@@ -168,7 +166,7 @@ def doctor(home: Home, repair: bool, output: str) -> None:  # noqa: FBT001 - cli
 
     results = examine_home(home, now=_now(), repair=repair)
     if results or output != "table":
-        emit(finding_rows(results), output, width=_WIDTH)
+        emit(finding_rows(results), output)
     left = sum(not result.is_repaired for result in results)
     repaired = len(results) - left
     click.echo(f"{len(CHECKS)} checks: {repaired} findings repaired, {left} left.", err=True)
@@ -202,14 +200,14 @@ def check(home: Home, as_of: str | None, file: Path | None) -> None:
     click.echo(summary(report))
     if report.findings:
         click.echo()
-        emit(finding_rows(report), width=_WIDTH)
+        emit(finding_rows(report))
     for part, section in report.sections:
         click.echo(f"\n{part.title}")
         if section.note:
-            click.echo(textwrap.fill(section.note, _WIDTH))
+            emit_text(section.note)
         rows = section.rows if section.shown is None else section.shown
         if rows:
-            emit(rows, width=_WIDTH)
+            emit(rows)
     if file is not None:
         write_json(report, file)
     if report.wrong:

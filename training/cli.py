@@ -11,7 +11,6 @@ from features.home.home import Home
 
 __all__ = ["audit", "commands", "promote", "train"]
 
-_WIDTH = 120  # columns of a terminal
 
 _TARGET = click.option(
     "--target",
@@ -103,7 +102,7 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
 
     Leaves with 0 when nothing was found and 1 when something was. It counts the log twice, in a scratch folder.
     """
-    from features.console import emit, emit_notes, progress_bar
+    from features.console import emit, emit_notes, emit_text, progress_bar
     from training.watching.audit import audit as run
     from training.watching.audit_text import finding_rows, heading, sections, summary_rows
 
@@ -117,10 +116,11 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
         )
     emit_notes(found.store.notes)
     if output == "table":
-        click.echo(click.wrap_text(heading(found), _WIDTH))
-        emit(summary_rows(found), width=_WIDTH)
+        emit_text(heading(found))
+        emit(summary_rows(found))
         for title, rows in sections(found):
-            click.echo(f"\n{click.wrap_text(title, _WIDTH)}")
+            click.echo()
+            emit_text(title)
             if rows:
                 emit(rows)
     else:

@@ -49,7 +49,7 @@ def draw(home: Home, sample: int, dice: random.Random) -> dict[datetime, Rows]:
     for cutoff in dice.sample(built, len(built)):
         if len(found) >= few and sum(rows.num_rows for rows in found.values()) >= sample:
             break
-        found[cutoff] = rows_at(home.stores.features.root, cutoff, home.catalog)
+        found[cutoff] = rows_at(home.stores.features, cutoff, home.catalog)
     drawn: dict[datetime, Rows] = {}
     left = sample
     # The smallest cutoff first: what it cannot give falls to the others.

@@ -35,7 +35,7 @@ def audit_online(home: Home, store: "Store", *, sample: int, dice: random.Random
     if cutoff is None or cutoff not in built_cutoffs(home):
         return OnlineAudit(cutoff, 0, ())
     catalog = home.catalog
-    offline = rows_at(home.stores.features.root, cutoff, catalog)
+    offline = rows_at(home.stores.features, cutoff, catalog)
     offline = offline.take(sorted(dice.sample(range(offline.num_rows), min(sample, offline.num_rows))))
     return OnlineAudit(cutoff, offline.num_rows, tuple(_differences(store, offline, cutoff, catalog)))
 

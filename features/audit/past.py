@@ -16,6 +16,7 @@ from features.home.home import Home
 from features.offline.files import JOIN_KEY, rows_at
 from features.rollup.count import roll_up
 from features.storage.damage import damage_named
+from features.storage.lineage import Lineage
 from features.storage.store import ManifestStore, StoreWriter
 from features.windows import known_before
 
@@ -33,7 +34,7 @@ TIMES: Mapping[str, tuple[str, str]] = {
 """When a row of a raw or external table happened, and when we learned of it; a null keeps no row out."""
 
 # What a partition was made from: where the cutoff is not named, others would make the same of it.
-_WHOLE, _EXCHANGED = "whole", "exchanged"
+_WHOLE, _EXCHANGED = Lineage(1, {"rows": "all"}), Lineage(1, {"rows": "exchanged"})
 
 _Heirs = Mapping[str, str]  # account to the one that gets its rows
 
@@ -46,12 +47,13 @@ def copy_of_now(home: Home, folder: Path) -> Home:
     WorkFailedError
         When a listed file is missing.
     """
+    copy = home.moved_to(folder)
     for store in _stores(home):
         manifest = store.manifest()
-        with ManifestStore(folder / store.root.name).writer() as writer, damage_named(store, remedy=RAW_REMEDY):
+        with copy.stores.named(store.root.name).writer() as writer, damage_named(store, remedy=RAW_REMEDY):
             for partition in manifest.partitions:
                 writer.adopt(partition, store, manifest=manifest)
-    return home.moved_to(folder)
+    return copy
 
 
 def _stores(home: Home) -> list[ManifestStore]:
@@ -93,7 +95,7 @@ class Past:
         # A build leaves alone what was made from the same past, and whether it sees no more than that is the question.
         shutil.rmtree(self.home.stores.features.root, ignore_errors=True)
         build(self.home, [cutoff], now=known_before(cutoff, grace_hours=self.home.settings.grace_hours))
-        return rows_at(self.home.stores.features.root, cutoff, self.home.catalog)
+        return rows_at(self.home.stores.features, cutoff, self.home.catalog)
 
     def _turn_to(self, cutoff: datetime, heirs: _Heirs | None) -> int:
         """Keep the rows known at the cutoff; the others go to the heirs, or away. Returns how many others."""
@@ -101,14 +103,14 @@ class Past:
         others = 0
         for store in _stores(self._now):
             manifest = store.manifest()
-            with ManifestStore(self.home.root / store.root.name).writer() as writer:
+            with self.home.stores.named(store.root.name).writer() as writer:
                 for name in manifest.partitions:
                     table = name if name in TIMES else store.root.name
                     part = _Partition(store.files(name, manifest=manifest), TIMES[table], moments)
                     if part.is_known:
-                        if writer.made_from.get(name) != _WHOLE:
-                            writer.adopt(name, store, manifest=manifest, made_from=_WHOLE)
-                    elif part.is_unknown and writer.made_from.get(name) == _EXCHANGED and heirs:
+                        if writer.lineage.get(name) != _WHOLE:
+                            writer.adopt(name, store, manifest=manifest, lineage=_WHOLE)
+                    elif part.is_unknown and writer.lineage.get(name) == _EXCHANGED and heirs:
                         others += part.count
                     else:
                         others += _rewrite(writer, name, table, part, heirs, cutoff)
@@ -181,7 +183,8 @@ def _rewrite(
         staged = writer.scratch / f"{table}.parquet"
         pq.write_table(kept, staged, compression="zstd")
         is_same_elsewhere = heirs is not None and part.is_unknown
-        writer.replace(name, {table: staged}, made_from=_EXCHANGED if is_same_elsewhere else f"seen at {cutoff.date()}")
+        seen = Lineage(1, {"rows": f"seen at {cutoff.date()}"})
+        writer.replace(name, {table: staged}, lineage=_EXCHANGED if is_same_elsewhere else seen)
     else:
         writer.remove(name)
     return int(others.num_rows)

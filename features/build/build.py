@@ -1,25 +1,23 @@
 """Rollups and cutoffs to feature tables: one file per group and cutoff, as known at the cutoff."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
-from features.build.origins import forget_others, keep
-from features.build.records_seen import keep_seen
-from features.build.stale import origins, pending
+from features.build.records_seen import NOTE, noted_days
+from features.build.stale import GroupAtCutoff, wanted_groups
 from features.build.workbench import Workbench
 from features.exceptions import InputError, WorkFailedError, listed
 from features.home.home import Home
 from features.home.stores import feature_partition
-from features.offline.cutoffs import forgotten
-from features.offline.meanings import meanings
 from features.progress import Progress, silent
 from features.rollup.metrics import count_metrics
 from features.storage.damage import damage_named
+from features.storage.derived import Product, bring_up_to_date
 from features.windows import as_cutoff, cutoff_day, is_buildable
 
 __all__ = ["BuildReport", "build"]
-
 
 _RESTORE = "Restore them from a backup; what the files of the table still say is read again."
 _REMEDY = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
@@ -48,7 +46,7 @@ def build(
     *,
     now: datetime,
     groups: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> BuildReport:
     """Write the feature tables of these cutoffs: one row per account known at each, the same ones in every group.
 
@@ -64,78 +62,82 @@ def build(
     LockHeldError
         When another process is building.
     """
-    wanted = _checked(home, cutoffs, now=now)
-    chosen = _checked_groups(home.catalog.groups, groups)
-    report = progress or silent
-    count_metrics(home, progress=report)
-    rows: dict[datetime, int] = {}
-    store = home.stores.features
+    cutoffs = _checked(cutoffs, now=now, grace_hours=home.settings.grace_hours)
+    every_group = home.catalog.groups
+    chosen = _checked_groups(every_group, groups)
+    count_metrics(home, progress=progress)
+    stores, rows = home.stores, dict[datetime, int]()
     with (
-        store.writer() as writer,
-        damage_named(home.stores.rollups, remedy=_REMEDY),
-        damage_named(home.stores.metrics, remedy=_REMEDY),
-        damage_named(home.stores.tables, remedy=_RESTORE),
+        stores.features.writer() as writer,
+        damage_named(stores.rollups, remedy=_REMEDY),
+        damage_named(stores.metrics, remedy=_REMEDY),
+        damage_named(stores.tables, remedy=_RESTORE),
+        home.snapshot() as steady,
     ):
-        there, rollups = store.manifest(), home.stores.rollups.manifest()
-        records = home.stores.raw.manifest()
-        keep_seen(home, records, folder=store.root / "seen")
-        now_from = origins(home, rollups, records, wanted)
-        stale: dict[datetime, list[str]] = {}
-        for one in pending(home, there, now_from, groups=chosen):
-            stale.setdefault(one.cutoff, []).append(one.group)
-        meaning = meanings(home)
-        if stale:
-            kept, spill = store.root / "compiled", writer.scratch / "spill"
-            with Workbench(home, rollups, compiled_into=kept, spill=spill) as workbench:
-                for several, cutoffs_of in _by_groups(stale).items():
-                    for batch in workbench.batches(cutoffs_of):
-                        workbench.turn_to(batch, cutoffs_of)
-                        rows |= workbench.accounts()
-                        sources = {cutoff: keep(store.root / "origins", now_from[cutoff]) for cutoff in batch}
-                        for group in several:
-                            paths = {cutoff: writer.scratch / f"{group}-{cutoff_day(cutoff)}" for cutoff in batch}
-                            for cutoff, written in workbench.write(group, paths).items():
-                                _expect(written, rows[cutoff], group, cutoff)
-                                writer.replace(
-                                    feature_partition(group, cutoff),
-                                    {group: paths[cutoff]},
-                                    made_from=f"{sources[cutoff]}:{meaning(group, cutoff)}",
-                                )
-                        report("build features", len(rows), len(stale))
-        if groups is None:
-            for partition in forgotten(home, there):
-                writer.remove(partition)
-        if stale:
-            stamps = [*there.made_from.values(), *writer.made_from.values()]  # a killed run leaves the old ones
-            forget_others(store.root / "origins", {stamp.partition(":")[0] for stamp in stamps})
-    return BuildReport(tuple(sorted(stale)), tuple(cutoff for cutoff in wanted if cutoff not in rows), rows)
+        rollups, records = steady.stores.rollups.manifest(), steady.stores.raw.manifest()
+        writer.notes[NOTE] = noted_days(steady, records=records, features=writer.state())
+        wanted = wanted_groups(steady, cutoffs, chosen, rollups=rollups, records=records, features=writer.state())
+
+        def make(partitions: Sequence[str]) -> Iterator[tuple[str, Product]]:
+            compiled_into, spill = stores.features.compiled, writer.scratch / "spill"
+            with Workbench(steady, rollups, compiled_into=compiled_into, spill=spill) as workbench:
+                yield from _products(workbench, [wanted[name] for name in partitions], writer.scratch, rows)
+
+        outcome = bring_up_to_date(
+            writer,
+            {partition: group.lineage for partition, group in wanted.items()},
+            make,
+            owns=lambda partition: groups is None and partition.partition("/")[0] not in every_group,
+            step="build features",
+            progress=progress,
+        )
+    built = {wanted[partition].cutoff for partition in outcome.made}
+    return BuildReport(tuple(sorted(built)), tuple(cutoff for cutoff in cutoffs if cutoff not in built), rows)
 
 
-def _by_groups(stale: Mapping[datetime, Sequence[str]]) -> dict[tuple[str, ...], list[datetime]]:
+def _products(
+    workbench: Workbench, stale: Sequence[GroupAtCutoff], scratch: Path, rows: dict[datetime, int]
+) -> Iterator[tuple[str, Product]]:
+    """Make the rows of groups and cutoffs, as many cutoffs together as fit; ``rows`` gets the accounts of each."""
+    for groups, cutoffs in _by_groups(stale).items():
+        for batch in workbench.batches(cutoffs):
+            workbench.turn_to(batch, cutoffs)
+            rows |= workbench.accounts()
+            for group in groups:
+                paths = {cutoff: scratch / f"{group}-{cutoff_day(cutoff)}" for cutoff in batch}
+                for cutoff, written in workbench.write(group, paths).items():
+                    _expect(written, rows[cutoff], group, cutoff)
+                    yield feature_partition(group, cutoff), Product({group: paths[cutoff]})
+
+
+def _by_groups(stale: Sequence[GroupAtCutoff]) -> dict[tuple[str, ...], list[datetime]]:
     """Cutoffs in which the same groups are to be made."""
-    found: dict[tuple[str, ...], list[datetime]] = {}
-    for cutoff, groups in stale.items():
-        found.setdefault(tuple(groups), []).append(cutoff)
-    return found
+    groups_of: dict[datetime, list[str]] = {}
+    for entry in stale:
+        groups_of.setdefault(entry.cutoff, []).append(entry.group)
+    together: dict[tuple[str, ...], list[datetime]] = {}
+    for cutoff, groups in groups_of.items():
+        together.setdefault(tuple(groups), []).append(cutoff)
+    return together
 
 
-def _checked(home: Home, cutoffs: Sequence[datetime], *, now: datetime) -> list[datetime]:
+def _checked(cutoffs: Sequence[datetime], *, now: datetime, grace_hours: float) -> list[datetime]:
     wanted = sorted({as_cutoff(cutoff) for cutoff in cutoffs})
-    early = [cutoff for cutoff in wanted if not is_buildable(cutoff, now=now, grace_hours=home.settings.grace_hours)]
+    early = [cutoff for cutoff in wanted if not is_buildable(cutoff, now=now, grace_hours=grace_hours)]
     if early:
         raise InputError(
             f"{len(early)} of {len(wanted)} cutoffs cannot be built yet: {listed(day.date() for day in early)}. "
-            f"Late data counts until {home.settings.grace_hours:g} hours after a cutoff, and it is {now.isoformat()}. "
+            f"Late data counts until {grace_hours:g} hours after a cutoff, and it is {now.isoformat()}. "
             "Build them later."
         )
     return wanted
 
 
-def _checked_groups(there: Sequence[str], groups: Sequence[str] | None) -> tuple[str, ...]:
-    unknown = sorted(set(groups or ()) - set(there))
+def _checked_groups(every_group: Sequence[str], groups: Sequence[str] | None) -> tuple[str, ...]:
+    unknown = sorted(set(groups or ()) - set(every_group))
     if unknown:
-        raise InputError(f"There is no feature group {listed(unknown)}. The groups are {listed(there)}.")
-    return tuple(group for group in there if groups is None or group in groups)
+        raise InputError(f"There is no feature group {listed(unknown)}. The groups are {listed(every_group)}.")
+    return tuple(group for group in every_group if groups is None or group in groups)
 
 
 def _expect(rows: int, accounts: int, group: str, cutoff: datetime) -> None:

@@ -11,7 +11,6 @@ import pyarrow as pa
 from features.build.plan import CUTOFFS
 from features.definitions.sets import FeatureSet
 from features.engine.choice import WorkingEngine, compiled_file, preparing
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
 from features.external.rows import external_schema, table_files, table_key
 from features.groups.all import as_catalogued
@@ -19,6 +18,7 @@ from features.groups.custom import custom_features
 from features.home.home import Home
 from features.rollup.metric_expressions import METRIC
 from features.rollup.metrics import metric_files, metric_key
+from features.storage.compile_cache import compiled
 from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY, days_of_ages
 

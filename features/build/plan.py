@@ -8,12 +8,11 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.engine.choice import EngineName, Prepare, compiled_file, preparing
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
 from features.groups.adoption import settled
 from features.groups.all import group_expressions
 from features.groups.endpoints import endpoint_windows
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs, Rollups
 from features.groups.population import population_of
 from features.groups.releases import releases
 from features.groups.sdk import sdk_windows
@@ -21,6 +20,7 @@ from features.groups.usage import daily_calls
 from features.rollup.months import past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, UTC_MICROSECONDS
+from features.storage.compile_cache import compiled
 
 __all__ = ["CUTOFFS", "Plan", "plan"]
 
@@ -113,13 +113,15 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
     counted = {name: prepared.named(name) for name, prepared in {**shared, **together}.items()}
     counted.pop("population_together")
     groups = group_expressions(
-        Rollups(**rollups, **counted),
-        population,
-        cutoffs,
-        subscriptions=subscriptions,
-        touchpoints=named("touchpoints", TOUCHPOINTS.schema),
-        grace_hours=grace_hours,
-        has_value_endpoints=has_value_endpoints,
+        Inputs(
+            Rollups(**rollups, **counted),
+            population,
+            cutoffs,
+            subscriptions=subscriptions,
+            touchpoints=named("touchpoints", TOUCHPOINTS.schema),
+            grace_hours=grace_hours,
+            has_value_endpoints=has_value_endpoints,
+        )
     )
     return Plan(
         together,

@@ -1,11 +1,10 @@
 """What the records of the raw store say at a cutoff, as a fingerprint: what is learned today changes no past cutoff."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
-from pathlib import Path
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -17,11 +16,14 @@ from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable
 from features.storage.store import Manifest
 from features.windows import cutoff_day, known_from, visible_from
 
-__all__ = ["RECORD_TABLES", "first_seen", "keep_seen", "seen"]
+__all__ = ["NOTE", "RECORD_TABLES", "first_seen", "noted_days", "records_seen"]
 
 
 RECORD_TABLES = (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS)
 """The raw tables that features are made of beside the rollups."""
+
+NOTE = "records_seen"
+"""Name of the note of the features."""
 
 _VERSION = 2  # raise it when the way of taking fingerprints changes: cutoffs are then built again
 _SHORT = 16  # hexadecimal digits that tell two states of a table apart
@@ -29,64 +31,52 @@ _SHORT = 16  # hexadecimal digits that tell two states of a table apart
 _Days = list[list[int]]  # [first cutoff's day, number of rows, what their hashes make together], ascending
 
 
-def seen(home: Home, records: Manifest, cutoffs: Iterable[datetime], *, folder: Path) -> dict[datetime, dict[str, str]]:
+def records_seen(
+    home: Home, cutoffs: Iterable[datetime], *, records: Manifest, features: Manifest
+) -> dict[datetime, dict[str, str]]:
     """Of each cutoff and raw table the fingerprint of the rows the cutoff sees.
 
     A row is seen from the first midnight ``c`` with ``occurred_at < c`` and ``known_at < c + grace`` on. What
-    :func:`keep_seen` left in ``folder`` spares reading the tables.
+    :func:`noted_days` put into the notes of ``features`` spares reading the tables.
 
     Raises
     ------
     EngineError
         When a file of the raw store cannot be read.
     """
-    found: dict[datetime, dict[str, str]] = {cutoff: {} for cutoff in cutoffs}
-    for name, days in _days(home, records, folder).items():
+    prints: dict[datetime, dict[str, str]] = {cutoff: {} for cutoff in cutoffs}
+    for name, entry in noted_days(home, records=records, features=features).items():
+        days: _Days = entry["days"]
         firsts = [day for day, _, _ in days]
-        for cutoff, prints in found.items():
+        for cutoff, of_table in prints.items():
             before = days[: bisect_right(firsts, cutoff_day(cutoff))]
             together = 0
             for _, _, hashes in before:
                 together ^= hashes
-            prints[name] = digest([_VERSION, sum(rows for _, rows, _ in before), together])[:_SHORT]
-    return found
+            of_table[name] = digest([_VERSION, sum(rows for _, rows, _ in before), together])[:_SHORT]
+    return prints
 
 
-def keep_seen(home: Home, records: Manifest, *, folder: Path) -> None:
-    """Read the tables that changed, and leave in ``folder`` what :func:`seen` makes fingerprints of.
+def noted_days(home: Home, *, records: Manifest, features: Manifest) -> dict[str, dict[str, Any]]:
+    """Of each record table what a cutoff is the first to see of it, for the note :data:`NOTE` of the features.
+
+    What the note holds of a table that is as it was is taken from there; the others are read.
 
     Raises
     ------
     EngineError
         When a file of the raw store cannot be read.
-    OSError
-        When the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, days in _days(home, records, folder).items():
-        content = {"made_from": _made_from(home, records, name), "content": digest(days), "days": days}
-        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")  # half of it would not be believed
-
-
-def _days(home: Home, records: Manifest, folder: Path) -> dict[str, _Days]:
-    kept = {table.name: _kept(folder / f"{table.name}.json", home, records, table.name) for table in RECORD_TABLES}
-    missing = [table for table in RECORD_TABLES if kept[table.name] is None]
+    made_from = {
+        table.name: digest([_VERSION, home.settings.grace_hours, records.fingerprint(table.name)])
+        for table in RECORD_TABLES
+    }
+    noted = {
+        name: entry for name, entry in features.notes.get(NOTE, {}).items() if entry["made_from"] == made_from.get(name)
+    }
+    missing = [table for table in RECORD_TABLES if table.name not in noted]
     counted = _counted(home, records, missing) if missing else {}
-    return {name: counted[name] if days is None else days for name, days in kept.items()}
-
-
-def _kept(path: Path, home: Home, records: Manifest, name: str) -> _Days | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        is_right = content["made_from"] == _made_from(home, records, name)
-        days: _Days = content["days"]
-        return days if is_right and content["content"] == digest(days) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _made_from(home: Home, records: Manifest, name: str) -> str:
-    return digest([_VERSION, home.settings.grace_hours, records.fingerprint(name)])
+    return {name: noted.get(name) or {"made_from": made_from[name], "days": counted[name]} for name in made_from}
 
 
 def _counted(home: Home, records: Manifest, tables: list[RawTable]) -> dict[str, _Days]:

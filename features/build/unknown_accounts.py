@@ -34,7 +34,7 @@ def strange_accounts(home: Home) -> list[str]:
         damage_named(features, remedy="Remove what is left of them and run `bellwether features build` again."),
         damage_named(store, remedy="Restore them from a backup."),
     ):
-        ours = set(accounts_built(features.root, built[-1], home.catalog))
+        ours = set(accounts_built(features, built[-1], home.catalog))
         return [
             said for name, table in home.settings.tables.items() for said in _said(home, name, table, built[-1], ours)
         ]

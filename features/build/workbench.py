@@ -18,6 +18,7 @@ from features.home.home import Home
 from features.rollup.months import event_days, past_files, past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS
+from features.storage.derived import batches
 from features.storage.partition_files import write_parts
 from features.storage.store import Manifest
 from features.windows import days_of_ages
@@ -68,18 +69,11 @@ class Workbench:
 
     def batches(self, cutoffs: Sequence[datetime]) -> Iterator[list[datetime]]:
         """Cutoffs together as far as the rollups in their reach stay within a size: less planning, bounded memory."""
-        batch: list[datetime] = []
-        size = 0
-        for cutoff in cutoffs:
-            files = [*(file for name in REACH for file in self._files(name, [cutoff])), *self._custom.files(cutoff)]
-            reach = sum(file.stat().st_size for file in files)
-            if batch and size + reach > portion(self._home.settings.engine).rollup_bytes:
-                yield batch
-                batch, size = [], 0
-            batch.append(cutoff)
-            size += reach
-        if batch:
-            yield batch
+        yield from batches(cutoffs, size=self._reach_bytes, most=portion(self._home.settings.engine).rollup_bytes)
+
+    def _reach_bytes(self, cutoff: datetime) -> int:
+        files = [*(file for name in REACH for file in self._files(name, [cutoff])), *self._custom.files(cutoff)]
+        return sum(file.stat().st_size for file in files)
 
     def turn_to(self, batch: Sequence[datetime], order: Sequence[datetime]) -> None:
         """Let every name stand for what these cutoffs see; ``order`` is the order in which cutoffs will come."""

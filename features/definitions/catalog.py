@@ -30,8 +30,6 @@ __all__ = [
 ]
 
 
-GROUPS = ("usage", "errors", "latency", "breadth", "commercial", "adoption", "sdk", "support")
-
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
@@ -59,6 +57,9 @@ _FIRST = (*USAGE, *ERRORS, *LATENCY, *BREADTH, *COMMERCIAL)
 _SECOND = (*_FIRST, *ADOPTION, *SDK, *SUPPORT)
 
 CATALOG: tuple[FeatureSpec, ...] = _SECOND
+
+GROUPS = tuple(dict.fromkeys(feature.group for feature in CATALOG))
+"""Groups of features, which are feature views; :data:`features.groups.all.GROUPS` says how each is made."""
 
 SERVICES: Mapping[str, tuple[str, ...]] = {
     f"{purpose}_v{version}": tuple(feature.name for feature in features)

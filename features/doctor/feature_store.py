@@ -150,7 +150,7 @@ def _look_at_counts(home: Home, _: datetime) -> Iterator[Finding]:
     # A cutoff that is gone or damaged offline says nothing about the online rows.
     with contextlib.suppress(BellwetherError, OSError, ValueError):
         catalog = home.catalog
-        offline = len(accounts_built(home.stores.features.root, cutoff, catalog))
+        offline = len(accounts_built(home.stores.features, cutoff, catalog))
         for group in catalog.groups:
             online = accounts_stamped(
                 _online(home), online_table(home, group), field=cutoff_day_field(group), cutoff=cutoff

@@ -72,7 +72,7 @@ def _store_check(name: str) -> Check:
 
 def _looker(name: str) -> Callable[[Home, datetime], Iterator[Finding]]:
     def look(home: Home, _: datetime) -> Iterator[Finding]:
-        store = ManifestStore(home.root / name)
+        store = home.stores.named(name)
         if store.is_lost():
             yield Finding(f"The manifest of {store.root} is gone: nobody can tell which files count.", store.remedy())
             return
@@ -95,7 +95,7 @@ def _looker(name: str) -> Callable[[Home, datetime], Iterator[Finding]]:
 
 def _on(name: str, mend: Callable[[Home, ManifestStore, datetime], object]) -> Callable[[Home, datetime], object]:
     def mend_store(home: Home, now: datetime) -> None:
-        store = ManifestStore(home.root / name)
+        store = home.stores.named(name)
         if not store.is_lost():  # that only a person can mend
             mend(home, store, now)
 
@@ -200,7 +200,7 @@ def _look_at_clock(home: Home, now: datetime) -> Iterator[Finding]:
         for name in ("events", "accounts", "subscriptions", "touchpoints")
         if (until := complete_until(home, name)) is not None
     }
-    built = _whole_cutoffs(ManifestStore(home.stores.features.root).manifest())
+    built = _whole_cutoffs(home.stores.features.manifest())
     if built:
         reached["the newest features are of"] = built[-1]
     for what, moment in reached.items():

@@ -1,7 +1,9 @@
 """Feast's offline store over the feature files that the manifest lists."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,28 @@ from features.engine.duckdb_engine import Engine, duckdb_engine, spill_folder
 from features.exceptions import WorkFailedError
 from features.feature_store.fast_import import without_type_checks
 from features.offline.files import TIMESTAMP, file_schema, files_of_group, schema_of
+from features.storage.store import ManifestStore
 
 with without_type_checks():
     from feast import FeatureView, FileSource, RepoConfig
     from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
     from feast.infra.offline_stores.ibis import get_historical_features_ibis, pull_latest_from_table_or_query_ibis
 
-__all__ = ["ManifestOfflineStore", "ManifestOfflineStoreConfig"]
+__all__ = ["ManifestOfflineStore", "ManifestOfflineStoreConfig", "reading"]
+
+
+_READ: ContextVar[ManifestStore | None] = ContextVar("store of feature files", default=None)
+"""The store whose files are read inside :func:`reading`."""
+
+
+@contextmanager
+def reading(store: ManifestStore) -> Iterator[None]:
+    """Let Feast read the files that this store lists, as one of a snapshot does, and read no manifest of its own."""
+    token = _READ.set(store)
+    try:
+        yield
+    finally:
+        _READ.reset(token)
 
 
 class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc]
@@ -113,9 +130,11 @@ def _closing(job: Any, engine: Engine) -> Any:
 
 
 def _reader(engine: Engine, config: RepoConfig, wanted: Callable[[date], bool]) -> Callable[[FileSource, str], Any]:
+    store = _READ.get() or ManifestStore(Path(config.offline_store.feature_files))
+
     def read(source: FileSource, repo_path: str) -> Any:  # noqa: ARG001
         group = Path(source.path).name
-        files = files_of_group(Path(config.offline_store.feature_files), group, wanted=wanted)
+        files = files_of_group(store, group, wanted=wanted)
         declared = config.offline_store.declared.get(group)
         return engine.read_parquet(files, schema=file_schema(group) if declared is None else schema_of(group, declared))
 

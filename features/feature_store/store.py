@@ -2,25 +2,24 @@
 
 import contextlib
 import io
-import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy.exc import SQLAlchemyError
 
 from features.definitions.catalog import NEWEST_SERVICE, SERVICES, cutoff_day_field
 from features.engine.errors import engine_failures
 from features.exceptions import DependencyError, InputError, WorkFailedError
+from features.feature_store.failures import APPLY, reported
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.historical_rows import checked_entities, feature_frame, refuse_incomplete
+from features.feature_store.keys import entity_keys
+from features.feature_store.offline_store import reading
 from features.feature_store.online_rows import OnlineRows, decode
 from features.feature_store.sqlite_files import (
     accounts_stamped,
@@ -30,7 +29,8 @@ from features.feature_store.sqlite_files import (
     refuse_lost_registry,
     snapshot,
 )
-from features.feature_store.views import KEY_VERSION, feature_objects, repo_config
+from features.feature_store.view_states import ViewState, view_state
+from features.feature_store.views import feature_objects, repo_config
 from features.home.home import Home
 from features.offline.cutoffs import outdated_cutoffs
 from features.offline.files import JOIN_KEY, accounts_built, file_schema
@@ -41,18 +41,13 @@ from features.storage.lock import exclusive_lock
 from features.windows import as_cutoff
 
 with without_type_checks():
-    from feast import Entity, FeatureService, FeatureStore, FeatureView
+    from feast import Entity, FeatureService, FeatureStore
     from feast.errors import FeastObjectNotFoundException
-    from feast.feature_view import FeatureViewState
-    from feast.infra.key_encoding_utils import serialize_entity_key
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
 
-__all__ = ["Store", "ViewState", "online_table", "open_store"]
+__all__ = ["Store", "online_table", "open_store"]
 
 _ACCOUNTS_PER_READ = 1000  # one SQL variable per account
 _ROW = "row_position"
-_APPLY = "Run `bellwether features apply`, then `bellwether features materialize`."
 
 
 def open_store(home: Home) -> "Store":
@@ -102,7 +97,7 @@ class Store:
         with exclusive_lock(self._folder):
             refuse_lost_registry(self._registry, self._online)
             snapshot(self._registry)
-            with self._lock, _reported(self._folder):
+            with self._lock, reported(self._folder):
                 self._close()
                 feast = FeatureStore(config=repo_config(self._home))
                 feast.apply(objects)
@@ -129,17 +124,20 @@ class Store:
         LockHeldError, DependencyError
             As :meth:`apply`.
         """
-        cutoff = as_cutoff(cutoff)
+        with self._home.snapshot() as steady, reading(steady.stores.features):
+            return self._fill(steady, as_cutoff(cutoff), progress)
+
+    def _fill(self, home: Home, cutoff: datetime, progress: Progress) -> int:
         with self._damage_named():
-            accounts = accounts_built(self._home.stores.features.root, cutoff, self._home.catalog)
-        if cutoff in outdated_cutoffs(self._home):
+            accounts = accounts_built(home.stores.features, cutoff, home.catalog)
+        if cutoff in outdated_cutoffs(home):
             raise InputError(
                 f"The cutoff {cutoff.date()} was built under other settings or definitions. "
                 f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` first."
             )
         with exclusive_lock(self._folder), self._lock:
             feast = self._opened()
-            with _reported(self._folder):
+            with reported(self._folder):
                 newest = max((online for online in self._online_cutoffs(feast) if online), default=cutoff)
             if newest > cutoff:
                 raise InputError(
@@ -147,11 +145,11 @@ class Store:
                     f"Materialize {newest.date()} or a later cutoff."
                 )
             self._guard()
-            keys, groups = _entity_keys(accounts), self._home.catalog.groups
+            keys, groups = entity_keys(accounts), self._home.catalog.groups
             for done, group in enumerate(groups, start=1):
                 # Feast reports on stdout, which belongs to data.
                 with (
-                    _reported(self._folder),
+                    reported(self._folder),
                     self._damage_named(),
                     engine_failures(),
                     contextlib.redirect_stdout(io.StringIO()),
@@ -202,7 +200,14 @@ class Store:
         if asked.empty:  # Feast looks for the smallest time
             nothing = pa.schema([field for group in groups for field in list(file_schema(group, catalog))[2:]])
             return feature_frame(asked, nothing.empty_table(), features, places=np.empty(0, dtype=np.int64))
-        with self._lock, _reported(self._folder), self._damage_named(), engine_failures():
+        with (
+            self._home.snapshot() as steady,
+            reading(steady.stores.features),
+            self._lock,
+            reported(self._folder),
+            self._damage_named(),
+            engine_failures(),
+        ):
             feast = self._opened()
             job = feast.get_historical_features(
                 entity_df=asked.assign(**{_ROW: np.arange(len(asked), dtype=np.int64)}),
@@ -233,7 +238,7 @@ class Store:
             raise InputError("Account ids are a list of texts that are not empty. Mend the list and ask again.")
         ids = list(account_ids)
         chunks = [ids[start : start + _ACCOUNTS_PER_READ] for start in range(0, len(ids), _ACCOUNTS_PER_READ)]
-        with self._lock, _reported(self._folder):
+        with self._lock, reported(self._folder):
             feast = self._opened()
             features = self._service(feast, service)
             try:
@@ -255,7 +260,7 @@ class Store:
         """
         if not self._registry.exists() and not self._online.exists():
             return None
-        with self._lock, _reported(self._folder):
+        with self._lock, reported(self._folder):
             online = self._online_cutoffs(self._opened())
         return None if None in online else min(moment for moment in online if moment is not None)
 
@@ -267,10 +272,10 @@ class Store:
         DependencyError
             When the registry cannot be read.
         """
-        with self._lock, _reported(self._folder):
+        with self._lock, reported(self._folder):
             feast = self._opened()
             known = {view.name: view for view in feast.registry.list_feature_views(feast.project)}
-        return [_state(group, known.get(group)) for group in self._home.catalog.groups]
+        return [view_state(group, known.get(group)) for group in self._home.catalog.groups]
 
     def renew(self, groups: Sequence[str]) -> None:
         """Declare views anew, with nothing believed of what they hold; an online file that is gone is made again.
@@ -281,7 +286,7 @@ class Store:
             As :meth:`apply`.
         """
         with exclusive_lock(self._folder):
-            with self._lock, _reported(self._folder):
+            with self._lock, reported(self._folder):
                 self._close()
                 registry = FeatureStore(config=repo_config(self._home)).registry
                 for group in groups:
@@ -313,7 +318,7 @@ class Store:
         for path in (self._registry, self._online):
             if not path.exists():  # Feast would make an empty one
                 self._close()
-                raise DependencyError(f"There is no feature store: {path} is missing. {_APPLY}")
+                raise DependencyError(f"There is no feature store: {path} is missing. {APPLY}")
         if self._feast is None:
             refuse_lost_registry(self._registry, self._online)
             self._feast = FeatureStore(config=repo_config(self._home))
@@ -339,59 +344,6 @@ class Store:
         return [view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC) for view in views]
 
 
-@dataclass(frozen=True)
-class ViewState:
-    """One view of the catalogue, as the registry has it.
-
-    Attributes
-    ----------
-    is_filling
-        Whether a materialization began and, as far as the registry knows, did not end.
-    until
-        The cutoff it was last filled to; None before the first time.
-    """
-
-    group: str
-    is_registered: bool
-    is_filling: bool
-    until: datetime | None
-
-
-def _state(group: str, view: FeatureView | None) -> ViewState:
-    if view is None:
-        return ViewState(group, is_registered=False, is_filling=False, until=None)
-    until = view.most_recent_end_time and view.most_recent_end_time.astimezone(UTC)
-    return ViewState(group, is_registered=True, is_filling=view.state == FeatureViewState.MATERIALIZING, until=until)
-
-
 def _answers(feast: FeatureStore, service: FeatureService, chunks: Sequence[Sequence[str]]) -> list[Any]:
     """Feast's answer to each chunk of account ids."""
     return [feast.get_online_features(features=service, entity_rows={JOIN_KEY: chunk}).proto for chunk in chunks]
-
-
-def _entity_keys(accounts: Sequence[str]) -> list[bytes]:
-    """The accounts' keys in the online store."""
-    return [
-        serialize_entity_key(
-            EntityKey(join_keys=[JOIN_KEY], entity_values=[Value(string_val=account)]),
-            entity_key_serialization_version=KEY_VERSION,
-        )
-        for account in accounts
-    ]
-
-
-@contextlib.contextmanager
-def _reported(folder: Path) -> Iterator[None]:
-    """Say what to do when Feast, SQLite or SQLAlchemy cannot use the store."""
-    try:
-        yield
-    except (FeastObjectNotFoundException, sqlite3.OperationalError, SQLAlchemyError) as error:
-        hint = (
-            "Another process holds it; try again in a moment." if "locked" in str(error) else f"If it is new: {_APPLY}"
-        )
-        raise DependencyError(f"The feature store in {folder} cannot be used: {error}. {hint}") from error
-    except sqlite3.DatabaseError as error:
-        raise DependencyError(
-            f"The feature store in {folder} is damaged: {error}. Restore {folder} from a backup, "
-            "or remove it and apply and materialize again."
-        ) from error

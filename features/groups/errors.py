@@ -4,14 +4,15 @@ import ibis
 import ibis.expr.types as ir
 
 from features.formulas.sums import ratio
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 
 __all__ = ["error_features"]
 
 
-def error_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
+def error_features(inputs: Inputs) -> ir.Table:
     """The errors group: one row per row of ``population``. A rate counts only calls that carry a status."""
+    rollups, population, cutoffs = inputs.rollups, inputs.population, inputs.cutoffs
     joined = beside(
         population.select(*KEYS, "log_has_status", "log_has_endpoint"),
         outcomes_by_window(daily_outcomes(rollups.usage, cutoffs)),

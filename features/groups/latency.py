@@ -5,14 +5,15 @@ import ibis.expr.types as ir
 
 from features.formulas.histogram import bucket_value, nearest_rank
 from features.formulas.sums import exact_sum, ratio
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 
 __all__ = ["bucket_holding", "latency_features", "ranked_buckets"]
 
 
-def latency_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
+def latency_features(inputs: Inputs) -> ir.Table:
     """The latency group: one row per row of ``population``; percentiles within 2.5 % of the nearest-rank value."""
+    rollups, population, cutoffs = inputs.rollups, inputs.population, inputs.cutoffs
     joined = beside(
         population.select(*KEYS),
         percentiles(histogram(rollups.latency, cutoffs)),

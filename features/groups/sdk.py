@@ -4,7 +4,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.formulas.sums import ratio
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 from features.windows import days_between
 
@@ -32,12 +32,13 @@ def sdk_windows(sdk: ir.Table, cutoffs: ir.Table) -> ir.Table:
     )
 
 
-def sdk_features(rollups: Rollups, population: ir.Table) -> ir.Table:
+def sdk_features(inputs: Inputs) -> ir.Table:
     """The SDK group: one row per row of ``population``.
 
     The release an account is on, SDK and version together, is the one with most of its calls of the last 28 days; of an
     account without any, of the 28 days before.
     """
+    rollups, population = inputs.rollups, inputs.population
     windows = rollups.sdk_windows
     joined = beside(
         population.select(*KEYS, "log_has_sdk"),

@@ -1,13 +1,14 @@
 """A home: where everything of it lies, and how it is read."""
 
 import shutil
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.home.stores import Stores
+from features.home.stores import SteadyStores, Stores
 from features.settings.fields import FILE_NAME, Settings
 from features.storage.lock import exclusive_lock
 
@@ -42,6 +43,20 @@ class Home:
     def moved_to(self, folder: Path) -> "Home":
         """The home of the same settings in another folder."""
         return Home(self.settings.model_copy(update={"home": folder}))
+
+    @contextmanager
+    def snapshot(self) -> "Iterator[Home]":
+        """The home as it is at one moment: each manifest is read once, and no listed file goes before the block ends.
+
+        A step takes one, and ends it when it publishes. Writers of the home itself work on as usual.
+        """
+        if isinstance(self.stores, SteadyStores):
+            yield self  # it is one already
+            return
+        with ExitStack() as readers:
+            steady = Home(self.settings)
+            steady.__dict__["stores"] = SteadyStores(self.root, readers)
+            yield steady
 
     @property
     def folders(self) -> tuple[Path, ...]:

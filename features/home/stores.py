@@ -1,12 +1,15 @@
 """The stores of a home."""
 
-from dataclasses import dataclass
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from features.storage.store import ManifestStore
+from features.storage.lock import shared_by_readers
+from features.storage.store import Manifest, ManifestStore
 
-__all__ = ["Stores", "feature_partition"]
+__all__ = ["SteadyStores", "Stores", "feature_partition"]
 
 
 @dataclass(frozen=True)
@@ -24,37 +27,80 @@ class Stores:
     @property
     def events(self) -> ManifestStore:
         """One partition ``day=YYYY-MM-DD`` per event day (UTC), one file ``events`` in each."""
-        return ManifestStore(self.root / "events")
+        return self._store("events")
 
     @property
     def raw(self) -> ManifestStore:
         """The record tables (one partition and one file each), and what is known about all four raw tables."""
-        return ManifestStore(self.root / "raw")
+        return self._store("raw")
 
     @property
     def quarantine(self) -> ManifestStore:
         """Rows that were not stored: one row per refused row, with its reason, file and row number."""
-        return ManifestStore(self.root / "quarantine")
+        return self._store("quarantine")
 
     @property
     def rollups(self) -> ManifestStore:
         """Partitions ``day=YYYY-MM-DD``, one logical file per rollup; and closed months summed up."""
-        return ManifestStore(self.root / "rollups")
+        return self._store("rollups")
 
     @property
     def metrics(self) -> ManifestStore:
-        """Partitions ``<metric>/day=YYYY-MM-DD``; notes of how many events and of what is seen."""
-        return ManifestStore(self.root / "metrics")
+        """Partitions ``<metric>/day=YYYY-MM-DD``, with what was counted and what a cutoff may see among the facts."""
+        return self._store("metrics")
 
     @property
     def tables(self) -> ManifestStore:
         """Rows of external tables: partitions ``<table>/day=YYYY-MM-DD``, by the first cutoff that may see them."""
-        return ManifestStore(self.root / "tables")
+        return self._store("tables")
 
     @property
     def features(self) -> ManifestStore:
         """Partitions ``<group>/cutoff=YYYY-MM-DD``, one logical file ``<group>`` in each."""
-        return ManifestStore(self.root / "features")
+        return self._store("features")
+
+    def named(self, name: str) -> ManifestStore:
+        """The store of that name."""
+        return self._store(name)
+
+    def _store(self, name: str) -> ManifestStore:
+        return ManifestStore(self.root / name)
+
+
+@dataclass(frozen=True)
+class SteadyStores(Stores):
+    """The stores as they are when each is first looked at; made by :meth:`features.home.home.Home.snapshot`.
+
+    Attributes
+    ----------
+    readers
+        Closes what keeps the listed files from being swept.
+    """
+
+    readers: ExitStack
+    _opened: dict[str, ManifestStore] = field(default_factory=dict)
+
+    def _store(self, name: str) -> ManifestStore:
+        if name not in self._opened:
+            self._opened[name] = _SteadyStore(self.root / name, self.readers)
+        return self._opened[name]
+
+
+class _SteadyStore(ManifestStore):
+    """A store whose manifest is read once, and whose files stay until its readers are closed."""
+
+    def __init__(self, root: Path, readers: ExitStack) -> None:
+        super().__init__(root)
+        self._readers = readers
+        self._manifest: Manifest | None = None
+
+    def manifest(self) -> Manifest:
+        """The state at the first call; see :meth:`ManifestStore.manifest`."""
+        if self._manifest is None:
+            if self.root.is_dir() and (descriptor := shared_by_readers(self.root)) is not None:
+                self._readers.callback(os.close, descriptor)
+            self._manifest = super().manifest()
+        return self._manifest
 
 
 def feature_partition(group: str, cutoff: datetime) -> str:

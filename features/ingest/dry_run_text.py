@@ -17,19 +17,19 @@ _HASH_SHOWN = 8
 _HASHED = ("token", "user_id")
 
 
-def show_trial(trial: Trial, output: str, *, width: int) -> None:
+def show_trial(trial: Trial, output: str) -> None:
     """Print tables for people, or one row per finding (``table``, ``what``, ``name``, ``value``) for programs."""
     if output == "table":
         for table in trial.tables:
-            _show_table(table, width=width)
+            _show_table(table)
         if trial.templates:
-            _show_endpoints(trial, width=width)
+            _show_endpoints(trial)
     else:
         emit(list(_findings(trial)), output)
     emit_notes([*trial.notes, "Nothing was stored; without --dry-run it will be."])
 
 
-def _show_table(table: TableTrial, *, width: int) -> None:
+def _show_table(table: TableTrial) -> None:
     several = len({files for files, _, _ in table.mapping}) > 1
     click.echo(f"{table.table}: {table.rows_read:,} rows in {table.files:,} files, {table.rows_good:,} good")
     click.echo()
@@ -38,7 +38,6 @@ def _show_table(table: TableTrial, *, width: int) -> None:
             {**({"files": files} if several else {}), "column": name, "made of": made}
             for files, name, made in table.mapping
         ],
-        width=width,
     )
     click.echo()
     emit([{name: _cell(name, value) for name, value in row.items()} for row in table.rows])
@@ -49,12 +48,11 @@ def _show_table(table: TableTrial, *, width: int) -> None:
                 {"refused": one.reason, "rows": one.rows, "file and line of the first": ", ".join(one.places)}
                 for one in table.refusals
             ],
-            width=width,
         )
         click.echo()
 
 
-def _show_endpoints(trial: Trial, *, width: int) -> None:
+def _show_endpoints(trial: Trial) -> None:
     click.echo(f"{trial.templates:,} different endpoints")
     if not trial.suggestions:
         click.echo()
@@ -65,7 +63,6 @@ def _show_endpoints(trial: Trial, *, width: int) -> None:
             {"templates": one.templates, "calls": one.calls, "suggested pattern": one.pattern}
             for one in trial.suggestions
         ],
-        width=width,
     )
     patterns = ", ".join(json.dumps(one.pattern, ensure_ascii=False) for one in trial.suggestions)
     click.echo()

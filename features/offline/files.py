@@ -48,9 +48,8 @@ def schema_of(group: str, kinds: Mapping[str, str]) -> pa.Schema:
     )
 
 
-def files_of_group(root: Path, group: str, *, wanted: Callable[[date], bool]) -> list[Path]:
+def files_of_group(store: ManifestStore, group: str, *, wanted: Callable[[date], bool]) -> list[Path]:
     """The files the manifest lists for a group's cutoffs that are ``wanted``; a folder may hold others."""
-    store = ManifestStore(root)
     manifest = store.manifest()
     return [
         file
@@ -60,7 +59,7 @@ def files_of_group(root: Path, group: str, *, wanted: Callable[[date], bool]) ->
     ]
 
 
-def accounts_built(root: Path, cutoff: datetime, catalog: Catalog = BUILT_IN) -> list[str]:
+def accounts_built(store: ManifestStore, cutoff: datetime, catalog: Catalog = BUILT_IN) -> list[str]:
     """Ids of the accounts that have features at a cutoff, the same in every group.
 
     Raises
@@ -71,39 +70,39 @@ def accounts_built(root: Path, cutoff: datetime, catalog: Catalog = BUILT_IN) ->
         When the groups differ in their number of accounts.
     """
     day = cutoff.date()
-    manifest = ManifestStore(root).manifest()
+    manifest = store.manifest()
     whole = set.intersection(*(set(_cutoffs(manifest, group)) for group in catalog.groups))
     build = f"`bellwether features build --from {day} --to {day}`"
     if day not in whole:
         there = listed(sorted(whole, reverse=True)) or "none"
         raise InputError(f"The cutoff {day} is not built in every group. Built, newest first: {there}. Run {build}.")
     rows = {
-        group: sum(pq.read_metadata(file).num_rows for file in files_of_group(root, group, wanted=day.__eq__))
+        group: sum(pq.read_metadata(file).num_rows for file in files_of_group(store, group, wanted=day.__eq__))
         for group in catalog.groups
     }
     if len(set(rows.values())) > 1:
         counts = ", ".join(f"{group} {count}" for group, count in rows.items())
         raise WorkFailedError(f"The groups of {day} differ in their accounts: {counts}. Run {build} again.")
     accounts: list[str] = []
-    for file in files_of_group(root, catalog.groups[0], wanted=day.__eq__):
+    for file in files_of_group(store, catalog.groups[0], wanted=day.__eq__):
         accounts += pq.read_table(file, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY].to_pylist()
     return accounts
 
 
-def group_at(root: Path, group: str, cutoff: datetime, catalog: Catalog = BUILT_IN) -> pa.Table:
+def group_at(store: ManifestStore, group: str, cutoff: datetime, catalog: Catalog = BUILT_IN) -> pa.Table:
     """The rows of a group at a cutoff, one per account; empty where nothing is built."""
-    files = files_of_group(root, group, wanted=cutoff.date().__eq__)
+    files = files_of_group(store, group, wanted=cutoff.date().__eq__)
     schema = file_schema(group, catalog)
     tables = [pq.read_table(file, partitioning=None).select(schema.names).cast(schema) for file in files]
     return pa.concat_tables([schema.empty_table(), *tables])
 
 
-def feature_at(root: Path, name: str, cutoff: datetime) -> "pd.Series[float]":
+def feature_at(store: ManifestStore, name: str, cutoff: datetime) -> "pd.Series[float]":
     """One built-in number of every account at a cutoff, by ``account_id``; empty where nothing is built."""
     group = spec(name).group
     tables = [
         pq.read_table(file, columns=[JOIN_KEY, name], partitioning=None)
-        for file in files_of_group(root, group, wanted=cutoff.date().__eq__)
+        for file in files_of_group(store, group, wanted=cutoff.date().__eq__)
     ]
     schema = pa.schema([(JOIN_KEY, pa.string()), (name, ARROW_TYPES[spec(name).kind])])
     values = pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
@@ -114,7 +113,7 @@ def feature_at(root: Path, name: str, cutoff: datetime) -> "pd.Series[float]":
     )
 
 
-def rows_at(root: Path, cutoff: datetime, catalog: Catalog = BUILT_IN) -> pa.Table:
+def rows_at(store: ManifestStore, cutoff: datetime, catalog: Catalog = BUILT_IN) -> pa.Table:
     """What the catalogue describes of every account at a cutoff, one row each by ``account_id``; empty if not built.
 
     Raises
@@ -125,7 +124,7 @@ def rows_at(root: Path, cutoff: datetime, catalog: Catalog = BUILT_IN) -> pa.Tab
     columns: dict[str, pa.ChunkedArray] = {}
     for group in catalog.described_groups:
         names = [JOIN_KEY, *(feature.name for feature in catalog.features_of_group(group))]
-        rows = group_at(root, group, cutoff, catalog).select(names).sort_by(JOIN_KEY)
+        rows = group_at(store, group, cutoff, catalog).select(names).sort_by(JOIN_KEY)
         if not columns.setdefault(JOIN_KEY, rows[JOIN_KEY]).equals(rows[JOIN_KEY]):
             raise WorkFailedError(
                 f"The {catalog.groups[0]} and {group} features at {cutoff.date()} are of different accounts. "

@@ -1,52 +1,81 @@
-"""What the rows of a group and cutoff mean, as a fingerprint of settings and definitions."""
+"""What the rows of a group and cutoff mean: the settings and definitions in the lineage of their files."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
-from features.definitions.catalog import GROUPS, features_of_group
+from features.definitions.catalog import GROUPS, Catalog, features_of_group
+from features.definitions.sets import FeatureSet
 from features.external.rows import table_key, tables_seen
 from features.fingerprint import digest
 from features.home.home import Home
 from features.rollup.metric_fingerprints import counts_seen
 from features.rollup.metrics import metric_key
+from features.settings.fields import Settings
+from features.storage.lineage import Lineage
 from features.storage.store import Manifest
 
-__all__ = ["meanings"]
+__all__ = ["feature_lineage"]
 
 
-_VERSION = 4  # raise it when what every group is made of changes, as the population: all is then built again
-_CUSTOM_VERSION = 1  # raise it when what a declared feature is made of its counts changes
+_VERSION = 5  # raise it when what every group is made of changes, as the population: all is then built again
+_DECLARED_VERSION = 1  # raise it when what a declared feature is made of its counts changes
 # Of one group, 1 where it is not named: raise it when a feature of it changes.
 _VERSIONS: Mapping[str, int] = {"usage": 3}
 
 
-def meanings(home: Home) -> Callable[[str, datetime], str]:
-    """Digest of everything but the shared sources that a group's values at a cutoff depend on."""
-    catalog, sets = home.catalog, home.feature_sets
-    tables = home.stores.tables.manifest() if any(one.tables for one in sets.values()) else Manifest()
-    counted = home.stores.metrics.manifest() if any(one.metrics for one in sets.values()) else Manifest()
-    built_in = {group: _meaning(home, group) for group in GROUPS}
+def feature_lineage(home: Home) -> Callable[[str, datetime, Mapping[str, str]], Lineage]:
+    """From a group, a cutoff and the shared sources to the lineage of the group's rows, as things stand.
 
-    def meaning(group: str, cutoff: datetime) -> str:
-        if group in built_in:
-            return built_in[group]
-        rows = {key: tables_seen(tables, key, cutoff) for key in map(table_key, sets[group].tables.values())}
-        columns = [(feature.name, feature.definition) for feature in catalog.features_of_group(group)]
-        counts = {
-            name: counts_seen(counted, metric_key(one), cutoff, reach_days=max(one.window_days))
-            for name, one in sets[group].metrics.items()
-        }
-        seen = [rows, counts] if counts else [rows]
-        return digest([_VERSION, _CUSTOM_VERSION, float(home.settings.grace_hours), columns, *seen])
+    The sources are those of :func:`features.build.sources.sources_of`.
+    """
+    catalog, sets, settings = home.catalog, home.feature_sets, home.settings
+    tables = home.stores.tables.manifest() if any(declared.tables for declared in sets.values()) else Manifest()
+    counts = home.stores.metrics.manifest() if any(declared.metrics for declared in sets.values()) else Manifest()
+    built_in = {group: _meaning(group, settings) for group in GROUPS}
 
-    return meaning
+    def lineage(group: str, cutoff: datetime, sources: Mapping[str, str]) -> Lineage:
+        meaning = built_in.get(group) or _declared_meaning(
+            group, cutoff, catalog, sets[group], tables, counts, grace_hours=settings.grace_hours
+        )
+        return Lineage(_VERSION, meaning, sources)
+
+    return lineage
 
 
-def _meaning(home: Home, group: str) -> str:
-    """Digest of everything but the sources that a group's values depend on."""
+def _meaning(group: str, settings: Settings) -> dict[str, Any]:
+    """Everything but the sources that the values of a built-in group depend on."""
     columns = [(feature.name, feature.kind, feature.window_days) for feature in features_of_group(group)]
-    value_endpoints = sorted(home.settings.value_endpoints)
-    versions = [_VERSION, _VERSIONS.get(group, 1)]
-    return digest(
-        [*versions, float(home.settings.grace_hours), float(home.settings.slow_call_ms), value_endpoints, columns]
-    )
+    return {
+        "group_version": _VERSIONS.get(group, 1),
+        "grace_hours": float(settings.grace_hours),
+        "slow_call_ms": float(settings.slow_call_ms),
+        "value_endpoints": sorted(settings.value_endpoints),
+        "features": digest(columns),
+    }
+
+
+def _declared_meaning(
+    group: str,
+    cutoff: datetime,
+    catalog: Catalog,
+    declared: FeatureSet,
+    tables: Manifest,
+    counts: Manifest,
+    *,
+    grace_hours: float,
+) -> dict[str, Any]:
+    """The same of a group of declared features, and what of their tables and metrics the cutoff sees."""
+    rows = {key: tables_seen(tables, key, cutoff) for key in map(table_key, declared.tables.values())}
+    days = {
+        name: counts_seen(counts, metric_key(metric), cutoff, reach_days=max(metric.window_days))
+        for name, metric in declared.metrics.items()
+    }
+    columns = [(feature.name, feature.definition) for feature in catalog.features_of_group(group)]
+    return {
+        "group_version": _DECLARED_VERSION,
+        "grace_hours": float(grace_hours),
+        "features": digest(columns),
+        "tables": digest(rows),
+        "metrics": digest(days),
+    }

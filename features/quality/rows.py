@@ -18,13 +18,13 @@ _FEW = 50  # accounts: a company so small may well double
 
 def look_at_rows(inspection: Inspection) -> Section:
     """One row per group: its accounts at the cutoff, and at the one before."""
-    root = inspection.home.stores.features.root
+    store = inspection.home.stores.features
     catalog = inspection.home.catalog
     groups = catalog.groups
-    ids = {group: group_at(root, group, inspection.cutoff, catalog)[JOIN_KEY].to_pylist() for group in groups}
+    ids = {group: group_at(store, group, inspection.cutoff, catalog)[JOIN_KEY].to_pylist() for group in groups}
     previous = inspection.before[-1] if inspection.before else None
     earlier = {
-        group: [] if previous is None else group_at(root, group, previous, catalog)[JOIN_KEY].to_pylist()
+        group: [] if previous is None else group_at(store, group, previous, catalog)[JOIN_KEY].to_pylist()
         for group in groups
     }
     rows = tuple(

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ from features.home.home import Home
 from features.offline.files import JOIN_KEY, files_of_group, group_at
 from features.quality.section import Inspection, Section, percent, with_percent
 from features.rollup.metrics import empty_metrics
+from features.storage.store import ManifestStore
 
 __all__ = ["Looked", "look_at_values", "looked_at"]
 
@@ -82,9 +82,9 @@ class Looked:
 
 def look_at_values(inspection: Inspection) -> Section:
     """One row per feature: nulls now and before, smallest and largest value, and what it may be."""
-    root = inspection.home.stores.features.root
+    store = inspection.home.stores.features
     catalog = inspection.home.catalog
-    looked = [one for group in catalog.described_groups for one in _group(root, group, inspection, catalog)]
+    looked = [one for group in catalog.described_groups for one in _group(store, group, inspection, catalog)]
     day = inspection.cutoff.date()
     again = f"Run `bellwether features build --from {day} --to {day}` again; if it stays so, report it."
     rows = {one.feature.name: _row(one) for one in looked}
@@ -134,18 +134,18 @@ def _where(accounts: pa.ChunkedArray, where: pa.ChunkedArray) -> tuple[str, ...]
     return tuple(sorted(accounts.filter(pc.fill_null(where, False)).to_pylist()))
 
 
-def _group(root: Path, group: str, inspection: Inspection, catalog: Catalog) -> Iterator[Looked]:
-    rows = group_at(root, group, inspection.cutoff, catalog)
-    before = [_null_shares(root, group, cutoff) for cutoff in inspection.before]
+def _group(store: ManifestStore, group: str, inspection: Inspection, catalog: Catalog) -> Iterator[Looked]:
+    rows = group_at(store, group, inspection.cutoff, catalog)
+    before = [_null_shares(store, group, cutoff) for cutoff in inspection.before]
     for feature in catalog.features_of_group(group):
         yield looked_at(feature, rows, [shares[feature.name] for shares in before if feature.name in shares])
 
 
-def _null_shares(root: Path, group: str, cutoff: datetime) -> dict[str, float]:
+def _null_shares(store: ManifestStore, group: str, cutoff: datetime) -> dict[str, float]:
     """Share of nulls of each feature, from what the files say of themselves."""
     counts: dict[str, int] = {}
     rows = 0
-    for file in files_of_group(root, group, wanted=cutoff.date().__eq__):
+    for file in files_of_group(store, group, wanted=cutoff.date().__eq__):
         about = pq.read_metadata(file)
         rows += about.num_rows
         for number in range(about.num_row_groups):

@@ -1,6 +1,6 @@
 """Daily rollups: each event day counted once, so that no feature ever reads the history of events again."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -8,27 +8,26 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.engine.choice import WorkingEngine, compiled_file, portion, preparing
-from features.engine.compile_cache import compiled
 from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, named
-from features.fingerprint import digest
 from features.home.home import Home
+from features.progress import Progress, silent
 from features.rollup.expressions import countable_events, rollup_expressions
-from features.rollup.months import event_days, sum_up
+from features.rollup.months import event_days, is_event_day, sum_up
 from features.rollup.tables import ROLLUPS
 from features.schema import EVENTS
-from features.storage.damage import damage_named, is_there
+from features.settings.fields import Settings
+from features.storage.compile_cache import compiled
+from features.storage.damage import damage_named
+from features.storage.derived import Product, batches, bring_up_to_date
+from features.storage.lineage import Lineage
 from features.storage.partition_files import write_parts
-from features.storage.store import Manifest, ManifestStore
-
-if TYPE_CHECKING:
-    from features.progress import Progress
+from features.storage.store import Manifest
 
 __all__ = ["RollupReport", "outdated_days", "read_rollup", "roll_up"]
 
@@ -51,7 +50,7 @@ class RollupReport:
     rows: Mapping[str, int]
 
 
-def roll_up(home: Home, *, progress: "Progress | None" = None) -> RollupReport:
+def roll_up(home: Home, *, progress: Progress = silent) -> RollupReport:
     """Count the event days that changed since the last run, and forget those that are gone.
 
     Raises
@@ -61,42 +60,34 @@ def roll_up(home: Home, *, progress: "Progress | None" = None) -> RollupReport:
     WorkFailedError
         When a file of events is damaged or missing.
     """
-    events = ManifestStore(home.stores.events.root)
+    events, store = home.stores.events, home.stores.rollups
     rows = dict.fromkeys(ROLLUPS, 0)
-    store = home.stores.rollups
     with store.writer() as writer, damage_named(events, remedy=_REMEDY), ExitStack() as stack:
 
         @cache
         def engine() -> WorkingEngine:
             return stack.enter_context(closing(home.working_engine(spill=writer.scratch / "spill")))
 
-        there, manifest = store.manifest(), events.manifest()
-        wanted = {day: _made_from(manifest, day, home) for day in sorted(manifest.partitions)}
-        gone = sorted(set(event_days(there)) - set(wanted))
-        for day in gone:
-            writer.remove(day)
-        changed = [
-            day
-            for day, made_from in wanted.items()
-            if writer.made_from.get(day) != made_from or not is_there(store, day, manifest=there)
-        ]
-        jobs = {day: events.files(day, "events", manifest=manifest) for day in changed}
-        for done, (day, counted) in enumerate(_count_days(home, jobs, writer.scratch, engine), start=1):
-            staged = {name: writer.scratch / f"{day}.{name}" for name in ROLLUPS}
-            writer.replace(day, staged, made_from=wanted[day])
-            rows = {name: rows[name] + counted[name] for name in ROLLUPS}
-            if progress is not None:
-                progress("roll up", done, len(changed))
+        ingested = events.manifest()
+
+        def count(days: Sequence[str]) -> Iterator[tuple[str, Product]]:
+            jobs = {day: events.files(day, "events", manifest=ingested) for day in days}
+            for day, counted in _count_days(home, jobs, writer.scratch, engine()):
+                for name in ROLLUPS:
+                    rows[name] += counted[name]
+                yield day, Product({name: writer.scratch / f"{day}.{name}" for name in ROLLUPS})
+
+        wanted = _wanted(home.settings, ingested)
+        days = bring_up_to_date(writer, wanted, count, owns=is_event_day, step="roll up", progress=progress)
         with damage_named(store, remedy=_REMOVE):
-            sum_up(store, writer, home, ROLLUPS["usage"].schema, engine)
-    return RollupReport(len(changed), len(wanted) - len(changed), len(gone), rows)
+            sum_up(writer, ROLLUPS["usage"].schema, home.settings.engine, engine)
+    return RollupReport(len(days.made), len(days.unchanged), len(days.removed), rows)
 
 
 def outdated_days(home: Home) -> list[str]:
     """Event days (``day=YYYY-MM-DD``) the rollups do not hold as they are now: new, changed or gone; ascending."""
-    events, counted = ManifestStore(home.stores.events.root).manifest(), home.stores.rollups.manifest()
-    wanted = {day: _made_from(events, day, home) for day in events.partitions}
-    return sorted(day for day in {*wanted, *event_days(counted)} if wanted.get(day) != counted.made_from.get(day))
+    wanted, counted = _wanted(home.settings, home.stores.events.manifest()), home.stores.rollups.manifest()
+    return sorted(day for day in {*wanted, *event_days(counted)} if wanted.get(day) != counted.lineage.get(day))
 
 
 def read_rollup(engine: Engine, home: Home, name: str) -> ir.Table:
@@ -128,48 +119,40 @@ def _plan(home: Home) -> tuple[Prepared, Mapping[str, Prepared]]:
         home.settings.value_endpoints,
     ]
     kept = compiled(
-        compiled_file(home.stores.rollups.root / "compiled", "rollups", home.settings.engine), arguments, compile_them
+        compiled_file(home.stores.rollups.compiled, "rollups", home.settings.engine), arguments, compile_them
     )
     return kept["countable"], {name: kept[name] for name in ROLLUPS}
 
 
-def _made_from(events: Manifest, day: str, home: Home) -> str:
-    counted_by = [home.settings.grace_hours, home.settings.slow_call_ms, sorted(home.settings.value_endpoints)]
-    return digest([_VERSION, *counted_by, events.fingerprint(day)])
-
-
-def _chunks(jobs: Mapping[str, Sequence[Path]], chunk_bytes: int) -> Iterator[dict[str, Sequence[Path]]]:
-    """Days together up to a size: a query costs milliseconds whatever it reads, and a big day fits memory alone."""
-    chunk: dict[str, Sequence[Path]] = {}
-    size = 0
-    for day, files in jobs.items():
-        size += sum(file.stat().st_size for file in files)
-        if chunk and size > chunk_bytes:
-            yield chunk
-            chunk, size = {}, sum(file.stat().st_size for file in files)
-        chunk[day] = files
-    if chunk:
-        yield chunk
+def _wanted(settings: Settings, events: Manifest) -> dict[str, Lineage]:
+    """Of each event day what its rollups are to be counted from."""
+    meaning = {
+        "grace_hours": settings.grace_hours,
+        "slow_call_ms": settings.slow_call_ms,
+        "value_endpoints": sorted(settings.value_endpoints),
+    }
+    return {
+        day: Lineage(_VERSION, meaning, {"events": events.fingerprint(day) or ""}) for day in sorted(events.partitions)
+    }
 
 
 def _count_days(
-    home: Home, jobs: Mapping[str, Sequence[Path]], scratch: Path, engine: Callable[[], WorkingEngine]
+    home: Home, jobs: Mapping[str, Sequence[Path]], scratch: Path, engine: WorkingEngine
 ) -> Iterator[tuple[str, Mapping[str, int]]]:
     """Write the rollups of each day as ``<day>.<rollup>`` into ``scratch``; days come as they are done."""
-    if not jobs:
-        return
-    chunks = list(_chunks(jobs, portion(home.settings.engine).event_bytes))
+    most = portion(home.settings.engine).event_bytes
+    chunks = list(batches(jobs, size=lambda day: sum(file.stat().st_size for file in jobs[day]), most=most))
     countable, prepared = _plan(home)
-    engines = [engine().beside() for _ in range(min(home.settings.threads, len(chunks)))]  # their tables end with them
+    engines = [engine.beside() for _ in range(min(home.settings.threads, len(chunks)))]  # their tables end with them
     try:
         idle: SimpleQueue[WorkingEngine] = SimpleQueue()
         for one in engines:
             idle.put(one)
 
-        def count(chunk: Mapping[str, Sequence[Path]]) -> Mapping[str, Mapping[str, int]]:
+        def count(chunk: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
             working = idle.get()
             try:
-                files = [file for day_files in chunk.values() for file in day_files]
+                files = [file for day in chunk for file in jobs[day]]
                 working.name_parquet("events", files, schema=_EVENT_COLUMNS)
                 working.name_prepared("countable", countable)
                 rows = {}

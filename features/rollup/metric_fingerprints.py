@@ -1,4 +1,4 @@
-"""What of a metric's daily counts a cutoff may see: fingerprints kept in the notes of their store, so no file is read.
+"""What of a metric's daily counts a cutoff may see: fingerprints among the facts of their store, so no file is read.
 
 A day's counts are one file, and late calls change it for the cutoffs that see them only. So each first cutoff that may
 see some of a day's rows has a fingerprint of its own.
@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from features.storage.store import Manifest
 from features.windows import days_of_ages
 
-__all__ = ["NOTE", "counts_seen", "fingerprints"]
+__all__ = ["SEEN", "counts_seen", "fingerprints"]
 
 
-NOTE = "seen"
-"""Name of the note: metric, then ``day=YYYY-MM-DD``, then first cutoff (ISO date) to the fingerprint of its rows."""
+SEEN = "seen"
+"""Name of the fact of a metric and day: first cutoff (ISO date) to a fingerprint of the rows it is the first to see."""
 
 _SHORT = 16  # hexadecimal digits that tell two versions of the same rows apart
 
@@ -40,15 +40,14 @@ def fingerprints(rows: pa.Table) -> dict[date, dict[str, str]]:
 
 def counts_seen(manifest: Manifest, key: str, cutoff: datetime, *, reach_days: int) -> list[list[str]]:
     """Days of ``[c - reach, c)`` with the fingerprints of one metric's counts that the cutoff may see."""
-    days: Mapping[str, Mapping[str, str]] = manifest.notes.get(NOTE, {}).get(key, {})
     end = cutoff.date().isoformat()
-    found = []
+    visible_days = []
     for day in sorted(days_of_ages(cutoff, [range(1, reach_days + 1)])):
-        parts = days.get(f"day={day.isoformat()}", {})
-        seen = [part for first, part in sorted(parts.items()) if first <= end]
-        if seen:
-            found.append([day.isoformat(), *seen])
-    return found
+        parts: Mapping[str, str] = manifest.facts.get(f"{key}/day={day.isoformat()}", {}).get(SEEN, {})
+        visible = [part for first, part in sorted(parts.items()) if first <= end]
+        if visible:
+            visible_days.append([day.isoformat(), *visible])
+    return visible_days
 
 
 def _fingerprint(rows: pa.Table) -> str:

@@ -13,17 +13,18 @@ import pyarrow as pa
 
 from features.definitions.declared import EVENT_COLUMNS, Metric
 from features.definitions.declared_features import carried_by, metric_counts
-from features.engine.compile_cache import compiled
 from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, beside, named, prepare
-from features.fingerprint import digest
 from features.home.home import Home
 from features.progress import Progress, silent
 from features.rollup.expressions import customer_events
 from features.rollup.metric_expressions import ORDER, daily_counts, with_conditions
-from features.rollup.metric_fingerprints import NOTE, fingerprints
+from features.rollup.metric_fingerprints import SEEN, fingerprints
 from features.schema import EVENTS
-from features.storage.damage import damage_named, is_there
+from features.storage.compile_cache import compiled
+from features.storage.damage import damage_named
+from features.storage.derived import Product, batches, bring_up_to_date
+from features.storage.lineage import Lineage
 from features.storage.partition_files import write_parts
 from features.storage.store import Manifest, ManifestStore
 
@@ -31,7 +32,7 @@ __all__ = ["count_metrics", "empty_metrics", "events_counted", "metric_files", "
 
 
 _VERSION = 2  # raise it when what is counted changes: every day is then counted again
-_SEEN = pa.schema([EVENTS.schema.field(name) for name in ("account_id", "ingested_at", *EVENT_COLUMNS, "synthetic")])
+_EVENTS = pa.schema([EVENTS.schema.field(name) for name in ("account_id", "ingested_at", *EVENT_COLUMNS, "synthetic")])
 _CHUNK_BYTES = 8_000_000  # of event files
 _FILE = "counts"
 _REMEDY = "Restore them from a backup, or load all files into a new home."
@@ -57,56 +58,45 @@ def count_metrics(home: Home, *, progress: Progress = silent) -> int:
     WorkFailedError
         When a file of events is damaged or missing.
     """
-    metrics = {metric_key(one): one for several in home.feature_sets.values() for one in several.metrics.values()}
+    metrics = {
+        metric_key(metric): metric for declared in home.feature_sets.values() for metric in declared.metrics.values()
+    }
     store, events = home.stores.metrics, home.stores.events
     if not metrics and not store.root.exists():
         return 0
     with store.writer() as writer, damage_named(events, remedy=_REMEDY):
-        there, manifest = store.manifest(), events.manifest()
-        wanted = {day: _made_from(manifest, day, home) for day in sorted(manifest.partitions)}
-        counted, seen = writer.notes.setdefault("counted", {}), writer.notes.setdefault(NOTE, {})
-        for partition in list(there.partitions):
-            key, _, day = partition.partition("/")
-            if key not in metrics or day not in wanted:
-                writer.remove(partition)
-                for note in (counted, seen):
-                    note.get(key, {}).pop(day, None)
-        for note in (counted, seen):
-            for key in set(note) - set(metrics):
-                note.pop(key)
-        stale = {
-            day: tuple(
-                key
-                for key in sorted(metrics)
-                if there.made_from.get(f"{key}/{day}") != made_from
-                or not is_there(store, f"{key}/{day}", manifest=there)
+        ingested = events.manifest()
+        of_day = {
+            day: Lineage(
+                _VERSION, {"grace_hours": home.settings.grace_hours}, {"events": ingested.fingerprint(day) or ""}
             )
-            for day, made_from in wanted.items()
+            for day in sorted(ingested.partitions)
         }
-        jobs = {day: events.files(day, "events", manifest=manifest) for day, keys in stale.items() if keys}
-        chunks = list(_chunks(jobs, stale))
-        if not chunks:
-            return 0
-        engine = home.engine(spill=writer.scratch / "spill")
-        with closing(engine):
-            for done, (days, keys) in enumerate(chunks, start=1):
-                chosen = {key: metrics[key] for key in keys}
-                files = [file for day in days for file in jobs[day]]
-                for key, paths in _counted(engine, home, chosen, files, days, writer.scratch):
-                    for day, (path, sums, told) in paths.items():
-                        writer.replace(f"{key}/{day}", {_FILE: path}, made_from=wanted[day])
-                        counted.setdefault(key, {})[day] = sums
-                        seen.setdefault(key, {})[day] = told
-                progress("count metrics", done, len(chunks))
-    return sum(len(stale[day]) for day in jobs)
+        wanted = {f"{key}/{day}": lineage for day, lineage in of_day.items() for key in sorted(metrics)}
+
+        def count(partitions: Sequence[str]) -> Iterator[tuple[str, Product]]:
+            lacking: dict[str, tuple[str, ...]] = {}
+            for partition in partitions:
+                key, _, day = partition.partition("/")
+                lacking[day] = (*lacking.get(day, ()), key)
+            files = {day: events.files(day, "events", manifest=ingested) for day in lacking}
+            with closing(home.engine(spill=writer.scratch / "spill")) as engine:
+                for days in batches(
+                    lacking, size=lambda day: _bytes(files[day]), most=_CHUNK_BYTES, together=lacking.get
+                ):
+                    chosen = {key: metrics[key] for key in lacking[days[0]]}
+                    paths = [file for day in days for file in files[day]]
+                    yield from _counted(engine, home, chosen, paths, days, writer.scratch)
+
+        counted = bring_up_to_date(writer, wanted, count, step="count metrics", progress=progress)
+    return len(counted.made)
 
 
 def events_counted(home: Home, metric: Metric) -> tuple[int, int] | None:
     """How many of the counted events fulfil a metric's ``where``, and how many are its base; None before it counts."""
-    counted = home.stores.metrics.manifest().notes.get("counted", {}).get(metric_key(metric))
-    if not counted:
-        return None
-    return sum(matched for matched, _ in counted.values()), sum(base for _, base in counted.values())
+    prefix = f"{metric_key(metric)}/"
+    facts = [fact for name, fact in home.stores.metrics.manifest().facts.items() if name.startswith(prefix)]
+    return (sum(fact["matched"] for fact in facts), sum(fact["base"] for fact in facts)) if facts else None
 
 
 def empty_metrics(home: Home) -> list[str]:
@@ -142,25 +132,8 @@ def metric_files(store: ManifestStore, manifest: Manifest, key: str, days: Seque
     return [file for one in partitions for file in store.files(one, manifest=manifest)]
 
 
-def _made_from(events: Manifest, day: str, home: Home) -> str:
-    return digest([_VERSION, home.settings.grace_hours, events.fingerprint(day)])
-
-
-def _chunks(
-    jobs: Mapping[str, Sequence[Path]], stale: Mapping[str, tuple[str, ...]]
-) -> Iterator[tuple[list[str], tuple[str, ...]]]:
-    """Neighbouring days that lack the same metrics, together up to a size; and these metrics."""
-    chunk: list[str] = []
-    size = 0
-    for day, files in jobs.items():
-        more = sum(file.stat().st_size for file in files)
-        if chunk and (size + more > _CHUNK_BYTES or stale[day] != stale[chunk[-1]]):
-            yield chunk, stale[chunk[-1]]
-            chunk, size = [], 0
-        chunk.append(day)
-        size += more
-    if chunk:
-        yield chunk, stale[chunk[-1]]
+def _bytes(files: Sequence[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
 
 
 def _counted(
@@ -170,20 +143,20 @@ def _counted(
     files: Sequence[Path],
     days: Sequence[str],
     scratch: Path,
-) -> Iterator[tuple[str, dict[str, tuple[Path, tuple[int, int], dict[str, str]]]]]:
-    """Count some days for some metrics: by day its file, the events matched and in its base, and its fingerprints."""
+) -> Iterator[tuple[str, Product]]:
+    """Count some days for some metrics: of each pair its file, the events matched and in its base, and fingerprints."""
     seen, prepared = _plan(home, metrics)
-    engine.name_parquet("events", files, schema=_SEEN)
+    engine.name_parquet("events", files, schema=_EVENTS)
     engine.name_prepared("seen", seen)
     for key, counts in prepared.items():
         paths = {date.fromisoformat(day.removeprefix("day=")): scratch / f"{day}.{key}" for day in days}
         rows = engine.run_prepared(counts)
         write_parts(rows, ORDER, paths)
-        sums, told = _sums(rows), fingerprints(rows)
-        yield (
-            key,
-            {f"day={day.isoformat()}": (path, sums.get(day, (0, 0)), told.get(day, {})) for day, path in paths.items()},
-        )
+        sums, visible = _sums(rows), fingerprints(rows)
+        for day, path in paths.items():
+            matched, base = sums.get(day, (0, 0))
+            facts = {"matched": matched, "base": base, SEEN: visible.get(day, {})}
+            yield f"{key}/day={day.isoformat()}", Product({_FILE: path}, facts)
 
 
 def _sums(rows: pa.Table) -> dict[date, tuple[int, int]]:
@@ -201,7 +174,7 @@ def _plan(home: Home, metrics: Mapping[str, Metric]) -> tuple[Prepared, Mapping[
     }
 
     def compile_them() -> Mapping[str, Prepared]:
-        customer = customer_events(named("events", _SEEN), grace_hours=home.settings.grace_hours)
+        customer = customer_events(named("events", _EVENTS), grace_hours=home.settings.grace_hours)
         seen = beside(prepare(customer.drop("synthetic", "ingested_at")), conditions)
         calls = seen.named("seen")
         return {
@@ -217,6 +190,6 @@ def _plan(home: Home, metrics: Mapping[str, Metric]) -> tuple[Prepared, Mapping[
         conditions,
         {key: one.model_dump(mode="json") for key, one in metrics.items()},
     ]
-    path = home.stores.metrics.root / "compiled" / "counts.json"
+    path = home.stores.metrics.compiled / "counts.json"
     kept = compiled(path, arguments, compile_them)
     return kept["seen"], {key: kept[key] for key in metrics}

@@ -6,7 +6,7 @@ cutoff eight days after its last day (``closed``) become one row per account, vi
 later keep their own ``visible_from``. So every cutoff from ``closed`` on gets from the sums what the days would give.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,15 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.engine.choice import EngineName, WorkingEngine, compiled_file, preparing
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
-from features.fingerprint import digest
-from features.home.home import Home
-from features.storage.damage import is_there
+from features.storage.compile_cache import compiled
+from features.storage.derived import Product, bring_up_to_date
+from features.storage.lineage import Lineage
 from features.storage.store import Manifest, ManifestStore, StoreWriter
 from features.windows import as_cutoff, month_closed
 
-__all__ = ["event_days", "past_files", "past_schema", "sum_up", "summed"]
+__all__ = ["event_days", "is_event_day", "past_files", "past_schema", "sum_up", "summed"]
 
 
 _VERSION = 1  # raise it when the meaning of a sum changes: every month is then summed up again
@@ -39,7 +38,12 @@ def past_schema(usage: pa.Schema) -> pa.Schema:
 
 def event_days(manifest: Manifest) -> list[str]:
     """The event days (``day=YYYY-MM-DD``) among the partitions of the rollups, ascending."""
-    return sorted(partition for partition in manifest.partitions if partition.startswith("day="))
+    return sorted(filter(is_event_day, manifest.partitions))
+
+
+def is_event_day(partition: str) -> bool:
+    """Whether a partition of the rollups is an event day, and no sum of several."""
+    return partition.startswith("day=")
 
 
 def summed(days: ir.Table, month: ir.Table) -> ir.Table:
@@ -60,13 +64,7 @@ def summed(days: ir.Table, month: ir.Table) -> ir.Table:
     return joined.group_by(**keys).agg(**measures).select(*keys, *measures).order_by(*keys)
 
 
-def sum_up(
-    store: ManifestStore,
-    writer: StoreWriter,
-    home: Home,
-    usage: pa.Schema,
-    engine: Callable[[], WorkingEngine],
-) -> None:
+def sum_up(writer: StoreWriter, usage: pa.Schema, engine_name: EngineName, engine: Callable[[], WorkingEngine]) -> None:
     """Bring the sums in line with the days that ``writer`` is about to publish; what is as it was is left alone.
 
     ``engine`` gives the engine to work with, and is asked only when there is work.
@@ -76,23 +74,18 @@ def sum_up(
     EngineError
         When a day's file is damaged.
     """
-    state = Manifest(writer.partitions, writer.made_from)
-    wanted = {_partition(month): days for month, days in _closed_months(state).items()}
-    for partition in [name for name in writer.partitions if name.startswith("month=")]:
-        if partition not in wanted:
-            writer.remove(partition)
-    changed = {
-        partition: days
-        for partition, days in wanted.items()
-        if writer.made_from.get(partition) != _made_from(state, days) or not is_there(store, partition, manifest=state)
-    }
-    if not changed:
-        return
-    prepared = _plan(store.root / "compiled", usage, home.settings.engine)
-    for partition, days in changed.items():
-        path = writer.scratch / partition
-        pq.write_table(_rows(engine(), store, state, days, usage, prepared), path, compression="zstd")
-        writer.replace(partition, {_SUMS: path}, made_from=_made_from(state, days))
+    store, state = writer.store, writer.state()
+    days_of = {_partition(month): days for month, days in _closed_months(state).items()}
+
+    def sums(months: Sequence[str]) -> Iterator[tuple[str, Product]]:
+        prepared = _plan(store.compiled, usage, engine_name)
+        for month in months:
+            path = writer.scratch / month
+            pq.write_table(_rows(engine(), store, state, days_of[month], usage, prepared), path, compression="zstd")
+            yield month, Product({_SUMS: path})
+
+    wanted = {month: _lineage(state, days) for month, days in days_of.items()}
+    bring_up_to_date(writer, wanted, sums, owns=lambda partition: partition.startswith("month="))
 
 
 def past_files(store: ManifestStore, manifest: Manifest, cutoffs: Sequence[datetime]) -> list[Path]:
@@ -111,7 +104,7 @@ def past_files(store: ManifestStore, manifest: Manifest, cutoffs: Sequence[datet
 
 
 def _is_usable(manifest: Manifest, month: str, days: Sequence[str], first: datetime) -> bool:
-    return first >= _closed(month) and manifest.made_from.get(_partition(month)) == _made_from(manifest, days)
+    return first >= _closed(month) and manifest.lineage.get(_partition(month)) == _lineage(manifest, days)
 
 
 def _closed_months(manifest: Manifest) -> dict[str, list[str]]:
@@ -130,8 +123,8 @@ def _closed(month: str) -> datetime:
     return month_closed(as_cutoff(f"{month}-01"))
 
 
-def _made_from(manifest: Manifest, days: Sequence[str]) -> str:
-    return digest([_VERSION, {day: manifest.fingerprint(day) for day in days}])
+def _lineage(manifest: Manifest, days: Sequence[str]) -> Lineage:
+    return Lineage(_VERSION, sources={day: manifest.fingerprint(day) or "" for day in days})
 
 
 def _rows(

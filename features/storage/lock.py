@@ -1,4 +1,4 @@
-"""The advisory lock of a folder: one writer at a time."""
+"""Advisory locks of a folder: one writer at a time, and readers whose files are not swept away."""
 
 import fcntl
 import os
@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from features.exceptions import InputError, LockHeldError
 
-__all__ = ["exclusive_lock"]
+__all__ = ["exclusive_lock", "nobody_reads", "shared_by_readers"]
 
 _LOCK = ".lock"
+_READERS = ".readers"
 
 
 @contextmanager
@@ -26,18 +29,48 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = FileLock(folder / _LOCK, timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise LockHeldError(
+            f"Another process is writing to {folder}. Wait for it to end, then run the same command again."
+        ) from error
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written: {error.strerror}. Choose another folder with --home or mend its permissions."
         ) from error
     try:
+        yield
+    finally:
+        lock.release()
+
+
+def shared_by_readers(folder: Path) -> int | None:
+    """Tell the next writer that the files listed now are being read, until the descriptor is closed.
+
+    Returns
+    -------
+    int or None
+        The open descriptor; None where the folder cannot be written to: then nobody sweeps it either.
+    """
+    try:
+        descriptor = os.open(folder / _READERS, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        return None
+    fcntl.flock(descriptor, fcntl.LOCK_SH)  # a sweeper holds it for moments
+    return descriptor
+
+
+@contextmanager
+def nobody_reads(folder: Path) -> Iterator[bool]:
+    """Whether no reader holds on to files of the folder; none begins to inside the block when nobody does."""
+    descriptor = os.open(folder / _READERS, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockHeldError(
-                f"Another process is writing to {folder}. Wait for it to end, then run the same command again."
-            ) from error
-        yield
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(descriptor)

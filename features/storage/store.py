@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from features.exceptions import WorkFailedError
+from features.exceptions import InputError, WorkFailedError
 from features.fingerprint import digest, file_digest
-from features.storage.lock import exclusive_lock
+from features.storage.lineage import Lineage
+from features.storage.lock import exclusive_lock, nobody_reads
 
 __all__ = ["Manifest", "ManifestStore", "StoreWriter"]
 
 
 _MANIFEST = "_manifest.json"
+_FORMAT = 2  # of the manifest; 1 had a digest in place of the lineage
 _DERIVED = ("rollups", "metrics", "features")  # made from the other stores: their folder may be removed
 
 
@@ -33,34 +35,84 @@ class Manifest:
     ----------
     partitions
         Partition (a relative folder such as ``day=2026-06-29``) to file name to fingerprint.
-    made_from
-        Partition to the fingerprint of what it was made from.
+    lineage
+        Partition to what it was made from; without one nobody can tell.
+    facts
+        Partition to what its maker counted on the way, as JSON.
     notes
         Anything else a reader of this store needs, as JSON.
+    is_of_earlier_version
+        Whether it was written before lineage was kept.
     """
 
     partitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    made_from: Mapping[str, str] = field(default_factory=dict)
+    lineage: Mapping[str, Lineage] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    is_of_earlier_version: bool = False
 
     def fingerprint(self, partition: str) -> str | None:
         """Fingerprint of a partition's files, or None where there is no such partition."""
         files = self.partitions.get(partition)
         return None if files is None else digest(files)
 
+    def as_json(self) -> dict[str, Any]:
+        """What :meth:`of_json` reads."""
+        sources: dict[str, Mapping[str, str]] = {}
+        entries: dict[str, dict[str, Any]] = {}
+        for partition, files in self.partitions.items():
+            entry = entries[partition] = {"files": files}
+            if partition in self.lineage:
+                entry["lineage"] = self.lineage[partition].as_json(sources)
+            if partition in self.facts:
+                entry["facts"] = self.facts[partition]
+        return {"format": _FORMAT, "partitions": entries, "sources": sources, "notes": self.notes}
+
+    @classmethod
+    def of_json(cls, content: Mapping[str, Any]) -> "Manifest":
+        """The manifest of a JSON value; one of an earlier version lists its files and has no lineage.
+
+        Raises
+        ------
+        KeyError, TypeError, AttributeError
+            When it is no manifest.
+        """
+        if "format" not in content:
+            return cls(content["partitions"], notes=content["notes"], is_of_earlier_version=True)
+        entries, sources = content["partitions"], content["sources"]
+        return cls(
+            {name: entry["files"] for name, entry in entries.items()},
+            {name: Lineage.of_json(entry["lineage"], sources) for name, entry in entries.items() if "lineage" in entry},
+            {name: entry["facts"] for name, entry in entries.items() if "facts" in entry},
+            content["notes"],
+        )
+
 
 class StoreWriter:
     """Stages files and publishes them all at once; made by :meth:`ManifestStore.writer`."""
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
-        self._root = root
+    def __init__(self, store: "ManifestStore", manifest: Manifest) -> None:
+        self.store = store
+        self._root = store.root
         self.partitions = {name: dict(files) for name, files in manifest.partitions.items()}
-        self.made_from = dict(manifest.made_from)
+        self.lineage = dict(manifest.lineage)
+        self.facts = dict(manifest.facts)
         self.notes = dict(manifest.notes)
-        self.scratch = root / f".scratch-{uuid.uuid4().hex}"
+        self.scratch = store.root / f".scratch-{uuid.uuid4().hex}"
         self.scratch.mkdir(mode=0o700, parents=True)  # what is half done is for nobody else to read
 
-    def replace(self, partition: str, staged: Mapping[str, Path], *, made_from: str | None = None) -> None:
+    def state(self) -> Manifest:
+        """What would be published now."""
+        return Manifest(self.partitions, self.lineage, self.facts, self.notes)
+
+    def replace(
+        self,
+        partition: str,
+        staged: Mapping[str, Path],
+        *,
+        lineage: Lineage | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         """Make ``staged`` (logical name to a file in :attr:`scratch`) the whole content of a partition.
 
         Files are named by their content, so equal content keeps its file and its fingerprint.
@@ -73,12 +125,10 @@ class StoreWriter:
             final = f"{name}-{content[:16]}.parquet"
             path.replace(folder / final)
             files[final] = content
-        self.partitions[partition] = files
-        if made_from is not None:
-            self.made_from[partition] = made_from
+        self._enter(partition, files, lineage, facts)
 
     def adopt(
-        self, partition: str, store: "ManifestStore", *, manifest: Manifest, made_from: str | None = None
+        self, partition: str, store: "ManifestStore", *, manifest: Manifest, lineage: Lineage | None = None
     ) -> None:
         """Make a partition of another store the whole content of this one's: the same files, as links to them."""
         folder = self._root / partition
@@ -86,14 +136,22 @@ class StoreWriter:
         for path in store.files(partition, manifest=manifest):
             if not (folder / path.name).exists():
                 _link(path, folder / path.name)
-        self.partitions[partition] = dict(manifest.partitions[partition])
-        if made_from is not None:
-            self.made_from[partition] = made_from
+        self._enter(partition, dict(manifest.partitions[partition]), lineage, manifest.facts.get(partition))
 
     def remove(self, partition: str) -> None:
         """Leave a partition out of the next manifest."""
-        self.partitions.pop(partition, None)
-        self.made_from.pop(partition, None)
+        for entries in (self.partitions, self.lineage, self.facts):
+            entries.pop(partition, None)
+
+    def _enter(
+        self, partition: str, files: dict[str, str], lineage: Lineage | None, facts: Mapping[str, Any] | None
+    ) -> None:
+        self.remove(partition)
+        self.partitions[partition] = files
+        if lineage is not None:
+            self.lineage[partition] = lineage
+        if facts is not None:
+            self.facts[partition] = facts
 
 
 class ManifestStore:
@@ -109,19 +167,31 @@ class ManifestStore:
         ------
         WorkFailedError
             When the manifest cannot be read, or is gone while data files are there.
+        InputError
+            When a newer version of Bellwether wrote it.
         """
         path = self.root / _MANIFEST
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return Manifest(content["partitions"], content["made_from"], content["notes"])
+            if content.get("format", _FORMAT) > _FORMAT:
+                raise InputError(
+                    f"{path} was written by a newer version of Bellwether (format {content['format']}; this one reads "
+                    f"up to {_FORMAT}). Use that version, or restore a backup from before it."
+                )
+            return Manifest.of_json(content)
         except FileNotFoundError as error:
             if self.is_lost():
                 raise WorkFailedError(f"{path} is gone and data files are there. {self.remedy()}") from error
             return Manifest()
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise WorkFailedError(
                 f"{path} cannot be read: {error}. Restore it from a backup, or remove {self.root} and load again."
             ) from error
+
+    @property
+    def compiled(self) -> Path:
+        """Where expressions are kept that were compiled for making this store."""
+        return self.root / "compiled"
 
     def is_begun(self) -> bool:
         """Whether a writer ever published anything."""
@@ -187,7 +257,7 @@ class ManifestStore:
     def _locked_writer(self) -> Iterator[StoreWriter]:
         with exclusive_lock(self.root):
             self._sweep()
-            writer = StoreWriter(self.root, self.manifest())
+            writer = StoreWriter(self, self.manifest())
             try:
                 if not (self.root / _MANIFEST).exists():
                     self._publish(writer)  # so that a killed first run is no lost manifest
@@ -197,20 +267,21 @@ class ManifestStore:
                 shutil.rmtree(writer.scratch, ignore_errors=True)
 
     def _publish(self, writer: StoreWriter) -> None:
-        content = {"partitions": writer.partitions, "made_from": writer.made_from, "notes": writer.notes}
         draft = writer.scratch / _MANIFEST
         with draft.open("w", encoding="utf-8") as file:
-            json.dump(content, file, sort_keys=True, indent=1)
+            json.dump(writer.state().as_json(), file, sort_keys=True, indent=1)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.root / _MANIFEST)
 
     def _sweep(self) -> None:
-        for path in self.unlisted():
-            if path.name.startswith(".scratch-"):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
+        """Remove what no manifest lists; replaced files that somebody may still read wait for the next writer."""
+        with nobody_reads(self.root) as may_go:
+            for path in self.unlisted():
+                if path.name.startswith(".scratch-"):
+                    shutil.rmtree(path, ignore_errors=True)
+                elif may_go:
+                    path.unlink()
 
 
 def _link(path: Path, name: Path) -> None:

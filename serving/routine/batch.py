@@ -19,7 +19,6 @@ from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.offline.cutoffs import built_cutoffs, left_out
 from features.progress import Progress, silent
-from features.storage.store import ManifestStore
 from serving.ledger.ledger import Ledger, open_ledger
 from serving.ledger.runs import ScoredAccounts, ScoreRun, TargetRun, run_id
 from serving.scoring.accounts import applicability, attributes, built_accounts
@@ -52,13 +51,13 @@ def score_batch(
         When no target can be scored, or a store is away.
     """
     report = progress or silent
-    cutoff = _cutoff(home, as_of)
     runs: list[TargetRun] = []
-    with closing(open_ledger(home)) as ledger:
-        scorers, failures = _loaded(home, ledger)
-        accounts = built_accounts(home, cutoff)
+    with closing(open_ledger(home)) as ledger, home.snapshot() as steady:
+        cutoff = _cutoff(steady, as_of)
+        scorers, failures = _loaded(steady, ledger)
+        accounts = built_accounts(steady, cutoff)
         report("score", 0, len(scorers))
-        for run in _runs(home, scorers, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT):
+        for run in _runs(steady, scorers, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT):
             runs.append(replace(run, written=ledger.append(run)))
             report("score", len(runs), len(scorers))
     return ScoreRun(cutoff, tuple(runs), failures)
@@ -74,6 +73,11 @@ def score_account(
     InputError
         When the account has no features at the cutoff; names ids that look alike.
     """
+    with home.snapshot() as steady:
+        return _score_account(steady, account, target=target, as_of=as_of, now=now)
+
+
+def _score_account(home: Home, account: str, *, target: str | None, as_of: datetime | None, now: datetime) -> ScoreRun:
     cutoff = _cutoff(home, as_of)
     known = built_accounts(home, cutoff)
     if account not in set(known):
@@ -246,7 +250,7 @@ def features_fingerprint(home: Home, cutoff: datetime, *, service: str | None = 
     With a feature service, only of the built-in groups and the declared features it reads: what else is declared
     changes nothing for its model.
     """
-    catalog, manifest = home.catalog, ManifestStore(home.stores.features.root).manifest()
+    catalog, manifest = home.catalog, home.stores.features.manifest()
     groups = catalog.groups
     if service is not None:
         read = catalog.custom.get(service)

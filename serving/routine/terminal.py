@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from features.text_table import printable
 from serving.ledger.runs import ScoredAccount, TargetRun
 from serving.scoring.offers import costs_mrr, default_sort
 
@@ -61,7 +62,7 @@ def explanation(run: TargetRun, account_id: str) -> str:
     who = f"{account_id} ({account.name})" if account.name else account_id
     head = f"{who}: {run.target} within {run.horizon_days} days, as of {run.as_of:%Y-%m-%d}"
     if account.probability is None:
-        return f"{head}\n  No score. {account.detail}"
+        return _shown([head, f"  No score. {account.detail}"])
     lines = [
         head,
         f"  Probability {100 * account.probability:.1f} %, band {account.band}" + in_money(account),
@@ -79,4 +80,8 @@ def explanation(run: TargetRun, account_id: str) -> str:
         f"  An average account has {base:+.2f}; these reasons and {rest:+.2f} of small ones make {margin:+.2f} "
         f"(model {run.model} version {run.version})."
     )
-    return "\n".join(lines)
+    return _shown(lines)
+
+
+def _shown(lines: list[str]) -> str:
+    return "\n".join(map(printable, lines))

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from features.home.home import Home
 from features.schema import RAW_TABLES
-from features.storage.store import ManifestStore
 from features.windows import known_before
 from training.labels.targets import status_at, target
 
@@ -60,7 +59,7 @@ def records_version(home: Home) -> tuple[int, ...]:
 
 def built_accounts(home: Home, cutoff: datetime) -> list[str]:
     """Accounts that have features at the cutoff, ascending; every group holds the same ones."""
-    store = ManifestStore(home.stores.features.root)
+    store = home.stores.features
     files = store.files(f"usage/cutoff={cutoff:%Y-%m-%d}", "usage")
     return sorted(
         account for file in files for account in pq.read_table(file, columns=["account_id"])["account_id"].to_pylist()

@@ -15,6 +15,7 @@ from features.definitions.catalog import GROUPS, SERVICES, cutoff_day_field, fea
 from features.home.home import Home
 from features.offline.files import ARROW_TYPES, file_schema
 from features.settings.fields import Settings
+from features.storage.lineage import Lineage
 from features.storage.store import ManifestStore
 from features.windows import cutoff_day
 from tests.benchmarks.measure import alternating, cpu_ratio, middle
@@ -71,7 +72,9 @@ def write_features(settings: Settings) -> None:
                     columns[feature.name] = pa.array(whole, ARROW_TYPES[feature.kind], mask=dice.random(ACCOUNTS) < 0.1)
                 path = writer.scratch / f"{group}-{cutoff.date()}"
                 pq.write_table(pa.table(columns, schema=file_schema(group)), path, compression="zstd")
-                writer.replace(f"{group}/cutoff={cutoff.date()}", {group: path}, made_from="bench")
+                writer.replace(
+                    f"{group}/cutoff={cutoff.date()}", {group: path}, lineage=Lineage(1, sources={"day=1": "bench"})
+                )
 
 
 def sampled() -> pd.DataFrame:

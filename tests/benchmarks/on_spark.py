@@ -11,6 +11,7 @@ from features.home.home import Home
 from features.offline.files import rows_at
 from features.rollup.count import roll_up
 from features.settings.fields import Settings
+from features.storage.store import ManifestStore
 from tests.benchmarks.building import NOW
 from tests.benchmarks.measure import Cost, apart, measured
 from tests.benchmarks.row import Row
@@ -67,7 +68,9 @@ def different(ours: Path, theirs: Path) -> list[str]:
     first, second = (Home(Settings(home=home)).stores.rollups.manifest().partitions for home in (ours, theirs))
     wrong = [partition for partition in {**first, **second} if first.get(partition) != second.get(partition)]
     for cutoff in cutoffs():
-        here, there = (rows_at(home / "features", cutoff).sort_by("account_id") for home in (ours, theirs))
+        here, there = (
+            rows_at(ManifestStore(home / "features"), cutoff).sort_by("account_id") for home in (ours, theirs)
+        )
         if not here["account_id"].equals(there["account_id"]):
             wrong.append(f"accounts {cutoff.date()}")
             continue

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from features.home.home import Home
 from features.settings.fields import Settings
+from features.storage.store import ManifestStore
 from tests.benchmarks.measure import apart
 from tests.benchmarks.row import Row
 from tests.benchmarks.world import END
@@ -76,7 +77,7 @@ def accounts_of(home: Path) -> list[str]:
 
     from features.offline.files import files_of_group
 
-    file = files_of_group(home / "features", "usage", wanted=END.date().__eq__)[0]
+    file = files_of_group(ManifestStore(home / "features"), "usage", wanted=END.date().__eq__)[0]
     accounts: list[str] = pd.read_parquet(file, columns=["account_id"])["account_id"].tolist()
     return accounts
 

@@ -10,6 +10,7 @@ from features.definitions.catalog import features_of_service
 from features.home.home import Home
 from features.offline.files import files_of_group
 from features.settings.fields import Settings
+from features.storage.store import ManifestStore
 from tests.benchmarks.measure import alternating, cpu_ratio, middle
 from tests.benchmarks.row import Row
 
@@ -60,7 +61,7 @@ def tiled(settings: Settings, service: str) -> dict[str, np.ndarray]:
     """
     from features.feature_store.store import open_store
 
-    files = files_of_group(settings.home / "features", "usage", wanted=lambda _: True)
+    files = files_of_group(ManifestStore(settings.home / "features"), "usage", wanted=lambda _: True)
     entities = pd.concat([pd.read_parquet(file, columns=["account_id", "event_timestamp"]) for file in files])
     frame = open_store(Home(settings)).historical(entities, service=service)
     places, dice = np.arange(ACCOUNTS) % len(frame), np.random.default_rng(7)

@@ -20,7 +20,7 @@ from features.definitions.feature import FeatureSpec
 from features.engine.duckdb_engine import duckdb_engine
 from features.home.home import Home
 from features.offline.files import group_at
-from features.offline.meanings import meanings
+from features.offline.meanings import feature_lineage
 from features.rollup.count import roll_up
 from features.schema import RAW_TABLES
 from features.settings.fields import Settings
@@ -56,14 +56,14 @@ def write_feature_files(
     home: Path, accounts_of: Mapping[str, Sequence[str]], *, groups: Sequence[str] = GROUPS, seed: int = 0
 ) -> None:
     """Write the feature files of a home: cutoff (a date) to its accounts."""
-    meaning = meanings(Home(Settings(home=home)))
+    lineage_of = feature_lineage(Home(Settings(home=home)))
     with ManifestStore(home / "features").writer() as writer:
         for date, accounts in accounts_of.items():
             for group in groups:
                 staged = writer.scratch / f"{group}-{date}.parquet"
                 pq.write_table(_rows(group, as_cutoff(date), accounts, seed), staged)
-                stamp = f"test:{meaning(group, as_cutoff(date))}"
-                writer.replace(f"{group}/cutoff={date}", {group: staged}, made_from=stamp)
+                lineage = lineage_of(group, as_cutoff(date), {"day=1": "test"})
+                writer.replace(f"{group}/cutoff={date}", {group: staged}, lineage=lineage)
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +157,7 @@ class Log:
         return {
             (row["account_id"], cutoff): row
             for cutoff in cutoffs
-            for row in group_at(folder, view, cutoff, catalog).to_pylist()
+            for row in group_at(ManifestStore(folder), view, cutoff, catalog).to_pylist()
         }
 
     def at(self, cutoff: datetime, account: str = "a") -> dict[str, Any]:

@@ -99,9 +99,3 @@ def test_a_table_sets_numbers_to_the_right(capsys):
 def test_describe_prints_the_one_list_of_features(run):
     rows = json.loads(run("features", "describe", "--format", "json").stdout)
     assert rows == described()
-
-
-def test_a_long_table_fits_a_terminal_by_wrapping_its_last_column(run):
-    lines = run("features", "describe").stdout.splitlines()
-    assert max(map(len, lines)) <= 120
-    assert any(line.startswith(" " * 20) for line in lines)

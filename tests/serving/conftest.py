@@ -20,7 +20,7 @@ from features.definitions.catalog import CATALOG, GROUPS, cutoff_day_field, feat
 from features.definitions.feature import FeatureSpec
 from features.definitions.sets import FeatureSet, catalog_with
 from features.home.home import Home
-from features.offline.meanings import meanings
+from features.offline.meanings import feature_lineage
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 from features.settings.fields import Settings
 from features.settings.load import load_settings
@@ -170,7 +170,7 @@ def write_raw(settings: Settings, table: RawTable, rows: Sequence[Mapping[str, A
 def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Sequence[str]) -> None:
     """Feature files of one cutoff."""
     types = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
-    meaning = meanings(Home(settings))
+    lineage_of = feature_lineage(Home(settings))
     with ManifestStore(settings.home / "features").writer() as writer:
         for group in GROUPS:
             table: dict[str, Any] = {
@@ -185,8 +185,8 @@ def write_features(settings: Settings, columns: Mapping[str, Any], accounts: Seq
                     table[feature.name] = table[feature.name].cast(pa.int64())
             staged = writer.scratch / group
             pq.write_table(pa.table(table), staged)
-            stamp = f"test:{meaning(group, CUTOFF)}"
-            writer.replace(f"{group}/cutoff={CUTOFF:%Y-%m-%d}", {group: staged}, made_from=stamp)
+            lineage = lineage_of(group, CUTOFF, {"day=1": "test"})
+            writer.replace(f"{group}/cutoff={CUTOFF:%Y-%m-%d}", {group: staged}, lineage=lineage)
 
 
 def write_records(settings: Settings) -> None:

@@ -68,7 +68,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Champion]
     statistics = {
         feature.name: baseline_of(frame[feature.name], feature.kind)
         for group in GROUPS
-        for frame in [group_at(log.settings.home / "features", group, CUTOFF).to_pandas()]
+        for frame in [group_at(ManifestStore(log.settings.home / "features"), group, CUTOFF).to_pandas()]
         for feature in features_of_group(group)
     }
     bundle = replace(make_bundle(rows=300), statistics=statistics, spans={"registered": ("2026-05-25", "2026-06-22")})
@@ -100,7 +100,7 @@ def change(settings: Settings, group: str, name: str, values: list[object]) -> N
     column = pa.array([*values, *table[name].to_pylist()[len(values) :]], table.schema.field(name).type)
     with store.writer() as writer:
         pq.write_table(table.set_column(place, name, column), writer.scratch / group)
-        writer.replace(partition, {group: writer.scratch / group}, made_from=writer.made_from[partition])
+        writer.replace(partition, {group: writer.scratch / group}, lineage=writer.lineage[partition])
 
 
 def drop_accounts(settings: Settings) -> None:

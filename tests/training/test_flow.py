@@ -62,6 +62,25 @@ def test_a_run_holds_figures_pictures_card_bundle_and_a_signed_model(registered)
     assert str(settings.home) in run.info.artifact_uri
 
 
+def test_the_model_card_holds_the_figures_of_the_judgement(registered):
+    report, bundle = registered.report, registered.bundle
+    version = client_of(registered.settings).get_model_version_by_alias("bellwether-churn", "challenger")
+    path = client_of(registered.settings).download_artifacts(version.run_id, "model_card.md")
+    card = Path(path).read_text(encoding="utf-8")
+    lines = card.splitlines()
+    assert lines[0] == "# bellwether-churn"
+    assert f"| roc auc | {report.metrics['roc_auc']:.4f} |" in lines
+    assert f"| true risk roc auc | {report.truth['true_risk_roc_auc']:.4f} |" in lines
+    assert f"Features: {len(bundle.features)} of `{bundle.service}`. Dataset `{bundle.fingerprint[:16]}`." in lines
+    assert {f"- `{name}`: {reason}" for name, reason in bundle.left_out.items()} <= set(lines)
+    assert {f"- {remark}" for remark in (*report.verdict.refusals, *report.verdict.remarks)} <= set(lines)
+    ends = [place for place, line in enumerate(lines) if line.startswith("|---")]
+    assert len(ends) == 4
+    assert all(lines[place + 1].startswith("| ") for place in ends)  # an empty line would end the table
+    assert card.endswith("\nare what moved the score, not causes.\n")
+    assert "\n\n\n" not in card
+
+
 def test_the_report_reads_as_sentences(registered):
     text = "\n".join(train_lines(registered.report))
     for part in ("registered as the challenger", "logistic regression", "true risk", "Verdict: ", "mlflow ui"):

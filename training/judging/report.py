@@ -1,4 +1,4 @@
-"""Pictures and the model card of one training run."""
+"""Draws the pictures of one training run and writes them with its model card."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.definitions.catalog import Catalog
-from features.definitions.sets import catalog_with, set_of
 from features.settings.fields import Settings
 from training.judging.evaluate import BINS
-from training.judging.judge import Judgement, distinct_events
+from training.judging.judge import Judgement
+from training.judging.model_card import model_card, rows_in_words
 from training.labels.dataset import Dataset
 from training.models.bundle import Bundle
-from training.models.explain import by_family, explain
+from training.models.explain import explain
 from training.models.model import Fitted
 
-__all__ = ["model_card", "write_report"]
+__all__ = ["write_report"]
 
 
 _MODEL = "#1f5fa8"
@@ -39,102 +38,12 @@ def write_report(
     plots.mkdir(parents=True, exist_ok=True)
     label = judged.test["label"].to_numpy(dtype=np.float64)
     scores = {"model": judged.probability, **judged.scores}
-    words = _words(judged)
+    words = rows_in_words(judged)
     _precision_recall(plots / "precision_recall.png", label, scores, words)
     _reliability(plots / "reliability.png", label, judged, words)
     _lift(plots / "lift.png", label, scores, settings.capacity_share, words)
     _beeswarm(plots / "contributions.png", judged, settings.seed)
     (folder / "model_card.md").write_text(model_card(dataset, judged, final, bundle), encoding="utf-8")
-
-
-def model_card(dataset: Dataset, judged: Judgement, final: Fitted, bundle: Bundle) -> str:
-    """The model in one page of Markdown (after Mitchell et al., 2019, FAT*)."""
-    target = dataset.target
-    found = judged.metrics
-    low, high = judged.intervals["roc_auc"]
-    comparisons = "\n".join(
-        f"| {row.rival} | {row.metric} | {row.model:.4f} | {row.other:.4f} | {row.difference:+.4f} "
-        f"| {row.low:+.4f} to {row.high:+.4f} |"
-        for row in judged.comparisons
-    )
-    spans = "\n".join(f"| {name} | {first} | {last} |" for name, (first, last) in bundle.spans.items())
-    catalog = catalog_with(set_of(bundle.declared))
-    families = "\n".join(
-        f"| {catalog.families[name].title} | {share:.1%} |" for name, share in _family_shares(judged, catalog).items()
-    )
-    left_out = "\n".join(f"- `{name}`: {reason}" for name, reason in bundle.left_out.items()) or "None."
-    population = "\n".join(f"- {reason}: {count:,}" for reason, count in dataset.left_out.items()) or "Nobody."
-    verdict = "\n".join(f"- {line}" for line in (*judged.verdict.refusals, *judged.verdict.remarks))
-    truth = "".join(f"| {name.replace('_', ' ')} | {value:.4f} |\n" for name, value in judged.truth.items())
-    figures = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in found.items())
-    return f"""# {target.registered_name}
-
-Probability of {target.title} in the {target.horizon_days} days that begin {target.lead_days} days after a cutoff.
-
-{_words(judged)}. ROC-AUC {found["roc_auc"]:.3f} [{low:.3f}, {high:.3f}]. The registered model is the same recipe
-fitted on all closed cutoffs; the figures are of the model fitted before the test began.
-
-| span | first cutoff | last cutoff |
-|---|---|---|
-{spans}
-
-## Verdict
-{verdict}
-
-## Figures on the test cutoffs
-| metric | value |
-|---|---|
-{figures}
-{truth}
-## Beside its rivals
-Differences above 0 favour the model. Intervals: paired bootstrap over accounts, 95 %.
-
-| rival | metric | model | rival | difference | interval |
-|---|---|---|---|---|---|
-{comparisons}
-
-## How it is made
-LightGBM, {final.rounds} rounds chosen by {judged.fold_count} purged folds, calibration: {final.calibration.method}
-(slope {final.calibration.slope:.3f}, intercept {final.calibration.intercept:+.3f}).
-Bands: high from {bundle.bands["high"]:.3f}, medium from {bundle.bands["medium"]:.3f}.
-Features: {len(bundle.features)} of `{bundle.service}`. Dataset `{bundle.fingerprint[:16]}`.
-
-## What it looks at
-Share of the mean absolute contribution over the test rows.
-
-| family | share |
-|---|---|
-{families}
-
-## Features left out
-{left_out}
-
-## Who is left out
-Pairs of account and cutoff that are not in the population:
-
-{population}
-
-The model ranks accounts of the company it was trained on, and says nothing about why an account acts: contributions
-are what moved the score, not causes.
-"""
-
-
-def _words(judged: Judgement) -> str:
-    test = judged.test
-    first, last = judged.split.test[0], judged.split.test[-1]
-    return (
-        f"Test cutoffs {first:%Y-%m-%d} to {last:%Y-%m-%d}: {len(test):,} rows, "
-        f"{test['account_id'].nunique():,} accounts, {distinct_events(test):,} events"
-    )
-
-
-def _family_shares(judged: Judgement, catalog: Catalog) -> dict[str, float]:
-    columns = judged.model.encoding.columns
-    parts = explain(judged.model.booster, judged.model.encoding.matrix(judged.test)).contributions
-    names, sums = by_family(columns, parts, catalog)
-    sizes = dict(zip(names, np.abs(sums).mean(axis=0).tolist(), strict=True))
-    total = sum(sizes.values()) or 1.0
-    return {name: size / total for name, size in sorted(sizes.items(), key=lambda item: -item[1])}
 
 
 def _precision_recall(path: Path, label: Floats, scores: Mapping[str, Floats], words: str) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import ibis.expr.types as ir
 import numpy as np
@@ -18,6 +19,9 @@ from features.offline.files import feature_at
 from features.windows import days_later, event_day
 from training.labels.labels import Labels, label, label_silence
 from training.labels.targets import ACTIVITY, Target
+
+if TYPE_CHECKING:
+    from features.feature_store.store import Store
 
 __all__ = [
     "Dataset",
@@ -80,9 +84,14 @@ def load(home: Home, chosen: Target) -> Dataset:
     """
     from features.feature_store.store import open_store
 
+    with home.snapshot() as steady:
+        return _load(steady, chosen, open_store(steady))
+
+
+def _load(home: Home, chosen: Target, store: "Store") -> Dataset:
     labels = closed_labels(home, chosen)
     entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
-    joined = open_store(home).historical(entities, service=chosen.service)
+    joined = store.historical(entities, service=chosen.service)
     return assemble(chosen, labels, joined, home.catalog.features_of_service(chosen.service))
 
 
@@ -209,7 +218,7 @@ def _labels(home: Home, chosen: Target, mondays: Sequence[datetime], complete: d
         return label_silence(
             chosen,
             call_days_frame(home),
-            lambda cutoff: feature_at(home.stores.features.root, ACTIVITY, cutoff),
+            lambda cutoff: feature_at(home.stores.features, ACTIVITY, cutoff),
             mondays,
             complete_until=complete,
         )

@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError, with_config
+from pydantic_core import to_jsonable_python
 
 from features.exceptions import DependencyError, listed
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Bundle", "BundleError", "Calibration", "Column", "Comparison", "Golden", "Verdict", "read", "write"]
 
@@ -22,12 +21,24 @@ __all__ = ["Bundle", "BundleError", "Calibration", "Column", "Comparison", "Gold
 _FILES = ("model.txt", "calibration.json", "bundle.json")
 _MANIFEST = "manifest.json"
 OTHER = "(other)"
+_exact = with_config(ConfigDict(extra="forbid"))
 
 
 class BundleError(DependencyError):
     """A bundle that is missing, damaged, or does not do what it did when it was made."""
 
 
+def _figure(value: Any) -> Any:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError(f"a number or null is wanted, not {type(value).__name__}")
+    return value
+
+
+Figure = Annotated[float, PlainValidator(_figure)]
+"""A number as the file has it: a whole one stays whole, and null, which nan is written as, is None."""
+
+
+@_exact
 @dataclass(frozen=True)
 class Column:
     """One model column: a numeric feature, or an indicator that a category has this ``value``.
@@ -41,6 +52,7 @@ class Column:
     value: str | None = None
 
 
+@_exact
 @dataclass(frozen=True)
 class Calibration:
     """Probability = 1 / (1 + exp(-(slope * margin + intercept))): a monotone map of the margin (Platt, 1999)."""
@@ -55,19 +67,21 @@ class Calibration:
         return np.asarray(1.0 / (1.0 + np.exp(-scaled)))
 
 
+@_exact
 @dataclass(frozen=True)
 class Comparison:
     """Model minus rival on the same test rows, with its paired account-bootstrap 95 % interval."""
 
     rival: str
     metric: str
-    model: float
-    other: float
-    difference: float
-    low: float
-    high: float
+    model: Figure
+    other: Figure
+    difference: Figure
+    low: Figure
+    high: Figure
 
 
+@_exact
 @dataclass(frozen=True)
 class Verdict:
     """What the judgement found: reasons to refuse promotion, and what else a person should know."""
@@ -77,14 +91,16 @@ class Verdict:
     champion: str | None = None
 
 
+@_exact
 @dataclass(frozen=True)
 class Golden:
     """Rows with known margins: a loaded model must give these again."""
 
     features: Mapping[str, tuple[Any, ...]]
-    margins: tuple[float, ...]
+    margins: tuple[Figure, ...]
 
 
+@_exact
 @dataclass(frozen=True)
 class Bundle:
     """One model with what it takes to use it.
@@ -125,21 +141,30 @@ class Bundle:
     vocabularies: Mapping[str, tuple[str, ...]]
     columns: tuple[Column, ...]
     left_out: Mapping[str, str]
-    bands: Mapping[str, float]
+    bands: Mapping[str, Figure]
     calibration: Calibration
-    statistics: Mapping[str, Mapping[str, float]]
+    statistics: Mapping[str, Mapping[str, Figure]]
     golden: Golden
     spans: Mapping[str, tuple[str, str]]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Figure]
     comparisons: tuple[Comparison, ...]
     verdict: Verdict
-    recipe: Mapping[str, float]
+    recipe: Mapping[str, Figure]
     rounds: int
     fingerprint: str
     versions: Mapping[str, str]
     commit: str | None
     model_text: str
     declared: Mapping[str, Any] = field(default_factory=dict)
+
+
+@_exact
+@dataclass(frozen=True)
+class _File:
+    """What the manifest says of a file."""
+
+    sha256: str
+    size: int
 
 
 def write(bundle: Bundle, folder: Path) -> str:
@@ -169,21 +194,39 @@ def read(folder: Path, *, sha256: str) -> Bundle:
     BundleError
         Naming the file that is missing or differs; nothing was parsed then.
     """
-    manifest_data = _verified(folder / _MANIFEST, sha256=sha256, size=None)
-    manifest = json.loads(manifest_data)
+    manifest = _manifest(folder, _verified(folder / _MANIFEST, sha256=sha256, size=None))
+    data = {name: _verified(folder / name, sha256=file.sha256, size=file.size) for name, file in manifest.items()}
+    try:
+        content = json.loads(data["bundle.json"])
+        parts = {"calibration": json.loads(data["calibration.json"]), "model_text": data["model.txt"].decode()}
+        bundle: Bundle = _reader(Bundle).validate_python({**content, **parts})
+    except (TypeError, ValueError) as error:
+        raise _of_another_version(folder, error) from error
+    return bundle
+
+
+def _manifest(folder: Path, data: bytes) -> dict[str, _File]:
+    try:
+        manifest: dict[str, _File] = _reader(dict[str, _File]).validate_json(data)
+    except ValueError as error:
+        raise _of_another_version(folder, error) from error
     if sorted(manifest) != sorted(_FILES):
         raise BundleError(
             f"{folder / _MANIFEST} lists {listed(manifest)}; a bundle has {listed(_FILES)}. {TRAIN_AGAIN}"
         )
-    data = {
-        name: _verified(folder / name, sha256=entry["sha256"], size=entry["size"]) for name, entry in manifest.items()
-    }
-    try:
-        content = json.loads(data["bundle.json"])
-        calibration = Calibration(**json.loads(data["calibration.json"]))
-        return Bundle(**_typed(content), calibration=calibration, model_text=data["model.txt"].decode())
-    except (TypeError, KeyError, ValueError) as error:
-        raise BundleError(f"The bundle in {folder} was written by another version: {error}. {TRAIN_AGAIN}") from error
+    return manifest
+
+
+@cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _of_another_version(folder: Path, error: Exception) -> BundleError:
+    reason = str(error)
+    if isinstance(error, ValidationError):  # its own words repeat what stands in the file
+        reason = listed([f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()])
+    return BundleError(f"The bundle in {folder} was written by another version: {reason}. {TRAIN_AGAIN}")
 
 
 TRAIN_AGAIN = "Train and promote a model again, or go back with `bellwether promote --version V`."
@@ -200,30 +243,5 @@ def _verified(path: Path, *, sha256: str, size: int | None) -> bytes:
 
 
 def _json(value: object) -> str:
-    return json.dumps(_plain(value), sort_keys=True, indent=1, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
     """JSON has no nan: a missing number becomes null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _typed(content: dict[str, Any]) -> dict[str, Any]:
-    golden = content["golden"]
-    verdict = content["verdict"]
-    return {
-        **content,
-        "features": tuple(content["features"]),
-        "vocabularies": {name: tuple(values) for name, values in content["vocabularies"].items()},
-        "columns": tuple(Column(**column) for column in content["columns"]),
-        "golden": Golden(
-            {name: tuple(values) for name, values in golden["features"].items()}, tuple(golden["margins"])
-        ),
-        "spans": {name: tuple(span) for name, span in content["spans"].items()},
-        "comparisons": tuple(Comparison(**row) for row in content["comparisons"]),
-        "verdict": Verdict(tuple(verdict["refusals"]), tuple(verdict["remarks"]), verdict["champion"]),
-    }
+    return json.dumps(to_jsonable_python(value, inf_nan_mode="null"), sort_keys=True, indent=1, allow_nan=False)

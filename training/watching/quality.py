@@ -89,7 +89,7 @@ def _shifted(home: Home, name: str, version: str, cutoff: datetime) -> Shifted:
     values: dict[str, list[Any]] = {}
     catalog = home.catalog
     for group in catalog.groups_of_service(bundle.service):
-        rows = group_at(home.stores.features.root, group, cutoff, catalog)
+        rows = group_at(home.stores.features, group, cutoff, catalog)
         chosen = rows.filter(pc.is_in(rows[JOIN_KEY], value_set=accounts))
         values |= {
             feature: chosen[feature].to_pylist() for feature in bundle.features if feature in chosen.column_names
@@ -103,7 +103,7 @@ def _population(home: Home, name: str, cutoff: datetime) -> Any:
 
     chosen = target(name, home)
     if chosen.kind == "inactivity":
-        status = status_by_calls(feature_at(home.stores.features.root, ACTIVITY, cutoff))
+        status = status_by_calls(feature_at(home.stores.features, ACTIVITY, cutoff))
     else:
         status = status_at(chosen, subscriptions_frame(home), cutoff, home.settings)
     return pa.array([str(account) for account in status.index[status == str(Status.OK)]], pa.string())

@@ -4,11 +4,11 @@ import re
 
 from features.sources.access_logs.format import Field, Kind, LogFormat
 
-__all__ = ["LineParser"]
+__all__ = ["LineParser", "shape", "unescaped"]
 
 
-_TIME = r"\d{2}/[A-Za-z]{3}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}"
-_SHAPES = {Kind.TIME: f"({_TIME})", Kind.MARK: r"(\??)"}
+# Whether the words of a time are one, its reader says.
+_SHAPES = {Kind.TIME: r"[^ ]* [+-]\d{4}", Kind.MARK: r"\??"}
 _ESCAPED = re.compile(rb'\\(x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|["\\/bfnrtv])')
 _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
@@ -18,10 +18,13 @@ class LineParser:
 
     def __init__(self, log: LogFormat) -> None:
         self._names = [field.name for field in log.fields]
-        self._parts = [_part(log, place) for place in range(len(log.pieces))]
+        self._parts = [
+            f"({shape(log, place)})" if isinstance(piece, Field) else shape(log, place)
+            for place, piece in enumerate(log.pieces)
+        ]
         self._pieces = log.pieces
         self._whole = re.compile("".join(self._parts))
-        self._unescaped = (lambda text: text) if log.escape == "none" else _unescaped
+        self._unescaped = (lambda text: text) if log.escape == "none" else unescaped
 
     def __call__(self, line: str) -> dict[str, str | None] | str:
         """The fields, or where the line departs from the format, without any of its words."""
@@ -46,7 +49,7 @@ def _named(piece: str | Field) -> str:
     return piece.name if isinstance(piece, Field) else repr(piece)
 
 
-def _part(log: LogFormat, place: int) -> str:
+def shape(log: LogFormat, place: int) -> str:
     """The pattern of one piece; each ends where the next begins, so that no line takes long."""
     piece = log.pieces[place]
     after = log.pieces[place + 1] if place + 1 < len(log.pieces) else ""
@@ -60,18 +63,19 @@ def _part(log: LogFormat, place: int) -> str:
 
 def _field(piece: Field, before: str | Field, after: str | Field, *, escape: str) -> str:
     if isinstance(after, Field):  # a "?" or a path follows
-        return r"([^?/\s]*)" if after.kind is Kind.TARGET else r"([^?\s]*)"
+        return r"[^?/\s]*" if after.kind is Kind.TARGET else r"[^?\s]*"
     if isinstance(before, str) and before.endswith('"') and after.startswith('"') and escape != "none":
-        return r'((?:[^"\\]|\\.)*)'
+        return r'(?:[^"\\]|\\.)*'
     if piece.name.startswith("upstream_") and after in ("", " "):
         # Several servers were asked: "0.001, 0.002" or "0.001 : 0.002".
-        return r"([^ ]*(?:(?:,| :) [^ ]*)*)"
+        return r"[^ ]*(?:(?:,| :) [^ ]*)*"
     if not after:
-        return r"([^ ]*)" if isinstance(before, str) and before.endswith(" ") else "(.*)"
-    return f"([^{re.escape(after)}]*)" if len(after) == 1 else f"((?:(?!{re.escape(after)}).)*)"
+        return r"[^ ]*" if isinstance(before, str) and before.endswith(" ") else ".*"
+    return f"[^{re.escape(after)}]*" if len(after) == 1 else f"(?:(?!{re.escape(after)}).)*"
 
 
-def _unescaped(value: str) -> str:
+def unescaped(value: str) -> str:
+    """What a value was before the server wrote its quotes, backslashes and other signs as escapes."""
     if "\\" not in value:
         return value
     return _ESCAPED.sub(_meant, value.encode()).decode("utf-8", "backslashreplace")

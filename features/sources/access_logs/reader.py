@@ -18,7 +18,7 @@ from features.sources.access_logs.request import (
     parameters,
     without_query,
 )
-from features.sources.access_logs.table import TableParser, table_parser
+from features.sources.access_logs.table import TableParser
 from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Block, Fault, read_blocks
 from features.sources.text.repeats import identical
 from features.sources.text.rows import Identity, Rows
@@ -71,14 +71,12 @@ class _Parser:
         self._columns = columns
         self._fields = [field for field in log.fields if _is_read(field, columns)]
         self._alone = LineParser(log)
-        self._at_once: TableParser | None = table_parser(log)
+        self._at_once = TableParser(log, [field.name for field in self._fields])
 
     def __call__(self, block: Block, lines: pa.StringArray, identity: Identity) -> Rows:
-        names = [field.name for field in self._fields]
-        done, table = np.zeros(0, dtype=np.int64), pa.table({name: pa.array([], pa.string()) for name in names})
-        is_clean = _is_utf8(block.content)
-        if self._at_once is not None and is_clean:
-            done, table = self._at_once(lines, names)
+        has_end = block.content.endswith(b"\n")
+        readable = max(len(lines) - (not has_end), 0) if _is_utf8(block.content) else 0
+        done, table = self._at_once(identity.lines.slice(0, readable))
         left = np.setdiff1d(np.arange(len(lines)), done, assume_unique=True)
         faults: list[Fault] = []
         found: list[dict[str, str | None]] = []
@@ -92,7 +90,7 @@ class _Parser:
                 found.append(row)
                 places.append(place)
         if found:
-            alone = pa.table({name: pa.array([row[name] for row in found], pa.string()) for name in names})
+            alone = pa.table({name: pa.array([row[name] for row in found], pa.string()) for name in table.column_names})
             table, done = pa.concat_tables([table, alone]).combine_chunks(), np.append(done, places)
         return self._rows(block, lines, identity, done, table, faults)
 

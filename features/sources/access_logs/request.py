@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection
 from urllib.parse import unquote_plus
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +23,8 @@ _METHODS = frozenset((
 ))
 # fmt: on
 _REQUEST = re.compile(r"([A-Za-z-]+) (.*?)(?: (HTTP/[0-9.]+))?")
-_WORDS = 3  # method, target, protocol
+_WORDS = ("request_method", "request_uri", "server_protocol")
+_PLAIN = r"(?s)\A(?P<request_method>[A-Za-z]+) (?P<request_uri>[^ ]*) (?P<server_protocol>HTTP/.*)\z"
 
 
 def of_request(requests: pa.StringArray) -> dict[str, pa.StringArray]:
@@ -32,21 +32,16 @@ def of_request(requests: pa.StringArray) -> dict[str, pa.StringArray]:
 
     What reaches a port need not be HTTP: a handshake of another protocol has no method and no path.
     """
-    words = pc.split_pattern(requests, " ", max_splits=_WORDS - 1)
-    is_plain = pc.fill_null(pc.equal(pc.list_value_length(words), _WORDS), False)
-    plain = words if pc.all(is_plain).as_py() else words.filter(is_plain)
-    flat = pc.list_flatten(plain)
-    is_http = pc.and_(pc.starts_with(_every(flat, 2), "HTTP/"), pc.ascii_is_alpha(_every(flat, 0)))
-    good = np.zeros(len(requests), dtype=bool)
-    good[np.flatnonzero(is_plain)] = is_http.to_numpy(zero_copy_only=False)
-    made = [_every(flat, place).filter(is_http) for place in range(_WORDS)]
-    if not good.all():
-        others = [_by_hand(text) for text in requests.filter(pa.array(~good)).to_pylist()]
-        made = [
-            _put(_put(pa.nulls(len(requests), pa.string()), good, column), ~good, pa.array(rest, pa.string()))
-            for column, rest in zip(made, zip(*others, strict=True), strict=True)
-        ]
-    return dict(zip(("request_method", "request_uri", "server_protocol"), made, strict=True))
+    matches = pc.extract_regex(requests, _PLAIN)
+    words = {word: pc.struct_field(matches, word) for word in _WORDS}
+    is_odd = pc.and_(matches.is_null(), requests.is_valid())
+    if pc.any(is_odd).as_py():
+        odd = zip(*map(_by_hand, requests.filter(is_odd).to_pylist()), strict=True)
+        words = {
+            word: pc.replace_with_mask(words[word], is_odd, pa.array(texts, pa.string()))
+            for word, texts in zip(_WORDS, odd, strict=True)
+        }
+    return words
 
 
 def known_methods(methods: pa.StringArray) -> pa.StringArray:
@@ -60,8 +55,8 @@ def of_target(targets: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
     """The path of request targets, and their query, null without one."""
     halves = pc.split_pattern(targets, "?", max_splits=1)
     queries = pc.list_flatten(pc.list_slice(halves, 1, 2))
-    has_query = pc.fill_null(pc.equal(pc.list_value_length(halves), 2), False).to_numpy(zero_copy_only=False)
-    return pc.list_element(halves, 0), _put(pa.nulls(len(targets), pa.string()), has_query, queries)
+    has_query = pc.fill_null(pc.equal(pc.list_value_length(halves), 2), False)
+    return pc.list_element(halves, 0), pc.replace_with_mask(pa.nulls(len(targets), pa.string()), has_query, queries)
 
 
 def parameters(queries: pa.StringArray, columns: Collection[str]) -> dict[str, pa.Array]:
@@ -81,14 +76,6 @@ def _parameter(queries: pa.StringArray, name: str) -> pa.Array:
     return pa.array(decoded, pa.string()).take(found.indices)
 
 
-def _every(flat: pa.StringArray, place: int) -> pa.StringArray:
-    return flat.take(pa.array(np.arange(place, len(flat), _WORDS)))
-
-
-def _put(into: pa.StringArray, places: np.ndarray, values: pa.StringArray) -> pa.StringArray:
-    return pc.replace_with_mask(into, pa.array(places), values)
-
-
-def _by_hand(text: str | None) -> tuple[str | None, str | None, str | None]:
-    match = _REQUEST.fullmatch(text or "")
+def _by_hand(text: str) -> tuple[str | None, str | None, str | None]:
+    match = _REQUEST.fullmatch(text)
     return (match[1], match[2], match[3]) if match else (None, None, None)

@@ -1,157 +1,77 @@
-"""Takes many lines of an access log apart at once, where spaces stand between the fields, as they nearly always do."""
+"""Takes many lines of an access log apart at once, by the patterns that take one line apart."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv
 
-from features.sources.access_logs.format import Field, Kind, LogFormat
+from features.sources.access_logs.format import Field, LogFormat
+from features.sources.access_logs.line import shape, unescaped
 
-__all__ = ["TableParser", "table_parser"]
-
-
-Places = npt.NDArray[np.int64]
-_DAY, _ZONE = "day", "zone"  # "[22/Nov/2026:09:25:34" and "+0000]": the two words of a time
+__all__ = ["TableParser"]
 
 
-@dataclass(frozen=True)
-class _Word:
-    """What stands between two spaces: a field, half of a time, or a text that is the same in every line."""
-
-    field: str | None = None
-    text: str | None = None
-    half: str | None = None
-    is_quoted: bool = False
+_REST = "rest"
+_MOST_FIELDS = 3  # RE2 finds four groups in one pass, and more in three times that: so the fourth is the line's rest
+# Python's white space; RE2's own \s leaves out most of it.
+_SPACES = r"\s\v\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 
 
 class TableParser:
-    """Lines to a table of fields; made by :func:`table_parser`."""
+    """Lines to a table of ``fields``, each line as :class:`~features.sources.access_logs.line.LineParser` reads it."""
 
-    def __init__(self, words: Sequence[_Word]) -> None:
-        self._words = tuple(words)
-        self._quotes = 2 * sum(word.is_quoted for word in words)
+    def __init__(self, log: LogFormat, fields: Collection[str]) -> None:
+        self._groups = {f"piece_{log.pieces.index(field)}": field.name for field in log.fields if field.name in fields}
+        self._patterns = tuple(_patterns(log, fields))
+        self._is_escaped = log.escape != "none"
 
-    def __call__(self, lines: pa.StringArray, fields: Sequence[str]) -> tuple[Places, pa.Table]:
-        """The places of the lines that are plainly of the format, and of each ``fields`` as text, ``-`` as null.
+    def __call__(self, lines: pa.StringArray) -> tuple[npt.NDArray[np.int64], pa.Table]:
+        """The places of the lines that are plainly of the format, and each field of those as text, ``-`` as null.
 
-        A line with a backslash, or with other quotes, words or lengths than the format's, is left out: it has to be
-        looked at alone. Lines carry their ends and are UTF-8.
+        ``lines`` are UTF-8 and without their ends. A line that is left out is empty or has to be looked at alone.
         """
-        plain = self._is_plain(lines)
-        places = np.flatnonzero(plain)
-        if not len(places):
-            return places, pa.table({name: pa.array([], pa.string()) for name in fields})
-        table, skipped = self._read(lines if len(places) == len(lines) else lines.filter(pa.array(plain)), fields)
-        places = np.delete(places, skipped)
-        good = np.ones(len(places), dtype=bool)
-        made: dict[str, pa.Array] = {}
-        for place, word in enumerate(self._words):
-            if word.text is not None:
-                stands = table[str(place)]
-                good &= _true(pc.is_null(stands) if word.text == "-" else pc.equal(stands, word.text))
-            elif word.field is None:
-                continue
-            elif word.half == _DAY and word.field in fields:
-                day, zone = table[str(place)], table[str(place + 1)]
-                good &= _true(pc.and_(pc.starts_with(day, "["), pc.ends_with(zone, "]")))
-                made[word.field] = pc.binary_join_element_wise(
-                    pc.utf8_slice_codeunits(day, 1), pc.utf8_slice_codeunits(zone, 0, -1), " "
-                )
-            elif word.field in fields and word.half is None:
-                made[word.field] = table[str(place)]
-        whole = pa.table(made)
-        return (places, whole) if good.all() else (places[good], whole.filter(pa.array(good)))
+        rest, groups = lines, dict[str, pa.StringArray]()
+        for pattern in self._patterns:
+            matches = pc.extract_regex(rest, pattern)
+            groups |= {field.name: pc.struct_field(matches, field.name) for field in matches.type}
+            rest = groups.get(_REST)
+        is_plain = pc.and_(matches.is_valid(), pc.greater(pc.binary_length(lines), 0))
+        is_whole = pc.all(is_plain).as_py()
+        table = {
+            name: self._values(groups[group] if is_whole else groups[group].filter(is_plain))
+            for group, name in self._groups.items()
+        }
+        return np.flatnonzero(is_plain), pa.table(table)
 
-    def _is_plain(self, lines: pa.StringArray) -> npt.NDArray[np.bool_]:
-        """Whether each line has the format's quotes, nothing that is escaped, and an end."""
-        content = _content(lines)
-        held = np.frombuffer(content, dtype=np.uint8)
-        bounds = _bounds(lines) - _bounds(lines)[0]
-        quotes = np.searchsorted(np.flatnonzero(held == ord('"')), bounds)
-        plain = np.diff(quotes) == self._quotes
-        for sign in (b"\\", b"\r", b"\0"):
-            if sign in content.to_pybytes():
-                plain &= np.diff(np.searchsorted(np.flatnonzero(held == sign[0]), bounds)) == 0
-        if len(plain):
-            plain[-1] &= held[-1] == ord("\n")
-        whole: npt.NDArray[np.bool_] = plain & (np.diff(bounds) > 1)
-        return whole
-
-    def _read(self, lines: pa.StringArray, fields: Sequence[str]) -> tuple[pa.Table, list[int]]:
-        """A column of text per word that is needed, by its number, and the places of lines with other word counts."""
-        skipped: list[int] = []
-
-        def skip(row: csv.InvalidRow) -> str:
-            skipped.append(row.number - 1)
-            return "skip"
-
-        names = [str(place) for place in range(len(self._words))]
-        needed = [name for name, word in zip(names, self._words, strict=True) if word.text or word.field in fields]
-        content = _content(lines)
-        table = csv.read_csv(
-            pa.BufferReader(content),
-            csv.ReadOptions(column_names=names, block_size=content.size + 1, use_threads=False),
-            csv.ParseOptions(delimiter=" ", quote_char='"', double_quote=False, invalid_row_handler=skip),
-            csv.ConvertOptions(
-                include_columns=needed,
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=["-"],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-                check_utf8=False,
-            ),
-        )
-        return table.combine_chunks(), skipped
+    def _values(self, texts: pa.StringArray) -> pa.StringArray:
+        values = pc.if_else(pc.equal(texts, "-"), pa.scalar(None, pa.string()), texts)
+        if not self._is_escaped or b"\\" not in texts.buffers()[2].to_pybytes():
+            return values
+        has_escapes = pc.match_substring(texts, "\\")
+        meant = pa.array(map(unescaped, texts.filter(has_escapes).to_pylist()), pa.string())
+        return pc.replace_with_mask(values, has_escapes, meant)
 
 
-def table_parser(log: LogFormat) -> TableParser | None:
-    """What reads lines of this format at once; None where its fields are not words between spaces."""
-    if log.escape == "none":
-        return None
-    fields = {f"\x00{place}\x00": field for place, field in enumerate(log.fields)}
-    signs = iter(fields)
-    text = "".join(piece if isinstance(piece, str) else next(signs) for piece in log.pieces)
-    if "\\" in text:
-        return None
-    words: list[_Word] = []
-    for word in text.split(" "):
-        found = _words(word, fields)
-        if not found:
-            return None
-        words += found
-    return TableParser(words)
+def _patterns(log: LogFormat, fields: Collection[str]) -> Iterator[str]:
+    """Patterns of a line, each for what the one before it leaves as the rest."""
+    pattern, count = "", 0
+    for place, piece in enumerate(log.pieces):
+        is_asked = isinstance(piece, Field) and piece.name in fields
+        if is_asked and count == _MOST_FIELDS:
+            yield rf"\A{pattern}(?P<{_REST}>.*)\z"
+            pattern, count = "", 0
+        count += is_asked
+        pattern += f"(?P<piece_{place}>{_for_re2(log, place)})" if is_asked else _for_re2(log, place)
+    yield rf"\A{pattern}\z"
 
 
-def _words(text: str, fields: dict[str, Field]) -> tuple[_Word, ...]:
-    if text and "\x00" not in text and '"' not in text:
-        return (_Word(text=text),)
-    inner = text[1:-1] if text[:1] + text[-1:] in ('""', "[]") and len(text) > 1 else text
-    field = fields.get(inner)
-    if field is None:
-        return ()
-    if field.kind is Kind.TIME:
-        is_bracketed = text.startswith("[")
-        return (_Word(field.name, half=_DAY), _Word(field.name, half=_ZONE)) if is_bracketed else ()
-    if text.startswith("[") or (field.kind is Kind.REQUEST and inner == text):
-        return ()
-    return (_Word(field.name, is_quoted=inner != text),)
-
-
-def _bounds(lines: pa.StringArray) -> npt.NDArray[np.int32]:
-    """Where each line begins in memory, and where the last one ends."""
-    return np.frombuffer(lines.buffers()[1], dtype=np.int32)[lines.offset : lines.offset + len(lines) + 1]
-
-
-def _content(lines: pa.StringArray) -> pa.Buffer:
-    """The lines' bytes behind each other, as they lie in memory."""
-    bounds = _bounds(lines)
-    return lines.buffers()[2].slice(int(bounds[0]), int(bounds[-1] - bounds[0]))
-
-
-def _true(claims: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    held: npt.NDArray[np.bool_] = pc.fill_null(claims, False).to_numpy(zero_copy_only=False)
-    return held
+def _for_re2(log: LogFormat, place: int) -> str:
+    piece, pattern = log.pieces[place], shape(log, place)
+    if not isinstance(piece, Field):
+        return pattern
+    if "(?!" in pattern:  # it cannot look ahead: some values more are left to be looked at alone
+        return f"[^{re.escape(str(log.pieces[place + 1])[0])}]*"
+    return pattern.replace(r"\s", _SPACES)

@@ -8,7 +8,6 @@ from click.testing import CliRunner
 
 from features import cli
 from features.build.build import build
-from features.build.origins import recalled
 from features.build.stale import planned_rows
 from features.definitions.catalog import GROUPS, features_of_group
 from features.offline import meanings
@@ -172,10 +171,8 @@ def test_rows_that_swap_a_value_are_a_change(log):
     assert built(7.0, 7.0) == (C,)
 
 
-@pytest.mark.parametrize("left", ["", "{}", '{"made_from": 1}', "[]"])
-def test_what_is_kept_of_the_records_is_believed_only_whole(made, left):
-    for path in (made.settings.home / "features" / "seen").iterdir():
-        path.write_text(left)
+def test_records_that_did_not_change_are_not_read_again(made, monkeypatch):
+    monkeypatch.setattr("features.build.records_seen._counted", lambda *_: pytest.fail("a table was read"))
     assert plan(made) == []
     assert build(made.home, [OLD, C], now=C + DAY).built == ()
 
@@ -188,24 +185,19 @@ def test_what_is_not_built_and_what_is_gone_is_planned(made):
     ]
 
 
-def test_without_what_was_counted_the_plan_still_says_that_it_changed(made):
-    for path in (made.settings.home / "features" / "origins").iterdir():
-        path.write_text("{}")
-    made.add("events", {"event_time": C - 3 * DAY}).store()
-    roll_up(made.home)
+def test_what_an_earlier_version_made_is_built_again(made):
+    with made.home.stores.features.writer() as writer:
+        del writer.lineage["usage/cutoff=2026-06-29"]
     (row,) = plan(made)
-    assert (row["first"], row["why"]) == ("2026-06-29", "rollups or records changed")
+    assert (row["what"], row["first"], row["why"]) == ("cutoffs of usage", "2026-06-29", "built by an earlier version")
+    assert build(made.home, [OLD, C], now=C + DAY).built == (C,)
+    assert plan(made) == []
 
 
-def test_only_origins_of_something_built_are_kept(made):
-    folder = made.settings.home / "features" / "origins"
-    made.add("events", {"event_time": C - 3 * DAY}).store()
-    roll_up(made.home)
-    build(made.home, [C], now=C + DAY)
-    build(made.home, [OLD, C, C + DAY], now=C + 3 * DAY)
-    used = {stamp.partition(":")[0] for stamp in made.home.stores.features.manifest().made_from.values()}
-    assert {path.stem for path in folder.iterdir()} == used
-    assert all(recalled(folder, fingerprint) for fingerprint in used)
+def test_groups_of_one_cutoff_share_one_list_of_sources(made):
+    manifest = json.loads((made.home.stores.features.root / "_manifest.json").read_text())
+    assert len(manifest["partitions"]) == 2 * len(GROUPS)
+    assert len(manifest["sources"]) == 2
 
 
 def tree(folder):
@@ -217,7 +209,7 @@ def test_the_command_writes_nothing(made, monkeypatch, output):
     monkeypatch.setattr(cli, "_now", lambda: C + timedelta(hours=7))
     made.add("events", {"event_time": C - 3 * DAY, "ingested_at": C + DAY}).store()
     before = tree(made.settings.home)
-    ended = CliRunner().invoke(cli.main, ["features", "build", "--plan", "--format", output], obj=made.settings)
+    ended = CliRunner().invoke(cli.main, ["features", "build", "--plan", "--format", output], obj=made.home)
     assert ended.exit_code == 0
     assert tree(made.settings.home) == before
     if output == "json":
@@ -229,6 +221,6 @@ def test_the_command_writes_nothing(made, monkeypatch, output):
 def test_the_command_says_when_there_is_nothing_to_build(made, monkeypatch):
     monkeypatch.setattr(cli, "_now", lambda: C + timedelta(hours=7))
     build(made.home, [OLD, C], now=C + DAY)
-    ended = CliRunner().invoke(cli.main, ["features", "build", "--from", "2026-06-22", "--plan"], obj=made.settings)
+    ended = CliRunner().invoke(cli.main, ["features", "build", "--from", "2026-06-22", "--plan"], obj=made.home)
     assert ended.exit_code == 0
     assert "Nothing to build: 2 cutoffs are as a build would make them." in ended.stderr

@@ -19,6 +19,7 @@ from features.definitions.catalog import (
 )
 from features.definitions.feature import FeatureSpec, Risk
 from features.exceptions import InputError
+from features.groups.all import GROUPS as EXPRESSIONS
 from training.labels.targets import TARGETS
 
 FORMATS = {"count", "percent", "share", "change", "growth", "ms", "days", "hours", "points", "stage", "times", "name"}
@@ -126,3 +127,7 @@ def test_an_unknown_feature_is_named() -> None:
 )
 def test_only_certain_directions_bind_the_model(risk: Risk, constraint: int) -> None:
     assert risk.monotone == constraint
+
+
+def test_every_group_of_the_catalogue_is_made_and_no_other():
+    assert tuple(EXPRESSIONS) == GROUPS

@@ -40,6 +40,7 @@ from features.rollup.tables import ROLLUPS
 from features.settings.fields import Settings
 from features.simulator import simulate
 from features.simulator.company import ENDPOINTS
+from features.storage.store import ManifestStore
 from features.windows import DAY, utc
 from tests.features.rollup.test_metrics_oracle import METRICS
 
@@ -127,7 +128,7 @@ class Both:
             roll_up(Home(settings))
             build(Home(settings), cutoffs, now=END + DAY)
         homes = [settings.home / "features" for settings in (self.duckdb, self.spark)]
-        self.rows = {cutoff: [rows_at(home, cutoff) for home in homes] for cutoff in cutoffs}
+        self.rows = {cutoff: [rows_at(ManifestStore(home), cutoff) for home in homes] for cutoff in cutoffs}
         return self
 
     def feature(self, name: str, cutoff: Any) -> list[tuple[Any, Any]]:
@@ -272,7 +273,7 @@ def test_either_engine_goes_on_with_what_the_other_made(both: Both) -> None:
     other = both.spark.model_copy(update={"engine": "duckdb"})
     assert roll_up(Home(other)).days_counted == 0
     assert build(Home(other), CUTOFFS, now=END + DAY).built == ()
-    stamps = [Home(settings).stores.features.manifest().made_from for settings in (both.duckdb, both.spark)]
+    stamps = [Home(settings).stores.features.manifest().lineage for settings in (both.duckdb, both.spark)]
     assert stamps[0] == stamps[1]
     assert len(stamps[0]) == (len(GROUPS) + 1) * len(CUTOFFS)
 

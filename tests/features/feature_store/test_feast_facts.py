@@ -23,6 +23,7 @@ from features.home.home import Home
 from features.offline.files import files_of_group
 from features.settings.fields import Settings
 from features.settings.load import load_settings
+from features.storage.store import ManifestStore
 from features.windows import cutoff_day, utc
 
 FIRST, SECOND = utc(2026, 6, 15), utc(2026, 6, 22)
@@ -154,7 +155,7 @@ def test_feature_files_hold_microseconds(home: Settings) -> None:
 
     for group in GROUPS:
         assert file_schema(group).field("event_timestamp").type == pa.timestamp("us", tz="UTC")
-        (file, *_) = files_of_group(home.home / "features", group, wanted=bool)
+        (file, *_) = files_of_group(ManifestStore(home.home / "features"), group, wanted=bool)
         assert pq.read_schema(file).equals(file_schema(group))
 
 
@@ -369,9 +370,9 @@ def test_a_feature_that_is_new_does_not_stop_serving(home: Settings, monkeypatch
 def test_feast_runs_without_type_checks_that_take_seconds_to_compile() -> None:
     import typeguard
 
-    import features.feature_store.store  # it is what imports Feast
+    import features.feature_store.views  # it is what imports Feast
 
-    view = features.feature_store.store.FeatureView
+    view = features.feature_store.views.FeatureView
     source = Path(inspect.getfile(view)).read_text()
     assert "@typechecked\nclass FeatureView" in source, (
         "Feast has them no more: features/feature_store/fast_import.py can go."

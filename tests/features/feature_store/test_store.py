@@ -464,7 +464,7 @@ def test_only_files_of_the_manifest_are_read(own: Settings) -> None:
 
 
 def test_files_of_other_cutoffs_are_not_opened(at_rest: Settings) -> None:
-    files = files_of_group(at_rest.home / "features", "usage", wanted=SECOND.date().__eq__)
+    files = files_of_group(ManifestStore(at_rest.home / "features"), "usage", wanted=SECOND.date().__eq__)
     assert [file.parent.name for file in files] == ["cutoff=2026-06-22"]
 
 

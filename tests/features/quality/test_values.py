@@ -13,7 +13,7 @@ from features.definitions.catalog import CATALOG, GROUPS, cutoff_day_field, feat
 from features.definitions.feature import Nulls
 from features.home.home import Home
 from features.offline.files import ARROW_TYPES, file_schema
-from features.offline.meanings import meanings
+from features.offline.meanings import feature_lineage
 from features.quality.section import Inspection, inspection_of
 from features.quality.values import Looked, look_at_values, looked_at
 from features.settings.fields import Settings
@@ -114,7 +114,7 @@ def write(home: Path, **newest: list[object]) -> Settings:
     """Ten accounts at three cutoffs whose values hold to every rule; ``newest`` replaces some at the last."""
     usual = {"float": 0.5, "int": 1, "category": "pro"}
     settings = Settings(home=home)
-    meaning = meanings(Home(settings))
+    lineage_of = feature_lineage(Home(settings))
     with ManifestStore(home / "features").writer() as writer:
         for day, group in itertools.product(DAYS, GROUPS):
             changed = newest if day == DAYS[-1] else {}
@@ -126,7 +126,9 @@ def write(home: Path, **newest: list[object]) -> Settings:
             table = {**keys, cutoff_day_field(group): [cutoff_day(as_cutoff(day))] * len(ACCOUNTS), **columns}
             staged = writer.scratch / f"{group}-{day}"
             pq.write_table(pa.table(table, file_schema(group)), staged)
-            writer.replace(f"{group}/cutoff={day}", {group: staged}, made_from=f"test:{meaning(group, as_cutoff(day))}")
+            writer.replace(
+                f"{group}/cutoff={day}", {group: staged}, lineage=lineage_of(group, as_cutoff(day), {"day=1": "test"})
+            )
     return settings
 
 

@@ -1,6 +1,7 @@
 """Closed months summed up: the same population from fewer rows, and a late event touches only its day and month."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -19,7 +20,8 @@ from features.rollup.count import roll_up
 from features.rollup.months import past_files, past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS
-from features.storage.store import Manifest, ManifestStore
+from features.storage.lineage import Lineage
+from features.storage.store import ManifestStore
 from features.windows import DAY, utc
 
 MAY = utc(2026, 5, 10)
@@ -50,7 +52,7 @@ def test_one_engine_counts_days_and_sums_up_months_and_none_starts_for_nothing(l
         started.append(chosen_engine(*arguments, **options))
         return started[-1]
 
-    monkeypatch.setattr("features.rollup.count.chosen_engine", noted)
+    monkeypatch.setattr("features.engine.choice.chosen_engine", noted)
     log.add("events", {"event_time": utc(2026, 4, 3)}, {"event_time": MAY}).store()
     roll_up(log.home)
     assert "month=2026-04" in log.home.stores.rollups.manifest().partitions
@@ -184,7 +186,7 @@ def test_a_late_event_touches_only_its_day_and_its_month(three_months):
 def test_sums_of_other_days_are_not_read(three_months):
     store = three_months.home.stores.rollups
     manifest = store.manifest()
-    other = Manifest(manifest.partitions, {**manifest.made_from, "month=2026-04": "something else"})
+    other = replace(manifest, lineage={**manifest.lineage, "month=2026-04": Lineage(1, {"made": "otherwise"})})
     read = [file.parent.name for file in past_files(store, other, [NOW])]
     assert read == ["month=2026-05", "day=2026-04-03", "day=2026-06-15"]
 

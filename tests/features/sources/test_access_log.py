@@ -2,6 +2,7 @@ import gzip
 import zlib
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from features.sources.access_logs.format import log_format
 from features.sources.access_logs.line import LineParser
 from features.sources.access_logs.reader import read_access_log
+from features.sources.access_logs.table import TableParser
 
 API = (
     '$remote_addr - $remote_user [$time_local] "$request" $status "$http_user_agent" $request_time "$http_x_account_id"'
@@ -207,3 +209,32 @@ def test_many_lines_at_once_are_read_as_each_alone(tmp_path, made):
     ]
     assert rows == expected
     assert len(faults) == len(lines) - len(expected)
+
+
+SPACES = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign not in "\r\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_every_line"),
+    [
+        ("$status|$uri", True),
+        ("$host$request_uri $status", True),
+        ("$uri$is_args$args $status", True),
+        ("$status $upstream_response_time $uri", True),
+        ('"$http_user_agent" $status $scheme $request_method $uri', True),
+        ("log_format api escape=none '\"$http_user_agent\" $status';", False),
+        ("$uri - $status, $host", False),
+    ],
+)
+@given(st.lists(st.text(st.sampled_from('a0/?-" ,:.|\\xné\U0001f600' + SPACES)), max_size=8), st.randoms())
+def test_a_line_is_read_at_once_only_as_it_is_alone(text, is_every_line, values, random):
+    log = log_format(text)
+    filled = "".join(
+        piece if isinstance(piece, str) else random.choice([*values, "200", "-", "/a"]) for piece in log.pieces
+    )
+    lines = [*values, filled]
+    places, table = TableParser(log, [field.name for field in log.fields])(pa.array(lines, pa.string()))
+    alone = [LineParser(log)(line) for line in lines]
+    assert table.to_pylist() == [alone[place] for place in places]
+    if is_every_line:
+        assert [place for place, row in enumerate(alone) if isinstance(row, dict) and lines[place]] == places.tolist()

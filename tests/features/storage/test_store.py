@@ -9,15 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.exceptions import InputError, LockHeldError, WorkFailedError
+from features.storage.lineage import Lineage
 from features.storage.lock import exclusive_lock
 from features.storage.store import ManifestStore
+
+SEED, ANOTHER = Lineage(1, {"of": "seed"}), Lineage(1, {"of": "another"})
 
 
 def write(store, partition, values, name="rows"):
     with store.writer() as writer:
         path = writer.scratch / "staged.parquet"
         pq.write_table(pa.table({"a": values}), path)
-        writer.replace(partition, {name: path}, made_from="seed")
+        writer.replace(partition, {name: path}, lineage=SEED)
 
 
 def test_readers_see_what_was_published(tmp_path):
@@ -25,7 +28,7 @@ def test_readers_see_what_was_published(tmp_path):
     write(store, "day=2026-01-01", [1, 2])
     (path,) = store.files("day=2026-01-01", "rows")
     assert pq.read_table(path, partitioning=None)["a"].to_pylist() == [1, 2]
-    assert store.manifest().made_from == {"day=2026-01-01": "seed"}
+    assert store.manifest().lineage == {"day=2026-01-01": SEED}
     assert store.files("day=2026-01-02") == []
 
 
@@ -157,7 +160,7 @@ def test_a_first_run_that_ended_early_is_swept_by_the_next(tmp_path):
 
 def adopt(own, other, partition):
     with own.writer() as writer:
-        writer.adopt(partition, other, manifest=other.manifest(), made_from="another")
+        writer.adopt(partition, other, manifest=other.manifest(), lineage=ANOTHER)
 
 
 @pytest.mark.parametrize("has_links", [True, False])
@@ -172,7 +175,7 @@ def test_an_adopted_partition_is_that_of_the_other_store_and_stays_so(tmp_path, 
     adopt(own, other, "p")
     adopt(own, other, "p")
     assert own.manifest().fingerprint("p") == other.manifest().fingerprint("p")
-    assert own.manifest().made_from == {"p": "another"}
+    assert own.manifest().lineage == {"p": ANOTHER}
     write(other, "p", [3])
     (path,) = own.files("p", "rows")
     assert pq.read_table(path)["a"].to_pylist() == [1, 2]

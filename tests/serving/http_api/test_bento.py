@@ -56,6 +56,7 @@ def test_a_bento_answers_from_another_folder_and_ends_what_it_began(
 ) -> None:
     files = {path.relative_to(bento).as_posix() for path in bento.rglob("*") if path.is_file()}
     assert {"serving/service.py", "features/feature_repo/feature_store.yaml", "training/models/bundle.py"} <= files
+    assert {"serving/http_api/docs_page.html.j2", "training/judging/model_card.md.j2"} <= files
     assert not [name for name in files if name.startswith(("tests/", "notebooks/", "var/", ".venv/", ".git/"))]
 
     def found_in(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -9,8 +11,9 @@ import pytest
 from features.exceptions import DependencyError, InputError
 from features.home.home import Home
 from features.settings.load import load_settings
+from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY, utc
-from serving.ledger.runs import run_id
+from serving.ledger.runs import ScoredAccount, run_id
 from serving.routine.terminal import explanation, riskiest
 from serving.scoring.freshness import Status
 from tests.serving.conftest import CUTOFF, EVERYBODY, NOW, USUAL, Place, world_columns, write_features, write_records
@@ -103,6 +106,14 @@ def test_an_explanation_holds_every_reason_and_adds_up(place: Place) -> None:
     assert "No score. cancelled:" in explanation(nothing, "cancelled")
 
 
+def test_a_name_in_an_explanation_cannot_move_the_terminal() -> None:
+    account = ScoredAccount("a1", "unavailable", "No contract.", name="Ac\x1b[2Jme\nLtd")
+    run = SimpleNamespace(
+        accounts=[account], target="churn", horizon_days=30, as_of=NOW, model="bellwether-churn", version="1"
+    )
+    assert explanation(run, "a1").splitlines()[0].startswith(r"a1 (Ac\x1b[2Jme\nLtd): churn within 30 days")
+
+
 def test_an_account_that_is_not_there_gets_ids_that_look_alike(place: Place) -> None:
     from serving.routine.batch import score_account
 
@@ -142,3 +153,18 @@ def test_a_run_id_depends_on_each_of_its_parts() -> None:
     ids = {run_id(**parts), *(run_id(**{**parts, name: others[name]}) for name in parts)}
     assert len(ids) == len(parts) + 1
     assert all(re.fullmatch(r"[0-9a-f]{32}", one) for one in ids)
+
+
+def test_a_score_run_reads_each_manifest_once(copied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serving.routine.batch import score_batch
+
+    reads: Counter[str] = Counter()
+    read = ManifestStore.manifest
+
+    def counted(store: ManifestStore) -> Manifest:
+        reads[store.root.name] += 1
+        return read(store)
+
+    monkeypatch.setattr(ManifestStore, "manifest", counted)
+    score_batch(copied.home, now=NOW)
+    assert reads == {"features": 1, "raw": 1}

@@ -1,6 +1,5 @@
 """Declared features from end to end: a model goes on reading those it was trained on, whatever is declared since."""
 
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -21,6 +20,7 @@ from features.home.declared_sets import sets_read
 from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.settings.fields import Settings
+from features.storage.state_file import recall
 from features.windows import DAY
 from serving.http_api.answers import Answerer
 from serving.http_api.schemas import ScoreRequest
@@ -178,7 +178,7 @@ def test_what_a_champion_reads_stays_without_a_declaration_until_another_takes_i
     assert Home(none).catalog.features == BUILT_IN.features
     assert built_cutoffs(Home(none)) == [YESTERDAY]
     assert target("churn", Home(none)).service == "churn_v2"
-    assert json.loads((own.home / "feature_sets.json").read_text())["churn"][0]["metrics"]["failed"]["of"] == "share"
+    assert recall(own.home / "feature_sets.json")["churn"][0]["metrics"]["failed"]["of"] == "share"
     before = probabilities(none)
     _, version = register_bundle(none, compared(make_bundle(seed=3), "2"), tmp_path)
     bundle_of_none = promote(Home(none), "churn", version=version)

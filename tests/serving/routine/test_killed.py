@@ -100,7 +100,7 @@ def same_tables(own: Settings, at_rest: Settings, store: str) -> None:
     assert left.keys() == right.keys()
     for key, frame in left.items():
         pd.testing.assert_frame_equal(frame, right[key], rtol=1e-9)
-    made = [ManifestStore(settings.home / store).manifest().made_from for settings in (own, at_rest)]
+    made = [ManifestStore(settings.home / store).manifest().lineage for settings in (own, at_rest)]
     assert made[0] == made[1]
 
 

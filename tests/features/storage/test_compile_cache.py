@@ -5,10 +5,10 @@ import json
 import ibis
 import pytest
 
-from features.engine import compile_cache as module
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared
 from features.formulas import histogram
+from features.storage import compile_cache as module
+from features.storage.compile_cache import compiled
 
 COLUMNS = {"account_id": "string", "cutoff": "timestamp('UTC', 6)", "calls": "!int64"}
 

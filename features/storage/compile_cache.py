@@ -5,7 +5,6 @@ what it was compiled from: the code of this room, the versions of the compiler, 
 cannot be read, is compiled again.
 """
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import ibis
 import features
 from features.engine.prepared import Prepared
 from features.fingerprint import digest
+from features.storage.state_file import recall_made_from, remember
 
 __all__ = ["compiled"]
 
@@ -33,7 +33,7 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
 
     Raises
     ------
-    OSError
+    WorkFailedError
         When the file cannot be written.
     """
     code = [_LOADED, _COMPILERS, sorted(_standing_in(sys.modules[make.__module__]))]
@@ -50,21 +50,16 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
     return _IN_THIS_PROCESS[made_from]
 
 
-def _write(path: Path, made_from: str, kept: Mapping[str, Prepared]) -> None:
-    texts = {name: [one.sql, _columns(one.schema)] for name, one in kept.items()}
-    path.parent.mkdir(exist_ok=True)
-    content = {"made_from": made_from, "content": digest(texts), "prepared": texts}
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")  # half of it would not be used
+def _write(path: Path, made_from: str, expressions: Mapping[str, Prepared]) -> None:
+    texts = {name: [prepared.sql, _columns(prepared.schema)] for name, prepared in expressions.items()}
+    remember(path, texts, made_from=made_from)
 
 
 def _read(path: Path, made_from: str) -> Mapping[str, Prepared] | None:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["made_from"] != made_from or kept["content"] != digest(kept["prepared"]):
-            return None
-        return {name: Prepared(sql, ibis.schema(dict(columns))) for name, (sql, columns) in kept["prepared"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    texts = recall_made_from(path, made_from)
+    if texts is None:
         return None
+    return {name: Prepared(sql, ibis.schema(dict(columns))) for name, (sql, columns) in texts.items()}
 
 
 def _columns(schema: ibis.Schema) -> list[list[str]]:

@@ -1,0 +1,25 @@
+"""Keys of accounts in the online store, as Feast writes them."""
+
+from collections.abc import Sequence
+
+from features.feature_store.fast_import import without_type_checks
+from features.feature_store.views import KEY_VERSION
+from features.offline.files import JOIN_KEY
+
+with without_type_checks():
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+__all__ = ["entity_keys"]
+
+
+def entity_keys(accounts: Sequence[str]) -> list[bytes]:
+    """The accounts' keys in the online store."""
+    return [
+        serialize_entity_key(
+            EntityKey(join_keys=[JOIN_KEY], entity_values=[Value(string_val=account)]),
+            entity_key_serialization_version=KEY_VERSION,
+        )
+        for account in accounts
+    ]

@@ -1,0 +1,102 @@
+"""Tables on real terminals of 40 and of 120 columns, and into a pipe."""
+
+import fcntl
+import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EMIT = "import json, sys; from features.console import emit; emit(json.loads(sys.argv[1]), sys.argv[2])"
+PLAIN = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+WHY = "Calls fell 58 % against the four weeks before (12,410 to 5,212)."
+ROWS = [
+    {"account": "acct_000042", "mrr": 1250.5, "reason": WHY},
+    {"account": "ac\x1b[31mct\n7", "mrr": None, "reason": ""},
+]
+WIDE = [{f"column_{place}": f"value_{place}" for place in range(8)}]
+
+
+def piped(rows, output="table", **environment):
+    command = [sys.executable, "-c", EMIT, json.dumps(rows), output]
+    result = subprocess.run(command, cwd=ROOT, env=PLAIN | environment, capture_output=True, check=True)
+    return result.stdout.decode()
+
+
+def on_terminal(columns, *command, **environment):
+    """What a command writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(command, cwd=ROOT, env=PLAIN | environment, stdin=theirs, stdout=theirs) as process:
+        os.close(theirs)
+        pieces = []
+        try:
+            while piece := os.read(ours, 65536):
+                pieces.append(piece)
+        except OSError:  # the other side is closed
+            pass
+        os.close(ours)
+    assert process.returncode == 0
+    return b"".join(pieces).decode().replace("\r\n", "\n")
+
+
+def shown(columns, rows, **environment):
+    return on_terminal(columns, sys.executable, "-c", EMIT, json.dumps(rows), "table", **environment)
+
+
+def test_a_terminal_of_120_columns_has_each_row_in_a_line():
+    assert shown(120, ROWS) == (
+        "account            mrr  reason\n"
+        "───────────────  ─────  ────────────────────────────────────────────────────────────────\n"
+        "acct_000042      1,250  Calls fell 58 % against the four weeks before (12,410 to 5,212).\n"
+        "ac\\x1b[31mct\\n7\n"
+    )
+
+
+def test_a_terminal_of_40_columns_has_the_same_words_in_more_lines():
+    assert shown(40, ROWS) == (
+        "account            mrr  reason\n"
+        "───────────────  ─────  ────────────────\n"
+        "acct_000042      1,250  Calls fell 58 %\n"
+        "                        against the four\n"
+        "                        weeks before\n"
+        "                        (12,410 to\n"
+        "                        5,212).\n"
+        "ac\\x1b[31mct\\n7\n"
+    )
+
+
+def test_more_columns_than_fit_are_listed_row_by_row():
+    assert shown(40, WIDE) == "".join(f"column_{place}  value_{place}\n" for place in range(8))
+    assert shown(120, WIDE).splitlines()[0] == "  ".join(f"column_{place}" for place in range(8))
+
+
+@pytest.mark.parametrize("environment", [{}, {"COLUMNS": "40", "FORCE_COLOR": "1", "TERM": "dumb"}])
+def test_a_pipe_gets_whole_rows_without_colours_whatever_the_environment(environment):
+    name = " ".join(["word"] * 100)
+    assert piped([{"name": name, "n": 1}], **environment).splitlines()[2] == f"{name}  1"
+    assert piped(ROWS, **environment) == shown(120, ROWS)
+
+
+@pytest.mark.parametrize("environment", [{"FORCE_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_of_any_kind_is_as_wide_as_it_is(environment):
+    assert shown(40, ROWS, **environment) == shown(40, ROWS)
+
+
+def test_json_and_csv_keep_every_letter():
+    assert json.loads(piped(ROWS, "json")) == ROWS
+    assert piped(ROWS[1:], "csv") == 'account,mrr,reason\n"ac\x1b[31mct\n7",,\n'
+
+
+@pytest.mark.parametrize("columns", [40, 120])
+def test_a_command_fits_the_terminal_it_is_called_from(tmp_path, columns):
+    command = ["features", "describe", "--group", "usage"]
+    text = on_terminal(columns, sys.executable, "-m", "features", "--home", str(tmp_path), *command)
+    assert max(map(len, text.splitlines())) <= columns
+    assert "calls_28d_vs_prior_28d" in text

@@ -1,0 +1,93 @@
+"""A bundle's files: the same bytes from the same bundle, and a sentence for what they cannot hold."""
+
+import hashlib
+import json
+from dataclasses import replace
+from math import isnan, nan
+
+import pytest
+
+from training.models import bundle as bundles
+from training.models.bundle import Bundle, BundleError, Calibration, Column, Comparison, Golden, Verdict
+
+SMALL = Bundle(
+    target="churn",
+    title="leaving",
+    service="churn_v1",
+    horizon_days=30,
+    lead_days=7,
+    features=("calls_7d", "plan"),
+    kinds={"calls_7d": "int", "plan": "category"},
+    vocabularies={"plan": ("basic", "café")},
+    columns=(Column("calls_7d", "calls_7d"), Column("plan=basic", "plan", "basic")),
+    left_out={"mrr": "it is never there"},
+    bands={"high": 0.5, "medium": 0.25},
+    calibration=Calibration("platt", 1.5, -0.5),
+    statistics={"calls_7d": {"mean": 3.5, "share_missing": nan}},
+    golden=Golden({"calls_7d": (1, None), "plan": ("basic", None)}, (-1.25, 0.0)),
+    spans={"test": ("2026-01-05", "2026-02-02")},
+    metrics={"roc_auc": 0.75, "rows": 100},
+    comparisons=(Comparison("a rule", "roc_auc", 0.75, 0.7, 0.05, nan, 0.1),),
+    verdict=Verdict((), ("few events",)),
+    recipe={"num_leaves": 31, "learning_rate": 0.05},
+    rounds=40,
+    fingerprint="0" * 64,
+    versions={"lightgbm": "4.7"},
+    commit=None,
+    model_text="tree\n",
+)
+
+
+def changed(folder, name, **values):
+    """The SHA-256 of a bundle one of whose files has other values; None takes a value out."""
+    bundles.write(SMALL, folder)
+    content = json.loads((folder / name).read_text()) | values
+    data = json.dumps({key: value for key, value in content.items() if value is not None or key not in values}).encode()
+    (folder / name).write_bytes(data)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if name in manifest:
+        manifest[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    data = json.dumps(manifest if name in manifest else content).encode()
+    (folder / "manifest.json").write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_the_bytes_are_those_that_earlier_versions_wrote(tmp_path):
+    assert bundles.write(SMALL, tmp_path) == "7cfae462a642fa9567a9e7c736d692b25942f4cb474c5288e03d7114f9d46a53"
+
+
+def test_numbers_come_back_as_they_were_written(tmp_path):
+    bundle = bundles.read(tmp_path, sha256=bundles.write(SMALL, tmp_path))
+    assert isnan(SMALL.statistics["calls_7d"]["share_missing"])
+    assert bundle.statistics["calls_7d"] == {"mean": 3.5, "share_missing": None}
+    assert bundle.comparisons[0] == replace(SMALL.comparisons[0], low=None)
+    assert repr(bundle.recipe) == "{'learning_rate': 0.05, 'num_leaves': 31}"
+    assert bundles.write(bundle, tmp_path / "again") == bundles.write(SMALL, tmp_path)
+    same = {"statistics": SMALL.statistics, "comparisons": SMALL.comparisons}
+    assert replace(bundle, **same) == SMALL
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason"),
+    [
+        ("bundle.json", {"verdict": None}, "verdict: Field required"),
+        ("bundle.json", {"mood": "sunny"}, "mood: Unexpected keyword argument"),
+        ("bundle.json", {"columns": [{"name": "a", "feature": "b", "hue": 1}]}, "columns.0.hue: Unexpected keyword"),
+        ("bundle.json", {"metrics": {"roc_auc": "high"}}, "metrics.roc_auc: Value error, a number or null is wanted"),
+        ("bundle.json", {"rounds": "many"}, "rounds: Input should be a valid integer"),
+        ("calibration.json", {"slope": None}, "calibration.slope: Field required"),
+        ("manifest.json", {"model.txt": {"size": 5}}, "model.txt.sha256: Field required"),
+    ],
+)
+def test_content_of_another_version_is_told_by_its_place(tmp_path, name, values, reason):
+    sha256 = changed(tmp_path, name, **values)
+    with pytest.raises(
+        BundleError, match=rf"was written by another version: {reason}.*Train and promote a model again"
+    ):
+        bundles.read(tmp_path, sha256=sha256)
+
+
+def test_a_manifest_that_lists_other_files_is_refused(tmp_path):
+    sha256 = changed(tmp_path, "manifest.json", **{"notes.txt": {"sha256": "0", "size": 0}})
+    with pytest.raises(BundleError, match=r"lists .*notes.txt; a bundle has model.txt, calibration.json, bundle.json"):
+        bundles.read(tmp_path, sha256=sha256)

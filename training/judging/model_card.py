@@ -1,0 +1,50 @@
+"""Describes a model on one page of Markdown, for whoever has to decide whether to use it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from features.definitions.catalog import Catalog
+from features.definitions.sets import catalog_with, set_of
+from features.templates import template
+from training.judging.judge import Judgement, distinct_events
+from training.labels.dataset import Dataset
+from training.models.bundle import Bundle
+from training.models.explain import by_family, explain
+from training.models.model import Fitted
+
+__all__ = ["model_card", "rows_in_words"]
+
+
+def model_card(dataset: Dataset, judged: Judgement, final: Fitted, bundle: Bundle) -> str:
+    """The model in one page of Markdown (after Mitchell et al., 2019, FAT*)."""
+    catalog = catalog_with(set_of(bundle.declared))
+    shares = _family_shares(judged, catalog)
+    return template(Path(__file__).with_name("model_card.md.j2")).render(
+        target=dataset.target,
+        population=dataset.left_out,
+        judged=judged,
+        rows_in_words=rows_in_words(judged),
+        families=[(catalog.families[name].title, share) for name, share in shares.items()],
+        final=final,
+        bundle=bundle,
+    )
+
+
+def rows_in_words(judged: Judgement) -> str:
+    """The test cutoffs and what lies in them, in one line."""
+    test = judged.test
+    first, last = judged.split.test[0], judged.split.test[-1]
+    return (
+        f"Test cutoffs {first:%Y-%m-%d} to {last:%Y-%m-%d}: {len(test):,} rows, "
+        f"{test['account_id'].nunique():,} accounts, {distinct_events(test):,} events"
+    )
+
+
+def _family_shares(judged: Judgement, catalog: Catalog) -> dict[str, float]:
+    columns = judged.model.encoding.columns
+    parts = explain(judged.model.booster, judged.model.encoding.matrix(judged.test)).contributions
+    names, sums = by_family(columns, parts, catalog)
+    sizes = dict(zip(names, np.abs(sums).mean(axis=0).tolist(), strict=True))
+    total = sum(sizes.values()) or 1.0
+    return {name: size / total for name, size in sorted(sizes.items(), key=lambda item: -item[1])}
