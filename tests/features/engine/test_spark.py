@@ -307,7 +307,7 @@ def test_the_machine_is_not_in_the_zone_of_its_data(both: Both) -> None:
 def test_another_cluster_in_the_same_process_is_refused(spark: SparkEngine, tmp_path: Path) -> None:
     other = Settings(home=tmp_path, engine="spark", spark_master="local[1]")
     with pytest.raises(DependencyError, match=r"works on the Spark cluster local-cluster\[2,1,512\].*local\[1\]"):
-        chosen_engine(other, spill=tmp_path)
+        chosen_engine(Home(other).engine_choice, spill=tmp_path)
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
 
     def make(root: Path) -> None:
         settings = _settings(root)
-        simulate(root / "files", accounts=100, days=60, calls_per_day=1.0, seed=7, end=END)
+        simulate(root / "files", accounts=100, days=40, calls_per_day=1.0, seed=7, end=END)
         ingest(
             Home(settings),
             now=NOW - DAY,
