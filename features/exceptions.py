@@ -10,6 +10,7 @@ __all__ = [
     "LockHeldError",
     "SettingsError",
     "WorkFailedError",
+    "counted",
     "listed",
 ]
 
@@ -52,6 +53,18 @@ class LockHeldError(BellwetherError):
     """Another process is writing to the same store."""
 
     exit_code = 5
+
+
+def counted(count: int, nouns: str) -> str:
+    """A number and the words after it, which differ between one and several: ``one|several``.
+
+    >>> counted(1, "file is|files are")
+    '1 file is'
+    >>> counted(1234, "file is|files are")
+    '1,234 files are'
+    """
+    singular, _, plural = nouns.partition("|")
+    return f"{count:,} {singular if count == 1 else plural}"
 
 
 def listed(items: Iterable[object], *, limit: int = 5) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from features.examination import Finding
-from features.exceptions import InputError
+from features.exceptions import InputError, counted
 from features.home.home import Home
 from features.progress import Progress, silent
 from features.quality.parts import DATA_PARTS
@@ -83,9 +83,8 @@ def summary(report: QualityReport) -> str:
     count, wrong = len(report.findings), sum(not finding.is_remark for _, finding in report.findings)
     if not count:
         return f"Nothing to look at in {cutoff}."
-    things = "1 thing" if count == 1 else f"{count} things"
     which = f"{wrong} wrong ({', '.join(report.wrong)})" if wrong else "none of them wrong"
-    return f"{things} to look at in {cutoff}: {which}."
+    return f"{counted(count, 'thing|things')} to look at in {cutoff}: {which}."
 
 
 def finding_rows(report: QualityReport) -> list[dict[str, Any]]:

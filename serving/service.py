@@ -22,9 +22,9 @@ from serving.http_api.answers import Answerer  # noqa: E402
 from serving.http_api.live_champions import LiveChampions  # noqa: E402
 from serving.http_api.logs import log_as_json  # noqa: E402
 from serving.http_api.meters import Meters  # noqa: E402
+from serving.http_api.middleware import Gatekeeper  # noqa: E402
 from serving.http_api.routes import make_api, score_body  # noqa: E402
 from serving.ledger.ledger import open_ledger  # noqa: E402
-from serving.middleware import Gatekeeper  # noqa: E402
 
 __all__ = ["Bellwether"]
 
@@ -78,7 +78,7 @@ _API = make_api(
 )
 @bentoml.asgi_app(_API, path="/")
 class Bellwether:
-    """Scores accounts; all HTTP passes :class:`serving.middleware.Gatekeeper` first."""
+    """Scores accounts; all HTTP passes :class:`serving.http_api.middleware.Gatekeeper` first."""
 
     def __init__(self) -> None:
         log_as_json()

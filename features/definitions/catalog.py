@@ -130,7 +130,7 @@ class Catalog:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Everything that is built and served."""
+        """Names of every group that is built and served."""
         return tuple(self.views)
 
     @property
@@ -179,7 +179,7 @@ class Catalog:
         return {feature.name: feature for feature in self.features}
 
     def refuse_unknown(self, service: str) -> None:
-        """Nothing for a feature service there is.
+        """Raise an error for a feature service that does not exist.
 
         Raises
         ------

@@ -37,12 +37,12 @@ GROUPS: Mapping[str, Callable[[Inputs], ir.Table]] = {
 
 
 def group_expressions(inputs: Inputs) -> dict[str, ir.Table]:
-    """Every group as it is stored: key, stamp, cutoff day, then the catalogue's features in order and type."""
+    """Every group as it is stored: account, cutoff, cutoff day, then the catalogue's features in order and type."""
     return {group: as_catalogued(group, make(inputs), features_of_group(group)) for group, make in GROUPS.items()}
 
 
 def as_catalogued(group: str, table: ir.Table, features: Sequence[FeatureSpec]) -> ir.Table:
-    """A group as it is stored: key, stamp, cutoff day, then its features in order and type."""
+    """A group as it is stored: account, cutoff, cutoff day, then its features in order and type."""
     return table.select(
         "account_id",
         event_timestamp=table.cutoff,

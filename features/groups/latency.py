@@ -66,8 +66,8 @@ def service_percentiles(service: ir.Table, cutoffs: ir.Table) -> ir.Table:
     ranked = ranked_buckets(
         seen.group_by(*keys, "bucket").agg(calls_28d=seen.calls.sum().cast("int64")), keys, ("calls_28d",)
     )
-    found = ranked.group_by(*keys).agg(p95=bucket_holding(ranked, "calls_28d", 95))
-    return found.select(*keys, service_p95_ms=bucket_value(found.p95))
+    fleet = ranked.group_by(*keys).agg(p95=bucket_holding(ranked, "calls_28d", 95))
+    return fleet.select(*keys, service_p95_ms=bucket_value(fleet.p95))
 
 
 def usual_latency(windows: ir.Table, service: ir.Table) -> ir.Table:

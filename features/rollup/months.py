@@ -1,4 +1,4 @@
-"""Closed months of the usage rollup, summed up: who is known at a cutoff need not be asked of every day again.
+"""Sums of the usage rollup over closed months, so that the population of a cutoff needs no reading of every day.
 
 A cutoff looks at 91 days, but who has ever called, and when last, is a question to the whole history. A month is
 summed up once a later month has begun, and again when a late event changes one of its days. Rows that are seen by the

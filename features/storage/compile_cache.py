@@ -75,11 +75,14 @@ def _standing_in(module: ModuleType) -> set[str]:
     known, left = {module.__name__, __name__}, [module]
     while left:
         here = left.pop()
-        for name, value in vars(here).items():
+        values = [(name, value) for name, value in vars(here).items() if not name.startswith("__")]
+        tables = [(name, table) for name, table in values if isinstance(table, dict)]
+        values += [(f"{name}.{key}", value) for name, table in tables for key, value in table.items()]
+        for name, value in values:
             if isinstance(value, FunctionType):
                 code = value.__code__
                 found.add(f"{here.__name__}.{name}: {code.co_filename}:{code.co_firstlineno}")
-            elif isinstance(value, (int, float, str, tuple, Mapping)) and not name.startswith("__"):
+            elif isinstance(value, (int, float, str, tuple, Mapping)):
                 text = repr(value)
                 if " at 0x" not in text:  # where something lies in memory is told by no code
                     found.add(f"{here.__name__}.{name}: {text}")

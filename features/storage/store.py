@@ -193,6 +193,14 @@ class ManifestStore:
         """Where expressions are kept that were compiled for making this store."""
         return self.root / "compiled"
 
+    def version(self) -> tuple[int, ...]:
+        """Numbers that change whenever a writer publishes; none where none ever did."""
+        try:
+            state = (self.root / _MANIFEST).stat()
+        except FileNotFoundError:
+            return ()
+        return state.st_mtime_ns, state.st_ino, state.st_size
+
     def is_begun(self) -> bool:
         """Whether a writer ever published anything."""
         return (self.root / _MANIFEST).exists()

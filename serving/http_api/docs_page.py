@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from features.templates import template
-from serving.http_api.openapi import OPERATIONS, Operation
+from serving.http_api.operations import DOCUMENTED, Operation
 
 __all__ = ["docs_page"]
 
@@ -59,7 +59,7 @@ def docs_page(document: Mapping[str, Any], *, address: str) -> str:
     """HTML of the document; ``address`` is where its examples send their requests."""
     return template(Path(__file__).with_name("docs_page.html.j2")).render(
         info=document["info"],
-        sections=[_section(operation, document, address) for operation in OPERATIONS],
+        sections=[_section(operation, document, address) for operation in DOCUMENTED],
         problem=_schema("Problem", document),
         problem_example=json.dumps(_PROBLEM, indent=2),
     )

@@ -1,31 +1,73 @@
 """Errors over HTTP: one shape, problem+json (RFC 9457), that never repeats what came in."""
 
 import json
+import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from features.exceptions import BellwetherError
+from features.exceptions import BellwetherError, counted
+from serving.http_api.logs import fields
+from serving.http_api.request_id import REQUEST_ID
 
-__all__ = ["OUR_FAULT", "RETRY_AFTER_SECONDS", "HttpProblemError", "problem", "schema_problem"]
+__all__ = ["OUR_FAULT", "RETRY_AFTER_SECONDS", "HttpProblemError", "Problems", "problem", "schema_problem"]
 
 
 RETRY_AFTER_SECONDS = 5
 OUR_FAULT = "This is our fault. The log has the details under the request id."
 MEDIA_TYPE = "application/problem+json"
 
+_log = logging.getLogger("bellwether.serving")
+
 
 class HttpProblemError(BellwetherError):
-    """A request that cannot be answered; becomes one problem+json response."""
+    """A request that cannot be answered; becomes one problem+json response.
 
-    def __init__(self, status: int, detail: str, *, errors: Sequence[tuple[str, str]] = ()) -> None:
+    ``allow`` names the methods that the path takes, where it does not take the request's.
+    """
+
+    def __init__(
+        self, status: int, detail: str, *, errors: Sequence[tuple[str, str]] = (), allow: str | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = tuple(errors)
+        self.allow = allow
+
+
+class Problems:
+    """Pure ASGI: whatever is raised further in is answered as a problem, unless an answer has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let every request through, and answer where that raises."""
+        request_id, has_begun = scope[REQUEST_ID], False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except HttpProblemError as error:
+            response = problem(
+                error.status, error.detail, request_id=request_id, errors=error.errors, allow=error.allow
+            )
+            await response(scope, receive, noted)
+        except Exception:
+            _log.exception("A request failed.", extra=fields(request_id=request_id))
+            if has_begun:
+                raise
+            response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, OUR_FAULT, request_id=request_id)
+            await response(scope, receive, noted)
 
 
 def problem(
@@ -54,10 +96,9 @@ def schema_problem(error: ValidationError, *, what: str) -> HttpProblemError:
     """422 for a body or query that does not fit its schema: where and what, without the value."""
     found: list[dict[str, Any]] = [dict(item) for item in error.errors(include_input=False, include_url=False)]
     errors = [(_place(item), _message(item)) for item in found[:20]]
-    places = len(found)
     return HttpProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        f"{places} {'place' if places == 1 else 'places'} in the {what} cannot be used. See /docs for what fits.",
+        f"{counted(len(found), 'place|places')} in the {what} cannot be used. See /docs for what fits.",
         errors=errors,
     )
 

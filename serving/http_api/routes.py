@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -28,10 +28,11 @@ from serving.http_api.live_champions import LiveChampions
 from serving.http_api.logs import fields
 from serving.http_api.meters import CONTENT_TYPE, Meters
 from serving.http_api.openapi import openapi
+from serving.http_api.operations import OPERATIONS
 from serving.http_api.problems import OUR_FAULT, HttpProblemError, problem, schema_problem
+from serving.http_api.request_id import REQUEST_ID
 from serving.http_api.schemas import AccountQuery, ScoreRequest
 from serving.ledger.ledger import AccountRow, Ledger, RunHead
-from serving.middleware import REQUEST_ID
 from serving.scoring.freshness import Status, age_hours, old_features
 from serving.scoring.offers import default_sort
 from serving.scoring.score import Scorer
@@ -57,7 +58,7 @@ def make_api(
     meters: Meters,
     clock: Clock,
 ) -> Starlette:
-    """The application; :class:`serving.middleware.Gatekeeper` stands before it."""
+    """The application; :class:`serving.http_api.middleware.Gatekeeper` stands before it."""
 
     async def score(request: Request) -> Response:
         body = await request.body()
@@ -87,14 +88,19 @@ def make_api(
     async def openapi_document(_request: Request) -> Response:
         return _json(document)
 
+    handlers: Mapping[str, Endpoint] = {
+        "score": score,
+        "accounts": accounts,
+        "models": models,
+        "metrics": metrics,
+        "docs": docs,
+        "openapi_document": openapi_document,
+    }
     return Starlette(
         routes=[
-            Route("/v1/score", _reported(score), methods=["POST"]),
-            Route("/v1/accounts", _reported(accounts), methods=["GET"]),
-            Route("/v1/models", _reported(models), methods=["GET"]),
-            Route("/metrics", _reported(metrics), methods=["GET"]),
-            Route("/docs", docs, methods=["GET"]),
-            Route("/openapi.json", openapi_document, methods=["GET"]),
+            Route(operation.path, _reported(handlers[operation.handler]), methods=[operation.method.upper()])
+            for operation in OPERATIONS
+            if operation.handler is not None
         ]
     )
 
@@ -236,20 +242,10 @@ def _sort(query: AccountQuery) -> str:
 
 def _summary(row: AccountRow, late: str | None) -> dict[str, Any]:
     """One row; a score that was fresh when it was made is stale when it is read too late."""
-    return {
-        "account_id": row.account_id,
-        "name": row.name,
-        "owner": row.owner,
-        "segment": row.segment,
-        "status": row.status if late is None else str(Status.STALE),
-        "detail": " ".join(filter(None, (late, row.detail))) or None,
-        "offer": row.offer,
-        "probability": row.probability,
-        "band": row.band,
-        "mrr": row.mrr,
-        "mrr_at_risk": row.mrr_at_risk,
-        "reason": row.reason,
-    }
+    shown = {**row.shown("api"), "reason": row.reason}
+    if late is not None:
+        shown |= {"status": Status.STALE, "detail": " ".join(filter(None, (late, row.detail)))}
+    return shown
 
 
 def _model(scorer: Scorer, note: str | None) -> dict[str, Any]:

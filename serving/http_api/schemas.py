@@ -1,11 +1,12 @@
 """The bodies of the HTTP contract: what may come in, and what goes out."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, create_model
 
 from features.schema import ACCOUNT_ID_PATTERN
+from serving.ledger.score_row import ScoreRow, columns, shown_on
 from serving.scoring.freshness import Status
 from training.labels.targets import TARGETS
 
@@ -24,6 +25,7 @@ __all__ = [
     "ScoreRequest",
     "ScoreResponse",
     "TargetScore",
+    "account_summary",
 ]
 
 
@@ -149,23 +151,17 @@ class AccountQuery(BaseModel):
     )
 
 
-class AccountSummary(_Body):
-    """One account of a score run."""
+def account_summary(row: type[ScoreRow] = ScoreRow) -> type[BaseModel]:
+    """The schema of one account in a list: the fields of a row that the API shows, and its first reason."""
+    types, shown = get_type_hints(row), {name: columns(row)[name] for name in shown_on("api", row)}
+    fields: dict[str, Any] = {
+        name: (layout.listed_as or types[name], Field(description=layout.description)) for name, layout in shown.items()
+    }
+    fields["reason"] = (str | None, Field(description="The first reason that raises the score."))
+    return create_model("AccountSummary", __base__=_Body, __doc__="One account of a score run.", **fields)
 
-    account_id: str
-    name: str | None
-    owner: str | None
-    segment: str | None
-    status: Status = Field(description="Stale when the run's features are too old by now.")
-    detail: str | None = Field(
-        description="Why, in words, when the status is not scored, or an upgrade is not offered."
-    )
-    offer: bool | None = Field(description="Only for upsell: whether to offer the upgrade now; see /v1/score.")
-    probability: float
-    band: Literal["high", "medium", "low"]
-    mrr: float | None
-    mrr_at_risk: float | None = Field(description="MRR times probability; null for upsell.")
-    reason: str | None = Field(description="The first reason that raises the score.")
+
+AccountSummary = account_summary()
 
 
 class AccountList(_Body):
@@ -178,7 +174,7 @@ class AccountList(_Body):
     horizon_days: int
     lead_days: int
     model: ModelName
-    accounts: list[AccountSummary]
+    accounts: list[AccountSummary]  # type: ignore[valid-type] # made from the fields of a row
     next_cursor: str | None
     request_id: str
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +15,15 @@ from sqlalchemy.dialects import sqlite
 from features.exceptions import DependencyError
 from features.home.home import Home
 from serving.ledger.runs import ScoredAccount, TargetRun
+from serving.ledger.score_row import ScoreRow, columns
 from serving.ledger.tables import CONFIRMED, REASONS, RUNS, SCORES, SORTS, make_tables
 
 __all__ = ["AccountRow", "Ledger", "RunHead", "open_ledger"]
 
 
 _CHUNK = 5_000
+_FIELDS = tuple(columns())
+_values = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -37,21 +41,10 @@ class RunHead:
     accounts: int
 
 
-@dataclass(frozen=True)
-class AccountRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow(ScoreRow):
     """One account of a run, as a list shows it; ``sort_value`` is where the next page begins."""
 
-    account_id: str
-    probability: float
-    band: str
-    mrr: float | None
-    mrr_at_risk: float | None
-    name: str | None
-    owner: str | None
-    segment: str | None
-    status: str
-    detail: str | None
-    offer: bool | None
     reason: str | None
     sort_value: float
 
@@ -149,21 +142,8 @@ class Ledger:
             .limit(1)
             .scalar_subquery()
         )
-        names = (
-            "account_id",
-            "probability",
-            "band",
-            "mrr",
-            "mrr_at_risk",
-            "name",
-            "owner",
-            "segment",
-            "status",
-            "detail",
-            "offer",
-        )
         query = (
-            sa.select(*(SCORES.c[name] for name in names), top_reason.label("reason"), key.label("sort_value"))
+            sa.select(*(SCORES.c[name] for name in _FIELDS), top_reason.label("reason"), key.label("sort_value"))
             .where(chosen)
             .order_by(key.desc(), SCORES.c.account_id)
             .limit(limit)
@@ -252,22 +232,7 @@ def _chunks(accounts: Any) -> Iterable[Any]:
 
 
 def _score_row(run_id: str, account: ScoredAccount) -> dict[str, object]:
-    return {
-        "run_id": run_id,
-        "account_id": account.account_id,
-        "status": str(account.status),
-        "detail": account.detail,
-        "probability": account.probability,
-        "band": account.band,
-        "margin": account.margin,
-        "base_margin": account.base_margin,
-        "mrr": account.mrr,
-        "mrr_at_risk": account.mrr_at_risk,
-        "offer": account.offer,
-        "name": account.name,
-        "owner": account.owner,
-        "segment": account.segment,
-    }
+    return {"run_id": run_id, **dict(zip(_FIELDS, _values(account), strict=True))}
 
 
 _encode: Callable[[object], str] = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode

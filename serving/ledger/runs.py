@@ -8,6 +8,7 @@ from typing import Any, overload
 
 from features.exceptions import BellwetherError
 from features.fingerprint import digest
+from serving.ledger.score_row import ScoreRow
 from serving.scoring.accounts import Attributes
 from serving.scoring.assess import Assessed
 from serving.scoring.freshness import Status
@@ -17,26 +18,9 @@ __all__ = ["ScoreRun", "ScoredAccount", "ScoredAccounts", "TargetRun", "run_id"]
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredAccount:
-    """One account's answer from one model; the numbers are null unless there is a score.
+class ScoredAccount(ScoreRow):
+    """One account's row with its reasons."""
 
-    ``mrr_at_risk`` is monthly recurring revenue times probability, for targets that lose it. ``offer`` says whether an
-    upgrade should be offered now; null for other targets, and where nobody knows.
-    """
-
-    account_id: str
-    status: Status
-    detail: str | None
-    probability: float | None = None
-    band: str | None = None
-    margin: float | None = None
-    base_margin: float | None = None
-    mrr: float | None = None
-    mrr_at_risk: float | None = None
-    offer: bool | None = None
-    name: str | None = None
-    owner: str | None = None
-    segment: str | None = None
     reasons: Sequence[Reason] = ()
 
     @property
@@ -101,9 +85,7 @@ class ScoredAccounts(Sequence[ScoredAccount]):
             found.detail[place],
             mrr=mrr,
             offer=self.offer[place],
-            name=who.name,
-            owner=who.owner,
-            segment=who.segment,
+            **who._asdict(),
             **numbers,
         )
 

@@ -1,17 +1,30 @@
 """The tables of the score ledger, and how they came to be what they are."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from features.exceptions import DependencyError
+from serving.ledger.score_row import ScoreRow, columns
 
-__all__ = ["CONFIRMED", "REASONS", "RUNS", "SCORES", "SORTS", "make_tables"]
+__all__ = ["CONFIRMED", "REASONS", "RUNS", "SCORES", "SORTS", "make_tables", "score_columns"]
 
 
-_VERSION = 2
+_VERSION = max(column.since for column in columns().values())
+_OLDER_VERSIONS = range(1, _VERSION)
+
+
+def score_columns(row: type[ScoreRow] = ScoreRow) -> list[sa.Column[Any]]:
+    """The columns of the scores, one for each field of a row."""
+    types = get_type_hints(row)
+    return [
+        sa.Column(name, layout.sql, primary_key=name == "account_id", nullable=NoneType in get_args(types[name]))
+        for name, layout in columns(row).items()
+    ]
+
 
 _tables = sa.MetaData()
 _ledger_version = sa.Table("ledger_version", _tables, sa.Column("version", sa.Integer, primary_key=True))
@@ -41,19 +54,7 @@ SCORES = sa.Table(
     "scores",
     _tables,
     sa.Column("run_id", sa.String(32), sa.ForeignKey("score_runs.run_id"), primary_key=True),
-    sa.Column("account_id", sa.String(128), primary_key=True),
-    sa.Column("status", sa.String(32), nullable=False),
-    sa.Column("detail", sa.Text),
-    sa.Column("probability", sa.Float(53)),
-    sa.Column("band", sa.String(8)),
-    sa.Column("margin", sa.Float(53)),
-    sa.Column("base_margin", sa.Float(53)),
-    sa.Column("mrr", sa.Float(53)),
-    sa.Column("mrr_at_risk", sa.Float(53)),
-    sa.Column("offer", sa.Boolean),  # since version 2
-    sa.Column("name", sa.Text),
-    sa.Column("owner", sa.Text),
-    sa.Column("segment", sa.Text),
+    *score_columns(),
 )
 REASONS = sa.Table(
     "reasons",
@@ -96,8 +97,8 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
     found = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
     if found is None:
         connection.execute(sqlite.insert(_ledger_version).values(version=_VERSION).on_conflict_do_nothing())
-    elif found == 1:
-        _add_offer(connection)
+    elif found in _OLDER_VERSIONS:
+        _add_columns(connection)
     elif found != _VERSION:
         raise DependencyError(
             f"The ledger {database} has schema version {found}, not {_VERSION}. "
@@ -105,9 +106,12 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
         )
 
 
-def _add_offer(connection: sa.Connection) -> None:
-    """From version 1 to 2, all or nothing; another process may have done it, or half of it, meanwhile."""
+def _add_columns(connection: sa.Connection) -> None:
+    """From an older version to this one, all or nothing; another process may have done it, or half of it, meanwhile."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins none by itself before a change of a table
-    if SCORES.c.offer.name not in {column["name"] for column in sa.inspect(connection).get_columns(SCORES.name)}:
-        connection.exec_driver_sql("ALTER TABLE scores ADD COLUMN offer BOOLEAN")
+    present = {column["name"] for column in sa.inspect(connection).get_columns(SCORES.name)}
+    for column in SCORES.c:
+        if column.name not in present:
+            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {SCORES.name} ADD COLUMN {definition}")
     connection.execute(sa.update(_ledger_version).values(version=_VERSION))

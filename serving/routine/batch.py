@@ -265,8 +265,7 @@ def _answers_fingerprint(accounts: ScoredAccounts) -> str:
     cutoff; a change that changes no answer is no new run.
     """
     found = accounts.assessed
-    people = (accounts.who.get(account) for account in found.account_ids)
-    who = [None if one is None else (one.name, one.owner, one.segment) for one in people]
+    who = [accounts.who.get(account) for account in found.account_ids]
     return digest(
         [list(found.account_ids), list(map(str, found.status)), list(found.detail), list(accounts.offer), who]
     )

@@ -9,13 +9,15 @@ import pandas as pd
 
 from features.exceptions import InputError
 from serving.ledger.runs import ScoredAccount, ScoreRun, TargetRun
+from serving.scoring.accounts import Attributes
 
 __all__ = ["REASON_COLUMNS", "check_export", "export"]
 
 
 REASON_COLUMNS = 5
 
-_NAMES = ("name", "owner", "segment")
+_NAMES = Attributes._fields
+_WHO = ("account_id", *_NAMES)
 _FORMULA = re.compile(r"\s*[=+@-]|[\t\r\n]")
 
 
@@ -62,22 +64,14 @@ def _harmless(value: object) -> object:
 
 
 def _exported(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
-    said = [reason.text for reason in account.reasons] + [None] * REASON_COLUMNS
+    row = {**account.shown("export"), "status": str(account.status)}
+    texts = [reason.text for reason in account.reasons] + [None] * REASON_COLUMNS
     return {
-        "account_id": account.account_id,
-        "name": account.name,
-        "owner": account.owner,
-        "segment": account.segment,
+        **{name: row.pop(name) for name in _WHO},
         "target": part.target,
         "as_of": part.as_of,
-        "status": str(account.status),
-        "detail": account.detail,
-        "probability": account.probability,
-        "band": account.band,
-        "mrr": account.mrr,
-        "mrr_at_risk": account.mrr_at_risk,
-        "offer": account.offer,
-        **{f"reason_{rank}": said[rank - 1] for rank in range(1, REASON_COLUMNS + 1)},
+        **row,
+        **{f"reason_{rank}": texts[rank - 1] for rank in range(1, REASON_COLUMNS + 1)},
         "model": part.model,
         "version": part.version,
     }

@@ -1,119 +1,34 @@
 """The nightly routine: new files of the inbox, rollups, features, the online store, scores; safe to run again."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from features.build.build import build
 from features.build.which_cutoffs import missing_cutoffs
-from features.exceptions import BellwetherError, InputError, WorkFailedError, listed
+from features.exceptions import BellwetherError, InputError, WorkFailedError, counted, listed
 from features.external.take import TablesRefusedError, TableTaken, take_tables
 from features.feature_store.store import open_store
 from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, strangers
-from features.ingest.ingest import TableReport, ingest
+from features.ingest.ingest import ingest
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
 from features.rollup.metrics import count_metrics
 from features.storage.lock import exclusive_lock
 from features.storage.state_file import recall, remember
 from features.windows import DAY, as_cutoff, is_buildable, known_before, newest_cutoff, require_utc
-from serving.ledger.ledger import Ledger, RunHead, open_ledger
-from serving.ledger.runs import TargetRun
+from serving.ledger.ledger import open_ledger
 from serving.routine.batch import features_fingerprint, score_batch
+from serving.routine.nightly_report import Failure, NightlyReport, Source, summed, target_night, together
 
-__all__ = ["Failure", "Mover", "NightlyReport", "Source", "TargetNight", "due_cutoff", "run_nightly"]
+__all__ = ["due_cutoff", "run_nightly"]
 
 
 _log = logging.getLogger(__name__)
-_MOVERS = 5
 _STEPS = ("ingest", "roll up", "build", "materialize", "score")
-
-
-@dataclass(frozen=True)
-class Source:
-    """How far a raw table reaches; ``until`` is None where there is no such table."""
-
-    table: str
-    until: datetime | None
-    is_late: bool
-
-
-@dataclass(frozen=True)
-class Mover:
-    """An account whose probability changed since the score run before."""
-
-    account_id: str
-    name: str | None
-    before: float
-    now: float
-
-
-@dataclass(frozen=True)
-class TargetNight:
-    """One target's scores in a few numbers.
-
-    Attributes
-    ----------
-    bands, statuses
-        Accounts in each band, and of each status.
-    previous
-        The score run of an earlier cutoff the movers are measured against; None before there was one.
-    risen, fallen
-        The accounts that moved most, the largest change first.
-    is_new
-        False when the ledger held this very run already.
-    """
-
-    target: str
-    version: str
-    bands: Mapping[str, int]
-    statuses: Mapping[str, int]
-    previous: RunHead | None
-    risen: tuple[Mover, ...]
-    fallen: tuple[Mover, ...]
-    is_new: bool
-
-
-@dataclass(frozen=True)
-class Failure:
-    """The step at which a night ended or that left something undone, and why; all of them where there are several."""
-
-    step: str
-    error: BellwetherError
-
-
-@dataclass(frozen=True)
-class NightlyReport:
-    """What one night did, step by step, up to a failure if there was one."""
-
-    as_of: datetime
-    files_taken: int = 0
-    tables: tuple[TableReport, ...] = ()
-    refused: tuple[Refused, ...] = ()
-    unread: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    days_counted: int = 0
-    cutoffs_built: tuple[datetime, ...] = ()
-    accounts_online: int = 0
-    is_online_kept: bool = False
-    targets: tuple[TargetNight, ...] = ()
-    sources: tuple[Source, ...] = ()
-    failure: Failure | None = field(default=None)
-
-    @property
-    def changed_nothing(self) -> bool:
-        """Whether everything was there already."""
-        return not (
-            self.files_taken
-            or self.days_counted
-            or self.cutoffs_built
-            or not self.is_online_kept
-            or any(target.is_new for target in self.targets)
-        )
 
 
 def due_cutoff(now: datetime, *, grace_hours: float) -> datetime:
@@ -172,8 +87,8 @@ class _Night:
             try:
                 self._report = step()
             except Exception as error:  # noqa: BLE001 - whatever it is, the summary of what was done is not lost
-                return self._ended(_together([*self._left_over, _failure(name, error)], step=name))
-        return self._ended(_together([*self._refusal(), *self._left_over]))
+                return self._ended(together([*self._left_over, _failure(name, error)], step=name))
+        return self._ended(together([*self._refusal(), *self._left_over]))
 
     def _ended(self, failure: Failure | None) -> NightlyReport:
         try:
@@ -225,7 +140,7 @@ class _Night:
         self._report = replace(
             self._report,
             files_taken=self._report.files_taken + len(arrivals),
-            tables=_summed((*self._report.tables, *report.tables)),
+            tables=summed((*self._report.tables, *report.tables)),
             notes=tuple(dict.fromkeys((*self._report.notes, *report.notes))),
         )
 
@@ -253,7 +168,7 @@ class _Night:
         store = open_store(self._home)
         store.apply()
         online = store.materialized_cutoff()
-        path = self._home.settings.home / "nightly" / "online.json"
+        path = self._home.nightly / "online.json"
         features = features_fingerprint(self._home, self._cutoff)
         wanted = {"cutoff": self._cutoff.date().isoformat(), "features": features}
         if online is not None and (online > self._cutoff or (online == self._cutoff and recall(path) == wanted)):
@@ -265,11 +180,11 @@ class _Night:
     def _score(self) -> NightlyReport:
         run = score_batch(self._home, as_of=self._cutoff, now=self._now, progress=self._progress)
         if run.failures:
-            together = type(run.failures[0])(" ".join(str(one) for one in run.failures))
-            self._left_over.append(Failure("score", together))
+            error = type(run.failures[0])(" ".join(map(str, run.failures)))
+            self._left_over.append(Failure("score", error))
         ledger = open_ledger(self._home)
         try:
-            return replace(self._report, targets=tuple(_target_night(part, ledger) for part in run.targets))
+            return replace(self._report, targets=tuple(target_night(part, ledger) for part in run.targets))
         finally:
             ledger.close()
 
@@ -289,41 +204,13 @@ class _Night:
         if not refused:
             return []
         names = listed(one.name for one in refused)
-        what = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
         said = (
-            f"{what} refused and left in {inbox_folder(self._home)}: {names}. Everything else was done"
+            f"{counted(len(refused), 'file was|files were')} refused and left in {inbox_folder(self._home)}: {names}. "
+            "Everything else was done"
             f"{', but for what follows' if self._left_over else ''}. "
             "Mend or remove them; until then every night tries them again."
         )
         return [Failure("ingest", WorkFailedError(said))]
-
-
-def _together(failures: Sequence[Failure], *, step: str | None = None) -> Failure | None:
-    """All of them as one, of the kind of the last: none must hide another. ``step`` is where the night stopped."""
-    if len(failures) < 2:
-        return failures[0] if failures else None
-    steps = step or " and ".join(dict.fromkeys(one.step for one in failures))
-    return Failure(steps, type(failures[-1].error)(" ".join(str(one.error) for one in failures)))
-
-
-def _summed(reports: Sequence[TableReport]) -> tuple[TableReport, ...]:
-    """One report per table."""
-    found: dict[str, TableReport] = {}
-    for one in reports:
-        so_far = found.get(one.table)
-        found[one.table] = one if so_far is None else _sum(so_far, one)
-    return tuple(found.values())
-
-
-def _sum(one: TableReport, other: TableReport) -> TableReport:
-    return TableReport(
-        one.table,
-        one.files + other.files,
-        one.rows_read + other.rows_read,
-        one.rows_stored + other.rows_stored,
-        one.duplicates + other.duplicates,
-        dict(Counter(one.quarantined) + Counter(other.quarantined)),
-    )
 
 
 def _failure(step: str, error: Exception) -> Failure:
@@ -332,24 +219,3 @@ def _failure(step: str, error: Exception) -> Failure:
     _log.error("Step %s ended unexpectedly", step, exc_info=error)
     what = f"It ended unexpectedly: {type(error).__name__}: {error}."
     return Failure(step, WorkFailedError(f"{what} What was done before it stays; run `bellwether doctor`, then again."))
-
-
-def _target_night(run: TargetRun, ledger: Ledger) -> TargetNight:
-    previous = ledger.before(run.target, run.as_of)
-    before = {} if previous is None else ledger.probabilities(previous.run_id)
-    moved = [
-        Mover(account.account_id, account.name, before[account.account_id], account.probability)
-        for account in run.accounts
-        if account.probability is not None and account.account_id in before
-    ]
-    by_change = sorted(moved, key=lambda mover: (-abs(mover.now - mover.before), mover.account_id))
-    return TargetNight(
-        run.target,
-        run.version,
-        Counter(account.band for account in run.accounts if account.band is not None),
-        Counter(str(account.status) for account in run.accounts),
-        previous,
-        tuple(mover for mover in by_change if mover.now > mover.before)[:_MOVERS],
-        tuple(mover for mover in by_change if mover.now < mover.before)[:_MOVERS],
-        run.written,
-    )

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from serving.routine.nightly import Mover, NightlyReport, Source, TargetNight
+from features.exceptions import counted
+from serving.routine.nightly_report import Mover, NightlyReport, Source, TargetNight
 
 __all__ = ["nightly_json", "nightly_lines"]
 
@@ -62,8 +63,8 @@ def _came_in(report: NightlyReport) -> Iterator[str]:
         yield "  Inbox: no new files."
     for one in report.tables:
         yield (
-            f"  {one.table}: {_many(one.files, 'new file')}, {one.rows_read:,} rows: {one.rows_stored:,} new, "
-            f"{one.duplicates:,} known already, {one.quarantined_total:,} in quarantine."
+            f"  {one.table}: {counted(one.files, 'new file|new files')}, {one.rows_read:,} rows: "
+            f"{one.rows_stored:,} new, {one.duplicates:,} known already, {one.quarantined_total:,} in quarantine."
         )
         yield from (f"    {rows:,} {reason}" for reason, rows in sorted(one.quarantined.items()))
     for refused in report.refused:
@@ -76,15 +77,15 @@ def _came_in(report: NightlyReport) -> Iterator[str]:
 
 
 def _built(report: NightlyReport) -> Iterator[str]:
-    yield f"  Rollups: {_many(report.days_counted, 'event day')} counted."
+    yield f"  Rollups: {counted(report.days_counted, 'event day|event days')} counted."
     others = [cutoff for cutoff in report.cutoffs_built if cutoff != report.as_of]
     built = f"{report.as_of:%Y-%m-%d} built" if report.as_of in report.cutoffs_built else "nothing to build"
-    more = f", and {_many(len(others), 'earlier cutoff')}" if others else ""
+    more = f", and {counted(len(others), 'earlier cutoff|earlier cutoffs')}" if others else ""
     yield f"  Features: {built}{more}."
     if report.is_online_kept:
         yield "  Online store: holds these features or newer ones already."
     elif report.accounts_online:
-        yield f"  Online store: {_many(report.accounts_online, 'account')} as of {report.as_of:%Y-%m-%d}."
+        yield f"  Online store: {counted(report.accounts_online, 'account|accounts')} as of {report.as_of:%Y-%m-%d}."
 
 
 def _scored(target: TargetNight) -> Iterator[str]:
@@ -118,10 +119,6 @@ def _reaches(source: Source) -> str:
 
 def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _target_json(target: TargetNight) -> dict[str, Any]:

@@ -39,11 +39,7 @@ def riskiest(run: TargetRun, *, limit: int, sort: str | None = None) -> list[dic
         {
             "account_id": account.account_id,
             "target": run.target,
-            "mrr": account.mrr,
-            "probability": account.probability,
-            "band": account.band,
-            "mrr_at_risk": account.mrr_at_risk,
-            "offer": account.offer,
+            **account.shown("terminal"),
             "top_reason": account.top_reason,
         }
         for account in sorted(scored, key=key)[:limit]

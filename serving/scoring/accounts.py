@@ -1,9 +1,8 @@
 """What is known about accounts beside their features: whether a target applies, name, owner, segment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -16,8 +15,7 @@ from training.labels.targets import status_at, target
 __all__ = ["Attributes", "applicability", "attributes", "built_accounts", "records_version"]
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """Who an account is, as known at a cutoff."""
 
     name: str | None = None
@@ -43,18 +41,14 @@ def attributes(home: Home, cutoff: datetime) -> Mapping[str, Attributes]:
     records = _records(home, "accounts")
     known = records[records["known_at"] < known_before(cutoff, grace_hours=home.settings.grace_hours)]
     newest = known.sort_values("known_at", kind="stable").drop_duplicates("account_id", keep="last")
-    plain = newest[["account_id", "name", "owner", "segment"]].astype(object)
+    plain = newest[["account_id", *Attributes._fields]].astype(object)
     rows = plain.where(plain.notna(), None).itertuples(index=False)
-    return {account: Attributes(name, owner, segment) for account, name, owner, segment in rows}
+    return {account: Attributes(*who) for account, *who in rows}
 
 
 def records_version(home: Home) -> tuple[int, ...]:
     """Numbers that change when a record table does, or how far one is complete: cheap to ask for."""
-    try:
-        state = (home.stores.raw.root / "_manifest.json").stat()
-    except FileNotFoundError:
-        return ()
-    return state.st_mtime_ns, state.st_ino, state.st_size
+    return home.stores.raw.version()
 
 
 def built_accounts(home: Home, cutoff: datetime) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.definitions.feature import FeatureSpec
+from features.exceptions import counted
 
 __all__ = ["FORMATS", "sentences"]
 
@@ -116,7 +117,7 @@ def days(value: float) -> str:
     length = round(abs(value))
     if abs(value) < 1:
         return "less than a day"
-    return f"{length:,} day" if length == 1 else f"{length:,} days"
+    return counted(length, "day|days")
 
 
 def hours(value: float) -> str:
@@ -130,7 +131,7 @@ def hours(value: float) -> str:
     if value >= 2 * 24:
         return days(value / 24)
     length = round(value)
-    return "1 hour" if length == 1 else f"{length} hours"
+    return counted(length, "hour|hours")
 
 
 def points(value: float) -> str:

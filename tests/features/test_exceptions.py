@@ -8,6 +8,7 @@ from features.exceptions import (
     LockHeldError,
     SettingsError,
     WorkFailedError,
+    counted,
     listed,
 )
 
@@ -32,3 +33,10 @@ def test_every_kind_has_its_exit_code(error, exit_code):
 def test_at_most_five_items_are_named():
     assert listed("abcde") == "a, b, c, d, e"
     assert listed("abcdefg") == "a, b, c, d, e and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("count", "sentence"), [(0, "0 files are"), (1, "1 file is"), (2, "2 files are"), (1234, "1,234 files are")]
+)
+def test_one_is_counted_otherwise_than_several(count, sentence):
+    assert counted(count, "file is|files are") == sentence

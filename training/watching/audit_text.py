@@ -7,7 +7,7 @@ from typing import Any
 
 from features.audit.findings import Cause, OnlineAudit, OnlineDifference, PairDifference
 from features.console import NOTHING
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from training.judging.single_features import ALARM, LabelAudit, SingleFeature
 from training.watching.audit import Audit
 
@@ -37,7 +37,8 @@ def heading(audit: Audit) -> str:
     """What was audited, in a sentence."""
     store = audit.store
     cutoffs = listed(f"{cutoff:%Y-%m-%d} ({accounts:,})" for cutoff, accounts in store.accounts.items())
-    return f"{_counted(store.pairs, '(account, cutoff) pair')}, drawn with seed {store.seed}: {cutoffs}."
+    pairs = counted(store.pairs, "(account, cutoff) pair|(account, cutoff) pairs")
+    return f"{pairs}, drawn with seed {store.seed}: {cutoffs}."
 
 
 def summary_rows(audit: Audit) -> Rows:
@@ -83,19 +84,20 @@ def sections(audit: Audit) -> Iterator[tuple[str, Rows]]:
     for cause in Cause:
         those = [one for one in store.differences if store.cause(one) is cause]
         if those:
-            values = f"{_counted(len(those), 'value')} of {_counted(_pairs(those), 'pair')}"
+            values = f"{counted(len(those), 'value|values')} of {counted(_pairs(those), 'pair|pairs')}"
             those.sort(key=lambda one: not one.is_rebuilt_otherwise)  # the plainest first
             yield f"{values} {_ADVICE[cause]} {_by_feature(those)}", [_pair_row(one) for one in _spread(those)]
     online = audit.store.online
     if online.differences:
-        what = f"{_counted(len(online.differences), 'value')} online are not those offline at {online.cutoff:%Y-%m-%d}"
+        values = counted(len(online.differences), "value|values")
+        what = f"{values} online are not those offline at {online.cutoff:%Y-%m-%d}"
         yield (
             f"{what}. Run `bellwether features materialize`. {_by_feature(online.differences)}",
             [_online_row(one) for one in _spread(online.differences)],
         )
     for label in audit.labels:
         if label.leaks:
-            what = f"{_counted(len(label.leaks), 'feature')} alone nearly always tell {label.target}"
+            what = f"{counted(len(label.leaks), 'feature|features')} alone nearly always tell {label.target}"
             where = "Look whether they are made from what was written after the fact, under an earlier time"
             yield f"{what}: ROC-AUC {ALARM} or more. {where}.", _alone(label.leaks)
         if label.agreed:
@@ -198,7 +200,3 @@ def _spread(differences: Any) -> list[Any]:
 
 def _pairs(differences: Any) -> int:
     return len({(one.account_id, one.cutoff) for one in differences})
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

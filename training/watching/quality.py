@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from features.examination import Finding
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, feature_at, group_at
 from features.quality.section import Inspection, Part, Section, percent, with_percent
@@ -135,7 +135,7 @@ def findings_of(found: Sequence[Shifted]) -> Iterator[Finding]:
     if large:
         names = listed(f"{name} ({_largest(shift)})" for name, shift in large.items())
         yield Finding(
-            f"{_many(large)} spread otherwise than in {fitting}: {names}.",
+            f"{counted(len(large), 'feature is|features are')} spread otherwise than in {fitting}: {names}.",
             f"If it is true of your customers, {again}. If not, look at the source of these features. Ages and tenures "
             "grow with the calendar.",
             is_remark=True,
@@ -146,7 +146,8 @@ def findings_of(found: Sequence[Shifted]) -> Iterator[Finding]:
             f"{name} ({percent(shift.nulls_before)} to {percent(shift.nulls_now)})" for name, shift in missing.items()
         )
         yield Finding(
-            f"{_many(missing)} null for many more accounts than in {fitting}: {names}.",
+            f"{counted(len(missing), 'feature is|features are')} null for many more accounts than in {fitting}: "
+            f"{names}.",
             f"Look whether a source lost a column or stopped. If it is to stay so, {again}.",
             is_remark=True,
         )
@@ -175,10 +176,6 @@ def _moved(cell: Cell) -> str:
 
 def _largest(shift: Shift) -> str:
     return f"{shift.index:.2f}" + (f", {_moved(shift.moved_most)}" if shift.moved_most else "")
-
-
-def _many(names: Mapping[str, Shift]) -> str:
-    return "1 feature is" if len(names) == 1 else f"{len(names)} features are"
 
 
 def _without(one: Shifted) -> str:

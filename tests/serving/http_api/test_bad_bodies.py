@@ -16,9 +16,9 @@ from serving.http_api.admission import Admission
 from serving.http_api.answers import Answerer
 from serving.http_api.live_champions import LiveChampions
 from serving.http_api.meters import Meters
+from serving.http_api.middleware import Gatekeeper
 from serving.http_api.routes import make_api
 from serving.ledger.ledger import open_ledger
-from serving.middleware import Gatekeeper
 from tests.serving.conftest import NOW, Place
 from tests.serving.http_api.test_middleware import Client, is_problem
 from tests.serving.server import JSON, Running

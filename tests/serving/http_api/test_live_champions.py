@@ -219,7 +219,7 @@ def test_a_registry_that_is_away_changes_nothing(
 def test_a_registry_that_cannot_be_read_does_not_keep_the_service_from_starting(tmp_path: Path) -> None:
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "mlflow.db").write_bytes(b"no database " * 1000)
-    champions = LiveChampions(Home(load_settings)(home=tmp_path))
+    champions = LiveChampions(Home(load_settings(home=tmp_path)))
     champions.start()
     champions.stop()
     assert not champions.scorers

@@ -15,11 +15,11 @@ from features.settings.load import load_settings
 from features.windows import DAY
 from serving.http_api.admission import Admission
 from serving.http_api.meters import Meters
+from serving.http_api.middleware import Gatekeeper
 from serving.http_api.problems import HttpProblemError
 from serving.http_api.routes import make_api, score_body
 from serving.http_api.schemas import AccountList
 from serving.ledger.ledger import open_ledger
-from serving.middleware import Gatekeeper
 from tests.serving.http_api.test_middleware import Client, is_problem
 from tests.serving.ledger.test_ledger import AS_OF, FIVE, account, run
 

@@ -17,7 +17,8 @@ from features.home.home import Home
 from features.storage.lock import exclusive_lock
 from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY
-from serving.routine.nightly import NightlyReport, due_cutoff, run_nightly
+from serving.routine.nightly import due_cutoff, run_nightly
+from serving.routine.nightly_report import NightlyReport
 from serving.routine.nightly_text import nightly_lines
 from tests.killing import finished, killed
 from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household
@@ -201,10 +202,10 @@ def test_a_target_that_lost_its_champion_is_told_while_the_others_are_scored(
     with pytest.raises(DependencyError, match="upsell was scored before and has no champion any more"):
         raise report.failure.error
 
-    def unreadable(settings: Any, name: str) -> Any:
+    def unreadable(home: Home, name: str) -> Any:
         if name == "upsell":
             raise BundleError("Its model.txt is damaged.")
-        return champion(Home(settings), name)
+        return champion(home, name)
 
     monkeypatch.setattr("serving.routine.batch.champion_version", lambda _, name: None if "inactivity" in name else "1")
     monkeypatch.setattr("serving.routine.batch.champion", unreadable)
