@@ -51,13 +51,13 @@ class Counter:
         engine.name_prepared("countable", counted["countable"])
         for name in ROLLUPS:
             if name in wanted or name == "usage":
-                held = f"{name}_days" if name in chosen.held else name
-                engine.name_prepared(held, counted[name])
+                counted_as = f"{name}_days" if name in chosen.days else name
+                engine.name_prepared(counted_as, counted[name])
         past = past_schema(ROLLUPS["usage"].schema).names
         engine.name_prepared("past", prepare(named("usage_days", ROLLUPS["usage"].schema).select(*past)))
         for name in ("cutoffs_together", "cutoffs"):
             engine.name_rows(name, pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS))
-        steps = {**chosen.together, "population": chosen.here, **chosen.held, **chosen.shared}
+        steps = {**chosen.together, "population": chosen.here, **chosen.days, **chosen.shared}
         for name, step in steps.items():
             if name in wanted:
                 engine.name_prepared(name, step)
@@ -74,7 +74,7 @@ def _rollup_plan(grace_hours: float, value_endpoints: tuple[str, ...], slow_call
 
 def _needed(chosen: Plan, groups: Sequence[str]) -> set[str]:
     """Names of the tables that these groups read, and those that these read."""
-    steps = {**chosen.together, "population": chosen.here, **chosen.held, **chosen.shared}
+    steps = {**chosen.together, "population": chosen.here, **chosen.days, **chosen.shared}
     names = {*steps, *ROLLUPS}
     found: set[str] = set()
     texts = [chosen.groups[group].sql for group in groups]
