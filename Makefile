@@ -8,10 +8,10 @@ PORT ?= 3000
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install spark demo serve check test bench lock clean
+.PHONY: help install spark demo serve lint check test test-delivery tests bench lock clean
 
 help:  ## what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: .venv/installed  ## a .venv from the lock file, from a bare Python 3.11
 
@@ -35,19 +35,23 @@ demo: install  ## simulate a company, train, score, then serve on 127.0.0.1:3000
 serve: install  ## serve what is in var/
 	$(BIN)/bellwether serve --port $(PORT)
 
-check: install  ## format, lint, types, unit tests
+lint: install  ## format, lint, types
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
+
+check: lint  ## format, lint, types, unit tests
 	$(BIN)/pytest -q -m "not slow"
 
-test: install  ## everything
-	$(BIN)/ruff format --check --quiet .
-	$(BIN)/ruff check --quiet .
-	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/mypy
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+test: install  ## format, lint, types beside every test but those of test-delivery
+	@$(MAKE) --no-print-directory --jobs 2 lint tests
+
+tests: install
+	$(BIN)/pytest -q -m "not delivery" -n 2 --dist loadfile --no-loadscope-reorder --durations=15
+
+test-delivery: install  ## what is delivered: the Bento, Spark on a cluster, Schemathesis, a swap under load
+	$(BIN)/pytest -q -m delivery --durations=15 $$(grep -rl --include='test_*.py' 'pytest\.mark\.delivery' tests)
 
 bench: install  ## every benchmark: a table on stdout, JSON under var/bench/
 	$(BIN)/python -m tests.benchmarks

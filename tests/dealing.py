@@ -12,9 +12,7 @@ _HERE = Path(__file__).parent
 
 TOGETHER: tuple[tuple[str, ...], ...] = (
     # The simulated world, and a model trained on it.
-    ("test_network.py", "test_notebooks.py", "test_whole.py"),
-    # A cluster is started.
-    ("features/engine/test_spark.py",),
+    ("test_network.py", "test_notebooks.py", "test_whole.py", "training/watching/test_audit.py"),
     # One process forks the children that are killed.
     (
         "serving/routine/test_killed.py",
@@ -24,8 +22,6 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     # One server is started for all of them.
     (
         "serving/http_api/test_service.py",
-        "serving/http_api/test_swap.py",
-        "serving/http_api/test_schemathesis.py",
         "serving/http_api/test_bad_bodies.py",
     ),
     # The small company is judged once.
@@ -37,8 +33,11 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     ),
     ("features/build/test_build.py",),
     ("features/ingest/test_ingest.py",),
-    ("serving/http_api/test_bento.py",),
     ("training/test_real_log.py",),
+    # What `make test` leaves to `make test-delivery`: a cluster, a server of two workers, a Bento.
+    ("features/engine/test_spark.py",),
+    ("serving/http_api/test_swap.py", "serving/http_api/test_schemathesis.py"),
+    ("serving/http_api/test_bento.py",),
 )
 """What shares a costly fixture, the longest first: a long one at the end would leave the other workers idle."""
 

@@ -34,3 +34,13 @@ def test_what_shares_a_fixture_has_one_group():
     (first, second, *_), *_, (last, *_) = TOGETHER
     assert group_of(f"tests/{first}") == group_of(f"tests/{second}") != group_of(f"tests/{last}")
     assert group_of("tests/a.py") == "tests/a.py"
+
+
+def test_what_is_left_to_the_delivery_stands_in_groups_of_its_own():
+    is_delivery = {file: "mark.delivery" in (HERE / file).read_text() for files in TOGETHER for file in files}
+    assert sum(is_delivery.values()) == 4
+    assert all(len({is_delivery[file] for file in files}) == 1 for files in TOGETHER)
+    everywhere = {
+        path for path in HERE.rglob("test_*.py") if path != Path(__file__) and "mark.delivery" in path.read_text()
+    }
+    assert everywhere == {HERE / file for file, marked in is_delivery.items() if marked}

@@ -1,7 +1,6 @@
 """Every notebook runs from top to bottom on a small demonstration's state, and lies in the tree without outputs."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from features.home.home import Home
 from tests.conftest import World
+from tests.shared import linked
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
@@ -28,7 +28,7 @@ def two_targets(trained: World, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from training.registry.promotion import promote
 
     root = tmp_path_factory.mktemp("notebook")
-    shutil.copytree(trained.settings.home, root / "home")
+    linked(trained.settings.home, root / "home")
     settings = trained.settings.model_copy(update={"home": root / "home"})
     upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v2", title="upgrade")
     promote(Home(settings), "upsell", version=register_bundle(settings, upsell, root)[1])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ import pytest
 from features.build.build import build
 from features.definitions.catalog import GROUPS, cutoff_day_field, features_of_group
 from features.definitions.feature import FeatureSpec
+from features.engine.duckdb_engine import duckdb_engine
 from features.home.home import Home
 from features.offline.files import group_at
 from features.offline.lineage import feature_lineage
@@ -25,6 +26,9 @@ from features.schema import RAW_TABLES
 from features.settings.fields import Settings
 from features.storage.store import ManifestStore, StoreWriter
 from features.windows import DAY, as_cutoff, cutoff_day
+
+if TYPE_CHECKING:
+    from tests.features.counted import CountedLog, Counter
 
 ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
 
@@ -178,3 +182,22 @@ def new_log(tmp_path: Path, builds: Sequence[str] | None) -> Callable[..., Log]:
     """Makes empty logs, each in a home of its own, with settings."""
     numbers = itertools.count()
     return lambda **settings: Log(tmp_path / f"home-{next(numbers)}", builds=builds, **settings)
+
+
+@pytest.fixture(scope="session")
+def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
+    """The session's engine, which counts features in memory."""
+    from tests.features.counted import Counter  # it is made of the log above
+
+    folder = tmp_path_factory.mktemp("counter")
+    engine = duckdb_engine(threads=1, memory_limit="1GB", spill=folder / "spill")
+    yield Counter(engine, folder)
+    engine.close()
+
+
+@pytest.fixture
+def new_counted_log(tmp_path: Path, builds: Sequence[str] | None, counter: Counter) -> Callable[..., CountedLog]:
+    """Makes empty logs with settings (and ``builds``), whose features are counted in memory."""
+    from tests.features.counted import CountedLog
+
+    return lambda **given: CountedLog(counter, tmp_path, **{"builds": builds, **given})

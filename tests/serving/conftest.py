@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.storage.store import ManifestStore
 from features.windows import cutoff_day, utc
-from tests.shared import made_once
+from tests.shared import linked, made_once
 from training.models.bundle import Bundle, Calibration, Column, Golden, Verdict, write
 from training.models.matrix import design_matrix
 from training.registry.champions import Champion
@@ -57,7 +57,7 @@ class Place:
 
     def copy_to(self, home: Path) -> Place:
         """The same in another folder."""
-        shutil.copytree(self.settings.home, home)
+        linked(self.settings.home, home)
         return replace(self, settings=self.settings.model_copy(update={"home": home}))
 
 
@@ -293,15 +293,28 @@ def copied(place: Place, tmp_path: Path) -> Place:
     return place.copy_to(tmp_path / "home")
 
 
-@pytest.fixture(scope="session")
-def server(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server of two workers on a copy of the home, with one score run in its ledger."""
+@contextmanager
+def _serving(place: Place, root: Path, *, workers: int) -> Iterator[Running]:
+    """A server on a copy of the home, with one score run in its ledger."""
     from serving.routine.batch import score_batch
     from tests.serving.server import running
 
-    root = tmp_path_factory.mktemp("server")
     copy = place.copy_to(root / "home")
     score_batch(copy.home, now=NOW)
-    with running(copy, root / "log.txt", workers=2) as found:
+    with running(copy, root / "log.txt", workers=workers) as found:
         found.wait_for(lambda: found.get("/readyz").status_code == 200)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def server(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server of one worker."""
+    with _serving(place, tmp_path_factory.mktemp("server"), workers=1) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def two_workers(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server of two workers."""
+    with _serving(place, tmp_path_factory.mktemp("two"), workers=2) as found:
         yield found

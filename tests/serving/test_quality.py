@@ -26,6 +26,7 @@ from features.windows import DAY, utc
 from serving.quality import PARTS, check_features, finding_rows, quality_json, summary
 from tests.features.conftest import Log
 from tests.serving.conftest import make_bundle
+from tests.shared import overwrite
 from training.models.bundle import write
 from training.registry.champions import Champion
 from training.watching.drift import baseline_of
@@ -145,7 +146,7 @@ def test_every_planted_fault_is_found_wrong_before_remarks(own: Settings) -> Non
 
 def test_a_damaged_file_is_a_finding_and_the_rest_is_told(own: Settings) -> None:
     (path,) = ManifestStore(own.home / "features").files(f"errors/cutoff={CUTOFF:%Y-%m-%d}")
-    path.write_bytes(b"no parquet")
+    overwrite(path, b"no parquet")
     report = check_features(Home(own), now=NOW)
     assert report.wrong == ["rows", "values", "shift"]
     assert "could not be looked at" in report.findings[0][1].what

@@ -22,6 +22,8 @@ from features.ingest.route_templates import Templates, template
         ("/v1/calls/%2B49%2030%20123456789", "/v1/calls/{phone}"),
         ("/v1/calls/030-123-456-789", "/v1/calls/{phone}"),
         ("/v1/calls/(030) 123 4567", "/v1/calls/{phone}"),
+        ("/v1/calls/+123456789012345", "/v1/calls/{phone}"),
+        ("/v1/calls/+1234567890123456", "/v1/calls/{id}"),
         ("/v1/years/2024-2025", "/v1/years/2024-2025"),
         ("/v1/numbers/030123456789", "/v1/numbers/{id}"),
         ("/v1/days/20260629/2026-06-29T10:00:00Z", "/v1/days/{date}/{date}"),

@@ -17,7 +17,7 @@ import pytest
 from tests.serving.conftest import USUAL, Place
 from tests.serving.server import ROOT, running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.delivery]
 
 WHERE = "import features, serving, training; print(features.__file__, serving.__file__, training.__file__)"
 

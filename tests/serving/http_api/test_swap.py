@@ -21,7 +21,7 @@ from tests.serving.conftest import NOW, USUAL, Place, make_bundle
 from tests.serving.server import Running
 from training.models.bundle import Bundle, write
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.delivery]
 
 PROMOTIONS, CLIENTS, REQUESTS_PER_SECOND, SECONDS_TO_REACH_EVERYBODY = 10, 4, 50, 10.0
 ACCOUNTS = USUAL[:2]
@@ -71,16 +71,18 @@ def served_by(server: Running) -> dict[str, set[str]]:
     return found
 
 
-def test_ten_promotions_reach_both_workers_and_no_answer_fails_or_is_mixed(server: Running, tmp_path: Path) -> None:
+def test_ten_promotions_reach_both_workers_and_no_answer_fails_or_is_mixed(
+    two_workers: Running, tmp_path: Path
+) -> None:
     from training.registry.promotion import promote
 
-    place = server.place
+    place = two_workers.place
     right = {
         "1": known(place, "1", make_bundle(), tmp_path / "1", place.champion_sha256),
         "2": known(place, "2", make_bundle(seed=2), tmp_path / "2", place.challenger_sha256),
     }
     assert right["1"][0]["churn"]["probability"] != right["2"][0]["churn"]["probability"]
-    clients = Clients(server)
+    clients = Clients(two_workers)
     late = []
     with ThreadPoolExecutor(CLIENTS) as pool:
         asking = [pool.submit(clients.ask, offset) for offset in range(CLIENTS)]
@@ -89,7 +91,9 @@ def test_ten_promotions_reach_both_workers_and_no_answer_fails_or_is_mixed(serve
                 version = "21"[number % 2]
                 promote(place.home, "churn", version=version)
                 promoted = time.monotonic()
-                server.wait_for(lambda version=version: list(served_by(server).values()) == [{version}] * 2, 60)
+                two_workers.wait_for(
+                    lambda version=version: list(served_by(two_workers).values()) == [{version}] * 2, 60
+                )
                 took = time.monotonic() - promoted
                 if took > SECONDS_TO_REACH_EVERYBODY:
                     late.append((version, took))

@@ -13,7 +13,7 @@ from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.windows import DAY, utc
-from tests.shared import made_once
+from tests.shared import linked, made_once
 
 END = utc(2026, 6, 29)  # a Monday
 YESTERDAY = END - DAY
@@ -34,7 +34,7 @@ class Household:
 
     def copy_to(self, folder: Path) -> Household:
         """The same in another folder."""
-        home = Path(shutil.copytree(self.settings.home, folder / "home"))
+        home = linked(self.settings.home, folder / "home")
         return replace(self, settings=self.settings.model_copy(update={"home": home}))
 
     def deliver(self, *files: Path, table: str = "events") -> None:
@@ -69,7 +69,7 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
 
     def make(root: Path) -> None:
         settings = _settings(root)
-        simulate(root / "files", accounts=100, days=60, calls_per_day=1.0, seed=7, end=END)
+        simulate(root / "files", accounts=100, days=40, calls_per_day=1.0, seed=7, end=END)
         ingest(
             Home(settings),
             now=NOW - DAY,

@@ -20,6 +20,7 @@ from features.storage.store import ManifestStore
 from features.windows import DAY
 from serving.doctor import examine_home
 from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household
+from tests.shared import overwrite
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,7 @@ def lose_events(settings: Settings) -> None:
 
 
 def damage_rollup(settings: Settings) -> None:
-    first_file(settings, "rollups").write_bytes(b"no parquet")
+    overwrite(first_file(settings, "rollups"), b"no parquet")
 
 
 def damage_features(settings: Settings) -> None:

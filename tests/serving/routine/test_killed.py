@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from features.storage.store import ManifestStore
 from features.windows import cutoff_day
 from tests.killing import killed
 from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household
+from tests.shared import linked
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def undisturbed(built: Settings, tmp_path_factory: pytest.TempPathFactory) -> Se
 
 
 def copied(settings: Settings, folder: Path) -> Settings:
-    home = Path(shutil.copytree(settings.home, folder / "home"))
+    home = linked(settings.home, folder / "home")
     return settings.model_copy(update={"home": home})
 
 

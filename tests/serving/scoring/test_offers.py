@@ -39,15 +39,20 @@ def both(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+@pytest.fixture(scope="module")
+def scored(both: Settings) -> dict[str, list[ScoredAccount]]:
+    """Every account's answers, by target."""
+    return by_target(both)
+
+
 def by_target(settings: Settings) -> dict[str, list[ScoredAccount]]:
     from serving.routine.batch import score_batch
 
     return {run.target: list(run.accounts) for run in score_batch(Home(settings), now=NOW).targets}
 
 
-def test_an_upgrade_is_held_back_while_churn_risk_is_high(both: Settings) -> None:
-    found = by_target(both)
-    pairs = [(churn, upsell) for churn, upsell in zip(found["churn"], found["upsell"], strict=True) if upsell.band]
+def test_an_upgrade_is_held_back_while_churn_risk_is_high(scored: dict[str, list[ScoredAccount]]) -> None:
+    pairs = [(churn, upsell) for churn, upsell in zip(scored["churn"], scored["upsell"], strict=True) if upsell.band]
     assert {upsell.offer for _, upsell in pairs} == {True, False}
     for churn, upsell in pairs:
         assert churn.account_id == upsell.account_id
@@ -58,10 +63,9 @@ def test_an_upgrade_is_held_back_while_churn_risk_is_high(both: Settings) -> Non
         assert upsell.probability is not None
 
 
-def test_only_churn_puts_mrr_at_risk(both: Settings) -> None:
-    found = by_target(both)
-    assert all(account.mrr_at_risk is None for account in found["upsell"])
-    assert any(account.mrr_at_risk for account in found["churn"])
+def test_only_churn_puts_mrr_at_risk(scored: dict[str, list[ScoredAccount]]) -> None:
+    assert all(account.mrr_at_risk is None for account in scored["upsell"])
+    assert any(account.mrr_at_risk for account in scored["churn"])
 
 
 def test_the_ledger_remembers_offers_and_lists_come_by_probability(both: Settings) -> None:
@@ -81,10 +85,12 @@ def test_the_ledger_remembers_offers_and_lists_come_by_probability(both: Setting
     assert offered == sorted(offered, reverse=True)
 
 
-def test_one_account_explained_for_upsell_alone_still_knows_its_churn_risk(both: Settings) -> None:
+def test_one_account_explained_for_upsell_alone_still_knows_its_churn_risk(
+    both: Settings, scored: dict[str, list[ScoredAccount]]
+) -> None:
     from serving.routine.batch import score_account
 
-    held_back = next(one.account_id for one in by_target(both)["upsell"] if one.offer is False)
+    held_back = next(one.account_id for one in scored["upsell"] if one.offer is False)
     (run,) = score_account(Home(both), held_back, target="upsell", now=NOW).targets
     assert run.target == "upsell"
     text = explanation(run, held_back)
@@ -93,9 +99,11 @@ def test_one_account_explained_for_upsell_alone_still_knows_its_churn_risk(both:
 
 
 @pytest.mark.parametrize("targets", [["upsell"], ["churn", "upsell"], None])
-def test_the_service_says_the_same_whether_churn_is_asked_or_not(both: Settings, targets: list[str] | None) -> None:
+def test_the_service_says_the_same_whether_churn_is_asked_or_not(
+    both: Settings, scored: dict[str, list[ScoredAccount]], targets: list[str] | None
+) -> None:
     results = answers(both, targets=targets)
-    expected = {one.account_id: (one.status, one.offer) for one in by_target(both)["upsell"]}
+    expected = {one.account_id: (one.status, one.offer) for one in scored["upsell"]}
     assert {
         one["account_id"]: (one["scores"]["upsell"]["status"], one["scores"]["upsell"]["offer"]) for one in results
     } == expected

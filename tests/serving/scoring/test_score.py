@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,15 @@ def test_bands_begin_at_the_probabilities_of_the_bundle(bundle: Bundle, champion
     for probability, band in zip(scores.probability, scores.band, strict=True):
         assert band == ("high" if probability >= 0.8 else "medium" if probability >= 0.4 else "low")
     assert set(scores.band) == {"high", "medium", "low"}
+
+
+def test_the_edge_of_a_band_belongs_to_it(bundle: Bundle, champion_of: Maker, rows: Rows) -> None:
+    probability = np.sort(np.unique(score_rows(load_scorer(champion_of(bundle)), rows(200, seed=9)).probability))
+    medium, high = probability[50], probability[100]
+    edged = replace(bundle, bands={"high": float(high), "medium": float(medium)})
+    scores = score_rows(load_scorer(champion_of(edged, "2")), rows(200, seed=9))
+    assert scores.band[scores.probability == high].tolist() == ["high"]
+    assert scores.band[scores.probability == medium].tolist() == ["medium"]
 
 
 def test_a_row_scores_the_same_alone_in_company_and_in_threads(bundle: Bundle, champion_of: Maker, rows: Rows) -> None:
