@@ -1,1 +1,1 @@
-"""What an account did, as known at a cutoff."""
+"""Raw events and customer records to feature rows: what each account did, as known at a cutoff."""

@@ -123,7 +123,7 @@ def ingest(
 ) -> None:
     """Validate files, store what is good, quarantine the rest with a reason."""
     if dry_run:
-        _try(
+        _dry_run(
             home,
             {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints},
             backfill=backfill,
@@ -147,15 +147,15 @@ def ingest(
     emit(
         [
             {
-                "table": one.table,
-                "files": one.files,
-                "rows_read": one.rows_read,
-                "new": one.rows_stored,
-                "duplicates": one.duplicates,
-                "quarantined": one.quarantined_total,
-                "reasons": ", ".join(f"{reason} {rows}" for reason, rows in one.quarantined.items()),
+                "table": table.table,
+                "files": table.files,
+                "rows_read": table.rows_read,
+                "new": table.rows_stored,
+                "duplicates": table.duplicates,
+                "quarantined": table.quarantined_total,
+                "reasons": ", ".join(f"{reason} {rows}" for reason, rows in table.quarantined.items()),
             }
-            for one in report.tables
+            for table in report.tables
         ],
         output,
     )
@@ -220,11 +220,11 @@ def build(
             {"what": "cutoffs built", "count": len(cutoffs)},
             {"what": "first cutoff", "count": f"{cutoffs[0]:%Y-%m-%d}"},
             {"what": "last cutoff", "count": f"{cutoffs[-1]:%Y-%m-%d}"},
-            *({"what": f"new rows of table {one.name}", "count": one.new} for one in taken),
+            *({"what": f"new rows of table {table.name}", "count": table.new} for table in taken),
         ],
         output,
     )
-    notes = [note for one in taken for note in one.notes]
+    notes = [note for table in taken for note in table.notes]
     emit_notes([*notes, *strange_accounts(home), *empty_metrics(home)])
 
 
@@ -313,13 +313,13 @@ for _command in commands:
     main.add_command(_command)
 
 
-def _try(home: Home, given: dict[str, tuple[str, ...]], *, backfill: bool, output: str) -> None:
-    from features.ingest.dry_run import try_ingest
-    from features.ingest.dry_run_text import show_trial
+def _dry_run(home: Home, given: dict[str, tuple[str, ...]], *, backfill: bool, output: str) -> None:
+    from features.ingest.dry_run import dry_run
+    from features.ingest.dry_run_text import show_dry_run
 
     with progress_bar() as progress:
-        trial = try_ingest(home, given, now=_now(), backfill=backfill, progress=progress)
-    show_trial(trial, output)
+        outcome = dry_run(home, given, now=_now(), backfill=backfill, progress=progress)
+    show_dry_run(outcome, output)
 
 
 def _now() -> datetime:

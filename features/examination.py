@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at.
+    """One thing that an examination looks at, and how it is repaired.
 
     Attributes
     ----------
@@ -53,12 +53,12 @@ def examine(checks: Sequence[Check], home: Home, *, now: datetime, repair: bool 
     """Look at everything, in order; with ``repair``, mend what can be mended and look again."""
     results: list[Result] = []
     for check in checks:
-        found = _looked(check, home, now)
-        left = found
-        if found and repair and check.mend is not None:
+        findings = _looked(check, home, now)
+        left = findings
+        if findings and repair and check.mend is not None:
             failed = _mended(check.mend, home, now)
             left = [*_looked(check, home, now), *failed]
-        mended = [finding for finding in found if finding not in left]
+        mended = [finding for finding in findings if finding not in left]
         results += [Result(check.name, finding, is_repaired=True) for finding in mended]
         results += [Result(check.name, finding) for finding in left]
     return results

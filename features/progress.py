@@ -1,4 +1,4 @@
-"""How long work tells somebody how far it is."""
+"""How long-running work reports its progress: the stage, how many parts are done, and of how many."""
 
 from typing import Protocol
 
@@ -13,4 +13,4 @@ class Progress(Protocol):
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report progress to nobody."""

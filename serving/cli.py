@@ -17,6 +17,7 @@ from features.home.home import Home
 from features.settings.fields import FILE_NAME
 from features.settings.load import load_settings
 from features.start import start
+from features.version import bellwether_version
 from training import cli as training_cli
 
 __all__ = ["commands", "main"]
@@ -51,7 +52,7 @@ class _CommandLine(click.Group):
 @click.group(cls=_CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of every store.  [default: var]")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file.  [default: bellwether.toml]")
-@click.version_option(package_name="bellwether", prog_name="bellwether")
+@click.version_option(bellwether_version(), prog_name="bellwether")
 @click.pass_context
 def main(context: click.Context, home: Path | None, config: Path | None) -> None:
     """Early warning for API companies: which accounts are about to leave, and why."""

@@ -42,18 +42,24 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
 )
 """What shares a costly fixture, the longest first: a long one at the end would leave the other workers idle."""
 
-_PLACE = {file: (place, rank) for place, files in enumerate(TOGETHER) for rank, file in enumerate(files)}
+_TESTS = _HERE.name
+_PLACE = {f"{_TESTS}/{file}": (place, rank) for place, files in enumerate(TOGETHER) for rank, file in enumerate(files)}
 
 
 def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """The tests in the order of :data:`TOGETHER`, then file by file."""
-    return sorted(items, key=lambda item: _PLACE.get(item.path.relative_to(_HERE).as_posix(), (len(TOGETHER), 0)))
+    return sorted(items, key=lambda item: _PLACE.get(_from_root(item.path), (len(TOGETHER), 0)))
+
+
+def _from_root(path: Path) -> str:
+    """Of a test, or of a module with doctests."""
+    return path.relative_to(_HERE.parent).as_posix()
 
 
 def group_of(file: str) -> str:
     """The first of the files that go to one worker with this one, itself where it goes alone; all from the root."""
-    place, _ = _PLACE.get(file.removeprefix("tests/"), (None, 0))
-    return file if place is None else f"tests/{TOGETHER[place][0]}"
+    place, _ = _PLACE.get(file, (None, 0))
+    return file if place is None else f"{_TESTS}/{TOGETHER[place][0]}"
 
 
 def scheduler(config: pytest.Config, log: Any) -> Any:

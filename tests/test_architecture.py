@@ -68,7 +68,7 @@ def test_settings_are_handed_to_few():
 
 
 def test_no_path_of_the_home_is_spelt_outside_it():
-    spelt = re.compile(r"""(?:\bhome|\.root|settings\.home) / f?["'][^"']+["']""")
+    spelt = re.compile(r"""(?:\bhome|\bhome\.root|settings\.home) / f?["'][^"']+["']""")
     offenders = [
         f"{name}: {line.strip()}"
         for name, _ in modules()

@@ -21,6 +21,15 @@ def test_the_long_ones_come_first():
     assert [item.file for item in items] == [first, second, last, "a.py", "b.py", "a.py"]
 
 
+def test_modules_with_doctests_come_last():
+    (first, *_), *_ = TOGETHER
+    module, test = HERE.parent / "features" / "windows.py", HERE / first
+    assert [item.path for item in in_order([SimpleNamespace(path=module), SimpleNamespace(path=test)])] == [
+        test,
+        module,
+    ]
+
+
 def test_what_shares_a_fixture_has_one_group():
     (first, second, *_), *_, (last, *_) = TOGETHER
     assert group_of(f"tests/{first}") == group_of(f"tests/{second}") != group_of(f"tests/{last}")

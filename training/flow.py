@@ -17,6 +17,7 @@ from features.exceptions import InputError
 from features.home.home import Home
 from features.progress import Progress, silent
 from features.settings.fields import Settings
+from features.version import bellwether_version
 from features.windows import require_utc
 from training.judging.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
 from training.judging.report import write_report
@@ -204,6 +205,7 @@ def make_bundle(
         rounds=final.rounds,
         fingerprint=dataset.fingerprint,
         versions={
+            "bellwether": bellwether_version(),
             "python": platform.python_version(),
             **{package: version(package) for package in ("lightgbm", "numpy", "pandas", "scikit-learn")},
         },

@@ -14,8 +14,8 @@ __all__ = ["calls_by_endpoint", "weekly_activity", "weekly_latency"]
 
 
 def _of(rollup: ir.Table, account_id: str | None) -> ir.Table:
-    chosen = rollup if account_id is None else rollup.filter(rollup.account_id == account_id)
-    return chosen.mutate(week=chosen.event_day.truncate("W"))
+    calls = rollup if account_id is None else rollup.filter(rollup.account_id == account_id)
+    return calls.mutate(week=calls.event_day.truncate("W"))
 
 
 def weekly_activity(usage: ir.Table, *, account_id: str | None = None) -> ir.Table:

@@ -1,4 +1,4 @@
-"""Where feature rows that should be equal are not: integers exactly, fractions to a billionth."""
+"""Compares versions of feature rows that should be equal: integers exactly, fractions to a billionth."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ def _fractions(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def is_equal(left: object, right: object) -> bool:
-    """The same rule for two values of one row.
+    """Whether two values of one row are equal by the rule of :func:`differing`.
 
     >>> is_equal(0.1 + 0.2, 0.3), is_equal(1, 2), is_equal(None, 0)
     (True, False, False)

@@ -1,4 +1,4 @@
-"""Random (account, cutoff) pairs: the rows that are stored of them, and what training is given for them."""
+"""Draws random (account, cutoff) pairs: their stored rows, and the rows that training is given for them."""
 
 import math
 import random
@@ -33,7 +33,7 @@ class Rows:
 
     @property
     def accounts(self) -> list[str]:
-        """The drawn ones that have a row, in the order of the rows."""
+        """The drawn accounts that have a row, in the order of the rows."""
         names: list[str] = self.drawn[JOIN_KEY].to_pylist()
         return names
 
@@ -45,17 +45,17 @@ def draw(home: Home, sample: int, dice: random.Random) -> dict[datetime, Rows]:
     """
     built = built_cutoffs(home)
     few = min(_FEW_CUTOFFS, math.ceil(sample / _PAIRS_PER_CUTOFF))
-    found: dict[datetime, pa.Table] = {}
+    rows_by_cutoff: dict[datetime, pa.Table] = {}
     for cutoff in dice.sample(built, len(built)):
-        if len(found) >= few and sum(rows.num_rows for rows in found.values()) >= sample:
+        if len(rows_by_cutoff) >= few and sum(rows.num_rows for rows in rows_by_cutoff.values()) >= sample:
             break
-        found[cutoff] = rows_at(home.stores.features, cutoff, home.catalog)
+        rows_by_cutoff[cutoff] = rows_at(home.stores.features, cutoff, home.catalog)
     drawn: dict[datetime, Rows] = {}
     left = sample
     # The smallest cutoff first: what it cannot give falls to the others.
-    for place, cutoff in enumerate(sorted(found, key=lambda one: found[one].num_rows)):
-        rows = found[cutoff]
-        size = min(rows.num_rows, math.ceil(left / (len(found) - place)))
+    for place, cutoff in enumerate(sorted(rows_by_cutoff, key=lambda moment: rows_by_cutoff[moment].num_rows)):
+        rows = rows_by_cutoff[cutoff]
+        size = min(rows.num_rows, math.ceil(left / (len(rows_by_cutoff) - place)))
         left -= size
         names = rows[JOIN_KEY].to_pylist()
         drawn[cutoff] = rows_of(rows, dice.sample(names, size))
@@ -64,8 +64,8 @@ def draw(home: Home, sample: int, dice: random.Random) -> dict[datetime, Rows]:
 
 def rows_of(rows: pa.Table, accounts: Sequence[str]) -> Rows:
     """Of a whole cutoff, the rows of these accounts."""
-    chosen = pc.is_in(rows[JOIN_KEY], value_set=pa.array(accounts, pa.string()))
-    return Rows(rows.filter(chosen), frozenset(rows[JOIN_KEY].to_pylist()))
+    is_asked = pc.is_in(rows[JOIN_KEY], value_set=pa.array(accounts, pa.string()))
+    return Rows(rows.filter(is_asked), frozenset(rows[JOIN_KEY].to_pylist()))
 
 
 def described_services(catalog: Catalog) -> list[str]:
@@ -84,8 +84,10 @@ def historical(store: "Store", stored: Mapping[datetime, Rows], catalog: Catalog
             frame = store.historical(entities, service=service)
             # Numbers are doubles there, integers among them.
             columns |= {
-                one.name: pa.array(frame[one.name], pa.string() if one.kind == "category" else None, from_pandas=True)
-                for one in catalog.features_of_service(service)
+                feature.name: pa.array(
+                    frame[feature.name], pa.string() if feature.kind == "category" else None, from_pandas=True
+                )
+                for feature in catalog.features_of_service(service)
             }
     table, start = pa.table(columns), 0
     given: dict[datetime, pa.Table] = {}

@@ -1,4 +1,4 @@
-"""What the time-machine audit compared, and what it found."""
+"""The results of the time-machine audit: what was compared, what differs, and where a difference comes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ ROW = "(row)"
 
 
 class Cause(StrEnum):
-    """What a difference tells about where it comes from."""
+    """Where a difference comes from, as far as it can be told."""
 
     FUTURE = "the future"
     """It changes with what came later: its definition reads past the cutoff, or ignores when a row was known."""
@@ -126,8 +126,11 @@ class StoreAudit:
         """Whether nothing was found."""
         return not (self.moving or self.differences or self.online.differences)
 
-    def cause(self, one: PairDifference) -> Cause:
-        """The first that fits. What came late for one account may be another's in the exchanged future."""
-        if one.moves_with_the_future or (one.is_rebuilt_otherwise and one.feature in self.moving):
+    def cause(self, difference: PairDifference) -> Cause:
+        """The first cause that fits a difference.
+
+        What came late for one account may be another's in the exchanged future.
+        """
+        if difference.moves_with_the_future or (difference.is_rebuilt_otherwise and difference.feature in self.moving):
             return Cause.FUTURE
-        return Cause.MEANING if one.is_rebuilt_otherwise else Cause.TRAINING
+        return Cause.MEANING if difference.is_rebuilt_otherwise else Cause.TRAINING

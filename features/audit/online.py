@@ -52,8 +52,10 @@ def _differences(store: "Store", offline: pa.Table, cutoff: datetime, catalog: C
         for view, days in rows.cutoff_days.items():
             for place in np.flatnonzero(days != cutoff_day(cutoff)):
                 views.setdefault(accounts[place], {})[view] = _which(days[place])
-    for account, found in views.items():
-        yield OnlineDifference(account, ROW, f"{cutoff.date()}", ", ".join(f"{v} {day}" for v, day in found.items()))
+    for account, days_by_view in views.items():
+        yield OnlineDifference(
+            account, ROW, f"{cutoff.date()}", ", ".join(f"{v} {day}" for v, day in days_by_view.items())
+        )
     kinds = {feature.name: ARROW_TYPES[feature.kind] for feature in catalog.features}
     online = pa.table({name: values.cast(kinds[name], safe=False) for name, values in columns.items()})
     for row, feature in differing([offline, online], catalog.features):

@@ -1,4 +1,4 @@
-"""A home in which time stands at a cutoff: the raw tables as known then, alone or with another future behind them."""
+"""Copies a home as it was known at a cutoff: raw tables without later rows, or with those swapped among accounts."""
 
 import random
 import shutil
@@ -163,9 +163,11 @@ def _span(path: Path, name: str) -> tuple[datetime, datetime] | None:
     footer = pq.read_metadata(path)
     place = footer.schema.to_arrow_schema().get_field_index(name)
     groups = [footer.row_group(group).column(place).statistics for group in range(footer.num_row_groups)]
-    if not groups or any(one is None or not one.has_min_max or one.null_count for one in groups):
+    if not groups or any(
+        statistics is None or not statistics.has_min_max or statistics.null_count for statistics in groups
+    ):
         return None
-    return min(one.min for one in groups), max(one.max for one in groups)
+    return min(statistics.min for statistics in groups), max(statistics.max for statistics in groups)
 
 
 def _rewrite(
@@ -176,12 +178,12 @@ def _rewrite(
         writer.remove(name)
         return part.count
     rows, is_known = part.rows()
-    kept, others = rows.filter(is_known), rows.filter(pc.invert(is_known))
+    known, others = rows.filter(is_known), rows.filter(pc.invert(is_known))
     if heirs is not None:
-        kept = pa.concat_tables([kept, _handed_on(others, heirs)])
-    if kept.num_rows:
+        known = pa.concat_tables([known, _handed_on(others, heirs)])
+    if known.num_rows:
         staged = writer.scratch / f"{table}.parquet"
-        pq.write_table(kept, staged, compression="zstd")
+        pq.write_table(known, staged, compression="zstd")
         is_same_elsewhere = heirs is not None and part.is_unknown
         seen = Lineage(1, {"rows": f"seen at {cutoff.date()}"})
         writer.replace(name, {table: staged}, lineage=_EXCHANGED if is_same_elsewhere else seen)
@@ -207,11 +209,11 @@ def _handed_on(rows: pa.Table, heirs: _Heirs) -> pa.Table:
 
 def _accounts(home: Home) -> list[str]:
     """Every account any raw table names, ascending."""
-    found: set[str] = set()
+    accounts: set[str] = set()
     for store in _stores(home):
         manifest = store.manifest()
         for partition in manifest.partitions:
             for path in store.files(partition, manifest=manifest):
                 column = pq.read_table(path, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY]
-                found.update(pc.unique(column).to_pylist())
-    return sorted(found)
+                accounts.update(pc.unique(column).to_pylist())
+    return sorted(accounts)

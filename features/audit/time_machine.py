@@ -31,7 +31,7 @@ _BUILD_AGAIN = "Remove what is left of them and run `bellwether features build` 
 
 
 def audit_store(home: Home, *, sample: int, seed: int, progress: Progress | None = None) -> StoreAudit:
-    """Compare random (account, cutoff) pairs with what they are when made from their past alone.
+    """Compare stored feature rows of random accounts and cutoffs with the same rows rebuilt from their past alone.
 
     The pairs are spread over at most five cutoffs, or as many as hold the sample: each cutoff is built twice, and the
     log is counted twice. Which accounts have a row, and what another future changes, is compared for all accounts.
@@ -59,7 +59,7 @@ def audit_store(home: Home, *, sample: int, seed: int, progress: Progress | None
     features = home.catalog.features
     report, dice = progress or silent, random.Random(seed)  # noqa: S311 - a sample, no secret
     with _damage_named(home), _scratch(home.audit) as scratch:
-        with _held(home):
+        with _stores_locked(home):
             report("read what is stored", 0, 3)
             stored, store = draw(home, sample, dice), open_store(home)
             given = historical(store, stored, home.catalog)
@@ -122,7 +122,9 @@ def _compared(
     versions = [stored.drawn.filter(common), alone, moved, given.filter(common)]
     accounts = versions[0][JOIN_KEY].to_pylist()
     for place, feature in differing(versions, features):
-        a, b, c, d = (one[feature][place].as_py() if feature in one.column_names else None for one in versions)
+        a, b, c, d = (
+            version[feature][place].as_py() if feature in version.column_names else None for version in versions
+        )
         yield PairDifference(accounts[place], cutoff, feature, a, b, c, d)
 
 
@@ -151,7 +153,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(home: Home) -> Iterator[None]:
+def _stores_locked(home: Home) -> Iterator[None]:
     with ExitStack() as locks:
         stores = home.stores
         for folder in (

@@ -64,7 +64,7 @@ def build(
     """
     cutoffs = _checked(cutoffs, now=now, grace_hours=home.settings.grace_hours)
     every_group = home.catalog.groups
-    chosen = _checked_groups(every_group, groups)
+    wanted_names = _checked_groups(every_group, groups)
     count_metrics(home, progress=progress)
     stores, rows = home.stores, dict[datetime, int]()
     with (
@@ -76,7 +76,7 @@ def build(
     ):
         rollups, records = steady.stores.rollups.manifest(), steady.stores.raw.manifest()
         writer.notes[NOTE] = noted_days(steady, records=records, features=writer.state())
-        wanted = wanted_groups(steady, cutoffs, chosen, rollups=rollups, records=records, features=writer.state())
+        wanted = wanted_groups(steady, cutoffs, wanted_names, rollups=rollups, records=records, features=writer.state())
 
         def make(partitions: Sequence[str]) -> Iterator[tuple[str, Product]]:
             compiled_into, spill = stores.features.compiled, writer.scratch / "spill"

@@ -1,4 +1,4 @@
-"""What building a group of declared features reads and runs: the same way for each set of them."""
+"""The compiled expressions of the features that users declare, and the tables and files they read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ import pyarrow as pa
 from features.build.plan import CUTOFFS
 from features.definitions.sets import FeatureSet
 from features.engine.choice import WorkingEngine, compiled_file, preparing
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
 from features.external.rows import external_schema, table_files, table_key
 from features.groups.all import as_catalogued
@@ -19,6 +18,7 @@ from features.groups.custom import custom_features
 from features.home.home import Home
 from features.rollup.metric_expressions import METRIC
 from features.rollup.metrics import metric_files, metric_key
+from features.storage.compile_cache import compiled
 from features.storage.store import Manifest, ManifestStore
 from features.windows import DAY, days_of_ages
 
@@ -51,31 +51,31 @@ class CustomGroups:
     def __init__(self, home: Home, population: ir.Table, *, compiled_into: Path) -> None:
         self._home, self._population, self._folder = home, population, compiled_into
         self._sets = home.feature_sets
-        self._inputs = dict(self._found()) if self._sets else {}
+        self._inputs = dict(self._declared_inputs()) if self._sets else {}
         self._prepared: dict[str, Prepared] = {}
 
     def __contains__(self, group: str) -> bool:
         return group in self._sets
 
     def turn_to(self, engine: WorkingEngine, batch: Sequence[datetime]) -> None:
-        """Let the tables stand for what these cutoffs look into."""
-        for name, one in self._inputs.items():
-            engine.name_parquet(name, one.files(name, batch), schema=one.schema)
+        """Name to the engine the files of every table that these cutoffs may see."""
+        for name, table in self._inputs.items():
+            engine.name_parquet(name, table.files(name, batch), schema=table.schema)
 
     def prepared(self, group: str) -> Prepared:
-        """The group as it is stored."""
+        """The compiled expression of a group, with the columns its files have."""
         if group not in self._prepared:
             self._prepared[group] = _compiled(self._home, group, self._sets[group], self._population, self._folder)
         return self._prepared[group]
 
     def files(self, cutoff: datetime) -> Iterator[Path]:
         """Every file that is read for a cutoff."""
-        for name, one in self._inputs.items():
-            yield from one.files(name, [cutoff])
+        for name, table in self._inputs.items():
+            yield from table.files(name, [cutoff])
 
-    def _found(self) -> Iterator[tuple[str, _Input]]:
+    def _declared_inputs(self) -> Iterator[tuple[str, _Input]]:
         counts, rows = self._home.stores.metrics, self._home.stores.tables
-        counted, kept = counts.manifest(), rows.manifest()
+        counted, table_manifest = counts.manifest(), rows.manifest()
         reach: dict[str, int | None] = {}
         for several in self._sets.values():
             for metric in several.metrics.values():
@@ -86,7 +86,7 @@ class CustomGroups:
                 key = table_key(table)
                 before, days = reach.get(key, 0), table.max_age_days
                 reach[key] = None if before is None or days is None else max(before, days)
-                yield key, _Input(external_schema(table), rows, kept, reach[key], is_metric=False)
+                yield key, _Input(external_schema(table), rows, table_manifest, reach[key], is_metric=False)
 
 
 def _compiled(home: Home, group: str, declared: FeatureSet, population: ir.Table, folder: Path) -> Prepared:
@@ -94,8 +94,11 @@ def _compiled(home: Home, group: str, declared: FeatureSet, population: ir.Table
         features = custom_features(
             population,
             named("cutoffs", CUTOFFS),
-            metrics={name: (one, named(metric_key(one), METRIC)) for name, one in declared.metrics.items()},
-            tables={name: (one, named(table_key(one), external_schema(one))) for name, one in declared.tables.items()},
+            metrics={name: (metric, named(metric_key(metric), METRIC)) for name, metric in declared.metrics.items()},
+            tables={
+                name: (table, named(table_key(table), external_schema(table)))
+                for name, table in declared.tables.items()
+            },
             grace_hours=home.settings.grace_hours,
         )
         return {group: preparing(home.settings.engine)(as_catalogued(group, features, declared.features))}

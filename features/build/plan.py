@@ -1,4 +1,4 @@
-"""What building runs, compiled once: the population at some cutoffs, and every group of features."""
+"""The expressions that every build runs, compiled once: who has a row at a cutoff, and each group of features."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,11 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.engine.choice import EngineName, Prepare, compiled_file, preparing
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
 from features.groups.adoption import settled
 from features.groups.all import group_expressions
 from features.groups.endpoints import endpoint_windows
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs, Rollups
 from features.groups.population import population_of
 from features.groups.releases import releases
 from features.groups.sdk import sdk_windows
@@ -21,6 +20,7 @@ from features.groups.usage import daily_calls
 from features.rollup.months import past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, UTC_MICROSECONDS
+from features.storage.compile_cache import compiled
 
 __all__ = ["CUTOFFS", "Plan", "plan"]
 
@@ -31,7 +31,7 @@ CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
 
 @dataclass(frozen=True)
 class Plan:
-    """Prepared expressions over tables of these names.
+    """The prepared expressions of a build, by what they make; each reads tables by name.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Plan:
         The rows of ``population_together`` at ``cutoffs``; to be named ``population``.
     accounts
         ``cutoff`` and ``accounts``: how many of ``population``.
-    held
+    days
         What several groups ask of the days in reach, read once: from ``<name>_days``, its rows to be named by its key.
     shared
         What several groups ask of a rollup, from it and ``cutoffs``; its rows are to be named by its key here.
@@ -56,7 +56,7 @@ class Plan:
     together: Mapping[str, Prepared]
     here: Prepared
     accounts: Prepared
-    held: Mapping[str, Prepared]
+    days: Mapping[str, Prepared]
     shared: Mapping[str, Prepared]
     groups: Mapping[str, Prepared]
 
@@ -67,22 +67,28 @@ def plan(folder: Path, grace_hours: float, *, has_value_endpoints: bool, engine:
     def compile_them() -> Mapping[str, Prepared]:
         return _flat(_compiled_plan(preparing(engine), grace_hours, has_value_endpoints=has_value_endpoints))
 
-    kept = compiled(compiled_file(folder, "build", engine), [engine, grace_hours, has_value_endpoints], compile_them)
-    together, held, shared, groups = (_below(kept, part) for part in ("together", "held", "shared", "groups"))
-    return Plan(together, kept["here"], kept["accounts"], held, shared, groups)
+    prepared = compiled(
+        compiled_file(folder, "build", engine), [engine, grace_hours, has_value_endpoints], compile_them
+    )
+    together, days, shared, groups = (_below(prepared, part) for part in ("together", "days", "shared", "groups"))
+    return Plan(together, prepared["here"], prepared["accounts"], days, shared, groups)
 
 
 def _flat(plan: Plan) -> dict[str, Prepared]:
-    below = {"together": plan.together, "held": plan.held, "shared": plan.shared, "groups": plan.groups}
+    below = {"together": plan.together, "days": plan.days, "shared": plan.shared, "groups": plan.groups}
     return {
         "here": plan.here,
         "accounts": plan.accounts,
-        **{f"{part}.{name}": one for part, several in below.items() for name, one in several.items()},
+        **{f"{part}.{name}": expression for part, several in below.items() for name, expression in several.items()},
     }
 
 
-def _below(kept: Mapping[str, Prepared], part: str) -> dict[str, Prepared]:
-    return {name.removeprefix(f"{part}."): one for name, one in kept.items() if name.startswith(f"{part}.")}
+def _below(prepared: Mapping[str, Prepared], part: str) -> dict[str, Prepared]:
+    return {
+        name.removeprefix(f"{part}."): expression
+        for name, expression in prepared.items()
+        if name.startswith(f"{part}.")
+    }
 
 
 def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints: bool) -> Plan:
@@ -103,8 +109,8 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
     }
     cutoffs = named("cutoffs", CUTOFFS)
     population = everybody.named("population")
-    held = {"usage": prepare(_without_times(named("usage_days", ROLLUPS["usage"].schema)))}
-    rollups |= {name: prepared.named(name) for name, prepared in held.items()}
+    days = {"usage": prepare(_without_times(named("usage_days", ROLLUPS["usage"].schema)))}
+    rollups |= {name: prepared.named(name) for name, prepared in days.items()}
     shared = {
         "daily": prepare(daily_calls(rollups["usage"], cutoffs)),
         "endpoint_windows": prepare(endpoint_windows(rollups["endpoint"], cutoffs)),
@@ -113,19 +119,21 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
     counted = {name: prepared.named(name) for name, prepared in {**shared, **together}.items()}
     counted.pop("population_together")
     groups = group_expressions(
-        Rollups(**rollups, **counted),
-        population,
-        cutoffs,
-        subscriptions=subscriptions,
-        touchpoints=named("touchpoints", TOUCHPOINTS.schema),
-        grace_hours=grace_hours,
-        has_value_endpoints=has_value_endpoints,
+        Inputs(
+            Rollups(**rollups, **counted),
+            population,
+            cutoffs,
+            subscriptions=subscriptions,
+            touchpoints=named("touchpoints", TOUCHPOINTS.schema),
+            grace_hours=grace_hours,
+            has_value_endpoints=has_value_endpoints,
+        )
     )
     return Plan(
         together,
         prepare(population_together.semi_join(cutoffs, "cutoff")),
         prepare(population.group_by("cutoff").agg(accounts=population.count())),
-        held,
+        days,
         shared,
         {group: prepare(table) for group, table in groups.items()},
     )

@@ -1,4 +1,4 @@
-"""What the records of the raw store say at a cutoff, as a fingerprint: what is learned today changes no past cutoff."""
+"""Fingerprints of the record rows known at a cutoff: what is learned later leaves those of past cutoffs as they are."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -82,16 +82,16 @@ def noted_days(home: Home, *, records: Manifest, features: Manifest) -> dict[str
 def _counted(home: Home, records: Manifest, tables: list[RawTable]) -> dict[str, _Days]:
     store = home.stores.raw
     files = {table: store.files(table.name, table.name, manifest=records) for table in tables}
-    found: dict[str, _Days] = {table.name: [] for table in tables}
+    days: dict[str, _Days] = {table.name: [] for table in tables}
     if not any(files.values()):
-        return found
+        return days
     engine = home.engine()
     try:
         for table in filter(files.get, tables):
             engine.name_parquet(table.name, files[table], schema=table.schema)
             counted = engine.run_prepared(_prepared(table, home.settings.grace_hours))
-            found[table.name] = [[row["first"], row["rows"], row["hashes"]] for row in counted.to_pylist()]
-        return found
+            days[table.name] = [[row["first"], row["rows"], row["hashes"]] for row in counted.to_pylist()]
+        return days
     finally:
         engine.close()
 

@@ -1,4 +1,4 @@
-"""What the rows of a cutoff are made from: the event days before it, and what it sees of the record tables."""
+"""The sources in the lineage of a cutoff's rows: the event days before it, and what it sees of the record tables."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

@@ -9,7 +9,7 @@ from features.exceptions import listed
 from features.external.take import waiting_tables
 from features.home.home import Home
 from features.home.stores import feature_partition
-from features.offline.meanings import feature_lineage
+from features.offline.lineage import feature_lineage
 from features.rollup.count import outdated_days
 from features.storage.derived import Stale, stale_partitions
 from features.storage.lineage import Lineage

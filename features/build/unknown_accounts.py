@@ -1,4 +1,4 @@
-"""Accounts of external tables that nobody has heard of: their rows become no feature, and nothing else would say so."""
+"""Names the accounts of external tables that are in no raw table: their rows become no feature."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -36,11 +36,13 @@ def strange_accounts(home: Home) -> list[str]:
     ):
         ours = set(accounts_built(features, built[-1], home.catalog))
         return [
-            said for name, table in home.settings.tables.items() for said in _said(home, name, table, built[-1], ours)
+            sentence
+            for name, table in home.settings.tables.items()
+            for sentence in _sentences(home, name, table, built[-1], ours)
         ]
 
 
-def _said(home: Home, name: str, table: ExternalTable, cutoff: datetime, ours: set[str]) -> Iterator[str]:
+def _sentences(home: Home, name: str, table: ExternalTable, cutoff: datetime, ours: set[str]) -> Iterator[str]:
     store = home.stores.tables
     files = table_files(store, store.manifest(), table_key(table), first=date.min, last=cutoff.date())
     columns = [pq.read_table(file, columns=[JOIN_KEY], partitioning=None)[JOIN_KEY].unique() for file in files]

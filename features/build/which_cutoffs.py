@@ -1,4 +1,4 @@
-"""Which cutoffs to build when nobody names them."""
+"""Chooses the cutoffs that a build makes when the user names none."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -61,7 +61,7 @@ def missing_cutoffs(home: Home, cutoff: datetime) -> list[datetime]:
     days, built = _event_days(home), set(built_cutoffs(home))
     mondays = {monday for monday in cutoffs_between(days[0] + _FIRST_WINDOW_DAYS * DAY, cutoff) if monday not in built}
     _refuse_too_many(mondays, days)
-    outdated = {one for one in outdated_cutoffs(home) if one <= cutoff}
+    outdated = {moment for moment in outdated_cutoffs(home) if moment <= cutoff}
     return sorted({cutoff} | mondays | outdated)
 
 

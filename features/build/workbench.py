@@ -1,4 +1,4 @@
-"""The engine at work on one cutoff after the other: the expressions stay, only what their names stand for changes."""
+"""Points the engine at one cutoff's files after the other, so that expressions compiled once run over each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -58,7 +58,7 @@ class Workbench:
         raw = home.stores.raw
         for table in (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS):
             self._engine.name_parquet(table.name, raw.files(table.name, table.name), schema=table.schema)
-        self._found: list[datetime] = []
+        self._cutoffs_together: list[datetime] = []
         self._batch: list[datetime] = []
 
     def __enter__(self) -> Self:
@@ -76,25 +76,25 @@ class Workbench:
         return sum(file.stat().st_size for file in files)
 
     def turn_to(self, batch: Sequence[datetime], order: Sequence[datetime]) -> None:
-        """Let every name stand for what these cutoffs see; ``order`` is the order in which cutoffs will come."""
-        if not set(batch) <= set(self._found):
+        """Name to the engine, for every table, the rows these cutoffs see; ``order`` is that of all cutoffs to come."""
+        if not set(batch) <= set(self._cutoffs_together):
             at = order.index(batch[0])
-            self._found = list(order[at : at + max(_TOGETHER, len(batch))])
-            files = past_files(self._store, self._manifest, self._found)
+            self._cutoffs_together = list(order[at : at + max(_TOGETHER, len(batch))])
+            files = past_files(self._store, self._manifest, self._cutoffs_together)
             self._engine.name_parquet("past", files, schema=past_schema(ROLLUPS["usage"].schema))
             for name in WHOLE:
-                files = _days(self._home, self._manifest, name, before=self._found[-1])
+                files = _days(self._home, self._manifest, name, before=self._cutoffs_together[-1])
                 self._engine.name_parquet(name, files, schema=ROLLUPS[name].schema)
-            self._engine.name_rows("cutoffs_together", _cutoff_rows(self._found))
+            self._engine.name_rows("cutoffs_together", _cutoff_rows(self._cutoffs_together))
             for name, prepared in self._plan.together.items():
                 self._engine.name_prepared(name, prepared)
         self._batch = list(batch)
         self._engine.name_rows("cutoffs", _cutoff_rows(batch))
         self._engine.name_prepared("population", self._plan.here)
         for name in REACH:
-            named = f"{name}_days" if name in self._plan.held else name
+            named = f"{name}_days" if name in self._plan.days else name
             self._engine.name_parquet(named, self._files(name, batch), schema=ROLLUPS[name].schema)
-        for name, prepared in self._plan.held.items():
+        for name, prepared in self._plan.days.items():
             self._engine.name_prepared(name, prepared)
         for name, prepared in self._plan.shared.items():
             self._engine.name_prepared(name, prepared)
@@ -103,20 +103,20 @@ class Workbench:
     def accounts(self) -> dict[datetime, int]:
         """Accounts known at each cutoff turned to."""
         counted = self._engine.run_prepared(self._plan.accounts)
-        found = {row["cutoff"]: row["accounts"] for row in counted.to_pylist()}
-        return {cutoff: found.get(cutoff, 0) for cutoff in self._batch}
+        accounts = {row["cutoff"]: row["accounts"] for row in counted.to_pylist()}
+        return {cutoff: accounts.get(cutoff, 0) for cutoff in self._batch}
 
     def write(self, group: str, paths: Mapping[datetime, Path]) -> dict[datetime, int]:
         """Write one group, a file per cutoff turned to; returns the rows of each."""
-        chosen = self._custom.prepared(group) if group in self._custom else self._plan.groups[group]
-        rows = self._engine.run_prepared(chosen)
+        expression = self._custom.prepared(group) if group in self._custom else self._plan.groups[group]
+        rows = self._engine.run_prepared(expression)
         return write_parts(rows, ("event_timestamp", "account_id"), paths)
 
     def _files(self, name: str, batch: Sequence[datetime]) -> list[Path]:
         """Files of one rollup that some window of these cutoffs reaches."""
         reached = {f"day={day.isoformat()}" for cutoff in batch for day in days_of_ages(cutoff, REACH[name])}
-        there = sorted(reached & self._manifest.partitions.keys())
-        return [file for day in there for file in self._store.files(day, name, manifest=self._manifest)]
+        days = sorted(reached & self._manifest.partitions.keys())
+        return [file for day in days for file in self._store.files(day, name, manifest=self._manifest)]
 
 
 def _cutoff_rows(cutoffs: Sequence[datetime]) -> pa.Table:

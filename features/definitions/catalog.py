@@ -30,8 +30,6 @@ __all__ = [
 ]
 
 
-GROUPS = ("usage", "errors", "latency", "breadth", "commercial", "adoption", "sdk", "support")
-
 FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
@@ -59,6 +57,9 @@ _FIRST = (*USAGE, *ERRORS, *LATENCY, *BREADTH, *COMMERCIAL)
 _SECOND = (*_FIRST, *ADOPTION, *SDK, *SUPPORT)
 
 CATALOG: tuple[FeatureSpec, ...] = _SECOND
+
+GROUPS = tuple(dict.fromkeys(feature.group for feature in CATALOG))
+"""Groups of features, which are feature views; :data:`features.groups.all.GROUPS` says how each is made."""
 
 SERVICES: Mapping[str, tuple[str, ...]] = {
     f"{purpose}_v{version}": tuple(feature.name for feature in features)
@@ -129,7 +130,7 @@ class Catalog:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Everything that is built and served."""
+        """Names of every group that is built and served."""
         return tuple(self.views)
 
     @property
@@ -178,7 +179,7 @@ class Catalog:
         return {feature.name: feature for feature in self.features}
 
     def refuse_unknown(self, service: str) -> None:
-        """Nothing for a feature service there is.
+        """Raise an error for a feature service that does not exist.
 
         Raises
         ------

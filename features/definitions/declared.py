@@ -51,10 +51,10 @@ def days_of(length: str) -> int:
     ValueError
         When it is something else, or longer than 999 days.
     """
-    found = _DAYS.fullmatch(length)
-    if found is None:
+    match = _DAYS.fullmatch(length)
+    if match is None:
         raise ValueError(f"{length!r} is no length in days: write it as 7d or 28d, at most 999d")
-    return int(found[1])
+    return int(match[1])
 
 
 def _length(value: str) -> str:

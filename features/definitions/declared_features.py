@@ -42,7 +42,7 @@ def table_rows(table: ExternalTable) -> str:
 
 
 def metric_family(name: str, metric: Metric) -> Family:
-    """A metric's windows speak once."""
+    """The family of a metric: all its windows, so that reasons name it once."""
     return _family(name, metric.title)
 
 
@@ -56,7 +56,7 @@ def metric_features(name: str, metric: Metric, group: str) -> Iterator[FeatureSp
         null_rule = f"null when the source has no {' or '.join(lacks)}; 0 over nothing" if lacks else NULL_COUNT
         if not _is_zero_over_nothing(metric):
             null_rule = "null without such calls in the window"
-        unit, said = _unit(metric)
+        unit, wording = _unit(metric)
         yield FeatureSpec(
             name=feature,
             group=group,
@@ -66,7 +66,7 @@ def metric_features(name: str, metric: Metric, group: str) -> Iterator[FeatureSp
             kind="int" if metric.of in ("count", "distinct") else "float",
             null_rule=null_rule,
             meaning=f"{_formula(metric)}, last {days} days" if days > 1 else f"{_formula(metric)}, last day",
-            text=f"{title}: {{{feature}:{said}}} {window}.",
+            text=f"{title}: {{{feature}:{wording}}} {window}.",
             null_text=f"{title}: there was nothing to measure {window}.",
             churn=metric.risk,
             definition=digest([metric_counts(metric), metric.percentile, days, carried_by(metric)]),
@@ -126,8 +126,8 @@ def _family(name: str, title: str | None) -> Family:
     return Family(name, _capital(title or _plain(name)), True, f"{name}_raises", f"{name}_lowers")
 
 
-def _capital(said: str) -> str:
-    return said[0].upper() + said[1:]
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _plain(name: str) -> str:

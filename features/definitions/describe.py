@@ -1,4 +1,4 @@
-"""The feature catalogue as rows for people: the ``features describe`` command and the README's table."""
+"""The feature catalogue as rows for people: the ``features describe`` command and the table of ``features/README.md``."""
 
 from features.definitions.catalog import BUILT_IN, Catalog
 from features.definitions.feature import FeatureSpec, Risk
@@ -19,7 +19,7 @@ def described(catalog: Catalog = BUILT_IN) -> list[dict[str, str]]:
 
 
 def markdown(rows: list[dict[str, str]] | None = None) -> str:
-    """The same as a Markdown table.
+    """The feature catalogue as a Markdown table.
 
     >>> print(markdown([{"feature": "calls_7d", "unit": "calls"}]))
     | feature | unit |

@@ -1,4 +1,4 @@
-"""One feature, one family, one direction: the words in which the catalogue is written."""
+"""The classes of the catalogue: a feature with its null rule and bounds, its family, and the direction of its risk."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,7 +36,7 @@ class Nulls(StrEnum):
 
 @dataclass(frozen=True)
 class Family:
-    """Correlated features that speak once: contributions are summed inside a family.
+    """Correlated features that a reason names once: their contributions are summed.
 
     ``raises`` and ``lowers`` are the reason codes by the sign of the family's sum.
     """
@@ -120,7 +120,7 @@ class FeatureSpec:
 
     @property
     def is_date(self) -> bool:
-        """Whether it is the way to a date that is known beforehand, and may have passed."""
+        """Whether the value counts the days to a date that is known beforehand and may have passed."""
         return self.unit == "days" and self.past_text is not None and self.definition is None
 
     def risk(self, target: str) -> Risk:

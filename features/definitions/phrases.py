@@ -1,4 +1,4 @@
-"""Sentences that several features of the catalogue share: null rules, and what is said when there is nothing to say."""
+"""Null rules and sentences that several features of the catalogue share."""
 
 __all__ = [
     "NO_CALLS",

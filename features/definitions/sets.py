@@ -1,4 +1,4 @@
-"""A set of declared features: what users add to the catalogue, named by a digest of its meaning."""
+"""A set of features that users declare beside the catalogue, named by a digest of its declarations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class FeatureSet:
     @property
     def view(self) -> str:
         """The group of these features, which is their feature view, named by what they mean."""
-        meaning = sorted((one.name, one.definition) for one in self._features(""))
+        meaning = sorted((feature.name, feature.definition) for feature in self._features(""))
         return f"custom_{digest(meaning)[:8]}"
 
     @property
@@ -51,10 +51,13 @@ class FeatureSet:
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """What :func:`set_of` makes this set of again; nothing for an empty one."""
+        """The set as JSON values, from which :func:`set_of` makes it again; nothing for an empty set."""
         parts = {"metrics": self.metrics, "tables": self.tables}
         return {
-            part: {name: one.model_dump(mode="json", exclude_defaults=True) for name, one in several.items()}
+            part: {
+                name: declaration.model_dump(mode="json", exclude_defaults=True)
+                for name, declaration in several.items()
+            }
             for part, several in parts.items()
             if several
         }
@@ -62,53 +65,53 @@ class FeatureSet:
     def clash(self) -> tuple[tuple[str, str], str] | None:
         """The first declaration of a feature or family whose name is taken, and that name."""
         families, names = set(BUILT_IN.families), {*_BESIDE, *(feature.name for feature in BUILT_IN.features)}
-        alone = [(("metrics", name), FeatureSet({name: one})) for name, one in self.metrics.items()]
-        alone += [(("tables", name), FeatureSet(tables={name: one})) for name, one in self.tables.items()]
-        for path, one in alone:
-            for taken, found in (
-                (families, [family.name for family in one.families]),
-                (names, [feature.name for feature in one.features]),
+        alone = [(("metrics", name), FeatureSet({name: metric})) for name, metric in self.metrics.items()]
+        alone += [(("tables", name), FeatureSet(tables={name: table})) for name, table in self.tables.items()]
+        for path, feature_set in alone:
+            for taken, own_names in (
+                (families, [family.name for family in feature_set.families]),
+                (names, [feature.name for feature in feature_set.features]),
             ):
-                twice = next((name for name in found if name in taken), None)
+                twice = next((name for name in own_names if name in taken), None)
                 if twice is not None:
                     return path, twice
-                taken.update(found)
+                taken.update(own_names)
         return None
 
     def _features(self, group: str) -> tuple[FeatureSpec, ...]:
-        metrics = [feature for name, one in self.metrics.items() for feature in metric_features(name, one, group)]
+        metrics = [feature for name, metric in self.metrics.items() for feature in metric_features(name, metric, group)]
         return (
             *metrics,
-            *(feature for name, one in self.tables.items() for feature in table_features(name, one, group)),
+            *(feature for name, table in self.tables.items() for feature in table_features(name, table, group)),
         )
 
 
 def set_of(content: Mapping[str, Any]) -> FeatureSet:
     """The set that :attr:`FeatureSet.as_json` was taken of."""
     return FeatureSet(
-        {name: Metric.model_validate(one) for name, one in content.get("metrics", {}).items()},
-        {name: ExternalTable.model_validate(one) for name, one in content.get("tables", {}).items()},
+        {name: Metric.model_validate(declaration) for name, declaration in content.get("metrics", {}).items()},
+        {name: ExternalTable.model_validate(declaration) for name, declaration in content.get("tables", {}).items()},
     )
 
 
 def catalog_with(today: FeatureSet, *others: FeatureSet) -> Catalog:
     """The built-in catalogue with today's set, and others that are built and served beside it."""
-    sets = {one.view: one for one in (*others, today) if one}
+    sets = {feature_set.view: feature_set for feature_set in (*others, today) if feature_set}
     if not sets:
         return BUILT_IN
     views = dict(BUILT_IN.views)
     families = dict(BUILT_IN.families)
     services, custom = dict(BUILT_IN.services), {}
     newest = {}
-    for view, one in sets.items():
-        views[view] = one.features
-        families |= {family.name: family for family in one.families}
+    for view, feature_set in sets.items():
+        views[view] = feature_set.features
+        families |= {family.name: family for family in feature_set.families}
         for service, names in BUILT_IN.services.items():
             if service.endswith(f"_v{_NEWEST_RELEASE}"):
                 extended = f"{service}_{view.removeprefix('custom_')}"
-                services[extended] = (*names, *(feature.name for feature in one.features))
+                services[extended] = (*names, *(feature.name for feature in feature_set.features))
                 custom[extended] = view
-                if one is today:
+                if feature_set is today:
                     newest[service] = extended
     described = (*BUILT_IN.features, *(today.features if today else ()))
     return Catalog(described, views, families, services, custom, newest)

@@ -8,7 +8,7 @@ from pathlib import Path
 from features.build.build import build
 from features.engine.choice import require_engine
 from features.examination import Check, Finding
-from features.exceptions import DependencyError, LockHeldError, listed
+from features.exceptions import DependencyError, LockHeldError, counted, listed
 from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
@@ -78,12 +78,12 @@ def _looker(name: str) -> Callable[[Home, datetime], Iterator[Finding]]:
             return
         damaged = damaged_files(store)
         if damaged:
-            what = "1 listed file is" if len(damaged) == 1 else f"{len(damaged)} listed files are"
+            what = counted(len(damaged), "listed file is|listed files are")
             paths = listed(path.relative_to(home.root) for path in damaged)
             yield Finding(f"{what} missing or damaged: {paths}.", _REMEDIES.get(name, _FROM_BACKUP))
         leavings = [] if _is_locked(store.root) else store.unlisted()
         if leavings:
-            what = "1 file is" if len(leavings) == 1 else f"{len(leavings)} files are"
+            what = counted(len(leavings), "file is|files are")
             paths = listed(path.relative_to(home.root) for path in leavings)
             yield Finding(
                 f"{what} listed nowhere, as a killed run leaves them: {paths}. Nobody reads them.",
@@ -130,10 +130,11 @@ def _remove(paths: list[Path]) -> None:
 
 
 def _look_at_locks(home: Home, _: datetime) -> Iterator[Finding]:
-    held = [name for name in _LOCKED if _is_locked(home.root / name)]
-    if held:
+    locked = [name for name in _LOCKED if _is_locked(home.root / name)]
+    if locked:
         yield Finding(
-            f"A process is writing to {listed(held)}. The system frees a lock when its process ends, so it runs still.",
+            f"A process is writing to {listed(locked)}. The system frees a lock when its process ends, so it runs "
+            "still.",
             "Wait for it to end, then look again; `fuser` on the store's .lock names the process.",
         )
 
@@ -151,11 +152,7 @@ def _is_locked(folder: Path) -> bool:
 def _look_at_rollups(home: Home, _: datetime) -> Iterator[Finding]:
     days = [day.removeprefix("day=") for day in outdated_days(home)]
     if days:
-        what = (
-            "1 event day is not counted as it is"
-            if len(days) == 1
-            else f"{len(days)} event days are not counted as they are"
-        )
+        what = counted(len(days), "event day is not counted as it is|event days are not counted as they are")
         yield Finding(
             f"{what} now: {listed(days)}. Features would miss what came in.",
             "Run `bellwether features build`.",
@@ -165,7 +162,7 @@ def _look_at_rollups(home: Home, _: datetime) -> Iterator[Finding]:
 def _look_at_features(home: Home, now: datetime) -> Iterator[Finding]:
     outdated = outdated_cutoffs(home)
     if outdated:
-        what = "1 cutoff was" if len(outdated) == 1 else f"{len(outdated)} cutoffs were"
+        what = counted(len(outdated), "cutoff was|cutoffs were")
         yield Finding(
             f"{what} built under other settings or definitions: {listed(c.date() for c in reversed(outdated))}. "
             "Training and scoring leave them out.",

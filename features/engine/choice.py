@@ -109,7 +109,7 @@ def preparing(engine: EngineName) -> Prepare:
 
 
 def compiled_file(folder: Path, name: str, engine: EngineName) -> Path:
-    """Where ``features.engine.compile_cache`` keeps what was compiled for this engine."""
+    """Where ``features.storage.compile_cache`` keeps what was compiled for this engine."""
     return folder / (f"{name}.json" if engine == "duckdb" else f"{name}-{engine}.json")
 
 

@@ -1,4 +1,4 @@
-"""The engine that runs Ibis expressions: the only file that names one."""
+"""The DuckDB engine: runs Ibis expressions over files and over rows in memory, and writes their results."""
 
 import itertools
 import threading
@@ -65,13 +65,13 @@ class Engine:
         EngineError
             When one that cannot be tried fails on any row.
         """
-        made = ", ".join(
+        selected = ", ".join(
             (f"TRY(struct_pack(v := ({text}\n)))" if name in tried else f"({text}\n)") + f" AS {quoted(name)}"
             for name, text in expressions.items()
         )
         with engine_failures(), self._handed_over(rows) as connection:
             # S608: the expressions are the user's own settings.
-            values = connection.sql(f"SELECT {made} FROM {ROWS_TABLE} ORDER BY {ROW_NUMBER}").to_arrow_table()  # noqa: S608
+            values = connection.sql(f"SELECT {selected} FROM {ROWS_TABLE} ORDER BY {ROW_NUMBER}").to_arrow_table()  # noqa: S608
         failed = {name: pc.is_null(values[name]) for name in expressions if name in tried}
         columns = {name: pc.struct_field(values[name], "v") if name in failed else values[name] for name in expressions}
         return pa.table(columns), failed
@@ -182,11 +182,11 @@ class Engine:
         finally:
             self.connection.con.unregister(name)
 
-    def add(self, kept: ir.Table, prepared: Prepared) -> int:
+    def add(self, table: ir.Table, prepared: Prepared) -> int:
         """Run a prepared expression into a table made by :meth:`keep`, column by name; returns how many rows came."""
-        names = ", ".join(quoted(column) for column in kept.columns)
+        names = ", ".join(quoted(column) for column in table.columns)
         with engine_failures():
-            query = f"INSERT INTO {quoted(kept.get_name())} SELECT {names} FROM ({prepared.sql})"  # noqa: S608
+            query = f"INSERT INTO {quoted(table.get_name())} SELECT {names} FROM ({prepared.sql})"  # noqa: S608
             added = self.connection.raw_sql(query).fetchall()
         return int(added[0][0])
 
@@ -209,9 +209,8 @@ class Engine:
         self.connection.disconnect()
 
 
-def spill_folder(home: Path) -> Path:
+def spill_folder(folder: Path) -> Path:
     """Where one engine puts what does not fit into memory: a name of its own, since two engines would overwrite it."""
-    folder = home / "spill"
     folder.mkdir(parents=True, exist_ok=True)  # the engine makes only the last folder of a path
     return folder / uuid.uuid4().hex
 

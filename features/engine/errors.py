@@ -1,4 +1,4 @@
-"""What can go wrong in an engine, in words."""
+"""Turns DuckDB's errors into an error of ours that says what to do."""
 
 import re
 from collections.abc import Iterator

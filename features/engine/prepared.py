@@ -1,4 +1,4 @@
-"""Expressions compiled once and run again over whatever their names stand for."""
+"""Expressions compiled once, to be run again over whatever tables their names stand for by then."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Prepared:
 
 def beside(rows: Prepared, conditions: Mapping[str, str]) -> Prepared:
     """Prepared rows with SQL conditions over them beside, by name: true, or false where one is null or fails."""
-    made = [f"coalesce(TRY(({text}\n)), false) AS {quoted(name)}" for name, text in conditions.items()]
-    sql = f"SELECT {', '.join(['*', *made])} FROM ({rows.sql})"  # noqa: S608 - the conditions are the user's settings
+    flags = [f"coalesce(TRY(({text}\n)), false) AS {quoted(name)}" for name, text in conditions.items()]
+    sql = f"SELECT {', '.join(['*', *flags])} FROM ({rows.sql})"  # noqa: S608 - the conditions are the user's settings
     return Prepared(sql, ibis.schema({**rows.schema, **dict.fromkeys(conditions, "boolean")}))
 
 

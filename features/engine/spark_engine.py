@@ -1,4 +1,4 @@
-"""A Spark cluster behind the methods by which rollup and build work: the only door to pyspark."""
+"""Runs Ibis expressions on a Spark cluster, by the methods of the DuckDB engine: the only door to pyspark."""
 
 import atexit
 import logging
@@ -60,7 +60,7 @@ class SparkEngine:
 
     def __init__(self, session: SparkSession) -> None:
         self._session = session
-        self._kept: dict[str, DataFrame] = {}
+        self._persisted: dict[str, DataFrame] = {}
         with _spark_failures():
             for key, value in _MEANING.items():
                 session.conf.set(key, value)
@@ -91,7 +91,7 @@ class SparkEngine:
             # A lost executor loses the rows it kept: Spark then makes them again.
             rows = self._session.sql(prepared.sql).persist(StorageLevel.MEMORY_AND_DISK)
             self._name(name, rows)
-            self._kept[name] = rows
+            self._persisted[name] = rows
         return prepared.named(name)
 
     def run_prepared(self, prepared: Prepared) -> pa.Table:
@@ -107,14 +107,14 @@ class SparkEngine:
     def close(self) -> None:
         """Free what the executors keep; the cluster's connection stays for the next engine of this process."""
         with _spark_failures():
-            for rows in self._kept.values():
+            for rows in self._persisted.values():
                 rows.unpersist()
-        self._kept.clear()
+        self._persisted.clear()
 
     def _name(self, name: str, rows: DataFrame) -> None:
         rows.createOrReplaceTempView(name)
-        if name in self._kept:
-            self._kept.pop(name).unpersist()
+        if name in self._persisted:
+            self._persisted.pop(name).unpersist()
 
 
 def spark_engine(*, master: str, conf: Mapping[str, str]) -> SparkEngine:

@@ -1,4 +1,4 @@
-"""Looks into SQL expressions: their columns, functions, types and quoting."""
+"""Takes SQL expressions of the settings apart: their columns and types; and quotes names and values."""
 
 import json
 from collections.abc import Iterator

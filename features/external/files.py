@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.exceptions import InputError, listed
+from features.exceptions import InputError, counted, listed
 
 __all__ = ["KEYS", "find_files", "once", "read_files"]
 
@@ -46,7 +46,7 @@ def read_files(paths: Sequence[Path], name: str, schema: pa.Schema) -> pa.Table:
 
 
 def once(rows: pa.Table, name: str) -> pa.Table:
-    """Each row once, wherever it lies.
+    """The rows of all files of an external table without repeated ones.
 
     Raises
     ------
@@ -54,11 +54,11 @@ def once(rows: pa.Table, name: str) -> pa.Table:
         When two rows of one account and the same times differ.
     """
     values = [column for column in rows.column_names if column not in _PLACE]
-    first = rows.group_by(values, use_threads=False).aggregate([(one, "first") for one in _PLACE])
-    found = {f"{one}_first": one for one in _PLACE}
-    first = first.rename_columns([found.get(column, column) for column in first.column_names])
-    counted = first.group_by(list(KEYS)).aggregate([([], "count_all")])
-    twice = counted.filter(pc.greater(counted["count_all"], 1))
+    first = rows.group_by(values, use_threads=False).aggregate([(column, "first") for column in _PLACE])
+    names = {f"{column}_first": column for column in _PLACE}
+    first = first.rename_columns([names.get(column, column) for column in first.column_names])
+    counts = first.group_by(list(KEYS)).aggregate([([], "count_all")])
+    twice = counts.filter(pc.greater(counts["count_all"], 1))
     if twice.num_rows:
         account, moment, known = (twice[key][0].as_py() for key in KEYS)
         both = first.filter(
@@ -67,11 +67,12 @@ def once(rows: pa.Table, name: str) -> pa.Table:
                 pc.and_(pc.equal(first["event_timestamp"], moment), pc.equal(first["known_at"], known)),
             )
         ).to_pylist()
-        places = listed(f"{Path(one['_file']).name} row {one['_row']}" for one in both)
+        places = listed(f"{Path(row['_file']).name} row {row['_row']}" for row in both)
         raise InputError(
-            f"The external table {name} says different things of {twice.num_rows} account and time"
-            f"{'' if twice.num_rows == 1 else 's'}: {account} at {moment.isoformat()}, known {known.isoformat()}, in "
-            f"{places}. Leave one, or give the correction the known_at at which it was made."
+            f"The external table {name} says different things of "
+            f"{counted(twice.num_rows, 'account and time|account and times')}: {account} at {moment.isoformat()}, "
+            f"known {known.isoformat()}, in {places}. Leave one, or give the correction the known_at at which it was "
+            "made."
         )
     return first.select(values)
 
@@ -131,5 +132,4 @@ def _column(values: pa.ChunkedArray, field: pa.Field, where: str) -> pa.ChunkedA
 def _refuse_rows(wrong: pa.ChunkedArray, what: str, remedy: str) -> None:
     rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False)) + 1
     if len(rows):
-        number = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-        raise InputError(f"{number} of {what}: row {listed(rows)}. {remedy}")
+        raise InputError(f"{counted(len(rows), 'row|rows')} of {what}: row {listed(rows)}. {remedy}")

@@ -1,4 +1,4 @@
-"""The kept rows of external tables: their key, their schema and their files."""
+"""Where the stored rows of external tables lie: their folder, their columns, and the files a cutoff may see."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -29,13 +29,13 @@ def table_files(store: ManifestStore, manifest: Manifest, key: str, *, first: da
     begin, end = f"{key}/day={first.isoformat()}", f"{key}/day={last.isoformat()}"
     return [
         file
-        for one in sorted(manifest.partitions)
-        if begin <= one <= end
-        for file in store.files(one, manifest=manifest)
+        for partition in sorted(manifest.partitions)
+        if begin <= partition <= end
+        for file in store.files(partition, manifest=manifest)
     ]
 
 
 def tables_seen(manifest: Manifest, key: str, cutoff: datetime) -> list[str | None]:
     """Fingerprints of the rows of one table that a cutoff may see."""
     begin, end = f"{key}/day=", f"{key}/day={cutoff.date().isoformat()}"
-    return [manifest.fingerprint(one) for one in sorted(manifest.partitions) if begin <= one <= end]
+    return [manifest.fingerprint(partition) for partition in sorted(manifest.partitions) if begin <= partition <= end]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.definitions.declared import ExternalTable
-from features.exceptions import InputError
+from features.exceptions import InputError, counted
 from features.external.files import KEYS, find_files, once, read_files
 from features.external.rows import external_schema, table_key
 from features.fingerprint import digest
@@ -28,6 +28,7 @@ __all__ = ["TableTaken", "TablesRefusedError", "tables_said", "take_tables", "wa
 
 
 _FILE = "rows"
+_ROWS_HAVE = "row has|rows have"
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,20 @@ class TableTaken:
 
     @property
     def notes(self) -> list[str]:
-        """What has to be said about it."""
-        said = []
+        """Sentences about rows that were not used."""
+        sentences = []
         if self.future:
-            said.append(
-                f"Table {self.name}: {_rows(self.future)} a known_at in the future and not used before it has come. If "
-                "that is a surprise, the clock or the zone of who writes the table is wrong."
+            sentences.append(
+                f"Table {self.name}: {counted(self.future, _ROWS_HAVE)} a known_at in the future and not used before "
+                "it has come. If that is a surprise, the clock or the zone of who writes the table is wrong."
             )
         if self.changed:
-            said.append(
-                f"Table {self.name}: {_rows(self.changed)} other values than before under the same event_timestamp and "
-                "known_at. What was known does not change: the stored ones stay. Write a correction with the known_at "
-                "at which it was made."
+            sentences.append(
+                f"Table {self.name}: {counted(self.changed, _ROWS_HAVE)} other values than before under the same "
+                "event_timestamp and known_at. What was known does not change: the stored ones stay. Write a "
+                "correction with the known_at at which it was made."
             )
-        return said
+        return sentences
 
 
 class TablesRefusedError(InputError):
@@ -77,16 +78,16 @@ class TablesRefusedError(InputError):
 
 
 def tables_said(home: Home) -> list[str]:
-    """What had to be said when the tables of the settings were taken last."""
-    said = home.stores.tables.manifest().notes.get("said", {})
-    return [sentence for table in home.settings.tables.values() for sentence in said.get(table_key(table), [])]
+    """Sentences about rows that were not used when the tables of the settings were taken last."""
+    sentences = home.stores.tables.manifest().notes.get("said", {})
+    return [sentence for table in home.settings.tables.values() for sentence in sentences.get(table_key(table), [])]
 
 
 def waiting_tables(home: Home) -> list[tuple[str, int]]:
     """Tables a build takes whose files are not as they were taken, or hold rows that wait; and how many files."""
     read = home.stores.tables.manifest().notes.get("read", {})
-    found = [(key, name, _paths(home, name, table)) for key, (name, table) in _tables(home).items()]
-    return [(name, len(paths)) for key, name, paths in found if read.get(key) != _state(home, paths)]
+    tables = [(key, name, _paths(home, name, table)) for key, (name, table) in _tables(home).items()]
+    return [(name, len(paths)) for key, name, paths in tables if read.get(key) != _state(home, paths)]
 
 
 def take_tables(home: Home, *, now: datetime) -> list[TableTaken]:
@@ -105,10 +106,10 @@ def take_tables(home: Home, *, now: datetime) -> list[TableTaken]:
         return []
     taken, refused = [], []
     with store.writer() as writer:
-        there = store.manifest()
+        manifest = store.manifest()
         for key, (name, table) in named.items():
             try:
-                taken.append(_take(home, writer, there, key, name, table, now=now))
+                taken.append(_take(home, writer, manifest, key, name, table, now=now))
             except InputError as error:  # one bad table must not keep the others out
                 refused.append(str(error))
     if refused:
@@ -119,14 +120,14 @@ def take_tables(home: Home, *, now: datetime) -> list[TableTaken]:
 def _tables(home: Home) -> dict[str, tuple[str, ExternalTable]]:
     """Name and declaration of every table that is taken, of today and of the sets that champions read, by its key."""
     sets = home.feature_sets.values()
-    named = {table_key(one): (name, one) for several in sets for name, one in several.tables.items()}
+    named = {table_key(declared): (name, declared) for several in sets for name, declared in several.tables.items()}
     return {key: named[key] for key in sorted(named)}
 
 
 def _take(
     home: Home,
     writer: StoreWriter,
-    there: Manifest,
+    manifest: Manifest,
     key: str,
     name: str,
     table: ExternalTable,
@@ -135,7 +136,7 @@ def _take(
 ) -> TableTaken:
     paths = _paths(home, name, table)
     state = _state(home, paths)
-    read, said = writer.notes.setdefault("read", {}), writer.notes.setdefault("said", {})
+    read, sentences = writer.notes.setdefault("read", {}), writer.notes.setdefault("said", {})
     if read.get(key) == state:
         return TableTaken(name, len(paths), 0, 0, 0)
     schema = external_schema(table)
@@ -143,19 +144,23 @@ def _take(
     is_known = pc.less_equal(rows["known_at"], pa.scalar(now, UTC_MICROSECONDS))
     future = rows.num_rows - (pc.sum(is_known).as_py() or 0)
     rows = once(rows.filter(is_known), name)
-    mine = [one for one in there.partitions if one.startswith(f"{key}/")]
+    mine = [partition for partition in manifest.partitions if partition.startswith(f"{key}/")]
     store = home.stores.tables
     stored = pa.concat_tables(
         [
             schema.empty_table(),
-            *(pq.read_table(file, partitioning=None) for one in mine for file in store.files(one, manifest=there)),
+            *(
+                pq.read_table(file, partitioning=None)
+                for partition in mine
+                for file in store.files(partition, manifest=manifest)
+            ),
         ]
     )
     fresh, changed = _unlike(rows, stored)
     together = pa.concat_tables([stored, fresh]).sort_by([(key_, "ascending") for key_ in KEYS])
     days = first_cutoffs(together["event_timestamp"], together["known_at"], grace_hours=home.settings.grace_hours)
-    for one in mine:
-        writer.remove(one)
+    for partition in mine:
+        writer.remove(partition)
     for day in pc.unique(days).to_pylist():
         staged = writer.scratch / f"{key}-{day.isoformat()}"
         pq.write_table(together.filter(pc.equal(days, day)).combine_chunks(), staged, compression="zstd")
@@ -165,14 +170,14 @@ def _take(
     else:
         read.pop(key, None)
     taken = TableTaken(name, len(paths), fresh.num_rows, future, changed)
-    said[key] = taken.notes
+    sentences[key] = taken.notes
     return taken
 
 
 def _paths(home: Home, name: str, table: ExternalTable) -> list[Path]:
     place = home.root / Path(table.path).expanduser()
-    found = find_files(place)
-    if not found:
+    files = find_files(place)
+    if not files:
         today = home.settings.tables.get(name)
         remedy = f"or mend or remove [tables.{name}] in bellwether.toml."
         if today is None or table_key(today) != table_key(table):
@@ -180,27 +185,23 @@ def _paths(home: Home, name: str, table: ExternalTable) -> list[Path]:
         raise InputError(
             f"No file of the external table {name} is there: {place}. Put its Parquet files there, {remedy}"
         )
-    return found
+    return files
 
 
 def _state(home: Home, paths: Sequence[Path]) -> str:
     """What a table's files are now, without reading them."""
-    found = [(path, path.stat()) for path in paths]
-    return digest([home.settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]])
+    files = [(path, path.stat()) for path in paths]
+    return digest([home.settings.grace_hours, [(str(path), about.st_size, about.st_mtime_ns) for path, about in files]])
 
 
 def _unlike(rows: pa.Table, stored: pa.Table) -> tuple[pa.Table, int]:
     """The rows whose account and times are not stored, and how many others differ from the stored ones."""
     if not stored.num_rows:
         return rows, 0
-    held = stored.select(KEYS).append_column("_held", pa.array(np.ones(stored.num_rows, dtype=bool)))
-    joined = rows.join(held, list(KEYS), join_type="left outer")
-    fresh = joined.filter(pc.is_null(joined["_held"])).select(rows.column_names)
+    known = stored.select(KEYS).append_column("_is_stored", pa.array(np.ones(stored.num_rows, dtype=bool)))
+    joined = rows.join(known, list(KEYS), join_type="left outer")
+    fresh = joined.filter(pc.is_null(joined["_is_stored"])).select(rows.column_names)
     again = rows.num_rows - fresh.num_rows
     both = pa.concat_tables([rows, stored.select(rows.column_names)])
     same = both.num_rows - both.group_by(rows.column_names).aggregate([]).num_rows  # neither says a row twice
     return fresh, again - same
-
-
-def _rows(count: int) -> str:
-    return "1 row has" if count == 1 else f"{count:,} rows have"

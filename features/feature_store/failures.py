@@ -1,4 +1,4 @@
-"""What can go wrong in Feast's two files, in words."""
+"""Turns errors of Feast's registry and online store into sentences that say what to do."""
 
 import contextlib
 import sqlite3

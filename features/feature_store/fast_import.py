@@ -1,4 +1,4 @@
-"""Imports without run-time type checks, as ``python -O`` would make them.
+"""Imports Feast without its run-time type checks, as ``python -O`` would: they are most of what the import takes.
 
 Feast decorates its classes with typeguard's ``typechecked``, which parses and compiles each of them again at every
 start: three quarters of what importing Feast takes, paid by every command and every worker of the service.

@@ -1,4 +1,4 @@
-"""The two ends of a historical read: the rows asked for, checked, and the rows that came back, in their order."""
+"""Checks the rows that are asked of a historical read, and those that come back, and puts them into the order asked."""
 
 from collections.abc import Iterable, Sequence
 

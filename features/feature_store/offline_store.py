@@ -50,7 +50,7 @@ class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc
     feature_files: str
     threads: int = 2
     memory_limit: str = "3GB"
-    home: str
+    spill: str
     declared: dict[str, dict[str, str]] = PydanticField(default_factory=dict)
 
 
@@ -120,7 +120,7 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
 
 def _engine(config: RepoConfig) -> Engine:
     here = config.offline_store
-    return duckdb_engine(threads=here.threads, memory_limit=here.memory_limit, spill=spill_folder(Path(here.home)))
+    return duckdb_engine(threads=here.threads, memory_limit=here.memory_limit, spill=spill_folder(Path(here.spill)))
 
 
 def _closing(job: Any, engine: Engine) -> Any:

@@ -1,4 +1,4 @@
-"""What an online read gives: values by column, and which cutoff each account's views belong to."""
+"""The answer of an online read: values by column, and which cutoff each account's views belong to."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What Feast leaves undone on its two SQLite files: journal, newest-wins, counts, and a registry never lost."""
+"""Guards Feast's two SQLite files: newer rows are never overwritten by older ones, and a lost registry is put back."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -96,17 +96,17 @@ def lacks_journal(database: Path) -> bool:
 def unprotected(database: Path, tables: Iterable[str]) -> list[str]:
     """Online tables in which an older row would replace a newer one: :func:`protect_online` was undone."""
     with _connected(database) as connection:
-        found = connection.execute("SELECT name, type FROM sqlite_master").fetchall()
-    there = {name for name, kind in found if kind == "table"}
-    guarded = {name for name, kind in found if kind == "trigger"}
-    return [table for table in tables if table in there and f"{table}_keep_newer" not in guarded]
+        objects = connection.execute("SELECT name, type FROM sqlite_master").fetchall()
+    existing = {name for name, kind in objects if kind == "table"}
+    guarded = {name for name, kind in objects if kind == "trigger"}
+    return [table for table in tables if table in existing and f"{table}_keep_newer" not in guarded]
 
 
 def newest_stamp(database: Path, tables: Iterable[str]) -> datetime | None:
     """The newest moment any row of the online tables is stamped with; None where there is no row."""
     with _connected(database) as connection:
-        there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        queries = [f'SELECT max(event_ts) FROM "{table}"' for table in tables if table in there]  # noqa: S608
+        existing = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        queries = [f'SELECT max(event_ts) FROM "{table}"' for table in tables if table in existing]  # noqa: S608
         stamps = [connection.execute(query).fetchall()[0][0] for query in queries]
     return max((datetime.fromtimestamp(stamp, UTC) for stamp in stamps if stamp is not None), default=None)
 
@@ -132,11 +132,11 @@ def restore_snapshot(registry: Path) -> None:
     DependencyError
         When there is no snapshot with anything in it.
     """
-    kept = registry.with_name(_SNAPSHOT)
-    if not _has_views(kept):
-        raise DependencyError(f"There is no snapshot {kept} to put back. Restore {registry} from a backup.")
+    snapshot_file = registry.with_name(_SNAPSHOT)
+    if not _has_views(snapshot_file):
+        raise DependencyError(f"There is no snapshot {snapshot_file} to put back. Restore {registry} from a backup.")
     remove_database(registry)
-    with _connected(kept) as source, _connected(registry) as target:
+    with _connected(snapshot_file) as source, _connected(registry) as target:
         source.backup(target)
 
 

@@ -1,4 +1,4 @@
-"""What Feast's registry says of a view: whether it is declared, being filled, and until when it was filled."""
+"""What Feast's registry says of a feature view: whether it is declared, being filled, and until when it was filled."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

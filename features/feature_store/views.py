@@ -41,7 +41,7 @@ def repo_config(home: Home) -> RepoConfig:
             "feature_files": str(home.stores.features.root),
             "threads": home.settings.threads,
             "memory_limit": home.settings.memory_limit,
-            "home": str(home.root),
+            "spill": str(home.spill),
             "declared": _declared(home.catalog),
         },
         online_store={"type": "sqlite", "path": str(folder / "online.db")},

@@ -4,7 +4,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.engine.functions import bit_count
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.windows import days_between, event_day
 
 __all__ = ["SETTLED_DAYS", "adoption_features", "settled"]
@@ -16,7 +16,7 @@ _HOURS = 24
 _CALLED, _SUCCEEDED, _REACHED, _SETTLED = 1, 2, 3, 4
 
 
-def adoption_features(rollups: Rollups, population: ir.Table, *, has_value_endpoints: bool) -> ir.Table:
+def adoption_features(inputs: Inputs) -> ir.Table:
     """The adoption group: one row per row of ``population``.
 
     The stages are 0 signed up, 1 called, 2 succeeded, 3 reached a value endpoint, 4 at least :data:`SETTLED_DAYS`
@@ -24,6 +24,7 @@ def adoption_features(rollups: Rollups, population: ir.Table, *, has_value_endpo
     success. The time to a first call is null when the account is older than the log, which then does not have it, or
     called before it was created.
     """
+    rollups, population, has_value_endpoints = inputs.rollups, inputs.population, inputs.has_value_endpoints
     people = population.mutate(since_day=event_day(_milestone(population, has_value_endpoints=has_value_endpoints)))
     joined = people.left_join(rollups.settled, ["account_id", "since_day"])
     is_settled = (joined.settled_from <= joined.cutoff.date()).fill_null(False)

@@ -1,6 +1,6 @@
 """Every group of features, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import ibis.expr.types as ir
 
@@ -10,47 +10,39 @@ from features.groups.adoption import adoption_features
 from features.groups.breadth import breadth_features
 from features.groups.commercial import commercial_features
 from features.groups.errors import error_features
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.latency import latency_features
 from features.groups.sdk import sdk_features
 from features.groups.support import support_features
 from features.groups.usage import usage_features
 from features.windows import cutoff_days
 
-__all__ = ["as_catalogued", "group_expressions"]
+__all__ = ["GROUPS", "as_catalogued", "group_expressions"]
 
 
 _TYPES = {"float": "float64", "int": "int64", "category": "string"}
 
 
-def group_expressions(
-    rollups: Rollups,
-    population: ir.Table,
-    cutoffs: ir.Table,
-    *,
-    subscriptions: ir.Table,
-    touchpoints: ir.Table,
-    grace_hours: float,
-    has_value_endpoints: bool,
-) -> dict[str, ir.Table]:
-    """Every group as it is stored: key, stamp, cutoff day, then the catalogue's features in order and type."""
-    made = {
-        "usage": usage_features(rollups, population, cutoffs),
-        "errors": error_features(rollups, population, cutoffs),
-        "latency": latency_features(rollups, population, cutoffs),
-        "breadth": breadth_features(rollups, population, cutoffs, has_value_endpoints=has_value_endpoints),
-        "commercial": commercial_features(
-            rollups, population, cutoffs, subscriptions=subscriptions, grace_hours=grace_hours
-        ),
-        "adoption": adoption_features(rollups, population, has_value_endpoints=has_value_endpoints),
-        "sdk": sdk_features(rollups, population),
-        "support": support_features(population, cutoffs, touchpoints=touchpoints, grace_hours=grace_hours),
-    }
-    return {group: as_catalogued(group, table, features_of_group(group)) for group, table in made.items()}
+GROUPS: Mapping[str, Callable[[Inputs], ir.Table]] = {
+    "usage": usage_features,
+    "errors": error_features,
+    "latency": latency_features,
+    "breadth": breadth_features,
+    "commercial": commercial_features,
+    "adoption": adoption_features,
+    "sdk": sdk_features,
+    "support": support_features,
+}
+"""How each group of the catalogue is made; what its features mean is said in ``features.definitions``."""
+
+
+def group_expressions(inputs: Inputs) -> dict[str, ir.Table]:
+    """Every group as it is stored: account, cutoff, cutoff day, then the catalogue's features in order and type."""
+    return {group: as_catalogued(group, make(inputs), features_of_group(group)) for group, make in GROUPS.items()}
 
 
 def as_catalogued(group: str, table: ir.Table, features: Sequence[FeatureSpec]) -> ir.Table:
-    """A group as it is stored: key, stamp, cutoff day, then its features in order and type."""
+    """A group as it is stored: account, cutoff, cutoff day, then its features in order and type."""
     return table.select(
         "account_id",
         event_timestamp=table.cutoff,

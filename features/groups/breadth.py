@@ -4,7 +4,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.formulas.sums import exact_sum, ratio
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 from features.windows import days_between
 
@@ -20,15 +20,15 @@ _COUNTS = (
 )
 
 
-def breadth_features(
-    rollups: Rollups, population: ir.Table, cutoffs: ir.Table, *, has_value_endpoints: bool
-) -> ir.Table:
+def breadth_features(inputs: Inputs) -> ir.Table:
     """The breadth group: one row per row of ``population``. An endpoint is a method and a route, once it succeeds.
 
     A value call is a successful call to one of the value endpoints: as everywhere in this group an endpoint is used
     once a call to it succeeds, and a failed call makes no value. Its features are null when no value endpoints are
     set.
     """
+    rollups, population, cutoffs = inputs.rollups, inputs.population, inputs.cutoffs
+    has_value_endpoints = inputs.has_value_endpoints
     windows = rollups.endpoint_windows
     joined = beside(
         population.select(*KEYS, "last_value_call", "log_has_endpoint"),

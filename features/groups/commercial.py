@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.formulas.sums import ratio
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 from features.groups.quota import quota_forecast
 from features.schema import SubscriptionKind
@@ -20,10 +20,10 @@ _STATED = ("plan", "mrr", "quota_calls_per_month", "term_end")
 _ORDER = ("occurred_at", "known_at", "source_order", "kind", *_STATED)
 
 
-def commercial_features(
-    rollups: Rollups, population: ir.Table, cutoffs: ir.Table, *, subscriptions: ir.Table, grace_hours: float
-) -> ir.Table:
+def commercial_features(inputs: Inputs) -> ir.Table:
     """The commercial group: one row per row of ``population``."""
+    rollups, population, cutoffs = inputs.rollups, inputs.population, inputs.cutoffs
+    subscriptions, grace_hours = inputs.subscriptions, inputs.grace_hours
     known = known_events(subscriptions, cutoffs, grace_hours=grace_hours)
     now = state(known)
     before = state(known.filter(~is_in_window(known.occurred_at, known.cutoff, window_days=91)))

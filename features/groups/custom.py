@@ -1,4 +1,4 @@
-"""Declared features at each cutoff: windows over the daily counts of metrics, and the newest known row of tables."""
+"""Features that users declare, at each cutoff: windows over the daily counts of metrics, and newest rows of tables."""
 
 from collections.abc import Mapping
 
@@ -49,10 +49,10 @@ def custom_features(
     for name, (metric, _) in metrics.items():
         if metric.of in ("count", "sum", "distinct"):
             for days in metric.window_days:
-                made = joined[f"{name}_{days}d"].fill_null(0)
+                value = joined[f"{name}_{days}d"].fill_null(0)
                 for column in carried_by(metric):
-                    made = ibis.ifelse(joined[_CARRIES[column]], made, None)
-                zeros[f"{name}_{days}d"] = made
+                    value = ibis.ifelse(joined[_CARRIES[column]], value, None)
+                zeros[f"{name}_{days}d"] = value
     return joined.mutate(**zeros).drop(*_CARRIES.values())
 
 
@@ -104,12 +104,13 @@ def _percentiles(name: str, metric: Metric, seen: ir.Table) -> ir.Table:
     }
     buckets = seen.group_by(*KEYS, "bucket").agg(**summed)
     ranked = ranked_buckets(buckets, KEYS, counts)
-    held = ranked.group_by(*KEYS).agg(
+    percentiles = ranked.group_by(*KEYS).agg(
         **{count: bucket_holding(ranked, count, metric.percentile or 0) for count in counts}
     )
-    return held.select(
+    return percentiles.select(
         *KEYS,
         **{
-            f"{name}_{days}d": bucket_value(held[count]) for count, days in zip(counts, metric.window_days, strict=True)
+            f"{name}_{days}d": bucket_value(percentiles[count])
+            for count, days in zip(counts, metric.window_days, strict=True)
         },
     )

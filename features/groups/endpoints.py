@@ -1,4 +1,4 @@
-"""Calls of each account to each endpoint by window: what breadth, errors and latency ask of the endpoint rollup."""
+"""Calls of each account to each endpoint by window, for the features of breadth, errors and latency."""
 
 import ibis.expr.types as ir
 

@@ -4,14 +4,15 @@ import ibis
 import ibis.expr.types as ir
 
 from features.formulas.sums import ratio
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 
 __all__ = ["error_features"]
 
 
-def error_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
+def error_features(inputs: Inputs) -> ir.Table:
     """The errors group: one row per row of ``population``. A rate counts only calls that carry a status."""
+    rollups, population, cutoffs = inputs.rollups, inputs.population, inputs.cutoffs
     joined = beside(
         population.select(*KEYS, "log_has_status", "log_has_endpoint"),
         outcomes_by_window(daily_outcomes(rollups.usage, cutoffs)),
@@ -55,7 +56,7 @@ def daily_outcomes(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
 
 
 def outcomes_by_window(daily: ir.Table) -> ir.Table:
-    """Of :func:`daily_outcomes`: sums over the last 7 and 28 days and the 28 before the last 7, and the worst days."""
+    """Sums of :func:`daily_outcomes` over the last 7 and 28 days and the 28 before the last 7, and the worst days."""
     last_7d, last_28d, prior_28d = daily.age_days <= 7, daily.age_days <= 28, daily.age_days.between(8, 35)
     # A rate of at least p is failed >= p * answered in whole numbers; without a failure there is no bad day.
     bad_day = (daily.calls >= 5) & (daily.failed >= 1) & (daily.failed * 10 >= daily.answered)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-__all__ = ["REACH", "WHOLE", "YEAR_AGO", "Rollups"]
+__all__ = ["REACH", "WHOLE", "YEAR_AGO", "Inputs", "Rollups"]
 
 YEAR_AGO = range(365, 393)
 """Ages of the days of ``[c - 392, c - 364)``: the weekdays of the last 28 days, 52 weeks before."""
@@ -44,3 +44,26 @@ class Rollups:
     sdk_windows: ir.Table
     releases: ir.Table
     settled: ir.Table
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a group makes its rows from, at some cutoffs.
+
+    Attributes
+    ----------
+    population
+        One row per account and cutoff; see :mod:`features.groups.population`.
+    cutoffs
+        The column ``cutoff``.
+    has_value_endpoints
+        Whether the setting ``value_endpoints`` names any.
+    """
+
+    rollups: Rollups
+    population: ir.Table
+    cutoffs: ir.Table
+    subscriptions: ir.Table
+    touchpoints: ir.Table
+    grace_hours: float
+    has_value_endpoints: bool

@@ -5,14 +5,15 @@ import ibis.expr.types as ir
 
 from features.formulas.histogram import bucket_value, nearest_rank
 from features.formulas.sums import exact_sum, ratio
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 
 __all__ = ["bucket_holding", "latency_features", "ranked_buckets"]
 
 
-def latency_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
+def latency_features(inputs: Inputs) -> ir.Table:
     """The latency group: one row per row of ``population``; percentiles within 2.5 % of the nearest-rank value."""
+    rollups, population, cutoffs = inputs.rollups, inputs.population, inputs.cutoffs
     joined = beside(
         population.select(*KEYS),
         percentiles(histogram(rollups.latency, cutoffs)),
@@ -65,8 +66,8 @@ def service_percentiles(service: ir.Table, cutoffs: ir.Table) -> ir.Table:
     ranked = ranked_buckets(
         seen.group_by(*keys, "bucket").agg(calls_28d=seen.calls.sum().cast("int64")), keys, ("calls_28d",)
     )
-    found = ranked.group_by(*keys).agg(p95=bucket_holding(ranked, "calls_28d", 95))
-    return found.select(*keys, service_p95_ms=bucket_value(found.p95))
+    fleet = ranked.group_by(*keys).agg(p95=bucket_holding(ranked, "calls_28d", 95))
+    return fleet.select(*keys, service_p95_ms=bucket_value(fleet.p95))
 
 
 def usual_latency(windows: ir.Table, service: ir.Table) -> ir.Table:

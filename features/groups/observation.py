@@ -1,4 +1,4 @@
-"""An observation window: its rollup rows as known at the cutoff, how far history reaches, ratios of two windows."""
+"""Rollup rows of an observation window as known at the cutoff, and ratios of two such windows."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Who has a row at a cutoff, since when we know them, and when they last called."""
+"""The population of a cutoff: which accounts have a row, since when they are known, and when they last called."""
 
 import ibis
 import ibis.expr.types as ir

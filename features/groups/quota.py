@@ -54,7 +54,7 @@ def quota_forecast(usage: ir.Table, state: ir.Table, cutoffs: ir.Table) -> ir.Ta
 
 
 def weekly_pace(usage: ir.Table, state: ir.Table, cutoffs: ir.Table) -> ir.Table:
-    """What the forecast is made of, per account with a quota and cutoff.
+    """Sums of successful calls that the forecast continues, per account with a quota and cutoff.
 
     Returns
     -------

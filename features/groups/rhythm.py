@@ -45,10 +45,10 @@ def with_anomaly(population: ir.Table, weeks: Sequence[str]) -> ir.Table:
     ``population`` has ``known_since``, ``log_start`` and ``cutoff``; ``weeks`` names its columns of calls, from newest
     to oldest. Each step is a table of its own, or the engine would sort once for every use of a median.
     """
-    there = ibis.least(
+    history_days = ibis.least(
         *(days_between(population[moment], population.cutoff) for moment in ("known_since", "log_start"))
     )
-    table = population.mutate(known=ibis.least((there / 7).floor().cast("int64") - 1, len(weeks) - 1))
+    table = population.mutate(known=ibis.least((history_days / 7).floor().cast("int64") - 1, len(weeks) - 1))
     # Weeks that are not known sort behind all others, where no median looks.
     levels = [
         ibis.ifelse(table.known >= age, (table[week] + 1).ln(), float("inf"))

@@ -4,7 +4,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.formulas.sums import ratio
-from features.groups.inputs import Rollups
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 from features.windows import days_between
 
@@ -32,12 +32,13 @@ def sdk_windows(sdk: ir.Table, cutoffs: ir.Table) -> ir.Table:
     )
 
 
-def sdk_features(rollups: Rollups, population: ir.Table) -> ir.Table:
+def sdk_features(inputs: Inputs) -> ir.Table:
     """The SDK group: one row per row of ``population``.
 
     The release an account is on, SDK and version together, is the one with most of its calls of the last 28 days; of an
     account without any, of the 28 days before.
     """
+    rollups, population = inputs.rollups, inputs.population
     windows = rollups.sdk_windows
     joined = beside(
         population.select(*KEYS, "log_has_sdk"),
@@ -81,9 +82,9 @@ def main_release(windows: ir.Table) -> ir.Table:
 
 def main_release_before(windows: ir.Table) -> ir.Table:
     """The SDK and version an account was on in the 28 days before the last 28."""
-    there = windows.filter(windows.calls_prior_28d > 0)
-    most = ibis.row_number().over(group_by=KEYS, order_by=[ibis.desc(there.calls_prior_28d), *map(ibis.asc, _RELEASE)])
-    placed = there.mutate(place=most)
+    prior = windows.filter(windows.calls_prior_28d > 0)
+    most = ibis.row_number().over(group_by=KEYS, order_by=[ibis.desc(prior.calls_prior_28d), *map(ibis.asc, _RELEASE)])
+    placed = prior.mutate(place=most)
     return placed.filter(placed.place == 0).select(*KEYS, **{f"{name}_before": placed[name] for name in _RELEASE})
 
 
@@ -105,9 +106,9 @@ def drop_off(accounts: ir.Table) -> ir.Table:
     share ``p``. The excess is ``(s + 20 p) / (n + 20) - p``, which is ``(s - n p) / (n + 20)``: null while nobody could
     have fallen silent, or without an SDK.
     """
-    there = accounts.filter(accounts.was_there == 1)
-    fleet = there.group_by("cutoff").agg(all_there=there.count(), all_silent=there.fell_silent.sum())
-    on_release = there.filter(there.sdk_before.notnull()).group_by("cutoff", "sdk_before", "sdk_version_before")
+    callers = accounts.filter(accounts.was_there == 1)
+    fleet = callers.group_by("cutoff").agg(all_there=callers.count(), all_silent=callers.fell_silent.sum())
+    on_release = callers.filter(callers.sdk_before.notnull()).group_by("cutoff", "sdk_before", "sdk_version_before")
     by_release = on_release.agg(n=lambda table: table.count(), s=lambda table: table.fell_silent.sum())
     joined = accounts.left_join(fleet, "cutoff").drop("cutoff_right")
     joined = joined.left_join(

@@ -3,6 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
+from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, count_ratio
 from features.windows import days_between, is_in_window, is_known, starts_before_window
 
@@ -22,8 +23,10 @@ _COUNTS = (
 )
 
 
-def support_features(population: ir.Table, cutoffs: ir.Table, *, touchpoints: ir.Table, grace_hours: float) -> ir.Table:
+def support_features(inputs: Inputs) -> ir.Table:
     """The support group: one row per row of ``population``; null while no touchpoint of anybody is known."""
+    population, cutoffs = inputs.population, inputs.cutoffs
+    touchpoints, grace_hours = inputs.touchpoints, inputs.grace_hours
     known = known_touchpoints(touchpoints, cutoffs, grace_hours=grace_hours)
     joined = beside(population.select(*KEYS, "known_since"), counted(known), last_answers(known))
     fleet = ibis.window(group_by="cutoff")

@@ -7,7 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.formulas.sums import ratio
-from features.groups.inputs import YEAR_AGO, Rollups
+from features.groups.inputs import YEAR_AGO, Inputs
 from features.groups.observation import KEYS, beside, count_ratio, has_history, known_rows
 from features.groups.people import distinct_by_window
 from features.groups.rhythm import median_gap, volatility, with_anomaly
@@ -22,8 +22,9 @@ _SLOPE_DENOMINATOR = sum(weight * weight for weight in _SLOPE_WEIGHTS)
 _LEVEL = 1e-12  # log calls per week
 
 
-def usage_features(rollups: Rollups, population: ir.Table, cutoffs: ir.Table) -> ir.Table:
+def usage_features(inputs: Inputs) -> ir.Table:
     """The usage group: one row per row of ``population``."""
+    rollups, population, cutoffs = inputs.rollups, inputs.population, inputs.cutoffs
     daily = rollups.daily
     joined = beside(
         population.select(

@@ -64,9 +64,9 @@ def sets_read(champion_sets: Path, target: str, sets: Sequence[Mapping[str, Any]
     WorkFailedError
         When the home cannot remember them.
     """
-    wanted = [dict(one) for one in sets if one]
-    before = _kept(champion_sets)
-    after = {name: kept for name, kept in {**before, target: wanted}.items() if kept}
+    wanted = [dict(declared) for declared in sets if declared]
+    before = _read_by_champions(champion_sets)
+    after = {name: declared for name, declared in {**before, target: wanted}.items() if declared}
     if after != before:
         remember(champion_sets, after)
 
@@ -87,20 +87,20 @@ def _catalog(today: str, path: Path, changed_at: int | None) -> Catalog:
 def _remembered(path: Path, changed_at: int | None) -> tuple[FeatureSet, ...]:
     if changed_at is None:
         return ()
-    return tuple(set_of(one) for several in _kept(path).values() for one in several)
+    return tuple(set_of(declared) for sets in _read_by_champions(path).values() for declared in sets)
 
 
-def _kept(path: Path) -> dict[str, list[dict[str, Any]]]:
+def _read_by_champions(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Target to the sets its champion reads, as JSON; every one of them is a set."""
     try:
-        kept = recall(path, remedy=_RESTORE)
-        for several in kept.values():
-            for one in several:
-                set_of(one)
+        sets_of_target = recall(path, remedy=_RESTORE)
+        for sets in sets_of_target.values():
+            for declared in sets:
+                set_of(declared)
     except WorkFailedError as error:
         raise DependencyError(str(error)) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise DependencyError(
             f"{path} does not say which metrics and tables the champions read: {error}. {_RESTORE}"
         ) from error
-    return kept
+    return sets_of_target

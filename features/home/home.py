@@ -218,8 +218,10 @@ class Home:
         """What its settings say of the engine."""
         from features.engine.choice import EngineChoice
 
-        chosen = self.settings
-        return EngineChoice(chosen.engine, chosen.threads, chosen.memory_limit, chosen.spark_master, chosen.spark_conf)
+        setting = self.settings
+        return EngineChoice(
+            setting.engine, setting.threads, setting.memory_limit, setting.spark_master, setting.spark_conf
+        )
 
     def working_engine(self, *, spill: Path) -> "WorkingEngine":
         """The engine of the settings, for rollup and build.

@@ -1,4 +1,4 @@
-"""Tries an ingest without storing anything: the mapping, the first rows, what would be refused, patterns to declare."""
+"""The dry run of an ingest, which stores nothing: mapping, first rows, what would be refused, patterns to declare."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from features.progress import Progress, silent
 from features.schema import EVENTS, RAW_TABLES
 from features.windows import require_utc
 
-__all__ = ["Refusal", "TableTrial", "Trial", "try_ingest"]
+__all__ = ["DryRun", "Refusal", "TableDryRun", "dry_run"]
 
 
 _ROWS_SHOWN = 10
@@ -36,7 +36,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class TableTrial:
+class TableDryRun:
     """What would become of one raw table.
 
     Attributes
@@ -57,7 +57,7 @@ class TableTrial:
 
 
 @dataclass(frozen=True)
-class Trial:
+class DryRun:
     """What an ingest would do.
 
     Attributes
@@ -68,20 +68,20 @@ class Trial:
         Patterns that would make them fewer.
     """
 
-    tables: tuple[TableTrial, ...]
+    tables: tuple[TableDryRun, ...]
     templates: int
     suggestions: tuple[Suggestion, ...]
     notes: tuple[str, ...]
 
 
-def try_ingest(
+def dry_run(
     home: Home,
     given: Mapping[str, Sequence[Path | str]],
     *,
     now: datetime,
     backfill: bool = False,
     progress: Progress | None = None,
-) -> Trial:
+) -> DryRun:
     """Read, map and check all files as ``ingest`` would; nothing is written into the home.
 
     ``given`` is raw table to files, folders or globs. Hashes are those of the home's key, where there is one.
@@ -113,7 +113,7 @@ def try_ingest(
             )
             for name, files in groups.items()
         ]
-        tables = tuple(_tried(engine, one) for one in staged)
+        tables = tuple(_dry_run_of(engine, staged_table) for staged_table in staged)
         notes = notes_about(
             engine,
             staged,
@@ -121,22 +121,26 @@ def try_ingest(
             now=now,
             backfill=backfill,
             written=last_written(groups),
-            there={*groups, *home.stores.raw.manifest().partitions},
+            known_tables={*groups, *home.stores.raw.manifest().partitions},
         )
-        calls = [one.rows.filter(one.rows.reason.isnull()) for one in staged if one.table is EVENTS]
+        calls = [
+            staged_table.rows.filter(staged_table.rows.reason.isnull())
+            for staged_table in staged
+            if staged_table.table is EVENTS
+        ]
         templates = count_templates(engine, calls[0]) if calls else 0
         suggestions = tuple(suggest_patterns(engine, calls[0])) if calls else ()
-    return Trial(tables, templates, suggestions, tuple(notes))
+    return DryRun(tables, templates, suggestions, tuple(notes))
 
 
-def _tried(engine: Engine, staged: Staged) -> TableTrial:
+def _dry_run_of(engine: Engine, staged: Staged) -> TableDryRun:
     rows = staged.rows
     good = rows.filter(rows.reason.isnull())
     first = good.order_by("source_file", "source_row").limit(_ROWS_SHOWN).select(staged.brought)
     mapping = tuple(
-        (files, name, column.made) for files, mapped in staged.mapped for name, column in mapped.columns.items()
+        (files, name, column.recipe) for files, mapped in staged.mapped for name, column in mapped.columns.items()
     )
-    return TableTrial(
+    return TableDryRun(
         staged.table.name,
         len(staged.paths),
         staged.rows_read,

@@ -1,4 +1,4 @@
-"""Shows on the terminal what a trial of an ingest found."""
+"""Shows on the terminal what a dry run of an ingest says."""
 
 import json
 from collections.abc import Iterator
@@ -8,35 +8,35 @@ from typing import Any
 import click
 
 from features.console import emit, emit_notes
-from features.ingest.dry_run import TableTrial, Trial
+from features.ingest.dry_run import DryRun, TableDryRun
 
-__all__ = ["show_trial"]
+__all__ = ["show_dry_run"]
 
 
 _HASH_SHOWN = 8
 _HASHED = ("token", "user_id")
 
 
-def show_trial(trial: Trial, output: str) -> None:
+def show_dry_run(dry_run: DryRun, output: str) -> None:
     """Print tables for people, or one row per finding (``table``, ``what``, ``name``, ``value``) for programs."""
     if output == "table":
-        for table in trial.tables:
+        for table in dry_run.tables:
             _show_table(table)
-        if trial.templates:
-            _show_endpoints(trial)
+        if dry_run.templates:
+            _show_endpoints(dry_run)
     else:
-        emit(list(_findings(trial)), output)
-    emit_notes([*trial.notes, "Nothing was stored; without --dry-run it will be."])
+        emit(list(_findings(dry_run)), output)
+    emit_notes([*dry_run.notes, "Nothing was stored; without --dry-run it will be."])
 
 
-def _show_table(table: TableTrial) -> None:
+def _show_table(table: TableDryRun) -> None:
     several = len({files for files, _, _ in table.mapping}) > 1
     click.echo(f"{table.table}: {table.rows_read:,} rows in {table.files:,} files, {table.rows_good:,} good")
     click.echo()
     emit(
         [
-            {**({"files": files} if several else {}), "column": name, "made of": made}
-            for files, name, made in table.mapping
+            {**({"files": files} if several else {}), "column": name, "made of": recipe}
+            for files, name, recipe in table.mapping
         ],
     )
     click.echo()
@@ -45,41 +45,45 @@ def _show_table(table: TableTrial) -> None:
     if table.refusals:
         emit(
             [
-                {"refused": one.reason, "rows": one.rows, "file and line of the first": ", ".join(one.places)}
-                for one in table.refusals
+                {
+                    "refused": refusal.reason,
+                    "rows": refusal.rows,
+                    "file and line of the first": ", ".join(refusal.places),
+                }
+                for refusal in table.refusals
             ],
         )
         click.echo()
 
 
-def _show_endpoints(trial: Trial) -> None:
-    click.echo(f"{trial.templates:,} different endpoints")
-    if not trial.suggestions:
+def _show_endpoints(dry_run: DryRun) -> None:
+    click.echo(f"{dry_run.templates:,} different endpoints")
+    if not dry_run.suggestions:
         click.echo()
         return
     click.echo()
     emit(
         [
-            {"templates": one.templates, "calls": one.calls, "suggested pattern": one.pattern}
-            for one in trial.suggestions
+            {"templates": suggestion.templates, "calls": suggestion.calls, "suggested pattern": suggestion.pattern}
+            for suggestion in dry_run.suggestions
         ],
     )
-    patterns = ", ".join(json.dumps(one.pattern, ensure_ascii=False) for one in trial.suggestions)
+    patterns = ", ".join(json.dumps(suggestion.pattern, ensure_ascii=False) for suggestion in dry_run.suggestions)
     click.echo()
     click.echo(f"[sources.events]\npath_patterns = [{patterns}]")
     click.echo()
 
 
-def _findings(trial: Trial) -> Iterator[dict[str, str]]:
-    for table in trial.tables:
-        for _, name, made in table.mapping:
-            yield {"table": table.table, "what": "mapping", "name": name, "value": made}
+def _findings(dry_run: DryRun) -> Iterator[dict[str, str]]:
+    for table in dry_run.tables:
+        for _, name, recipe in table.mapping:
+            yield {"table": table.table, "what": "mapping", "name": name, "value": recipe}
         for row in table.rows:
             value = json.dumps(row, default=_plain, ensure_ascii=False)
             yield {"table": table.table, "what": "row", "name": "", "value": value}
-        for one in table.refusals:
-            yield {"table": table.table, "what": "refused", "name": one.reason, "value": str(one.rows)}
-    for suggestion in trial.suggestions:
+        for refusal in table.refusals:
+            yield {"table": table.table, "what": "refused", "name": refusal.reason, "value": str(refusal.rows)}
+    for suggestion in dry_run.suggestions:
         value = str(suggestion.templates)
         yield {"table": "events", "what": "suggested pattern", "name": suggestion.pattern, "value": value}
 

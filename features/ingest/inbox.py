@@ -21,7 +21,7 @@ __all__ = [
     "TakenFiles",
     "inbox_folder",
     "new_arrivals",
-    "strangers",
+    "unread_files",
     "waiting",
 ]
 
@@ -84,14 +84,14 @@ class TakenFiles:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._path = home.nightly / "taken.json"
-        found = recall(self._path)
-        held = _stores(home)
-        is_held = (
-            None not in held["generations"]
-            and held["generations"] == found.get("generations")
-            and set(found.get("days", ())) <= set(held["days"])
+        remembered = recall(self._path)
+        stores = _stores(home)
+        is_believed = (
+            None not in stores["generations"]
+            and stores["generations"] == remembered.get("generations")
+            and set(remembered.get("days", ())) <= set(stores["days"])
         )
-        self._files: dict[str, Any] = found.get("files", {}) if is_held else {}
+        self._files: dict[str, Any] = remembered.get("files", {}) if is_believed else {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,8 +120,12 @@ class TakenFiles:
         if not arrivals:
             return
         self._files = self._files | {
-            one.name: {"content": one.content, "size": one.size, "written_at": one.written_at.isoformat()}
-            for one in arrivals
+            arrival.name: {
+                "content": arrival.content,
+                "size": arrival.size,
+                "written_at": arrival.written_at.isoformat(),
+            }
+            for arrival in arrivals
         }
         remember(self._path, {**_stores(self._home), "files": self._files})
 
@@ -142,7 +146,7 @@ def new_arrivals(home: Home, taken: TakenFiles) -> Inbox:
     return Inbox(files, tuple(refused))
 
 
-def strangers(home: Home) -> list[str]:
+def unread_files(home: Home) -> list[str]:
     """Names of files below the inbox that nothing will ever read: of an unknown kind, or in no table's sub-folder."""
     root = inbox_folder(home)
     if not root.is_dir():
@@ -155,17 +159,17 @@ def strangers(home: Home) -> list[str]:
 def waiting(home: Home, table: str) -> list[datetime]:
     """When each file of a table that was not taken yet was put into the inbox; nothing is read, nothing remembered."""
     taken, root = TakenFiles(home), inbox_folder(home)
-    found = []
+    arrived = []
     for path in _files_of(root / table):
         state = path.stat()
         written_at = _arrived_at(state)
         if not taken.recognises(path.relative_to(root).as_posix(), state.st_size, written_at):
-            found.append(written_at)
-    return sorted(found)
+            arrived.append(written_at)
+    return sorted(arrived)
 
 
 def _new_of(root: Path, table: str, taken: TakenFiles, refused: list[Refused]) -> Iterator[Arrival]:
-    found: set[str] = set()
+    contents: set[str] = set()
     moved: list[Arrival] = []
     for path in _files_of(root / table):
         name = path.relative_to(root).as_posix()
@@ -187,8 +191,8 @@ def _new_of(root: Path, table: str, taken: TakenFiles, refused: list[Refused]) -
         is_snapshot = table == "accounts"
         if taken.holds(table, content) and not is_snapshot:
             moved.append(arrival)
-        elif content not in found or is_snapshot:
-            found.add(content)
+        elif content not in contents or is_snapshot:
+            contents.add(content)
             yield arrival
     taken.add(moved)
 

@@ -70,7 +70,7 @@ class IngestReport:
 
     def table(self, name: str) -> TableReport:
         """The report of one raw table; of nothing read where it was not given."""
-        return next((one for one in self.tables if one.table == name), TableReport(name, 0, 0, 0, 0))
+        return next((report for report in self.tables if report.table == name), TableReport(name, 0, 0, 0, 0))
 
 
 def ingest(
@@ -208,7 +208,7 @@ class _Work:
             now=self.now,
             backfill=self.backfill,
             written=last_written(self.groups),
-            there=raw.partitions,
+            known_tables=raw.partitions,
         )
         log = _files(self.home.stores.events, days)
         notes += self._matching(staged, log, raw)
@@ -264,8 +264,8 @@ def _note(raw: StoreWriter, engine: Engine, staged: Staged, *, now: datetime, de
     moment = good.by_clock.ifelse(good[happened], good[learned])
     # A planned cancellation lies in the future; it is no sign that the source is complete until then.
     latest = moment.max(where=moment <= ibis.literal(now, type=moment.type()))
-    found = good.agg(latest=latest)
-    row: dict[str, Any] = engine.to_arrow(found).to_pylist()[0]
+    newest = good.agg(latest=latest)
+    row: dict[str, Any] = engine.to_arrow(newest).to_pylist()[0]
     until = dict(raw.notes.get("complete_until", {}))
     if declared is not None:
         until[staged.table.name] = declared.isoformat()

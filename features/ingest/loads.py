@@ -1,4 +1,4 @@
-"""Remembers of each load how many rows it read and refused, so that a report can tell lately from ever."""
+"""Remembers how many rows each load read and refused, so that recent loads can be told from all there ever were."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,14 +42,14 @@ def note_load(writer: StoreWriter, table: str, load: Load) -> None:
         return
     of_tables = dict(writer.notes.get(_NOTE, {}))
     added = {"at": load.at.isoformat(), "rows_read": load.rows_read, "refused": dict(load.refused)}
-    loads = [*(one for one in of_tables.get(table, []) if one != added), added]  # a killed ingest left it already
-    moments = [datetime.fromisoformat(one["at"]) for one in loads]
+    loads = [*(entry for entry in of_tables.get(table, []) if entry != added), added]  # a killed ingest left it already
+    moments = [datetime.fromisoformat(entry["at"]) for entry in loads]
     first = max(moments) - REMEMBERED
-    of_tables[table] = [one for one, at in zip(loads, moments, strict=True) if at > first]
+    of_tables[table] = [entry for entry, at in zip(loads, moments, strict=True) if at > first]
     writer.notes[_NOTE] = of_tables
 
 
 def loads_of(home: Home, table: str) -> list[Load]:
-    """The loads of one raw table in the 28 days that end with its newest, as they came; none of homes of before."""
-    found = home.stores.quarantine.manifest().notes.get(_NOTE, {}).get(table, [])
-    return [Load(datetime.fromisoformat(one["at"]), one["rows_read"], one["refused"]) for one in found]
+    """The loads of one raw table in the 28 days that end with its newest, as they came; none where none was noted."""
+    entries = home.stores.quarantine.manifest().notes.get(_NOTE, {}).get(table, [])
+    return [Load(datetime.fromisoformat(entry["at"]), entry["rows_read"], entry["refused"]) for entry in entries]

@@ -59,26 +59,26 @@ class Pseudonyms:
 
 
 class _Remembered:
-    def __init__(self, made: Callable[[str], str]) -> None:
-        self._made = made
+    def __init__(self, make: Callable[[str], str]) -> None:
+        self._make = make
         self._known: dict[str, str] = {}
 
     def __call__(self, value: str) -> str:
-        found = self._known.get(value)
-        if found is None:
+        result = self._known.get(value)
+        if result is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            found = self._known[value] = self._made(value)
-        return found
+            result = self._known[value] = self._make(value)
+        return result
 
 
-def _looked_up(column: pa.ChunkedArray | pa.Array, made: Callable[[str], str]) -> pa.DictionaryArray:
+def _looked_up(column: pa.ChunkedArray | pa.Array, make: Callable[[str], str]) -> pa.DictionaryArray:
     """What is made of each value, as a dictionary; empty text is null."""
     distinct = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if not isinstance(distinct, pa.DictionaryArray):
         distinct = distinct.dictionary_encode()
     texts = [_text(value) for value in distinct.dictionary.to_pylist()]
-    values = pa.array([None if text is None else made(text) for text in texts], pa.string())
+    values = pa.array([None if text is None else make(text) for text in texts], pa.string())
     if values.null_count:  # a null in a dictionary is not seen as one everywhere
         return values.take(distinct.indices).dictionary_encode()
     return pa.DictionaryArray.from_arrays(distinct.indices.cast(pa.int32()), values)

@@ -1,4 +1,4 @@
-"""Rows that were not stored, kept with their reason so that nothing is lost in silence."""
+"""The quarantine store: rows that broke a rule or lost a conflict, kept with the reason."""
 
 import hashlib
 from pathlib import Path
@@ -35,8 +35,8 @@ def keep_refused(
     by_reason = {row["reason"]: row["rows"] for row in engine.to_arrow(counts).to_pylist()}
     if by_reason:
         known = read_quarantine(engine, home, table)
-        found = _numbered_by_file(refused) if is_log else _several(refused)
-        fresh = found.anti_join(_several(known, is_log=is_log), ["reason", "given", "lies", "copy"])
+        arriving = _numbered_by_file(refused) if is_log else _several(refused)
+        fresh = arriving.anti_join(_several(known, is_log=is_log), ["reason", "given", "lies", "copy"])
         path = writer.scratch / f"refused-{table}.parquet"
         if _write(engine, fresh.select(QUARANTINE.names).order_by(*QUARANTINE.names), path):
             writer.replace(f"{table}/rows={_content(path)}", {"refused": path})

@@ -1,4 +1,4 @@
-"""The rules of the raw tables: every value gets its canonical type, every row that breaks a rule a reason."""
+"""The quarantine rules of the raw tables: each value gets its canonical type, each row that breaks a rule a reason."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -66,8 +66,8 @@ def check_rows(
         if name not in columns:
             values[name] = ibis.null(_ibis_type(canonical))
             continue
-        values[name], found = _read(tidy[name], name, canonical, columns[name], table=table.name, title=title)
-        problems += found
+        values[name], column_problems = _read(tidy[name], name, canonical, columns[name], table=table.name, title=title)
+        problems += column_problems
     # A value that cannot be read is not missing: that reason comes first.
     problems += [(f"{name}_missing", values[name].isnull()) for name in table.required]
     by_clock = ibis.literal(False)

@@ -1,4 +1,4 @@
-"""Reads source files once: mapped, pseudonymised, checked, and held ready for the stores to take in."""
+"""Reads source files once: mapped, pseudonymised and checked rows, in a table of the engine until they are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -117,16 +117,16 @@ def stage(
     hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns, hashed=hashed)
     paths = tuple(path for files in groups for path in files.paths)
     work = _Staging(engine, table, source, hide, paths, now, backfill)
-    kept = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
+    staged_rows = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
     reading = _Reading()
     for number, files in enumerate(groups):
         progress(f"reading {table.name}", number, len(groups))
-        reading.mapped.append(work.read(files, kept, reading))
+        reading.mapped.append(work.read(files, staged_rows, reading))
     progress(f"reading {table.name}", len(groups), len(groups))
     brought = {name for file in reading.mapped for name in file.columns}
     staged = Staged(
         table,
-        kept,
+        staged_rows,
         reading.rows,
         paths,
         tuple(name for name in mappable_columns(table) if name in brought),
@@ -160,14 +160,14 @@ class _Staging:
     now: datetime
     backfill: bool
 
-    def read(self, files: SourceFiles, kept: ir.Table, reading: _Reading) -> MappedFile:
+    def read(self, files: SourceFiles, staged_rows: ir.Table, reading: _Reading) -> MappedFile:
         """Take files in; say what the mapping made of their columns."""
         schema = files.asked(mappable_columns(self.table), declared=declared_columns(self.source))
         mapped = map_columns(self.table, self.source, schema.names, title=files.title)
         _refuse_nested(mapped, self.table, schema, title=files.title)
         tried = check_expressions(self.engine, schema, self.table, mapped, title=files.title)
         seen: set[str] = set()
-        taking = _TakingIn(self, kept, mapped, title=files.title)
+        taking = _TakingIn(self, staged_rows, mapped, title=files.title)
         for path in files.paths:
             good, first = 0, None
             place = self.paths.index(path)
@@ -179,7 +179,7 @@ class _Staging:
                 if len(rows.table):
                     taking.add(self._given(rows, mapped, place, tried, title=path.name))
                 if rows.faults:
-                    self._refuse(rows.faults, place, kept)
+                    self._refuse(rows.faults, place, staged_rows)
             if first is not None and not good:
                 raise InputError(
                     f"No line of {path} can be read; line {first.line}: {first.what}. Write it again, or give it the "
@@ -190,11 +190,11 @@ class _Staging:
         taking.finish()
         if files.kind != "json" or files.paths[0] in reading.empty:
             return mapped
-        there = tuple(name for name in dict.fromkeys((*files.columns, *sorted(seen))) if name in seen)
-        found = map_columns(self.table, self.source, there, title=files.title)
+        names = tuple(name for name in dict.fromkeys((*files.columns, *sorted(seen))) if name in seen)
+        remapped = map_columns(self.table, self.source, names, title=files.title)
         # An object of which a part is read is not ignored.
-        parts = {name[: name.index(".")] for name in found.reads if "." in name}
-        return replace(found, ignored=tuple(name for name in found.ignored if name not in parts))
+        parts = {name[: name.index(".")] for name in remapped.reads if "." in name}
+        return replace(remapped, ignored=tuple(name for name in remapped.ignored if name not in parts))
 
     def _given(self, rows: Rows, mapped: MappedFile, place: int, tried: frozenset[str], *, title: str) -> pa.Table:
         """Rows as the file gives them, with canonical columns."""
@@ -211,7 +211,7 @@ class _Staging:
         rows = check_rows(tidy, self.table, mapped.columns, now=self.now, backfill=self.backfill, title=title)
         return prepare(_identified(rows, self.hide.hide(_LINE)) if self.table is EVENTS else rows)
 
-    def _refuse(self, faults: Sequence[Fault], place: int, kept: ir.Table) -> None:
+    def _refuse(self, faults: Sequence[Fault], place: int, staged_rows: ir.Table) -> None:
         hidden = self.hide.hide if self.table.secret else None
         refused = pa.table(
             {
@@ -225,38 +225,38 @@ class _Staging:
         nothing = {name: ibis.null(kind) for name, kind in schema.items() if name not in rows.columns}
         with self.engine.lent(_GIVEN, refused):
             values = {**nothing, "source_file": ibis.literal(place, "int32"), "by_clock": ibis.literal(False)}
-            self.engine.add(kept, prepare(rows.mutate(**values)))
+            self.engine.add(staged_rows, prepare(rows.mutate(**values)))
 
 
 class _TakingIn:
     """Gathers rows of one mapping until there are enough of them for the engine."""
 
-    def __init__(self, staging: _Staging, kept: ir.Table, mapped: MappedFile, *, title: str) -> None:
+    def __init__(self, staging: _Staging, staged_rows: ir.Table, mapped: MappedFile, *, title: str) -> None:
         self._staging = staging
-        self._kept = kept
+        self._staged_rows = staged_rows
         self._mapped = mapped
         self._title = title
-        self._held: list[pa.Table] = []
+        self._gathered: list[pa.Table] = []
         self._prepared: tuple[pa.Schema, Prepared] | None = None
 
     def add(self, given: pa.Table) -> None:
-        self._held.append(given)
-        if sum(map(len, self._held)) >= _ROWS_AT_A_TIME:
+        self._gathered.append(given)
+        if sum(map(len, self._gathered)) >= _ROWS_AT_A_TIME:
             self.finish()
 
     def finish(self) -> None:
-        if not self._held:
+        if not self._gathered:
             return
         # Together they have one dictionary a column: each distinct value is worked on once.
-        given = self._staging.hide(pa.concat_tables(self._held).unify_dictionaries())
-        self._held = []
+        given = self._staging.hide(pa.concat_tables(self._gathered).unify_dictionaries())
+        self._gathered = []
         if self._prepared is None or self._prepared[0] != given.schema:
-            made = self._staging.prepared(given.schema, self._mapped, title=self._title)
-            self._prepared = (given.schema, made)
+            prepared = self._staging.prepared(given.schema, self._mapped, title=self._title)
+            self._prepared = (given.schema, prepared)
         engine = self._staging.engine
         try:
             with engine.lent(_GIVEN, given):
-                engine.add(self._kept, self._prepared[1])
+                engine.add(self._staged_rows, self._prepared[1])
         except EngineError as error:
             if error.is_about_room:
                 raise
@@ -284,12 +284,12 @@ def _identified(rows: ir.Table, key: str) -> ir.Table:
         return _with_id(rows, [ibis.literal(key), rows[_LINE], rows[_COPY].cast("string")])
     columns = ["account_id", "event_time", PATH_KEY, "method", "status", "latency_ms"]
     columns += ["token", "user_id", "sdk", "sdk_version", "synthetic"]
-    held = [rows[name].cast("string").fill_null("") for name in columns if name in rows.columns]
-    return _with_id(rows, held)
+    values = [rows[name].cast("string").fill_null("") for name in columns if name in rows.columns]
+    return _with_id(rows, values)
 
 
-def _with_id(rows: ir.Table, held: list[ir.StringValue]) -> ir.Table:
-    identity = ibis.literal("row-") + ibis.literal("\x1f").join(held).hexdigest("md5")
+def _with_id(rows: ir.Table, values: list[ir.StringValue]) -> ir.Table:
+    identity = ibis.literal("row-") + ibis.literal("\x1f").join(values).hexdigest("md5")
     return rows.mutate(event_id=ibis.coalesce(rows.event_id, identity))
 
 

@@ -73,10 +73,10 @@ def store_events(
             progress("storing events by day", done, len(incoming))
             paths = [path for day in days for path in existing[day]]
             rows = engine.to_arrow(_merged(engine, good, paths, days))
-            rows, kept, lost = _resolved(engine, rows, staged, writer.scratch / f"conflicts-{done:06d}.parquet")
+            rows, places, lost = _resolved(engine, rows, staged, writer.scratch / f"conflicts-{done:06d}.parquet")
             conflicts += lost
-            new += len(kept) - sum(stored_rows[day] for day in days)
-            ordered = in_store_order(rows, kept)
+            new += len(places) - sum(stored_rows[day] for day in days)
+            ordered = in_store_order(rows, places)
             # The days of one batch are written while the engine works on the next.
             _finish(writing, writer)
             writing = _start_writing(pool, ordered, writer.scratch)
@@ -110,9 +110,9 @@ def _merged(engine: Engine, good: ir.Table, stored: Sequence[Path], days: Sequen
     arriving = good.filter(good.event_time >= days[0], good.event_time < days[-1] + DAY)
     arriving = arriving.select(*columns, "source_file", "source_row", "by_clock", stored=False)
     if stored:
-        held = engine.read_parquet(stored, schema=EVENTS.schema)
+        stored_events = engine.read_parquet(stored, schema=EVENTS.schema)
         nowhere = {"source_file": ibis.null("int32"), "source_row": ibis.null("int64"), "by_clock": ibis.literal(False)}
-        arriving = arriving.union(held.select(*columns, **nowhere, stored=ibis.literal(True)))
+        arriving = arriving.union(stored_events.select(*columns, **nowhere, stored=ibis.literal(True)))
     return arriving.mutate(day=cutoff_days(arriving.event_time), mark=arriving.event_id.hash())
 
 
@@ -132,7 +132,7 @@ def _resolved(
     content = [name for name in columns if name != "ingested_at"]
     key = ("event_id", "day")
     versions = engine.cache(
-        resolve_versions(several, key=key, content=[*content, "day"], first="ingested_at", made=MADE_ID)
+        resolve_versions(several, key=key, content=[*content, "day"], first="ingested_at", made_id=MADE_ID)
     )
     losers = versions.filter(versions.place > 0, ~versions.event_id.re_search(MADE_ID))
     lost = [path] if engine.count(losers) else []
@@ -145,7 +145,7 @@ def _resolved(
     return together, np.append(np.flatnonzero(~is_repeated), np.arange(len(rows), len(together))), lost
 
 
-def in_store_order(rows: pa.Table, kept: npt.NDArray[np.int64]) -> pa.Table:
+def in_store_order(rows: pa.Table, places: npt.NDArray[np.int64]) -> pa.Table:
     """The kept events by day, account, time and id: the one order of equal events, whatever order they came in."""
     rows = rows.combine_chunks()
     times = rows.column("event_time").cast(pa.int64()).to_numpy()
@@ -155,7 +155,7 @@ def in_store_order(rows: pa.Table, kept: npt.NDArray[np.int64]) -> pa.Table:
     rank[names] = np.arange(len(names))
     # Four columns become two numbers; ids are compared only where those are equal.
     group = times // _DAY_MICROSECONDS * len(names) + rank[accounts.indices.to_numpy()]
-    order = kept[np.lexsort((times[kept], group[kept]))]
+    order = places[np.lexsort((times[places], group[places]))]
     groups, moments = group[order], times[order]
     same = (groups[1:] == groups[:-1]) & (moments[1:] == moments[:-1])
     if same.any():

@@ -53,7 +53,7 @@ def store_records(
     content = [name for name in columns if name != first]
     key = ("account_id", "known_at") if table is ACCOUNTS else tuple(content)
     versions = engine.cache(resolve_versions(rows, key=key, content=content, first=first))
-    kept = versions.filter(versions.place == 0).select(columns).order_by(*content)
+    winners = versions.filter(versions.place == 0).select(columns).order_by(*content)
     lost = writer.scratch / f"conflicts-{table.name}.parquet"
     learned = "known_at" if table is ACCOUNTS else None
     losers = as_refused(versions.filter(versions.place > 0), columns, learned=learned, store="the raw store")
@@ -61,7 +61,7 @@ def store_records(
         losers = losers.union(as_refused(overruled, columns, learned=learned, store="the raw store"))
     engine.write_parquet(staged.with_names(losers), lost)
     path = writer.scratch / f"{table.name}.parquet"
-    whole = engine.to_arrow(kept).cast(table.schema).combine_chunks()
+    whole = engine.to_arrow(winners).cast(table.schema).combine_chunks()
     pq.write_table(whole, path, compression="zstd")
     engine.drop(versions)
     writer.replace(table.name, {table.name: path})
@@ -83,10 +83,10 @@ def _dated(engine: Engine, arriving: ir.Table, stored: ir.Table, now: datetime) 
     snapshots = engine.cache(snapshots.mutate(turn=ibis.row_number().over(by_account)))
     last = snapshots.filter(snapshots.turn == 0).drop("turn")
     columns = ACCOUNTS.schema.names
-    held = stored.select(columns).union(dated.select(columns))
-    newest_first = [ibis.desc(held.known_at), *attributes]
+    dated_versions = stored.select(columns).union(dated.select(columns))
+    newest_first = [ibis.desc(dated_versions.known_at), *attributes]
     place = ibis.row_number().over(ibis.window(group_by="account_id", order_by=newest_first))
-    newest = held.mutate(place=place).filter(lambda t: t.place == 0).drop("place")
+    newest = dated_versions.mutate(place=place).filter(lambda t: t.place == 0).drop("place")
     beside = last.left_join(newest, "account_id", rname="held_{name}")
     unchanged = ibis.and_(*(beside[name].identical_to(beside[f"held_{name}"]) for name in attributes[1:]))
     # A clock that went back does not bring the older version back.
@@ -98,6 +98,6 @@ def _dated(engine: Engine, arriving: ir.Table, stored: ir.Table, now: datetime) 
     )
     told = beside.mutate(known_at=known_at).select(arriving.columns)
     overruled = snapshots.filter(snapshots.turn > 0).drop("turn")
-    for known in (last, held):
+    for known in (last, dated_versions):
         overruled = overruled.anti_join(known, [overruled[name].identical_to(known[name]) for name in attributes])
     return dated.union(told), overruled

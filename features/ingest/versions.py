@@ -1,4 +1,4 @@
-"""Which of several versions of one thing stays: a rule that no order of files can change."""
+"""Decides which row stays where several with one key differ: the same one whatever the order of files."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ _ROWS_PER_FILE = 2**40  # more than any file has
 
 
 def resolve_versions(
-    rows: ir.Table, *, key: Sequence[str], content: Sequence[str], first: str | None = None, made: str | None = None
+    rows: ir.Table, *, key: Sequence[str], content: Sequence[str], first: str | None = None, made_id: str | None = None
 ) -> ir.Table:
     """One row per distinct content, ``place`` 0 for the version of its ``key`` that stays and more for the others.
 
     ``rows`` has ``stored`` (the row lies in the store), ``source_file`` (a number), ``source_row`` and ``by_clock``
     beside key and content. A version is where its first row lies.
     Rows that differ in ``first`` alone are one, with the smallest; of two contents of one key the smallest
-    (``first``, hash of the row) stays; where the first of ``key`` matches ``made``, the stored one. ``copies``
+    (``first``, hash of the row) stays; where the first of ``key`` matches ``made_id``, the stored one. ``copies``
     counts the rows, ``stored`` says whether one of them was stored.
     """
     several = rows.group_by(*content).agg(
@@ -32,11 +32,11 @@ def resolve_versions(
     several = several.mutate(
         source_file=(several.position // _ROWS_PER_FILE).cast("int32"), source_row=several.position % _ROWS_PER_FILE
     )
-    held = [several[name].cast("string").fill_null("") for name in content]
-    hashed = several.mutate(row_hash=ibis.literal("\x1f").join(held).hexdigest("md5"))
+    values = [several[name].cast("string").fill_null("") for name in content]
+    hashed = several.mutate(row_hash=ibis.literal("\x1f").join(values).hexdigest("md5"))
     order: list[str | ir.Value] = [*([first] if first else []), "row_hash"]
-    if made is not None:
-        order.insert(0, ibis.desc(hashed[key[0]].re_search(made) & hashed.stored))
+    if made_id is not None:
+        order.insert(0, ibis.desc(hashed[key[0]].re_search(made_id) & hashed.stored))
     return hashed.mutate(place=ibis.row_number().over(group_by=list(key), order_by=order)).drop("row_hash", "position")
 
 
@@ -46,13 +46,13 @@ def as_refused(losers: ir.Table, columns: Sequence[str], *, learned: str | None,
     A time that is only the clock of a command (``by_clock``) is left out: it would make the same version another one
     each time.
     """
-    held = {name: losers[name].cast("string") for name in columns}
+    values = {name: losers[name].cast("string") for name in columns}
     if learned is not None:
-        held[learned] = losers.by_clock.ifelse(ibis.null("string"), held[learned])
+        values[learned] = losers.by_clock.ifelse(ibis.null("string"), values[learned])
     return losers.select(
         "source_file",
         "source_row",
         reason=ibis.literal("conflict"),
-        given=ibis.struct(held).cast("json").cast("string"),
+        given=ibis.struct(values).cast("json").cast("string"),
         store=ibis.literal(store),
     )

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.home.home import Home
 from features.home.stores import feature_partition
-from features.offline.meanings import feature_lineage
+from features.offline.lineage import feature_lineage
 from features.storage.store import Manifest
 from features.windows import as_cutoff
 
@@ -20,7 +20,7 @@ EARLIER_VERSION = (
 
 
 def built_cutoffs(home: Home) -> list[datetime]:
-    """Cutoffs whose every group is there, made from the same sources and of today's meaning, ascending."""
+    """Cutoffs whose every group is there, made from the same sources and of today's lineage, ascending."""
     manifest = home.stores.features.manifest()
     groups, lineage_of = home.catalog.groups, feature_lineage(home)
     built = []
@@ -35,8 +35,8 @@ def built_cutoffs(home: Home) -> list[datetime]:
 def outdated_cutoffs(home: Home) -> list[datetime]:
     """Cutoffs built under other settings, definitions or groups, ascending: their rows must not mix with today's."""
     manifest = home.stores.features.manifest()
-    there = {as_cutoff(partition.partition("/cutoff=")[2]) for partition in manifest.partitions}
-    return sorted(there.difference(built_cutoffs(home)))
+    cutoffs = {as_cutoff(partition.partition("/cutoff=")[2]) for partition in manifest.partitions}
+    return sorted(cutoffs.difference(built_cutoffs(home)))
 
 
 def is_of_earlier_version(home: Home) -> bool:
@@ -53,7 +53,7 @@ def left_out(home: Home) -> list[str]:
     if is_of_earlier_version(home):
         return [EARLIER_VERSION]
     which = listed(cutoff.date() for cutoff in reversed(outdated))
-    what = "1 cutoff was" if len(outdated) == 1 else f"{len(outdated)} cutoffs were"
+    what = counted(len(outdated), "cutoff was|cutoffs were")
     sentence = f"{what} built under other settings or definitions and left out: {which}."
     return [f"{sentence} Run `bellwether features build` to build them again."]
 

@@ -37,7 +37,7 @@ def file_schema(group: str, catalog: Catalog = BUILT_IN) -> pa.Schema:
 
 
 def schema_of(group: str, kinds: Mapping[str, str]) -> pa.Schema:
-    """The same from the kind of each feature of the group, in order."""
+    """Columns of a group's files, from the kind of each feature of the group, in order."""
     return pa.schema(
         [
             (JOIN_KEY, pa.string()),
@@ -74,8 +74,8 @@ def accounts_built(store: ManifestStore, cutoff: datetime, catalog: Catalog = BU
     whole = set.intersection(*(set(_cutoffs(manifest, group)) for group in catalog.groups))
     build = f"`bellwether features build --from {day} --to {day}`"
     if day not in whole:
-        there = listed(sorted(whole, reverse=True)) or "none"
-        raise InputError(f"The cutoff {day} is not built in every group. Built, newest first: {there}. Run {build}.")
+        built = listed(sorted(whole, reverse=True)) or "none"
+        raise InputError(f"The cutoff {day} is not built in every group. Built, newest first: {built}. Run {build}.")
     rows = {
         group: sum(pq.read_metadata(file).num_rows for file in files_of_group(store, group, wanted=day.__eq__))
         for group in catalog.groups

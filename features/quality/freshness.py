@@ -11,10 +11,10 @@ import numpy as np
 
 from features.engine.duckdb_engine import Engine
 from features.examination import Finding
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.home.home import Home
 from features.home.raw_tables import rows_stored
-from features.ingest.inbox import inbox_folder, strangers, waiting
+from features.ingest.inbox import inbox_folder, unread_files, waiting
 from features.quality.section import Inspection, Section, engine_of
 from features.schema import EVENTS, RAW_TABLES
 from features.windows import hour_number, hours_between
@@ -70,30 +70,30 @@ class Reach:
 
 
 def look_at_freshness(inspection: Inspection) -> Section:
-    """One row per raw table."""
+    """Freshness of every raw table, one row each."""
     settings = inspection.home.settings
     with engine_of(inspection.home) as engine:
         reaches = [_reach(engine, inspection, name) for name in RAW_TABLES]
-    late = {one.table for one in reaches if one.is_late(settings.stale_after_hours)}
-    old = {one.table for one in reaches if one.is_old(settings.stale_after_hours)}
+    late = {reach.table for reach in reaches if reach.is_late(settings.stale_after_hours)}
+    old = {reach.table for reach in reaches if reach.is_old(settings.stale_after_hours)}
     states = dict.fromkeys(late, "LATE") | dict.fromkeys(old, "late")
-    files = {one.table: [] if inspection.is_past else waiting(inspection.home, one.table) for one in reaches}
+    files = {reach.table: [] if inspection.is_past else waiting(inspection.home, reach.table) for reach in reaches}
     rows = tuple(
         {
-            "source": one.table,
-            "rows": one.rows,
-            "newest event": _minute(one.newest_event),
-            "newest known": _minute(one.newest_known),
-            "hours since": None if one.pause_hours is None else round(one.pause_hours, 1),
-            "usual pause": None if one.usual_pause_hours is None else round(one.usual_pause_hours, 1),
-            "files waiting": len(files[one.table]),
-            "state": "none" if not one.rows else states.get(one.table, "fresh"),
+            "source": reach.table,
+            "rows": reach.rows,
+            "newest event": _minute(reach.newest_event),
+            "newest known": _minute(reach.newest_known),
+            "hours since": None if reach.pause_hours is None else round(reach.pause_hours, 1),
+            "usual pause": None if reach.usual_pause_hours is None else round(reach.usual_pause_hours, 1),
+            "files waiting": len(files[reach.table]),
+            "state": "none" if not reach.rows else states.get(reach.table, "fresh"),
         }
-        for one in reaches
+        for reach in reaches
     )
     findings = [
-        *(_late(one, inspection.home) for one in reaches if one.table in late),
-        *(_old(one, inspection.home) for one in reaches if one.table in old),
+        *(_late(reach, inspection.home) for reach in reaches if reach.table in late),
+        *(_old(reach, inspection.home) for reach in reaches if reach.table in old),
         *_never_came(inspection.home, reaches),
         *([] if inspection.is_past else _inbox(inspection, files)),
     ]
@@ -149,24 +149,25 @@ def _usual_pause(hours: "np.typing.NDArray[np.int64]") -> float | None:
     return float(np.sort(np.diff(recent))[-2]) if len(recent) >= _FEWEST else None
 
 
-def _late(one: Reach, home: Home) -> Finding:
-    pause = one.usual_pause_hours
+def _late(reach: Reach, home: Home) -> Finding:
+    pause = reach.usual_pause_hours
     usual = "" if pause is None else f" In the 91 days before it paused for over {pause:,.0f} hours once at most."
-    what = f"{one.table} end {one.pause_hours:,.0f} hours ago, at "
+    what = f"{reach.table} end {reach.pause_hours:,.0f} hours ago, at "
     where = f"Look whether the export still runs and where its files go (the inbox is {inbox_folder(home)})."
-    if one.table == EVENTS.name:
+    if reach.table == EVENTS.name:
         return Finding(
-            f"{what}{_minute(one.newest_event)} UTC.{usual} A silent account may not be silent: its calls are missing.",
+            f"{what}{_minute(reach.newest_event)} UTC.{usual} A silent account may not be silent: its calls are "
+            "missing.",
             f"{where} Scores say so too until new events are in.",
         )
-    return Finding(f"{what}{_minute(one.newest_known)} UTC.{usual}", where, is_remark=True)
+    return Finding(f"{what}{_minute(reach.newest_known)} UTC.{usual}", where, is_remark=True)
 
 
-def _old(one: Reach, home: Home) -> Finding:
+def _old(reach: Reach, home: Home) -> Finding:
     return Finding(
-        f"{one.table} end {one.pause_hours:,.0f} hours ago, at {_minute(one.newest_event)} UTC. Such pauses there were "
-        f"before, yet a log that ends over {home.settings.stale_after_hours:,.0f} hours before the cutoff makes scores "
-        "stale.",
+        f"{reach.table} end {reach.pause_hours:,.0f} hours ago, at {_minute(reach.newest_event)} UTC. Such pauses "
+        f"there were before, yet a log that ends over {home.settings.stale_after_hours:,.0f} hours before the cutoff "
+        "makes scores stale.",
         f"Look whether the export still runs (the inbox is {inbox_folder(home)}). Where it is meant to pause like "
         "this, raise stale_after_hours.",
         is_remark=True,
@@ -174,7 +175,7 @@ def _old(one: Reach, home: Home) -> Finding:
 
 
 def _never_came(home: Home, reaches: list[Reach]) -> Iterator[Finding]:
-    empty = {one.table for one in reaches if not one.rows}
+    empty = {reach.table for reach in reaches if not reach.rows}
     for name in home.settings.sources:
         if name in empty:
             yield Finding(
@@ -188,15 +189,15 @@ def _inbox(inspection: Inspection, files: dict[str, list[datetime]]) -> Iterator
     limit = inspection.home.settings.stale_after_hours
     for name, times in files.items():
         if times and hours_between(times[0], inspection.measured_at) > limit:
-            what = "1 file waits" if len(times) == 1 else f"{len(times)} files wait"
+            what = counted(len(times), "file waits|files wait")
             yield Finding(
                 f"{what} in the inbox under {name}, the oldest since {_minute(times[0])} UTC.",
                 "Run `bellwether nightly`; it says why it refuses one.",
                 is_remark=True,
             )
-    unread = strangers(inspection.home)
+    unread = unread_files(inspection.home)
     if unread:
-        what = "1 file of the inbox is" if len(unread) == 1 else f"{len(unread)} files of the inbox are"
+        what = counted(len(unread), "file of the inbox is|files of the inbox are")
         yield Finding(
             f"{what} read by nothing: {listed(unread)}.",
             "Put them into the sub-folder of their table, as Parquet, CSV or JSON Lines.",

@@ -46,13 +46,13 @@ def look_at_lateness(inspection: Inspection) -> Section:
     rows = tuple(
         {
             "event days": title,
-            "calls": one.calls,
-            "late": one.late,
-            "late share": one.share,
-            "median days late": one.median_days,
-            "longest": one.longest_days,
+            "calls": period.calls,
+            "late": period.late,
+            "late share": period.share,
+            "median days late": period.median_days,
+            "longest": period.longest_days,
         }
-        for title, one in (("the last 28", now), ("the 91 before", before))
+        for title, period in (("the last 28", now), ("the 91 before", before))
     )
     grace = inspection.home.settings.grace_hours
     note = f"Late: known more than {grace:g} hours after the midnight that ends its day, so that cutoff misses it."

@@ -58,34 +58,34 @@ class Match:
     @property
     def near(self) -> list[str]:
         """Pairs of an unmatched and an orphaned id that differ only in case."""
-        folded = {one.lower(): one for one in self.orphaned}
-        return [f"{one} / {folded[one.lower()]}" for one in self.unmatched if one.lower() in folded]
+        folded = {account.lower(): account for account in self.orphaned}
+        return [f"{account} / {folded[account.lower()]}" for account in self.unmatched if account.lower() in folded]
 
 
 def look_at_matching(inspection: Inspection) -> Section:
-    """One row per record table that is there."""
+    """How the accounts of each record table match those that call, one row per table."""
     with engine_of(inspection.home) as engine:
         called, calling = (_callers(engine, inspection, days) for days in (None, _LATE_DAYS))
-        found = [
+        tallies = [
             match(name, called, ids, calling=calling) for name in _TABLES if (ids := _ids(engine, inspection, name))
         ]
     rows = tuple(
         {
-            "table": one.table,
-            "matched": one.matched,
-            "unmatched": len(one.unmatched),
-            "orphaned": len(one.orphaned),
-            "for example": _examples(one),
+            "table": tally.table,
+            "matched": tally.matched,
+            "unmatched": len(tally.unmatched),
+            "orphaned": len(tally.orphaned),
+            "for example": _examples(tally),
         }
-        for one in found
+        for tally in tallies
     )
     unmatched = f"Unmatched: they called in the last {_LATE_DAYS} days and the table lacks them."
     note = f"{unmatched} Orphaned: the table has them and they never called."
-    return Section(rows, tuple(_findings(found)), note=note)
+    return Section(rows, tuple(_findings(tallies)), note=note)
 
 
-def _examples(one: Match) -> str:
-    sides = {"unmatched": one.unmatched, "orphaned": one.orphaned}
+def _examples(tally: Match) -> str:
+    sides = {"unmatched": tally.unmatched, "orphaned": tally.orphaned}
     return "; ".join(f"{side} {listed(ids)}" for side, ids in sides.items() if ids)
 
 
@@ -114,21 +114,21 @@ def _ids(engine: Engine, inspection: Inspection, name: Literal["accounts", "subs
     return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
 
 
-def _findings(found: list[Match]) -> Iterator[Finding]:
-    for one in found:
+def _findings(tallies: list[Match]) -> Iterator[Finding]:
+    for tally in tallies:
         # Nobody is bound to have a ticket; everybody has an account and what was sold to it.
-        if one.lacking >= _MUCH and one.table != "touchpoints":
+        if tally.lacking >= _MUCH and tally.table != "touchpoints":
             yield Finding(
-                f"{one.table} lack {len(one.unmatched):,} of the {one.calling:,} accounts that call "
-                f"({percent(one.lacking)}): {listed(one.unmatched)}. {_EFFECT[one.table]}{_near(one)}",
+                f"{tally.table} lack {len(tally.unmatched):,} of the {tally.calling:,} accounts that call "
+                f"({percent(tally.lacking)}): {listed(tally.unmatched)}. {_EFFECT[tally.table]}{_near(tally)}",
                 "Look whether the export leaves some out, or writes their ids otherwise than the log does.",
-                is_remark=one.lacking < _MOST,
+                is_remark=tally.lacking < _MOST,
             )
-        if one.silent >= _STRANGE:
-            of = one.matched + len(one.orphaned)
+        if tally.silent >= _STRANGE:
+            of = tally.matched + len(tally.orphaned)
             yield Finding(
-                f"{len(one.orphaned):,} of the {of:,} accounts of {one.table} ({percent(one.silent)}) never called: "
-                f"{listed(one.orphaned)}.{_near(one)}",
+                f"{len(tally.orphaned):,} of the {of:,} accounts of {tally.table} ({percent(tally.silent)}) never "
+                f"called: {listed(tally.orphaned)}.{_near(tally)}",
                 "If they are customers, their calls are missing or come under other ids: compare them with the log's.",
                 is_remark=True,
             )
@@ -140,5 +140,5 @@ _EFFECT = {
 }
 
 
-def _near(one: Match) -> str:
-    return f" {len(one.near)} differ from an orphaned id only in case: {listed(one.near)}." if one.near else ""
+def _near(tally: Match) -> str:
+    return f" {len(tally.near)} differ from an orphaned id only in case: {listed(tally.near)}." if tally.near else ""

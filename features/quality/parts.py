@@ -1,4 +1,4 @@
-"""The parts of the quality report that need no model, in their order."""
+"""The list of the parts of the quality report that need no model, in their order."""
 
 from features.quality.freshness import look_at_freshness
 from features.quality.lateness import look_at_lateness

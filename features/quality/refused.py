@@ -43,7 +43,7 @@ _OTHERWISE = (
 
 
 def remedy_of(reason: str) -> str:
-    """What to do about a reason.
+    """What to do about rows refused for a reason.
 
     >>> remedy_of("latency_ms_negative")
     'A negative value is an error of the source; repair it there.'
@@ -65,10 +65,10 @@ def look_at_quarantine(inspection: Inspection) -> Section:
         for name in RAW_TABLES:
             refused = read_quarantine(engine, inspection.home, name)
             counts = refused.group_by("reason").agg(rows=refused.count(), file=refused.source_file.max())
-            found = sorted(engine.to_arrow(counts).to_pylist(), key=lambda row: (-row["rows"], row["reason"]))
-            everything = rows_stored(inspection.home, name) + sum(row["rows"] for row in found)
+            reasons = sorted(engine.to_arrow(counts).to_pylist(), key=lambda row: (-row["rows"], row["reason"]))
+            everything = rows_stored(inspection.home, name) + sum(row["rows"] for row in reasons)
             loads = loads_of(inspection.home, name)
-            for row in found:
+            for row in reasons:
                 file = str(row["file"]).rpartition("/")[2]
                 late = _late(loads, row["reason"]) or _Late(row["rows"], everything, row["rows"] / everything)
                 findings += _findings(name, row["reason"], late, file)

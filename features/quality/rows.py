@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow.compute as pc
 
 from features.examination import Finding
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.offline.files import JOIN_KEY, group_at
 from features.quality.section import Inspection, Section
 
@@ -30,11 +30,11 @@ def look_at_rows(inspection: Inspection) -> Section:
     rows = tuple(
         {
             "group": group,
-            "rows": len(found),
+            "rows": len(accounts),
             "rows before": None if previous is None else len(earlier[group]),
             "cutoff before": None if previous is None else previous.date(),
         }
-        for group, found in ids.items()
+        for group, accounts in ids.items()
     )
     day = inspection.cutoff.date()
     again = f"Run `bellwether features build --from {day} --to {day}` again; if it stays so, report it."
@@ -47,18 +47,18 @@ def look_at_rows(inspection: Inspection) -> Section:
 
 
 def _repeated(ids: dict[str, list[str]], again: str) -> Iterator[Finding]:
-    for group, found in ids.items():
-        counted = pc.value_counts(found) if found else []
-        twice = sorted(one["values"].as_py() for one in counted if one["counts"].as_py() > 1)
+    for group, accounts in ids.items():
+        counts = pc.value_counts(accounts) if accounts else []
+        twice = sorted(entry["values"].as_py() for entry in counts if entry["counts"].as_py() > 1)
         if twice:
-            who = "1 account has" if len(twice) == 1 else f"{len(twice)} accounts have"
+            who = counted(len(twice), "account has|accounts have")
             yield Finding(f"{who} more than one row in {group}: {listed(twice)}.", again)
 
 
 def _uneven(ids: dict[str, list[str]], again: str) -> Iterator[Finding]:
     everybody = set().union(*ids.values())
-    for group, found in ids.items():
-        missing = sorted(everybody.difference(found))
+    for group, accounts in ids.items():
+        missing = sorted(everybody.difference(accounts))
         if missing:
             yield Finding(f"{len(missing)} of {len(everybody)} accounts lack {group}: {listed(missing)}.", again)
 

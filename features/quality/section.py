@@ -1,4 +1,4 @@
-"""What a part of the quality report is asked, and what it answers."""
+"""What each part of the quality report is given, and the section it returns: rows, findings, a note."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _CUTOFFS_BEFORE = 8
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is looked at.
+    """The home, cutoff and clock that a quality report looks at.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Section:
-    """What a part found out.
+    """What a part of the quality report says: rows, findings, a note.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Part:
-    """Something to look at: its name for programs, its title for people."""
+    """One part of the quality report: its name for programs, its title for people."""
 
     name: str
     title: str
@@ -86,10 +86,11 @@ def inspection_of(home: Home, *, as_of: datetime | None, now: datetime) -> Inspe
     if cutoff not in built:
         day = cutoff.date()
         raise InputError(
-            f"The cutoff {day} is not built. Built, newest first: {listed(one.date() for one in reversed(built))}. "
+            f"The cutoff {day} is not built. Built, newest first: "
+            f"{listed(moment.date() for moment in reversed(built))}. "
             + " ".join([*left_out(home), f"Run `bellwether features build --from {day} --to {day}` for it."])
         )
-    before = tuple(one for one in built if one < cutoff)[-_CUTOFFS_BEFORE:]
+    before = tuple(moment for moment in built if moment < cutoff)[-_CUTOFFS_BEFORE:]
     closed = known_before(cutoff, grace_hours=home.settings.grace_hours)
     return Inspection(home, cutoff, before, now if as_of is None else min(closed, now), as_of is not None)
 
@@ -104,8 +105,8 @@ def look_at(part: Part, inspection: Inspection) -> Section:
 
 @contextmanager
 def engine_of(home: Home) -> Iterator[Engine]:
-    """An engine for one part."""
-    engine = home.engine(spill=spill_folder(home.root))
+    """An engine for one part of the report, closed when that is done."""
+    engine = home.engine(spill=spill_folder(home.spill))
     try:
         yield engine
     finally:

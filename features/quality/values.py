@@ -13,7 +13,7 @@ from features.build.unknown_accounts import strange_accounts
 from features.definitions.catalog import Catalog
 from features.definitions.feature import FeatureSpec, Nulls
 from features.examination import Finding
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.external.take import tables_said
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, files_of_group, group_at
@@ -28,6 +28,7 @@ _ROSE = 0.1  # of the accounts more are null than ever before
 _WERE_THERE = 0.1  # of the accounts at least had a value before
 _DEVIATIONS = 3.0  # that the share of nulls moves by chance
 _ROUNDING = 1e-9
+_FEATURES_ARE = "feature is|features are"
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ def look_at_values(inspection: Inspection) -> Section:
     """One row per feature: nulls now and before, smallest and largest value, and what it may be."""
     store = inspection.home.stores.features
     catalog = inspection.home.catalog
-    looked = [one for group in catalog.described_groups for one in _group(store, group, inspection, catalog)]
+    looked = [column for group in catalog.described_groups for column in _group(store, group, inspection, catalog)]
     day = inspection.cutoff.date()
     again = f"Run `bellwether features build --from {day} --to {day}` again; if it stays so, report it."
-    rows = {one.feature.name: _row(one) for one in looked}
+    rows = {column.feature.name: _row(column) for column in looked}
     return Section(
         tuple(rows.values()),
         (*_findings(looked, again), *_declared(inspection.home)),
@@ -159,24 +160,24 @@ def _null_shares(store: ManifestStore, group: str, cutoff: datetime) -> dict[str
 
 
 def _note(looked: Sequence[Looked]) -> str:
-    found = sum(bool(_problem(one)) for one in looked)
-    which = "none with a problem" if not found else f"the {found} with a problem are below"
+    problems = sum(bool(_problem(column)) for column in looked)
+    which = "none with a problem" if not problems else f"the {problems} with a problem are below"
     return f"{len(looked)} features, {which}; `--json FILE` has all."
 
 
-def _row(one: Looked) -> Mapping[str, object]:
-    low, high = one.feature.bounds
-    usual = max(one.nulls_before) if one.nulls_before else None
+def _row(column: Looked) -> Mapping[str, object]:
+    low, high = column.feature.bounds
+    usual = max(column.nulls_before) if column.nulls_before else None
     return {
-        "feature": one.feature.name,
-        "group": one.feature.group,
-        "nulls": one.null_share,
+        "feature": column.feature.name,
+        "group": column.feature.group,
+        "nulls": column.null_share,
         "most nulls before": usual,
-        "smallest": one.low,
-        "largest": one.high,
+        "smallest": column.low,
+        "largest": column.high,
         "may be": "" if low is None and high is None else f"{_bound(low)} to {_bound(high)}",
-        "outside": len(one.outside),
-        "problem": _problem(one),
+        "outside": len(column.outside),
+        "problem": _problem(column),
     }
 
 
@@ -184,43 +185,46 @@ def _bound(value: float | None) -> str:
     return "any number" if value is None else f"{value:g}"
 
 
-def _problem(one: Looked) -> str:
+def _problem(column: Looked) -> str:
     problems = {
-        "nulls against its rule": one.breaks_null_rule,
-        "null everywhere": one.went_null,
-        "more nulls": one.nulls_rose and not one.went_null,
-        "out of range": bool(one.outside),
+        "nulls against its rule": column.breaks_null_rule,
+        "null everywhere": column.went_null,
+        "more nulls": column.nulls_rose and not column.went_null,
+        "out of range": bool(column.outside),
     }
     return ", ".join(name for name, holds in problems.items() if holds)
 
 
 def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
-    for one in looked:
-        name, rule = one.feature.name, one.feature.null_rule
-        if one.breaks_null_rule:
+    for column in looked:
+        name, rule = column.feature.name, column.feature.null_rule
+        if column.breaks_null_rule:
             yield Finding(
-                f"{name} is null for {one.nulls:,} of {one.accounts:,} accounts, against its rule ({rule}): "
-                f"{listed(one.null_accounts)}.",
+                f"{name} is null for {column.nulls:,} of {column.accounts:,} accounts, against its rule ({rule}): "
+                f"{listed(column.null_accounts)}.",
                 again,
             )
-        if one.outside:
-            accounts = "1 account" if len(one.outside) == 1 else f"{len(one.outside):,} accounts"
-            yield Finding(f"{name} is {_outside(one)} for {accounts}: {listed(one.outside)}.", again)
-    gone = [one.feature.name for one in looked if one.went_null]
+        if column.outside:
+            accounts = counted(len(column.outside), "account|accounts")
+            yield Finding(f"{name} is {_outside(column)} for {accounts}: {listed(column.outside)}.", again)
+    gone = [column.feature.name for column in looked if column.went_null]
     if gone:
         yield Finding(
-            f"{_many(gone)} null for every account, and had values at the cutoffs before: {listed(gone)}.",
+            f"{counted(len(gone), _FEATURES_ARE)} null for every account, and had values at the cutoffs before: "
+            f"{listed(gone)}.",
             "A source has lost a column, or a setting changed: look at what the last `bellwether ingest` said of "
             "missing columns, mend the mapping, load the days again and build again.",
         )
-    rose = [one for one in looked if one.nulls_rose and not one.went_null]
+    rose = [column for column in looked if column.nulls_rose and not column.went_null]
     if rose:
-        worst = sorted(rose, key=lambda one: max(one.nulls_before) - one.null_share)
+        worst = sorted(rose, key=lambda column: max(column.nulls_before) - column.null_share)
         shown = listed(
-            f"{one.feature.name} ({percent(max(one.nulls_before))} to {percent(one.null_share)})" for one in worst
+            f"{column.feature.name} ({percent(max(column.nulls_before))} to {percent(column.null_share)})"
+            for column in worst
         )
         yield Finding(
-            f"{_many(rose)} null for many more accounts than at any of the cutoffs before: {shown}.",
+            f"{counted(len(rose), _FEATURES_ARE)} null for many more accounts than at any of the cutoffs before: "
+            f"{shown}.",
             "`bellwether features describe --format json` says when each is null. Many accounts fell silent, or a "
             "source lost a column for some of its rows.",
             is_remark=True,
@@ -229,18 +233,16 @@ def _findings(looked: Sequence[Looked], again: str) -> Iterator[Finding]:
 
 def _declared(home: Home) -> Iterator[Finding]:
     """What the declared features say of themselves: metrics that count nothing, rows of tables that are not used."""
-    for said in (*empty_metrics(home), *tables_said(home), *strange_accounts(home)):
-        yield Finding(said, "Mend the declaration or the table, then run `bellwether features build`.", is_remark=True)
+    for sentence in (*empty_metrics(home), *tables_said(home), *strange_accounts(home)):
+        yield Finding(
+            sentence, "Mend the declaration or the table, then run `bellwether features build`.", is_remark=True
+        )
 
 
-def _outside(one: Looked) -> str:
-    if one.feature.kind == "category":
+def _outside(column: Looked) -> str:
+    if column.feature.kind == "category":
         return "a text without a letter"
-    low, high = one.feature.bounds
+    low, high = column.feature.bounds
     if low is None and high is None:
         return "infinite or no number"
     return f"not within {_bound(low)} to {_bound(high)}"
-
-
-def _many(found: Sequence[object]) -> str:
-    return "1 feature is" if len(found) == 1 else f"{len(found)} features are"

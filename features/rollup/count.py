@@ -13,7 +13,6 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.engine.choice import WorkingEngine, compiled_file, portion, preparing
-from features.engine.compile_cache import compiled
 from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, named
 from features.home.home import Home
@@ -23,6 +22,7 @@ from features.rollup.months import event_days, is_event_day, sum_up
 from features.rollup.tables import ROLLUPS
 from features.schema import EVENTS
 from features.settings.fields import Settings
+from features.storage.compile_cache import compiled
 from features.storage.damage import damage_named
 from features.storage.derived import Product, batches, bring_up_to_date
 from features.storage.lineage import Lineage
@@ -118,10 +118,10 @@ def _plan(home: Home) -> tuple[Prepared, Mapping[str, Prepared]]:
         home.settings.slow_call_ms,
         home.settings.value_endpoints,
     ]
-    kept = compiled(
+    expressions = compiled(
         compiled_file(home.stores.rollups.compiled, "rollups", home.settings.engine), arguments, compile_them
     )
-    return kept["countable"], {name: kept[name] for name in ROLLUPS}
+    return expressions["countable"], {name: expressions[name] for name in ROLLUPS}
 
 
 def _wanted(settings: Settings, events: Manifest) -> dict[str, Lineage]:
@@ -146,8 +146,8 @@ def _count_days(
     engines = [engine.beside() for _ in range(min(home.settings.threads, len(chunks)))]  # their tables end with them
     try:
         idle: SimpleQueue[WorkingEngine] = SimpleQueue()
-        for one in engines:
-            idle.put(one)
+        for worker in engines:
+            idle.put(worker)
 
         def count(chunk: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
             working = idle.get()
@@ -170,8 +170,8 @@ def _count_days(
             finally:
                 pool.shutdown(cancel_futures=True)
     finally:
-        for one in engines:
-            one.close()
+        for worker in engines:
+            worker.close()
 
 
 def _date(partition: str) -> date:

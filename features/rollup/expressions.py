@@ -1,4 +1,4 @@
-"""Events to rollups, as pure expressions."""
+"""Daily rollups as pure Ibis expressions over the events."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

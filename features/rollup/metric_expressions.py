@@ -1,4 +1,4 @@
-"""What is counted of a metric, by account and day: expressions over its events."""
+"""Daily counts of a declared metric, by account, as pure Ibis expressions over its events."""
 
 import ibis
 import ibis.expr.types as ir
@@ -42,21 +42,21 @@ def daily_counts(calls: ir.Table, metric: Metric) -> ir.Table:
     Both are true where the metric has no such condition.
     """
     keys: list[str] = [*_KEYS]
-    chosen = calls.filter(_counts(calls, metric))
-    column = chosen[metric.column] if metric.column else None
-    measures: dict[str, ir.Value] = {"matched": chosen["where"].sum(), "base": chosen.over.sum()}
+    selected = calls.filter(_counts(calls, metric))
+    column = selected[metric.column] if metric.column else None
+    measures: dict[str, ir.Value] = {"matched": selected["where"].sum(), "base": selected.over.sum()}
     if metric.of in ("sum", "mean") and column is not None:
         number = column.cast("float64")
         # Not least(), which would make a number of null.
         summed = ibis.ifelse(number > LARGEST_MS, LARGEST_MS, number)
         measures["base"], measures["total"] = column.count(), exact_sum(summed)
     elif metric.of == "distinct" and column is not None:
-        chosen = chosen.mutate(value=column.cast("string"))
+        selected = selected.mutate(value=column.cast("string"))
         keys.append("value")
     elif metric.of == "percentile" and column is not None:
-        chosen = chosen.mutate(bucket=bucket_of(column))
+        selected = selected.mutate(bucket=bucket_of(column))
         keys.append("bucket")
-    counted = chosen.group_by(*keys).agg(**measures)
+    counted = selected.group_by(*keys).agg(**measures)
     types = ibis.Schema.from_pyarrow(METRIC)
     whole = {"matched", "base", "total"}
     columns = {

@@ -1,4 +1,4 @@
-"""What of a metric's daily counts a cutoff may see: fingerprints among the facts of their store, so no file is read.
+"""Fingerprints of a metric's daily counts, for each cutoff that may see them, so that no file is read to compare.
 
 A day's counts are one file, and late calls change it for the cutoffs that see them only. So each first cutoff that may
 see some of a day's rows has a fingerprint of its own.
@@ -29,13 +29,13 @@ def fingerprints(rows: pa.Table) -> dict[date, dict[str, str]]:
     others = [name for name in ("account_id", "value", "bucket") if name in rows.column_names]
     ordered = rows.sort_by([(name, "ascending") for name in (*keys, *others)])
     sizes = ordered.group_by(keys, use_threads=False).aggregate([([], "count_all")])
-    found: dict[date, dict[str, str]] = {}
+    by_day: dict[date, dict[str, str]] = {}
     start = 0
-    for one in sizes.to_pylist():
-        part = ordered.slice(start, one["count_all"]).combine_chunks()
-        found.setdefault(one["event_day"], {})[one["visible_from"].isoformat()] = _fingerprint(part)
-        start += one["count_all"]
-    return found
+    for size in sizes.to_pylist():
+        part = ordered.slice(start, size["count_all"]).combine_chunks()
+        by_day.setdefault(size["event_day"], {})[size["visible_from"].isoformat()] = _fingerprint(part)
+        start += size["count_all"]
+    return by_day
 
 
 def counts_seen(manifest: Manifest, key: str, cutoff: datetime, *, reach_days: int) -> list[list[str]]:

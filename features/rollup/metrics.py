@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from features.definitions.declared import EVENT_COLUMNS, Metric
 from features.definitions.declared_features import carried_by, metric_counts
-from features.engine.compile_cache import compiled
 from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, beside, named, prepare
 from features.home.home import Home
@@ -22,6 +21,7 @@ from features.rollup.expressions import customer_events
 from features.rollup.metric_expressions import ORDER, daily_counts, with_conditions
 from features.rollup.metric_fingerprints import SEEN, fingerprints
 from features.schema import EVENTS
+from features.storage.compile_cache import compiled
 from features.storage.damage import damage_named
 from features.storage.derived import Product, batches, bring_up_to_date
 from features.storage.lineage import Lineage
@@ -84,9 +84,9 @@ def count_metrics(home: Home, *, progress: Progress = silent) -> int:
                 for days in batches(
                     lacking, size=lambda day: _bytes(files[day]), most=_CHUNK_BYTES, together=lacking.get
                 ):
-                    chosen = {key: metrics[key] for key in lacking[days[0]]}
+                    uncounted = {key: metrics[key] for key in lacking[days[0]]}
                     paths = [file for day in days for file in files[day]]
-                    yield from _counted(engine, home, chosen, paths, days, writer.scratch)
+                    yield from _counted(engine, home, uncounted, paths, days, writer.scratch)
 
         counted = bring_up_to_date(writer, wanted, count, step="count metrics", progress=progress)
     return len(counted.made)
@@ -101,7 +101,7 @@ def events_counted(home: Home, metric: Metric) -> tuple[int, int] | None:
 
 def empty_metrics(home: Home) -> list[str]:
     """A sentence about each metric of the settings that was counted and of which no event says anything."""
-    said = []
+    sentences = []
     for name, metric in home.settings.metrics.items():
         counts = events_counted(home, metric)
         if counts is None:
@@ -109,16 +109,18 @@ def empty_metrics(home: Home) -> list[str]:
         matched, base = counts
         if metric.of in ("share", "ratio") and not base:
             over = f"`{metric.over}`" if metric.over else "over"
-            said.append(f"Metric {name}: 0 events fulfil {over}, so it is null everywhere. Look at its `over`.")
+            sentences.append(f"Metric {name}: 0 events fulfil {over}, so it is null everywhere. Look at its `over`.")
         elif not matched:
-            where = f"0 events fulfil `{metric.where}`" if metric.where else f"0 events carry {metric.column}"
+            lacking = f"0 events fulfil `{metric.where}`" if metric.where else f"0 events carry {metric.column}"
             key = "where" if metric.where else "column"
-            said.append(f"Metric {name}: {where}, so it is {_over_nothing(metric)} everywhere. Look at its `{key}`.")
+            sentences.append(
+                f"Metric {name}: {lacking}, so it is {_over_nothing(metric)} everywhere. Look at its `{key}`."
+            )
         elif metric.of in ("sum", "mean") and not base:
             which = f"0 of {matched:,} events that fulfil `{metric.where}`" if metric.where else "0 events"
             what = f"{which} carry {metric.column}, so it is {_over_nothing(metric)} everywhere"
-            said.append(f"Metric {name}: {what}. Look at its `column`.")
-    return said
+            sentences.append(f"Metric {name}: {what}. Look at its `column`.")
+    return sentences
 
 
 def _over_nothing(metric: Metric) -> str:
@@ -129,7 +131,7 @@ def _over_nothing(metric: Metric) -> str:
 def metric_files(store: ManifestStore, manifest: Manifest, key: str, days: Sequence[date]) -> list[Path]:
     """Files of one metric's counts of these event days, as far as there are any."""
     partitions = [f"{key}/day={day.isoformat()}" for day in days]
-    return [file for one in partitions for file in store.files(one, manifest=manifest)]
+    return [file for partition in partitions for file in store.files(partition, manifest=manifest)]
 
 
 def _bytes(files: Sequence[Path]) -> int:
@@ -188,8 +190,8 @@ def _plan(home: Home, metrics: Mapping[str, Metric]) -> tuple[Prepared, Mapping[
     arguments = [
         home.settings.grace_hours,
         conditions,
-        {key: one.model_dump(mode="json") for key, one in metrics.items()},
+        {key: metric.model_dump(mode="json") for key, metric in metrics.items()},
     ]
     path = home.stores.metrics.compiled / "counts.json"
-    kept = compiled(path, arguments, compile_them)
-    return kept["seen"], {key: kept[key] for key in metrics}
+    expressions = compiled(path, arguments, compile_them)
+    return expressions["seen"], {key: expressions[key] for key in metrics}

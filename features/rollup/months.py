@@ -1,4 +1,4 @@
-"""Closed months of the usage rollup, summed up: who is known at a cutoff need not be asked of every day again.
+"""Sums of the usage rollup over closed months, so that the population of a cutoff needs no reading of every day.
 
 A cutoff looks at 91 days, but who has ever called, and when last, is a question to the whole history. A month is
 summed up once a later month has begun, and again when a late event changes one of its days. Rows that are seen by the
@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.engine.choice import EngineName, WorkingEngine, compiled_file, preparing
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared, named
+from features.storage.compile_cache import compiled
 from features.storage.derived import Product, bring_up_to_date
 from features.storage.lineage import Lineage
 from features.storage.store import Manifest, ManifestStore, StoreWriter

@@ -47,22 +47,24 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         return Settings(**{**from_file, **environment, **given})
     except ValidationError as error:
         lines = "; ".join(
-            _said(problem, text, config, overridden={*environment, *given}) for problem in error.errors()[:5]
+            _sentence(problem, text, config, overridden={*environment, *given}) for problem in error.errors()[:5]
         )
         raise SettingsError(
             f"{error.error_count()} setting(s) cannot be used: {lines}. `bellwether settings` lists what there is."
         ) from error
 
 
-def _said(problem: Any, text: str, config: Path | None, *, overridden: Collection[str]) -> str:
+def _sentence(problem: Any, text: str, config: Path | None, *, overridden: Collection[str]) -> str:
     """One value that cannot be used: where it is set, its path, and why."""
     cause = problem.get("ctx", {}).get("error")
     path = [str(part) for part in (cause.path if isinstance(cause, ClashError) else problem["loc"]) if part != "[key]"]
     line = None if path[0] in overridden else line_of(text, path)
     where = f"{config.name} line {line}: " if config is not None and line is not None else ""
     message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden" and (near := _nearest(path)):
-        message = f"{message}; did you mean {near}"
+    if problem["type"] == "extra_forbidden":
+        message = "there is no such setting"
+        if near := _nearest(path):
+            message = f"{message}; did you mean {near}"
     return f"{where}{'.'.join(path)}: {message.rstrip('.')}"
 
 
@@ -83,5 +85,5 @@ def _nearest(path: Sequence[str]) -> str | None:
 def _file_of_home(home: Path | None) -> Path | None:
     """The settings file that lies in the home itself, or None."""
     named = home or Settings.from_environment().get("home") or Settings.model_fields["home"].default
-    found = Path(named).expanduser() / FILE_NAME
-    return found if found.is_file() else None
+    path = Path(named).expanduser() / FILE_NAME
+    return path if path.is_file() else None

@@ -82,8 +82,8 @@ def draw_calls(
     arrival = (event_time + delay)[row] + np.where(contradicts, 3_600_000_000, 0)
     status = np.where(contradicts, np.int16(504), status[row])
     newest = midnight + (days - day) * MICROSECONDS_PER_DAY + NEWEST_ARRIVAL_HOURS * 3_600_000_000
-    kept = arrival < newest
-    row, contradicts = row[kept], contradicts[kept]
+    is_known = arrival < newest
+    row, contradicts = row[is_known], contradicts[is_known]
     account, endpoint, user = account[row], endpoint[row], user[row]
 
     sdk_versions = _sdk_versions(company, traces, day)
@@ -91,10 +91,10 @@ def draw_calls(
         "event_id": hexadecimal(mixed((np.uint64(day) << np.uint64(40)) + row.astype(np.uint64)), digits=16),
         "account_id": pa.DictionaryArray.from_arrays(pa.array(account, pa.int32()), account_names(company.accounts)),
         "event_time": pa.array(event_time[row], EVENTS.schema.field("event_time").type),
-        "ingested_at": pa.array(arrival[kept], EVENTS.schema.field("ingested_at").type),
+        "ingested_at": pa.array(arrival[is_known], EVENTS.schema.field("ingested_at").type),
         "endpoint": _coded(endpoint, [e.route for e in ENDPOINTS]),
         "method": _coded(endpoint, [e.method for e in ENDPOINTS]),
-        "status": pa.array(status[kept], pa.int16()),
+        "status": pa.array(status[is_known], pa.int16()),
         "latency_ms": pa.array(np.round(latency[row], 2), pa.float64()),
         "token": hexadecimal(mixed((account * 64 + user // 2).astype(np.uint64), bits=32), digits=8, prefix="tok_"),
         "user_id": hexadecimal(mixed((account * 64 + user).astype(np.uint64), bits=32), digits=8, prefix="user_"),
@@ -102,7 +102,7 @@ def draw_calls(
         "sdk_version": _coded(sdk_versions[account], _SDK_VERSIONS),
         "synthetic": pa.array(synthetic[row], pa.bool_()),
     }
-    repeated = kept[count:]
+    repeated = is_known[count:]
     return Drawn(
         table=pa.table(columns),
         late=int(is_late[row].sum()),

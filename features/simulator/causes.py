@@ -70,7 +70,7 @@ class Condition:
 
 
 def well(accounts: int) -> Condition:
-    """A condition in which nobody has a trouble."""
+    """The condition of accounts of which none declines."""
     zeros = [np.zeros(accounts) for _ in range(6)]
     return Condition(np.zeros(accounts, np.int64), np.zeros(accounts, np.bool_), *zeros)
 

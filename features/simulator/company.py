@@ -16,7 +16,7 @@ __all__ = [
     "Company",
     "Endpoint",
     "Plan",
-    "found",
+    "found_company",
     "slot_share",
 ]
 
@@ -133,17 +133,17 @@ class Company:
         return len(self.size)
 
 
-def slot_share(slots: Ints, kept: Ints) -> Floats:
-    """Share of calls that go to each endpoint slot when ``kept`` slots are in use; 0 beyond them.
+def slot_share(slots: Ints, slots_in_use: Ints) -> Floats:
+    """Share of calls that go to each endpoint slot when ``slots_in_use`` slots are in use; 0 beyond them.
 
     >>> slot_share(np.array([0, 1]), np.array([1])).tolist()
     [1.0, 0.0]
     """
-    upper = np.minimum((slots + 1) / kept, 1.0) ** (1 / SLOT_POWER)
-    return upper - np.minimum(slots / kept, 1.0) ** (1 / SLOT_POWER)
+    upper = np.minimum((slots + 1) / slots_in_use, 1.0) ** (1 / SLOT_POWER)
+    return upper - np.minimum(slots / slots_in_use, 1.0) ** (1 / SLOT_POWER)
 
 
-def found(accounts: int, days: int, rng: np.random.Generator) -> Company:
+def found_company(accounts: int, days: int, rng: np.random.Generator) -> Company:
     """Draw the accounts: seven in ten are there when the log begins, the others sign up during it."""
     is_new = np.arange(accounts) >= round(0.7 * accounts)
     created_day = np.where(

@@ -1,4 +1,4 @@
-"""The law of departures and upgrades: the one place from which both the draws and the true risk come."""
+"""Daily probabilities of departure and upgrade in the simulated company: for the draws, and for the true risk."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What happened to subscriptions, collected day by day."""
+"""Collects the subscription events of the simulated company, day by day."""
 
 from dataclasses import dataclass
 

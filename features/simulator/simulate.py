@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from features.exceptions import InputError
 from features.schema import EVENTS, SubscriptionKind
 from features.simulator.calls import draw_calls
-from features.simulator.company import Company, found
+from features.simulator.company import Company, found_company
 from features.simulator.lives import Lives, live
 from features.simulator.tables import account_table, microseconds, subscription_table, touchpoint_table
 from features.simulator.traces import relative_volume, traces
@@ -97,7 +97,7 @@ def simulate(
     begin = end - days * DAY
     start, stop = microseconds(begin), microseconds(end)
     seeds = np.random.SeedSequence(seed).spawn(4 + days)
-    company = found(accounts, days, np.random.default_rng(seeds[0]))
+    company = found_company(accounts, days, np.random.default_rng(seeds[0]))
     lives = live(company, days, np.random.default_rng(seeds[1]))
     calls_per_unit = _calls_per_unit(company, lives, begin, calls_per_day)
     try:

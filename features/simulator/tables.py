@@ -154,7 +154,7 @@ def touchpoint_table(company: Company, lives: Lives, start: int, end: int, rng: 
 
     for day in range(len(lives.failing)):
         row = day + 1
-        there = lives.is_subscribed[row]
+        subscribed = lives.is_subscribed[row]
         severity, cause = lives.severity[row], lives.cause[row]
         trouble = np.where(cause == trouble_code, severity, 0.0) + lives.pain[row]
         patience = (1.0 - lives.burden[row]) ** 2
@@ -166,7 +166,7 @@ def touchpoint_table(company: Company, lives: Lives, start: int, end: int, rng: 
             "payment_failed": np.where(lives.plan[row] > 0, 0.0004 + 0.001 * lives.burden[row], 0.0),
         }
         for kind, rate in rates.items():
-            who = np.flatnonzero(there & (rng.random(company.accounts) < rate))
+            who = np.flatnonzero(subscribed & (rng.random(company.accounts) < rate))
             at = start + day * DAY + (rng.uniform(7, 19, len(who)) * HOUR).astype(np.int64)
             score = None
             if kind == "nps":
@@ -179,9 +179,9 @@ def touchpoint_table(company: Company, lives: Lives, start: int, end: int, rng: 
                 satisfied = np.clip(np.rint(4.4 - 2.5 * lives.burden[row][who] + rng.normal(0, 0.8, len(who))), 1, 5)
                 add(who[answers], closed[answers] + 2 * HOUR, "csat", satisfied[answers])
     account, at, kind_code, value = (np.concatenate(column) for column in parts.values())
-    kept = at < end
+    is_within = at < end
     order = np.lexsort((kind_code, account, at))
-    order = order[kept[order]]
+    order = order[is_within[order]]
     moment = pa.array(at[order], _MOMENT)
     return pa.table(
         {

@@ -1,4 +1,4 @@
-"""What one day's latent state does to the calls: how many, how wide, by whom, and how many fail."""
+"""How the hidden state of an account shows in its calls of a day: how many, how wide, by whom, how many fail."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What nature knew at every cutoff: the true risk of each account that lives."""
+"""The true risk of each simulated account at each cutoff, which no real data could tell."""
 
 from collections.abc import Iterator
 

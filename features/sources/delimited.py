@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from features.exceptions import counted
 from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
 from features.sources.text.rows import Rows
 
@@ -57,8 +58,10 @@ class _Parser:
         self._schema = pa.schema([(name, pa.string()) for name in columns])
 
     def table(self, rows: Sequence[Sequence[str]]) -> pa.Table:
-        held = zip(*rows, strict=True) if rows else [()] * len(self._columns)
-        return pa.table([pa.array([value or None for value in column], pa.string()) for column in held], self._schema)
+        columns = zip(*rows, strict=True) if rows else [()] * len(self._columns)
+        return pa.table(
+            [pa.array([value or None for value in column], pa.string()) for column in columns], self._schema
+        )
 
     def plain(self, content: bytes, first: int) -> Rows | None:
         """The rows of lines without any quote or fault, at once; None where the lines need care."""
@@ -85,7 +88,7 @@ class _Parser:
     def careful(self, lines: list[bytes], first: int, *, last: bool) -> tuple[Rows, list[bytes]]:
         """The rows of lines one by one, and the lines at the end that need the next block to be a row."""
         texts = [line.decode("utf-8", "surrogateescape") for line in lines]
-        found: list[list[str]] = []
+        rows: list[list[str]] = []
         numbers: list[int] = []
         faults: list[Fault] = []
         start = 0
@@ -102,21 +105,21 @@ class _Parser:
                 except csv.Error as error:
                     is_open = "unexpected end of data" in str(error)
                     if is_open and not last and sum(map(len, lines[start:])) < _OPEN_QUOTE_BYTES:
-                        return self._rows(found, numbers, faults), lines[start:]
+                        return self._rows(rows, numbers, faults), lines[start:]
                     row, what = (
                         [],
                         "a quote that is not closed" if is_open else "broken quotes, or an end of line inside a value",
                     )
                 after = begun + reader.line_num
                 if what is None and row and len(row) != len(self._columns):
-                    count = f"{len(row)} column{'s' if len(row) != 1 else ''}"
+                    count = counted(len(row), "column|columns")
                     what = f"{count} instead of {len(self._columns)}"
                 whole = b"".join(lines[start:after])
                 if what is None and row and not _is_utf8(whole):
                     what = "bytes that are not UTF-8"
                 if what is None:
                     if row:
-                        found.append(row)
+                        rows.append(row)
                         numbers.append(first + start)
                     start = after
                     continue
@@ -124,10 +127,10 @@ class _Parser:
                 faults.append(Fault(first + start, reason, what, lines[start].rstrip(b"\r\n")))
                 start += 1
                 break
-        return self._rows(found, numbers, faults), []
+        return self._rows(rows, numbers, faults), []
 
-    def _rows(self, found: list[list[str]], numbers: list[int], faults: list[Fault]) -> Rows:
-        return Rows(self.table(found), numbers, tuple(faults))
+    def _rows(self, rows: list[list[str]], numbers: list[int], faults: list[Fault]) -> Rows:
+        return Rows(self.table(rows), numbers, tuple(faults))
 
 
 def _is_utf8(content: bytes) -> bool:

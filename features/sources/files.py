@@ -115,7 +115,7 @@ def find_files(given: Sequence[Path | str]) -> list[Path]:
     InputError
         When a path leads to nothing, or to a file of another kind.
     """
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for item in given:
         path = Path(item).expanduser()
         if path.is_dir():
@@ -123,19 +123,19 @@ def find_files(given: Sequence[Path | str]) -> list[Path]:
             inside = {file for file in inside if not file.name.startswith((".", "_")) and not _is_error_log(file)}
             if not inside:
                 raise InputError(f"The folder {item} holds no file that can be read: {_KINDS}. Give another folder.")
-            found |= inside
+            paths |= inside
         elif path.is_file():
             if not _kind(path):
                 raise InputError(f"{item} is none of {_KINDS}. Convert it, or rename it if it is one.")
-            found.add(path)
+            paths.add(path)
         else:
             matches = {Path(match) for match in glob.glob(str(path), recursive=True)}  # noqa: PTH207 - absolute globs
             matches = {match for match in matches if match.is_file() and _kind(match)}
             if not matches:
                 raise InputError(f"There is no file {item}. Check the path; globs need quotes on the shell.")
-            found |= matches
+            paths |= matches
     # A link keeps its own name, and with it its ending.
-    return sorted({path.parent.resolve() / path.name for path in found})
+    return sorted({path.parent.resolve() / path.name for path in paths})
 
 
 def group_files(
@@ -177,8 +177,8 @@ def group_files(
 def _kind(path: Path) -> Kind | None:
     name = path.name.lower()
     kinds: tuple[Kind, ...] = ("parquet", "csv", "json")
-    found = next((kind for kind in kinds if name.endswith(_ENDINGS[kind])), None)
-    return found or ("log" if _LOG.fullmatch(name) else None)
+    by_ending = next((kind for kind in kinds if name.endswith(_ENDINGS[kind])), None)
+    return by_ending or ("log" if _LOG.fullmatch(name) else None)
 
 
 def is_log(path: Path) -> bool:

@@ -47,8 +47,8 @@ def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
     wanted = None if any("." in name for name in schema.names) else list(columns)
     begun = 0
     try:
-        kept = _dictionaries(path)
-        with pq.ParquetFile(path, read_dictionary=[name for name in texts if name in kept]) as file:
+        dictionaries = _dictionaries(path)
+        with pq.ParquetFile(path, read_dictionary=[name for name in texts if name in dictionaries]) as file:
             for batch in file.iter_batches(batch_size=_ROWS_PER_PIECE, columns=wanted):
                 table = pa.Table.from_batches([batch]).select(list(columns))
                 yield Rows(_in_microseconds(table), range(begun + 1, begun + 1 + len(batch)))

@@ -193,6 +193,14 @@ class ManifestStore:
         """Where expressions are kept that were compiled for making this store."""
         return self.root / "compiled"
 
+    def version(self) -> tuple[int, ...]:
+        """Numbers that change whenever a writer publishes; none where none ever did."""
+        try:
+            state = (self.root / _MANIFEST).stat()
+        except FileNotFoundError:
+            return ()
+        return state.st_mtime_ns, state.st_ino, state.st_size
+
     def is_begun(self) -> bool:
         """Whether a writer ever published anything."""
         return (self.root / _MANIFEST).exists()
@@ -220,8 +228,8 @@ class ManifestStore:
         return sorted([*self.root.glob(".scratch-*"), *(path for path in self._data_files() if path not in keep)])
 
     def _data_files(self) -> list[Path]:
-        found = self.root.rglob("*.parquet")
-        return [path for path in found if not path.relative_to(self.root).parts[0].startswith(".scratch-")]
+        paths = self.root.rglob("*.parquet")
+        return [path for path in paths if not path.relative_to(self.root).parts[0].startswith(".scratch-")]
 
     def files(self, partition: str, name: str | None = None, *, manifest: Manifest | None = None) -> list[Path]:
         """Absolute paths of a partition's files, of one logical name if given."""

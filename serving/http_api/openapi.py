@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from features.version import bellwether_version
 from serving.http_api.operations import DOCUMENTED, Operation
 from serving.http_api.schemas import Problem
 
@@ -21,7 +22,7 @@ def openapi() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Bellwether",
-            "version": "1",
+            "version": bellwether_version(),
             "description": "Which accounts are about to leave, and why. Times are ISO-8601 with offset.",
         },
         "paths": paths,

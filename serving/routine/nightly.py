@@ -12,7 +12,7 @@ from features.external.take import TablesRefusedError, TableTaken, take_tables
 from features.feature_store.store import open_store
 from features.home.home import Home
 from features.home.raw_tables import complete_until
-from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, strangers
+from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.ingest.ingest import ingest
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
@@ -102,7 +102,7 @@ class _Night:
     def _ingest(self) -> NightlyReport:
         taken = TakenFiles(self._home)
         inbox = new_arrivals(self._home, taken)
-        self._report = replace(self._report, unread=tuple(strangers(self._home)), refused=inbox.refused)
+        self._report = replace(self._report, unread=tuple(unread_files(self._home)), refused=inbox.refused)
         arrivals = [arrival for files in inbox.files.values() for arrival in files]
         deadline = known_before(self._cutoff, grace_hours=self._home.settings.grace_hours)
         in_time = [arrival for arrival in arrivals if arrival.written_at < deadline]

@@ -48,11 +48,7 @@ def attributes(home: Home, cutoff: datetime) -> Mapping[str, Attributes]:
 
 def records_version(home: Home) -> tuple[int, ...]:
     """Numbers that change when a record table does, or how far one is complete: cheap to ask for."""
-    try:
-        state = (home.stores.raw.root / "_manifest.json").stat()
-    except FileNotFoundError:
-        return ()
-    return state.st_mtime_ns, state.st_ino, state.st_size
+    return home.stores.raw.version()
 
 
 def built_accounts(home: Home, cutoff: datetime) -> list[str]:

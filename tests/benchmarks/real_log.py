@@ -139,7 +139,7 @@ def rows() -> Iterator[Row]:
 
 
 def markdown(data: Path) -> Iterator[str]:
-    """The table of the README."""
+    """The table of ``training/README.md``."""
     for arrival in ARRIVALS:
         with tempfile.TemporaryDirectory(prefix="bench-real-") as scratch:
             settings = prepared(Path(scratch), data, arrival=arrival)

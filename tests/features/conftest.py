@@ -19,7 +19,7 @@ from features.definitions.catalog import GROUPS, cutoff_day_field, features_of_g
 from features.definitions.feature import FeatureSpec
 from features.home.home import Home
 from features.offline.files import group_at
-from features.offline.meanings import feature_lineage
+from features.offline.lineage import feature_lineage
 from features.rollup.count import roll_up
 from features.schema import RAW_TABLES
 from features.settings.fields import Settings

@@ -20,7 +20,7 @@ from features.definitions.catalog import CATALOG, GROUPS, cutoff_day_field, feat
 from features.definitions.feature import FeatureSpec
 from features.definitions.sets import FeatureSet, catalog_with
 from features.home.home import Home
-from features.offline.meanings import feature_lineage
+from features.offline.lineage import feature_lineage
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 from features.settings.fields import Settings
 from features.settings.load import load_settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ from features.exceptions import InputError
 from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
-from features.storage.state_file import remember
+from features.storage.state_file import recall, remember
 from features.windows import DAY, utc
 from serving.demo import run_demo
 
@@ -57,7 +56,7 @@ def test_on_another_day_it_begins_afresh(settings: Settings) -> None:
     remember(settings.home / "nightly/online.json", {"cutoff": "2026-06-30"})
     demo(settings, days_later=1)
     assert not (settings.home / "nightly").exists()
-    assert json.loads((settings.home / "demo/company.json").read_text())["company"]["end"].startswith("2026-07-02")
+    assert recall(settings.home / "demo/company.json")["company"]["end"].startswith("2026-07-02")
 
 
 @pytest.mark.parametrize("in_raw", [False, True])

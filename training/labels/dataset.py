@@ -201,7 +201,7 @@ def call_days_frame(home: Home) -> pd.DataFrame:
 
 def _frame(home: Home, table: Callable[[Engine], ir.Table]) -> pd.DataFrame:
     """A table with every time to the microsecond in UTC."""
-    spill = spill_folder(home.root)
+    spill = spill_folder(home.spill)
     engine = home.engine(spill=spill)
     try:
         frame: pd.DataFrame = engine.to_arrow(table(engine)).to_pandas()

@@ -22,7 +22,8 @@ _COLUMNS = (
 def address_here(home: Home, address: str) -> str:
     """The address of the same artifact under this home; as given when it was never below a home's artifacts.
 
-    >>> address_here(Settings(home="/srv/b"), "file:///old/var/mlflow/artifacts/bellwether-churn/1/artifacts")
+    >>> from features.settings.fields import Settings
+    >>> address_here(Home(Settings(home="/srv/b")), "file:///old/var/mlflow/artifacts/bellwether-churn/1/artifacts")
     'file:///srv/b/mlflow/artifacts/bellwether-churn/1/artifacts'
     """
     _, mark, below = address.rpartition(_MARK)

@@ -1,1 +1,1 @@
-"""What has to be said about ingested data, each thing once."""
+"""Sentences that an ingest prints about the data: defaults taken, odd clocks, accounts that match nobody."""

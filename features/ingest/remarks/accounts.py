@@ -1,4 +1,4 @@
-"""Compares the accounts that call with those the CRM knows: matched, unmatched, orphaned."""
+"""Compares the accounts that call with those of the record tables: matched, unmatched, orphaned."""
 
 from collections.abc import Iterator, Mapping
 
@@ -30,14 +30,14 @@ def matching_notes(
     """
     callers = engine.count(calling)
     for name, table in known.items():
-        held = engine.count(table)
-        if not held or not callers:
+        total = engine.count(table)
+        if not total or not callers:
             continue
         matched = engine.count(calling.semi_join(table, "account_id"))
         parts = [f"{matched:,} accounts matched"]
         parts += _others(engine, calling.anti_join(table, "account_id"), callers - matched, "unmatched", "call", name)
         if is_whole:
-            parts += _others(engine, table.anti_join(calling, "account_id"), held - matched, "orphaned", "have", name)
+            parts += _others(engine, table.anti_join(calling, "account_id"), total - matched, "orphaned", "have", name)
         if len(parts) > 1 or is_whole:
             yield f"{name} and events: {'; '.join(parts)}."
 

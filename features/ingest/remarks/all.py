@@ -1,4 +1,4 @@
-"""What has to be said about ingested data, each thing once."""
+"""Collects the sentences that an ingest prints about the data, each of them once."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from features.engine.duckdb_engine import Engine
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.ingest.remarks.clocks import clock_notes
 from features.ingest.remarks.route_patterns import MOST_TEMPLATES, count_templates, suggest_patterns
 from features.ingest.staging import Staged
@@ -42,24 +42,25 @@ def notes_about(
     now: datetime,
     backfill: bool,
     written: Mapping[Path, datetime],
-    there: Collection[str],
+    known_tables: Collection[str],
 ) -> list[str]:
     """Sentences about defaults taken, columns missing or ignored, clocks, and ids that look like one account.
 
-    ``written`` says when each file was last written, ``there`` which tables beside the events the home then holds.
+    ``written`` says when each file was last written, ``known_tables`` which tables beside the events
+    the home then holds.
     """
     notes: list[str] = []
-    for one in staged:
-        notes += _faults(one) + _columns(one) + _defaults(engine, one, backfill=backfill)
-        notes += clock_notes(engine, one, written, now=now) + _templates(engine, one)
+    for staged_table in staged:
+        notes += _faults(staged_table) + _columns(staged_table) + _defaults(engine, staged_table, backfill=backfill)
+        notes += clock_notes(engine, staged_table, written, now=now) + _templates(engine, staged_table)
     notes += _look_alikes(engine, staged)
     refused = [report for report in reports if report.quarantined_total]
     if refused:
         counts = ", ".join(f"{report.quarantined_total:,} of {report.table}" for report in refused)
         notes.append(f"Rows in quarantine: {counts}. They lie under the home's quarantine folder with their reasons.")
-    if EVENTS.name in {one.table.name for one in staged} and "subscriptions" not in there:
+    if EVENTS.name in {staged_table.table.name for staged_table in staged} and "subscriptions" not in known_tables:
         notes.append("There are no subscriptions: the target without them is churn_inactivity.")
-    if EVENTS.name in {one.table.name for one in staged} and TOUCHPOINTS.name not in there:
+    if EVENTS.name in {staged_table.table.name for staged_table in staged} and TOUCHPOINTS.name not in known_tables:
         notes.append("There are no touchpoints: the features of support and logins are null.")
     return notes
 
@@ -72,7 +73,7 @@ def _faults(staged: Staged) -> list[str]:
         shown = "; ".join(lines[:5]) + (" and more" if len(lines) > 5 else "")
         notes.append(f"{name}: lines that hold no row: {shown}. They go to quarantine.")
     if staged.empty:
-        count = "1 file without a row" if len(staged.empty) == 1 else f"{len(staged.empty)} files without a row"
+        count = counted(len(staged.empty), "file without a row|files without a row")
         notes.append(f"{name}: {count}: {listed([path.name for path in staged.empty])}.")
     return notes
 
@@ -81,8 +82,8 @@ def _columns(staged: Staged) -> list[str]:
     name = staged.table.name
     notes = []
     if staged.ignored:
-        count = len(staged.ignored)
-        notes.append(f"{name}: {count} column{'s' if count > 1 else ''} read by nothing: {listed(staged.ignored)}.")
+        count = counted(len(staged.ignored), "column|columns")
+        notes.append(f"{name}: {count} read by nothing: {listed(staged.ignored)}.")
     absent = [column for column in _optional(staged.table) if column not in staged.brought]
     effects = sorted({_OPTIONAL_EFFECT[column] for column in absent if column in _OPTIONAL_EFFECT})
     if absent:
@@ -128,11 +129,11 @@ def _templates(engine: Engine, staged: Staged) -> list[str]:
     count = count_templates(engine, good)
     if count <= MOST_TEMPLATES:
         return []
-    found = suggest_patterns(engine, good)
-    patterns = json.dumps([one.pattern for one in found], ensure_ascii=False)
+    suggestions = suggest_patterns(engine, good)
+    patterns = json.dumps([suggestion.pattern for suggestion in suggestions], ensure_ascii=False)
     remedy = (
         f"Declare under [sources.events] path_patterns = {patterns}"
-        if found
+        if suggestions
         else "Declare the routes whose parts vary as path_patterns under [sources.events]"
     )
     text = (
@@ -144,7 +145,7 @@ def _templates(engine: Engine, staged: Staged) -> list[str]:
 
 def _look_alikes(engine: Engine, staged: Sequence[Staged]) -> list[str]:
     """Accounts that differ only in upper and lower case stay two accounts, and are named."""
-    tables = [one.rows for one in staged]
+    tables = [staged_table.rows for staged_table in staged]
     ids = [rows.filter(rows.reason.isnull()).select("account_id").distinct() for rows in tables]
     accounts = ids[0]
     for more in ids[1:]:

@@ -36,12 +36,12 @@ def clock_notes(engine: Engine, staged: Staged, written: Mapping[Path, datetime]
     rows = staged.rows.filter(staged.rows.event_time.notnull())
     ahead = (rows.reason == "event_time_in_future") & (rows.event_time > ibis.literal(now, type="timestamp('UTC', 6)"))
     by_file = rows.group_by("source_file").agg(newest=rows.event_time.max(), ahead=ahead.fill_null(False).sum())
-    found = engine.to_arrow(by_file.order_by("source_file")).to_pylist()
+    counts = engine.to_arrow(by_file.order_by("source_file")).to_pylist()
     apart = {
         staged.paths[row["source_file"]]: row["newest"] - min(now, written.get(staged.paths[row["source_file"]], now))
-        for row in found
+        for row in counts
     }
-    refused = sum(row["ahead"] for row in found)
+    refused = sum(row["ahead"] for row in counts)
     if refused:
         farthest = max(apart.values())
         text = (
@@ -57,7 +57,7 @@ def clock_notes(engine: Engine, staged: Staged, written: Mapping[Path, datetime]
             f"clock is ahead.{_zone(farthest)} {_MEND} These were stored as they are."
         )
         return [text]
-    newest = {staged.paths[row["source_file"]]: row["newest"] for row in found}
+    newest = {staged.paths[row["source_file"]]: row["newest"] for row in counts}
     behind = _common([-gap for path, gap in apart.items() if not _ends_a_slice(newest[path])])
     if behind is None:
         return []

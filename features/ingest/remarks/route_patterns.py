@@ -33,8 +33,8 @@ class Suggestion:
 
 def count_templates(engine: Engine, events: ir.Table) -> int:
     """How many different endpoints the events have."""
-    found = events.select("endpoint").filter(events.endpoint.notnull()).distinct()
-    return engine.count(found)
+    templates = events.select("endpoint").filter(events.endpoint.notnull()).distinct()
+    return engine.count(templates)
 
 
 def suggest_patterns(engine: Engine, events: ir.Table, *, most: int = 10) -> list[Suggestion]:
@@ -52,16 +52,26 @@ def suggest_patterns(engine: Engine, events: ir.Table, *, most: int = 10) -> lis
 def suggested(calls: Mapping[str, int], *, most: int = 10) -> list[Suggestion]:
     """Patterns for templates and how often each was called.
 
-    >>> [one.pattern for one in suggested({f"/files/{letter * 2}x": 1 for letter in map(chr, range(97, 160))})]
+    >>> calls = {f"/files/{letter * 2}x": 1 for letter in map(chr, range(97, 160))}
+    >>> [suggestion.pattern for suggestion in suggested(calls)]
     ['/files/{file}']
     """
     paths = [(_words(path), count) for path, count in calls.items() if path.startswith("/")]
-    found = sorted(_patterns((), paths, is_varied=False), key=lambda one: (-one.templates, one.pattern))
-    best = [one for one in found if one.templates > 1][:most]
+    suggestions = sorted(
+        _patterns((), paths, is_varied=False), key=lambda suggestion: (-suggestion.templates, suggestion.pattern)
+    )
+    best = [suggestion for suggestion in suggestions if suggestion.templates > 1][:most]
     # A route of its own that one of them would take in has to be declared before it.
-    shapes = [Templates([one.pattern]) for one in best]
-    own = [one for one in found if one.templates == 1 and any(shape(one.pattern) != one.pattern for shape in shapes)]
-    return [*own, *sorted(best, key=lambda one: (one.pattern.endswith("...}"), one.pattern.count("{")))]
+    shapes = [Templates([suggestion.pattern]) for suggestion in best]
+    own = [
+        suggestion
+        for suggestion in suggestions
+        if suggestion.templates == 1 and any(shape(suggestion.pattern) != suggestion.pattern for shape in shapes)
+    ]
+    return [
+        *own,
+        *sorted(best, key=lambda suggestion: (suggestion.pattern.endswith("...}"), suggestion.pattern.count("{"))),
+    ]
 
 
 Path = tuple[tuple[str, ...], int]
@@ -87,11 +97,11 @@ def _patterns(before: tuple[str, ...], paths: Sequence[Path], *, is_varied: bool
         yield from _patterns((*before, word), by_word[word], is_varied=True)
     several = [path for word, below in by_word.items() if word not in own for path in below]
     name = _name(before)
-    found = list(_patterns((*before, f"{{{name}}}"), several, is_varied=True))
-    if len(found) > _DEEP:
+    suggestions = list(_patterns((*before, f"{{{name}}}"), several, is_varied=True))
+    if len(suggestions) > _DEEP:
         count = sum(count for _, count in several)
-        found = [Suggestion("/" + "/".join((*before, f"{{{name}...}}")), len(several), count)]
-    yield from found
+        suggestions = [Suggestion("/" + "/".join((*before, f"{{{name}...}}")), len(several), count)]
+    yield from suggestions
 
 
 def _words(path: str) -> tuple[str, ...]:

@@ -85,8 +85,8 @@ def log_format(text: str) -> LogFormat:
     plain = FORMATS.get(plain, plain)
     pieces = list(_of_nginx(plain) if re.search(r"\$\{?\w", plain) else _of_apache(plain))
     pieces = _joined(pieces)
-    found = LogFormat(tuple(pieces), escape)
-    if not found.fields:
+    line_format = LogFormat(tuple(pieces), escape)
+    if not line_format.fields:
         raise SettingsError(
             f"The log format {text!r} names no field. Give {', '.join(FORMATS)}, json, or the text that log_format "
             "(nginx) or LogFormat (Apache) has in the server's configuration."
@@ -97,7 +97,7 @@ def log_format(text: str) -> LogFormat:
                 f"The log format {text!r} has {before.name} and {after.name} side by side: nobody can say where one "
                 "ends. Put a space between them in the server's configuration."
             )
-    return found
+    return line_format
 
 
 def _columns_of(field: Field) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ def _inside(text: str) -> tuple[str, str]:
     nginx = re.fullmatch(r"log_format\s+\S+\s+(?:escape=(\w+)\s+)?(.*?)\s*;?", text, re.DOTALL)
     if nginx:
         quoted = re.findall(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", nginx[2])
-        parts = [re.sub(r"\\(['\"\\])", r"\1", one or other) for one, other in quoted]
+        parts = [re.sub(r"\\(['\"\\])", r"\1", double or single) for double, single in quoted]
         return "".join(parts) or nginx[2], nginx[1] or "default"
     apache = re.fullmatch(r'(?:LogFormat|CustomLog\s+\S+)\s+"((?:[^"\\]|\\.)*)"(?:\s.*)?', text, re.IGNORECASE)
     plain = apache[1] if apache else text
@@ -126,18 +126,18 @@ def _inside(text: str) -> tuple[str, str]:
 
 def _joined(pieces: list[str | Field]) -> list[str | Field]:
     """Neighbouring texts put together, and a second field of one name under a name of its own."""
-    made: list[str | Field] = []
+    joined: list[str | Field] = []
     names: dict[str, int] = {}
     for piece in pieces:
         if isinstance(piece, Field):
             names[piece.name] = names.get(piece.name, 0) + 1
             again = names[piece.name]
-            made.append(piece if again == 1 else Field(f"{piece.name}_{again}", piece.kind))
-        elif made and isinstance(made[-1], str):
-            made[-1] += piece
+            joined.append(piece if again == 1 else Field(f"{piece.name}_{again}", piece.kind))
+        elif joined and isinstance(joined[-1], str):
+            joined[-1] += piece
         elif piece:
-            made.append(piece)
-    return made
+            joined.append(piece)
+    return joined
 
 
 _NGINX_KINDS = {

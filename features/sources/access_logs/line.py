@@ -14,7 +14,7 @@ _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v
 
 
 class LineParser:
-    """A line to its fields, by name; escapes undone, ``-`` as None."""
+    """Takes a line of a log apart into its fields, by name; escapes undone, ``-`` as None."""
 
     def __init__(self, log: LogFormat) -> None:
         self._names = [field.name for field in log.fields]

@@ -79,7 +79,7 @@ class _Parser:
         done, table = self._at_once(identity.lines.slice(0, readable))
         left = np.setdiff1d(np.arange(len(lines)), done, assume_unique=True)
         faults: list[Fault] = []
-        found: list[dict[str, str | None]] = []
+        rows: list[dict[str, str | None]] = []
         places: list[int] = []
         for place in left.tolist():
             line = lines[place].as_buffer().to_pybytes()
@@ -87,10 +87,10 @@ class _Parser:
             if isinstance(row, Fault):
                 faults.append(Fault(block.first_line + place, row.reason, row.what, row.content))
             elif row is not None:
-                found.append(row)
+                rows.append(row)
                 places.append(place)
-        if found:
-            alone = pa.table({name: pa.array([row[name] for row in found], pa.string()) for name in table.column_names})
+        if rows:
+            alone = pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in table.column_names})
             table, done = pa.concat_tables([table, alone]).combine_chunks(), np.append(done, places)
         return self._rows(block, lines, identity, done, table, faults)
 
@@ -133,31 +133,35 @@ class _Parser:
         taken = pa.array(places)
         known = Identity(identity.lines.take(taken), identity.copies.take(taken))
         numbers = places + block.first_line
-        return Rows(self._made(table), numbers, tuple(sorted(faults, key=_line)), identity=known)
+        return Rows(self._table_of(table), numbers, tuple(sorted(faults, key=_line)), identity=known)
 
-    def _made(self, fields: pa.Table) -> pa.Table:
+    def _table_of(self, fields: pa.Table) -> pa.Table:
         """The asked columns of the fields that were read."""
-        made = {name: _whole(fields[name]) for name in fields.column_names}
+        columns = {name: _whole(fields[name]) for name in fields.column_names}
         taken = {field.name for field in self._fields}
         for field in self._fields:
             if field.kind is Kind.REQUEST:
-                made |= {name: column for name, column in of_request(made[field.name]).items() if name not in taken}
-        if "request_method" in made:
-            made["request_method"] = known_methods(made["request_method"])
-        targets = [made[field.name] for field in self._fields if field.kind is Kind.TARGET]
-        targets += [made["request_uri"]] if "request_uri" in made and not targets else []
-        queries = [made[field.name] for field in self._fields if field.kind is Kind.QUERY]
+                columns |= {
+                    name: column for name, column in of_request(columns[field.name]).items() if name not in taken
+                }
+        if "request_method" in columns:
+            columns["request_method"] = known_methods(columns["request_method"])
+        targets = [columns[field.name] for field in self._fields if field.kind is Kind.TARGET]
+        targets += [columns["request_uri"]] if "request_uri" in columns and not targets else []
+        queries = [columns[field.name] for field in self._fields if field.kind is Kind.QUERY]
         if targets:
             path, query = of_target(targets[0])
-            made.setdefault("uri", path)
+            columns.setdefault("uri", path)
             queries = queries or [query]
-        asked = [name for name in self._columns if name not in made]
+        asked = [name for name in self._columns if name not in columns]
         if queries and asked:
-            made |= parameters(queries[0], asked)
+            columns |= parameters(queries[0], asked)
         for name in _ADDRESSES:
-            if name in made:
-                made[name] = without_query(made[name])
-        return pa.table({name: made[name] for name in self._columns}, pa.schema(map(self._schema.field, self._columns)))
+            if name in columns:
+                columns[name] = without_query(columns[name])
+        return pa.table(
+            {name: columns[name] for name in self._columns}, pa.schema(map(self._schema.field, self._columns))
+        )
 
 
 def _is_read(field: Field, columns: Sequence[str]) -> bool:

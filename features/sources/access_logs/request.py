@@ -47,7 +47,10 @@ def of_request(requests: pa.StringArray) -> dict[str, pa.StringArray]:
 def known_methods(methods: pa.StringArray) -> pa.StringArray:
     """The methods that HTTP knows; null for other words, since anything may stand before a path, a key among it."""
     distinct = methods.dictionary_encode()
-    known = [one if one is not None and one.upper() in _METHODS else None for one in distinct.dictionary.to_pylist()]
+    known = [
+        method if method is not None and method.upper() in _METHODS else None
+        for method in distinct.dictionary.to_pylist()
+    ]
     return pa.array(known, pa.string()).take(distinct.indices)
 
 
@@ -71,9 +74,9 @@ def without_query(addresses: pa.StringArray) -> pa.StringArray:
 
 def _parameter(queries: pa.StringArray, name: str) -> pa.Array:
     shape = f"(?:^|&)(?i:{re.escape(name)})=(?P<value>[^&#]*)"
-    found = pc.struct_field(pc.extract_regex(queries, shape), "value").dictionary_encode()
-    decoded = [None if value is None else unquote_plus(value) for value in found.dictionary.to_pylist()]
-    return pa.array(decoded, pa.string()).take(found.indices)
+    values = pc.struct_field(pc.extract_regex(queries, shape), "value").dictionary_encode()
+    decoded = [None if value is None else unquote_plus(value) for value in values.dictionary.to_pylist()]
+    return pa.array(decoded, pa.string()).take(values.indices)
 
 
 def _by_hand(text: str) -> tuple[str | None, str | None, str | None]:

@@ -21,7 +21,10 @@ _SPACES = r"\s\v\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x
 
 
 class TableParser:
-    """Lines to a table of ``fields``, each line as :class:`~features.sources.access_logs.line.LineParser` reads it."""
+    """Takes lines of a log apart into a table of ``fields``.
+
+    Each line as :class:`~features.sources.access_logs.line.LineParser` takes it apart.
+    """
 
     def __init__(self, log: LogFormat, fields: Collection[str]) -> None:
         self._groups = {f"piece_{log.pieces.index(field)}": field.name for field in log.fields if field.name in fields}

@@ -48,15 +48,15 @@ def read_json(path: Path, columns: Sequence[str], *, seen: set[str], is_log: boo
     if _is_lines(path, text.head()):
         yield from read_json_lines(path, columns, seen=seen, is_log=is_log)
         return
-    made = ObjectRows(columns, seen, is_log=is_log)
+    object_rows = ObjectRows(columns, seen, is_log=is_log)
     for count, (number, content, fault) in enumerate(_objects(text), 1):
         if fault is None:
-            made.add(number, content)
+            object_rows.add(number, content)
         else:
-            made.refuse(Fault(number, fault[0], fault[1], content))
+            object_rows.refuse(Fault(number, fault[0], fault[1], content))
         if count % _ROWS_PER_PIECE == 0:
-            yield made.rows()
-    yield made.rows()
+            yield object_rows.rows()
+    yield object_rows.rows()
 
 
 def first_keys(path: Path) -> tuple[str, ...]:
@@ -109,16 +109,16 @@ def _objects(text: Text) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
                 yield text.line, b"", (CUT_SHORT, "the file ends before its list does")
             return
         if indent is None:
-            indent = text.held[text.held.rfind("\n", 0, text.place) + 1 : text.place]
-            key = _FIRST_KEY.match(text.held, text.place)
+            indent = text.buffer[text.buffer.rfind("\n", 0, text.place) + 1 : text.place]
+            key = _FIRST_KEY.match(text.buffer, text.place)
             first_key = key[0] if key else ""
         number, end = text.line, _end_of_value(text)
         if isinstance(end, int):
-            yield number, _bytes(text.held[text.place : end]), None
+            yield number, _bytes(text.buffer[text.place : end]), None
             text.go_to(end)
             continue
         is_cut = text.is_whole and end is _OPEN
-        spoiled = _bytes(text.held[text.place : text.place + _SHOWN].split("\n", 1)[0])
+        spoiled = _bytes(text.buffer[text.place : text.place + _SHOWN].split("\n", 1)[0])
         if _goes_on(text, indent) if not indent.strip() else _goes_on_behind(text, first_key):
             yield number, spoiled, (UNREADABLE, "no JSON object")
             continue
@@ -143,12 +143,12 @@ def _go_into_list(text: Text) -> int | None:
     lists, end = lists_in(head) if sign == "{" else ((), None)
     if end is not None and head[end:].lstrip(", \t\r\n").startswith("{"):
         lists = ()  # objects behind each other, whatever is in them
-    nearest = min((one.depth for one in lists), default=0)
-    meant = [one for one in lists if one.depth == nearest]
+    nearest = min((inner_list.depth for inner_list in lists), default=0)
+    meant = [inner_list for inner_list in lists if inner_list.depth == nearest]
     if len(meant) > 1:
         raise InputError(
-            f"{text.name} holds several lists of objects: {listed([one.name for one in meant])}. Write the one that is "
-            "meant to a file of its own. Nothing was stored."
+            f"{text.name} holds several lists of objects: {listed([inner_list.name for inner_list in meant])}. Write "
+            "the one that is meant to a file of its own. Nothing was stored."
         )
     if not meant:
         return None
@@ -159,9 +159,9 @@ def _go_into_list(text: Text) -> int | None:
 def _behind(text: Text, depth: int) -> Iterator[tuple[int, bytes, tuple[str, str] | None]]:
     """Faults for what lies behind the list of rows; its end is here."""
     text.go_to(text.place + 1)
-    while len(text.held) - text.place <= _LONGEST_OBJECT and text.more():
+    while len(text.buffer) - text.place <= _LONGEST_OBJECT and text.more():
         pass
-    tail = text.held[text.place :]
+    tail = text.buffer[text.place :]
     line, counted = text.line, 0
     for place, what in what_follows(tail, depth):
         line, counted = line + tail.count("\n", counted, place), place
@@ -173,10 +173,10 @@ def _end_of_value(text: Text) -> int | str:
     """Where the value that begins here ends; why it does not where it is none."""
     while True:
         try:
-            return _SCANNER.raw_decode(text.held, text.place)[1]
+            return _SCANNER.raw_decode(text.buffer, text.place)[1]
         except json.JSONDecodeError as error:
-            is_open = error.msg.startswith("Unterminated") or error.pos >= len(text.held.rstrip()) - _LONGEST_WORD
-            if not is_open or len(text.held) - text.place > _LONGEST_OBJECT:
+            is_open = error.msg.startswith("Unterminated") or error.pos >= len(text.buffer.rstrip()) - _LONGEST_WORD
+            if not is_open or len(text.buffer) - text.place > _LONGEST_OBJECT:
                 return _BROKEN
             if not text.more():
                 return _OPEN
@@ -189,11 +189,11 @@ def _goes_on(text: Text, indent: str) -> bool:
     begin = re.compile(rf"\n{indent}\{{")
     start = text.place + 1
     while True:
-        match = begin.search(text.held, start)
+        match = begin.search(text.buffer, start)
         if match:
             text.go_to(match.end() - 1)
             return True
-        text.go_to(max(text.place, len(text.held) - len(indent) - 2))
+        text.go_to(max(text.place, len(text.buffer) - len(indent) - 2))
         if not text.more():
             return False
         start = text.place
@@ -201,20 +201,20 @@ def _goes_on(text: Text, indent: str) -> bool:
 
 def _goes_on_behind(text: Text, first_key: str) -> bool:
     """Go behind the object that is broken here, or to the next one with this first key; whether there is one."""
-    while len(text.held) - text.place < HEAD_CHARACTERS and text.more():
+    while len(text.buffer) - text.place < HEAD_CHARACTERS and text.more():
         pass
-    end = end_of_brackets(text.held, text.place)
-    if end is not None and _NEXT.match(text.held, end):
+    end = end_of_brackets(text.buffer, text.place)
+    if end is not None and _NEXT.match(text.buffer, end):
         text.go_to(end)
         return True
     begin = re.compile(r"\}\s*,\s*(?=" + re.escape(first_key) + ")")
     start = text.place + 1
     while first_key:
-        match = begin.search(text.held, start)
+        match = begin.search(text.buffer, start)
         if match:
             text.go_to(match.end())
             return True
-        text.go_to(max(text.place, len(text.held) - len(first_key) - _SHOWN))
+        text.go_to(max(text.place, len(text.buffer) - len(first_key) - _SHOWN))
         if not text.more():
             return False
         start = text.place

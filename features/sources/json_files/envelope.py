@@ -39,7 +39,7 @@ def lists_in(head: str) -> tuple[tuple[InnerList, ...], int | None]:
     >>> lists_in('{"n": 1, "data": [{"a": [{}]}]}')
     ((InnerList(name='data', start=18, depth=1),), 31)
     """
-    found: list[InnerList] = []
+    inner_lists: list[InnerList] = []
     keys: list[str] = []
     word, lists = "", 0
     for mark in _MARK.finditer(head):
@@ -47,7 +47,7 @@ def lists_in(head: str) -> tuple[tuple[InnerList, ...], int | None]:
         if sign == "[":
             behind = _OBJECT_FOLLOWS.match(head, mark.end())
             if not lists and keys and behind:
-                found.append(InnerList(".".join([*keys[1:], word]), behind.end() - 1, len(keys)))
+                inner_lists.append(InnerList(".".join([*keys[1:], word]), behind.end() - 1, len(keys)))
             lists += 1
         elif sign == "]":
             lists -= 1
@@ -58,10 +58,10 @@ def lists_in(head: str) -> tuple[tuple[InnerList, ...], int | None]:
         elif sign == "}":
             keys.pop()
             if not keys:
-                return tuple(found), mark.end()
+                return tuple(inner_lists), mark.end()
         else:
             word = sign[1:-1]
-    return tuple(found), None
+    return tuple(inner_lists), None
 
 
 def what_follows(tail: str, depth: int) -> Iterator[tuple[int, str]]:

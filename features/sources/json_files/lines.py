@@ -17,12 +17,12 @@ def read_json_lines(
 
     Every key that occurs is added to ``seen``. Of a log, each row tells which of the file's identical lines it is.
     """
-    made = ObjectRows(columns, seen, is_log=is_log)
+    object_rows = ObjectRows(columns, seen, is_log=is_log)
     for block in read_blocks(path, block_bytes=block_bytes):
         if block.cut:
-            made.refuse(Fault(block.first_line, CUT_SHORT, "the file was cut short here", block.content))
+            object_rows.refuse(Fault(block.first_line, CUT_SHORT, "the file was cut short here", block.content))
         else:
             for number, line in enumerate(block.content.split(b"\n"), block.first_line):
                 if line and not line.isspace():
-                    made.add(number, line)
-        yield made.rows()
+                    object_rows.add(number, line)
+        yield object_rows.rows()

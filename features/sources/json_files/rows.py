@@ -30,7 +30,7 @@ class ObjectRows:
         self._paths = {name: name.split(".") for name in columns}
         self._seen = seen
         self._schema = pa.schema([(name, pa.string()) for name in columns])
-        self._found: list[list[Any]] = []
+        self._rows: list[list[Any]] = []
         self._numbers: list[int] = []
         self._faults: list[Fault] = []
         self._nested: dict[str, list[int]] = {}
@@ -41,32 +41,32 @@ class ObjectRows:
     def add(self, number: int, content: bytes) -> None:
         """Take in the text of one object."""
         try:
-            made = object_of(content)
-            row = self._row(made, content)
+            record = object_of(content)
+            row = self._row(record, content)
         except UnicodeDecodeError:
             self.refuse(Fault(number, NOT_UTF8, "bytes that are not UTF-8", content.rstrip(b"\r")))
         except (ValueError, RecursionError):
             self.refuse(Fault(number, UNREADABLE, "no JSON object", content.rstrip(b"\r")))
         else:
-            if not made.keys() <= self._seen:
-                self._seen.update(made)
-            self._found.append(row)
+            if not record.keys() <= self._seen:
+                self._seen.update(record)
+            self._rows.append(row)
             self._numbers.append(number)
             if self._is_log:
                 self._contents.append(content.strip())
 
     def refuse(self, fault: Fault) -> None:
-        """Take in a fault."""
+        """Note a line that holds no object."""
         self._faults.append(fault)
 
     def rows(self) -> Rows:
-        """What was gathered, and nothing any more."""
-        held = zip(*self._found, strict=True) if self._found else [()] * len(self._schema)
-        table = pa.table([pa.array(column, pa.string()) for column in held], self._schema)
-        made = Rows(table, self._numbers, tuple(self._faults), self._nested, self._identity())
+        """The rows gathered since the last call."""
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
+        table = pa.table([pa.array(column, pa.string()) for column in columns], self._schema)
+        rows = Rows(table, self._numbers, tuple(self._faults), self._nested, self._identity())
         self._contents = []
-        self._found, self._numbers, self._faults, self._nested = [], [], [], {}
-        return made
+        self._rows, self._numbers, self._faults, self._nested = [], [], [], {}
+        return rows
 
     def _identity(self) -> Identity | None:
         if not self._is_log:
@@ -75,12 +75,12 @@ class ObjectRows:
         copies, self._before = identical(lines, self._before)
         return Identity(lines, pa.array(copies))
 
-    def _row(self, made: dict[str, Any], content: bytes) -> list[str | None]:
+    def _row(self, record: dict[str, Any], content: bytes) -> list[str | None]:
         row: list[str | None] = []
         nested: list[str] = []
         again: dict[str, Any] | None = None
         for name, path in self._paths.items():
-            value = _value(made, name, path)
+            value = _value(record, name, path)
             if value.__class__ is dict or value.__class__ is list:
                 # Inside what is nested numbers are numbers, not words.
                 again = json.loads(content) if again is None else again
@@ -92,7 +92,7 @@ class ObjectRows:
                 self._seen.add(name)
             row.append(value)
         for name in nested:
-            self._nested.setdefault(name, []).append(len(self._found))
+            self._nested.setdefault(name, []).append(len(self._rows))
         return row
 
 
@@ -104,21 +104,21 @@ def object_of(content: bytes) -> dict[str, Any]:
     ValueError
         When the text holds anything else.
     """
-    made = _DECODER.decode(content.decode())
-    if not isinstance(made, dict):
+    record = _DECODER.decode(content.decode())
+    if not isinstance(record, dict):
         raise ValueError("no object")  # noqa: TRY004 - the text is wrong, not our argument
     if b"\\u" in content:
-        json.dumps(made, ensure_ascii=False).encode()  # half a surrogate pair is no text
-    return made
+        json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    return record
 
 
-def keys_of(made: Mapping[str, Any], *, inside: str = "", depth: int = 1) -> Iterator[str]:
+def keys_of(record: Mapping[str, Any], *, inside: str = "", depth: int = 1) -> Iterator[str]:
     """Names of an object's values, those inside other objects as ``request.verb``; of no body.
 
     >>> list(keys_of({"request": {"verb": "GET", "body": {"a": 1}}, "id": 5}))
     ['request', 'request.verb', 'request.body', 'id']
     """
-    for key, value in made.items():
+    for key, value in record.items():
         yield inside + key
         if isinstance(value, dict) and depth < _DEPTH and key.lower() not in _BODIES:
             yield from keys_of(value, inside=f"{inside}{key}.", depth=depth + 1)
@@ -131,16 +131,16 @@ def _no_number(word: str) -> None:
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_number)
 
 
-def _value(made: Mapping[str, Any], name: str, path: Sequence[str]) -> Any:
-    if len(path) == 1 or name in made:
-        return made.get(name)
-    value: Any = made
+def _value(record: Mapping[str, Any], name: str, path: Sequence[str]) -> Any:
+    if len(path) == 1 or name in record:
+        return record.get(name)
+    value: Any = record
     for key in path:
         if not isinstance(value, dict):
             return None
-        found = value.get(key)
-        if found is None and key not in value and path[-1] is key:
+        inner = value.get(key)
+        if inner is None and key not in value and path[-1] is key:
             # Clients write the names of headers as they like.
-            found = next((other for known, other in value.items() if known.lower() == key.lower()), None)
-        value = found
+            inner = next((other for known, other in value.items() if known.lower() == key.lower()), None)
+        value = inner
     return value

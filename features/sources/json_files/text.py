@@ -1,4 +1,4 @@
-"""Reads a text piece by piece: what is there of it, the line it has come to, and more when asked."""
+"""Reads a text file piece by piece, with the place reached and the number of its line."""
 
 import codecs
 import re
@@ -20,18 +20,18 @@ class Text:
         self.name = path.name
         self._pieces = read_pieces(path)
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self.held = ""
+        self.buffer = ""
         self.place = 0
         self.line = 1
         self.is_whole = False  # there is no more of it
         self.is_cut = False
 
     def head(self) -> str:
-        """Its beginning."""
-        while len(self.held) < HEAD_CHARACTERS and self.more():
+        """The beginning of the text."""
+        while len(self.buffer) < HEAD_CHARACTERS and self.more():
             pass
-        self.held = self.held.removeprefix("\ufeff")
-        return self.held
+        self.buffer = self.buffer.removeprefix("\ufeff")
+        return self.buffer
 
     def more(self) -> bool:
         """Read on; whether there was anything."""
@@ -39,21 +39,21 @@ class Text:
         if not piece:
             self.is_whole, self.is_cut = True, self.is_cut or piece is None
             return False
-        self.held = self.held[self.place :] + self._decoder.decode(piece)
+        self.buffer = self.buffer[self.place :] + self._decoder.decode(piece)
         self.place = 0
         return True
 
     def go_to(self, place: int) -> None:
-        """Count the lines up to a place, and be there."""
-        self.line += self.held.count("\n", self.place, place)
+        """Move on to a place, and count the lines on the way."""
+        self.line += self.buffer.count("\n", self.place, place)
         self.place = place
 
     def skip(self, shape: re.Pattern[str]) -> str:
-        """Go over what has a shape; the sign behind it, empty at the end."""
+        """Move past a match of a pattern; return the character behind it, empty at the end of the file."""
         while True:
-            match = shape.match(self.held, self.place)
+            match = shape.match(self.buffer, self.place)
             self.go_to(match.end() if match else self.place)
-            if self.place < len(self.held):
-                return self.held[self.place]
+            if self.place < len(self.buffer):
+                return self.buffer[self.place]
             if not self.more():
                 return ""

@@ -1,4 +1,4 @@
-"""Applies a mapping to rows of a file: the canonical columns as the file gives them, and what spoils a row already."""
+"""Applies a mapping to rows of a file: canonical columns as the file gives them, and a reason where one is spoiled."""
 
 from collections.abc import Collection
 
@@ -24,7 +24,7 @@ _WHOLE_DOUBLE = r"^(-?\d+)\.0$"
 def apply_mapping(
     engine: Engine, rows: Rows, mapped: MappedFile, table: RawTable, *, tried: Collection[str], title: str
 ) -> pa.Table:
-    """One row per row, with the mapped canonical columns and :data:`PROBLEM`, a reason to refuse the row or null.
+    """The rows with their mapped canonical columns and :data:`PROBLEM`, a reason to refuse the row or null.
 
     Refused are rows in which a column holds an object or a list and no expression picks a part of it, and rows on
     which an expression fails.
@@ -38,22 +38,22 @@ def apply_mapping(
     problem = pa.nulls(count, pa.string())
     expressions = {name: column.expression for name, column in mapped.columns.items() if column.expression is not None}
     computed, failed = _computed(engine, rows, mapped, expressions, table=table, tried=tried, title=title)
-    made: dict[str, pa.ChunkedArray | pa.Array] = {}
+    columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     for name, column in mapped.columns.items():
         if name in expressions:
-            made[name] = computed.column(name)
+            columns[name] = computed.column(name)
             if name in failed:
                 problem = _first(problem, failed[name], f"{name}_expression_failed")
         elif column.source is None:
-            made[name] = pa.repeat(pa.scalar(column.constant), count)
+            columns[name] = pa.repeat(pa.scalar(column.constant), count)
         else:
-            made[name] = rows.table.column(column.source)
+            columns[name] = rows.table.column(column.source)
             if column.source in rows.nested:
                 places = pa.array(rows.nested[column.source])
                 problem = _first(problem, pc.is_in(pa.array(range(count)), places), f"{name}_nested")
         if name in _IDS:
-            made[name] = _plain_ids(made[name])
-    return pa.table({**made, PROBLEM: problem})
+            columns[name] = _plain_ids(columns[name])
+    return pa.table({**columns, PROBLEM: problem})
 
 
 def _computed(
@@ -118,9 +118,9 @@ def _may_end_in_zero(texts: pa.StringArray) -> bool:
     if content is None or not len(texts):
         return False
     ends = np.frombuffer(offsets, dtype=np.int32)[texts.offset + 1 : texts.offset + len(texts) + 1]
-    held = np.frombuffer(content, dtype=np.uint8)
+    characters = np.frombuffer(content, dtype=np.uint8)
     ends = ends[ends >= len(".0")]
-    return bool(((held[ends - 1] == ord("0")) & (held[ends - 2] == ord("."))).any())
+    return bool(((characters[ends - 1] == ord("0")) & (characters[ends - 2] == ord("."))).any())
 
 
 def _decoded(distinct: pa.DictionaryArray) -> pa.Array:

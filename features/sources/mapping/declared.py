@@ -49,8 +49,8 @@ class MappedColumn:
     is_hashed: bool = False
 
     @property
-    def made(self) -> str:
-        """In a few words, how it is made."""
+    def recipe(self) -> str:
+        """How the column is made, in a few words."""
         way = self.expression or self.source
         if way is None:
             way = f"always {self.constant!r}"
@@ -140,8 +140,8 @@ def map_columns(table: RawTable, source: SourceSettings, file_columns: Sequence[
             place = f"[sources.{table.name}.columns.{name}]"
             columns[name] = _declared(mapping, file_columns, place=place, title=title)
         elif name in file_columns:
-            made = MappedColumn(name, reads=(name,), unit=mapping.unit, time_zone=mapping.time_zone)
-            columns[name] = replace(made, is_hashed=mapping.hashed)
+            mapped = MappedColumn(name, reads=(name,), unit=mapping.unit, time_zone=mapping.time_zone)
+            columns[name] = replace(mapped, is_hashed=mapping.hashed)
     missing = [name for name in table.required if name not in columns]
     if missing:
         example = f", for example {missing[0]} = {{ from = {_quoted(file_columns[0])} }}" if file_columns else ""
@@ -202,8 +202,8 @@ def _declared(mapping: ColumnMapping, file_columns: Sequence[str], *, place: str
             raise _unusable(place, mapping.expression, title, file_columns, error) from error
         meant = [_meant(name, file_columns, place=place, title=title) for name in named]
         reads = tuple(dict.fromkeys(column for columns in meant for column in columns))
-    made = MappedColumn(mapping.source, mapping.constant, mapping.expression, reads, mapping.unit, mapping.time_zone)
-    return replace(made, is_hashed=mapping.hashed)
+    mapped = MappedColumn(mapping.source, mapping.constant, mapping.expression, reads, mapping.unit, mapping.time_zone)
+    return replace(mapped, is_hashed=mapping.hashed)
 
 
 def _meant(name: str, file_columns: Sequence[str], *, place: str, title: str) -> list[str]:

@@ -78,15 +78,15 @@ def guessed_mapping(path: Path) -> str:
     InputError
         When the file cannot be read.
     """
-    found = find_files([path])[0]
-    declared = guessed_format(found) if is_log(found) else None
-    files = group_files([found], SourceSettings(format=declared))[0]
+    file = find_files([path])[0]
+    declared = guessed_format(file) if is_log(file) else None
+    files = group_files([file], SourceSettings(format=declared))[0]
     if not files.columns:
         raise InputError(f"{path} is empty: there is nothing to guess from. Give a file with some calls.")
     columns = files.columns
     if files.log is not None:
         known = {_folded(like) for names in _NAMES.values() for like in names} | set(_NAMES)
-        asked = [name for name in asked_parameters(found) if _folded(name.removeprefix(PARAMETER)) in known]
+        asked = [name for name in asked_parameters(file) if _folded(name.removeprefix(PARAMETER)) in known]
         columns = (*columns, *asked)
     lines = [f"# Guessed from the columns of {files.paths[0].name}; check every line."]
     if declared is not None:
@@ -102,9 +102,9 @@ def _lines(files: SourceFiles, columns: tuple[str, ...]) -> Iterator[str]:
     for name in EVENTS.schema.names:
         source = name if name in columns else next((c for c in _like(name, columns) if c not in taken), None)
         if source is None:
-            made = _made(name, columns, taken)
+            line = _line(name, columns, taken)
             needed = " (required)" if name in EVENTS.required else ""
-            yield made or f"# {name}{needed}: no column looks like it"
+            yield line or f"# {name}{needed}: no column looks like it"
             continue
         taken.add(source)
         more, remark = _details(name, source, row.get(source), types.field(source).type, is_log=files.log is not None)
@@ -142,7 +142,7 @@ def _bare(column: str) -> str:
     return re.sub(r"^(http_)?x_|^http_", "", _folded(inner))
 
 
-def _made(name: str, columns: tuple[str, ...], taken: Collection[str]) -> str | None:
+def _line(name: str, columns: tuple[str, ...], taken: Collection[str]) -> str | None:
     """What can be made of other columns where none is it."""
     if name == "account_id":
         keys = [column for column in _like("token", columns) if column not in taken]

@@ -72,10 +72,10 @@ def asked_parameters(path: Path) -> tuple[str, ...]:
 def _first_lines(path: Path) -> list[str]:
     block = next(read_blocks(path, block_bytes=_HEAD_BYTES))
     lines = (line.decode("utf-8", "backslashreplace").rstrip("\r") for line in block.content.split(b"\n"))
-    found = list(islice((line for line in lines if line), _HEAD_LINES))
-    if not found:
+    head = list(islice((line for line in lines if line), _HEAD_LINES))
+    if not head:
         raise InputError(f"{path} is empty: there is nothing to guess from. Give a file with some calls.")
-    return found
+    return head
 
 
 def _is_object(line: str) -> bool:

@@ -87,34 +87,34 @@ def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Bloc
     InputError
         When the file cannot be read or unpacked, or is no text of lines.
     """
-    number, held, begun, cut = 1, b"", False, False
+    number, buffer, begun, cut = 1, b"", False, False
     for piece in read_pieces(path):
         if piece is None:
             cut = True
             break
-        held += piece
-        if not begun and len(held) >= len(_BYTE_ORDER_MARK):
-            held, begun = held.removeprefix(_BYTE_ORDER_MARK), True
-        if len(held) < block_bytes:
+        buffer += piece
+        if not begun and len(buffer) >= len(_BYTE_ORDER_MARK):
+            buffer, begun = buffer.removeprefix(_BYTE_ORDER_MARK), True
+        if len(buffer) < block_bytes:
             continue
-        end = held.rfind(b"\n") + 1
-        if not end and len(held) > _LONGEST_LINE_BYTES:
+        end = buffer.rfind(b"\n") + 1
+        if not end and len(buffer) > _LONGEST_LINE_BYTES:
             raise InputError(
                 f"{path} is no text of lines: line {number} is longer than {_LONGEST_LINE_BYTES >> 20} MiB. "
                 "Write it again. Nothing was stored."
             )
         if end:
-            block, held = held[:end], held[end:]
+            block, buffer = buffer[:end], buffer[end:]
             yield Block(number, block)
             number += block.count(b"\n")
     if not begun:
-        held = held.removeprefix(_BYTE_ORDER_MARK)
+        buffer = buffer.removeprefix(_BYTE_ORDER_MARK)
     if not cut:
-        yield Block(number, held, is_last=True)
+        yield Block(number, buffer, is_last=True)
         return
-    end = held.rfind(b"\n") + 1
-    yield Block(number, held[:end], is_last=True)
-    yield Block(number + held.count(b"\n"), held[end:], is_last=True, cut=True)
+    end = buffer.rfind(b"\n") + 1
+    yield Block(number, buffer[:end], is_last=True)
+    yield Block(number + buffer.count(b"\n"), buffer[end:], is_last=True, cut=True)
 
 
 def read_pieces(path: Path) -> Iterator[bytes | None]:

@@ -10,7 +10,7 @@ from features import cli
 from features.build.build import build
 from features.build.stale import planned_rows
 from features.definitions.catalog import GROUPS, features_of_group
-from features.offline import meanings
+from features.offline import lineage
 from features.offline.cutoffs import built_cutoffs
 from features.rollup.count import roll_up
 from features.windows import DAY, utc
@@ -66,7 +66,7 @@ def plan(log, cutoffs=(OLD, C)):
 
 def test_a_changed_definition_builds_only_its_group(made, monkeypatch):
     before = files(made)
-    monkeypatch.setattr(meanings, "_VERSIONS", {**meanings._VERSIONS, "errors": 2})
+    monkeypatch.setattr(lineage, "_VERSIONS", {**lineage._VERSIONS, "errors": 2})
     assert built_cutoffs(made.home) == []
     assert plan(made) == [
         {
@@ -86,7 +86,7 @@ def test_a_changed_definition_builds_only_its_group(made, monkeypatch):
 
 def test_a_changed_column_is_a_changed_definition(made, monkeypatch):
     of_group = features_of_group
-    monkeypatch.setattr(meanings, "features_of_group", lambda group: of_group(group)[1 if group == "latency" else 0 :])
+    monkeypatch.setattr(lineage, "features_of_group", lambda group: of_group(group)[1 if group == "latency" else 0 :])
     assert [row["what"] for row in plan(made)] == ["cutoffs of latency"]
 
 

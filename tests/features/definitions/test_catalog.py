@@ -19,6 +19,7 @@ from features.definitions.catalog import (
 )
 from features.definitions.feature import FeatureSpec, Risk
 from features.exceptions import InputError
+from features.groups.all import GROUPS as EXPRESSIONS
 from training.labels.targets import TARGETS
 
 FORMATS = {"count", "percent", "share", "change", "growth", "ms", "days", "hours", "points", "stage", "times", "name"}
@@ -104,16 +105,20 @@ def test_a_service_names_features_once_in_model_order() -> None:
         assert [feature.name for feature in features_of_service(service)] == list(names)
 
 
-def test_the_first_version_of_a_service_stays_what_models_were_trained_on() -> None:
-    names = SERVICES["churn_v1"]
-    assert names == SERVICES["upsell_v1"]
-    assert len(names) == 70
-    assert hashlib.sha256(" ".join(names).encode()).hexdigest().startswith("3201966c7d8fd02a")
+@pytest.mark.parametrize(("version", "features", "digest"), [(1, 70, "3201966c7d8fd02a"), (2, 90, "ac01690586f8423a")])
+def test_a_released_version_of_a_service_stays_what_models_were_trained_on(
+    version: int, features: int, digest: str
+) -> None:
+    names = SERVICES[f"churn_v{version}"]
+    assert names == SERVICES[f"upsell_v{version}"]
+    assert len(names) == features
+    assert hashlib.sha256(" ".join(names).encode()).hexdigest().startswith(digest)
 
 
 def test_the_newest_service_has_every_feature() -> None:
-    assert SERVICES[NEWEST_SERVICE] == SERVICES["upsell_v2"] == tuple(feature.name for feature in CATALOG)
-    assert {TARGETS[name].service for name in TARGETS} == {NEWEST_SERVICE, "upsell_v2"}
+    newest = {NEWEST_SERVICE, NEWEST_SERVICE.replace("churn", "upsell")}
+    assert {SERVICES[service] for service in newest} == {tuple(feature.name for feature in CATALOG)}
+    assert {TARGETS[name].service for name in TARGETS} == newest
 
 
 def test_an_unknown_feature_is_named() -> None:
@@ -126,3 +131,7 @@ def test_an_unknown_feature_is_named() -> None:
 )
 def test_only_certain_directions_bind_the_model(risk: Risk, constraint: int) -> None:
     assert risk.monotone == constraint
+
+
+def test_every_group_of_the_catalogue_is_made_and_no_other():
+    assert tuple(EXPRESSIONS) == GROUPS

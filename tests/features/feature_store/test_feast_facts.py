@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.definitions.catalog import CATALOG, GROUPS, SERVICES, cutoff_day_field
+from features.definitions.catalog import CATALOG, GROUPS, NEWEST_SERVICE, SERVICES, cutoff_day_field
 from features.exceptions import DependencyError
 from features.feature_store.sqlite_files import snapshot
 from features.home.home import Home
@@ -357,7 +357,7 @@ def test_a_feature_that_is_new_does_not_stop_serving(home: Settings, monkeypatch
     new = replace(next(feature for feature in CATALOG if feature.name == "calls_7d"), name="calls_8d")
     monkeypatch.setitem(catalog._BY_NAME, "calls_8d", new)
     monkeypatch.setitem(catalog.BUILT_IN.views, "usage", (*catalog.BUILT_IN.views["usage"], new))
-    monkeypatch.setitem(catalog.SERVICES, "churn_v2", (*catalog.SERVICES["churn_v2"], "calls_8d"))
+    monkeypatch.setitem(catalog.SERVICES, NEWEST_SERVICE, (*SERVICES[NEWEST_SERVICE], "calls_8d"))
     store = opened(home)
     store.apply()
     online = store.online(["a"])

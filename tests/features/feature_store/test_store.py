@@ -22,7 +22,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from features.definitions.catalog import BUILT_IN, CATALOG, GROUPS, SERVICES, features_of_service, spec
+from features.definitions.catalog import (
+    BUILT_IN,
+    CATALOG,
+    GROUPS,
+    NEWEST_SERVICE,
+    SERVICES,
+    features_of_service,
+    spec,
+)
 from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
 from features.home.home import Home
 from features.offline.files import file_schema, files_of_group
@@ -102,7 +110,7 @@ def test_rows_come_back_in_their_order_repeated_ones_too(at_rest: Settings) -> N
 
 def test_columns_are_the_services_in_its_order_numbers_as_float64(at_rest: Settings) -> None:
     frame = opened(at_rest).historical(rows(("a", "2026-06-15")))
-    names = [feature.name for feature in features_of_service("churn_v2")]
+    names = [feature.name for feature in features_of_service(NEWEST_SERVICE)]
     assert frame.columns.tolist() == ["account_id", "event_timestamp", *names]
     assert str(frame["event_timestamp"].dtype) == "datetime64[us, UTC]"
     for name in names:
@@ -111,7 +119,7 @@ def test_columns_are_the_services_in_its_order_numbers_as_float64(at_rest: Setti
 
 def test_no_rows_give_a_frame_without_rows(at_rest: Settings) -> None:
     frame = opened(at_rest).historical(rows(("a", "2026-06-15")).iloc[:0])
-    assert frame.shape == (0, 2 + len(features_of_service("churn_v2")))
+    assert frame.shape == (0, 2 + len(features_of_service(NEWEST_SERVICE)))
 
 
 def test_rows_without_features_of_their_cutoff_are_named(at_rest: Settings) -> None:
@@ -498,6 +506,20 @@ def test_the_feast_command_works_on_a_home(own: Settings) -> None:
     assert done.returncode == 0, done.stderr
     after = opened(own).online(["a"])
     np.testing.assert_array_equal(after.values["mrr"], before.values["mrr"])
+
+
+@pytest.mark.slow
+def test_a_feast_repository_that_names_the_old_store_is_told_so(own: Settings, tmp_path: Path) -> None:
+    repository = Path(shutil.copytree(REPOSITORY / "features/feature_repo", tmp_path / "mine"))
+    configuration = repository / "feature_store.yaml"
+    text = configuration.read_text()
+    configuration.write_text(text.replace("features.feature_store.offline_store.Manifest", "features.store.Manifest"))
+    command = [str(Path(sys.executable).with_name("feast")), "-c", str(repository), "feature-views", "list"]
+    environment = os.environ | {"BELLWETHER_HOME": str(own.home), "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("is now features.feature_store.offline_store.ManifestOfflineStore") == 1
 
 
 # ---- killed ----

@@ -11,7 +11,7 @@ import pytest
 
 from features.exceptions import WorkFailedError
 from features.home.home import Home
-from features.ingest.inbox import TakenFiles, inbox_folder, new_arrivals, strangers
+from features.ingest.inbox import TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 
@@ -56,14 +56,14 @@ def test_files_are_found_by_sub_folder_also_in_folders_below(settings: Settings)
 
 
 def test_no_inbox_is_an_empty_one(settings: Settings) -> None:
-    assert (new(settings), strangers(Home(settings))) == ([], [])
+    assert (new(settings), unread_files(Home(settings))) == ([], [])
 
 
 def test_a_file_on_its_way_and_a_file_of_no_kind_are_not_taken(settings: Settings) -> None:
     for name in ("events/.a.csv", "events/_a.csv", "events/a.docx", "elsewhere/a.csv", "a.csv"):
         put(settings, name, name)
     assert new(settings) == []
-    assert strangers(Home(settings)) == ["a.csv", "elsewhere/a.csv", "events/a.docx"]
+    assert unread_files(Home(settings)) == ["a.csv", "elsewhere/a.csv", "events/a.docx"]
 
 
 def test_a_taken_file_is_not_opened_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

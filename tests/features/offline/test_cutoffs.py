@@ -5,7 +5,7 @@ import pytest
 from features.build.build import build
 from features.definitions.catalog import GROUPS, features_of_group
 from features.home.home import Home
-from features.offline import meanings
+from features.offline import lineage
 from features.offline.cutoffs import built_cutoffs, left_out, outdated_cutoffs
 from features.rollup.count import roll_up
 from features.windows import DAY, utc
@@ -34,13 +34,13 @@ def test_another_setting_leaves_old_cutoffs_out_by_name(two_weeks, changed):
 
 
 def test_a_raised_version_leaves_old_cutoffs_out(two_weeks, monkeypatch):
-    monkeypatch.setattr(meanings, "_VERSION", meanings._VERSION + 1)
+    monkeypatch.setattr(lineage, "_VERSION", lineage._VERSION + 1)
     assert (built_cutoffs(Home(two_weeks)), outdated_cutoffs(Home(two_weeks))) == ([], [OLD, C])
 
 
 def test_a_changed_definition_leaves_old_cutoffs_out(two_weeks, monkeypatch):
     fewer = {group: features_of_group(group)[1:] for group in GROUPS}
-    monkeypatch.setattr(meanings, "features_of_group", fewer.__getitem__)
+    monkeypatch.setattr(lineage, "features_of_group", fewer.__getitem__)
     assert built_cutoffs(Home(two_weeks)) == []
 
 

@@ -13,7 +13,7 @@ from features.definitions.catalog import CATALOG, GROUPS, cutoff_day_field, feat
 from features.definitions.feature import Nulls
 from features.home.home import Home
 from features.offline.files import ARROW_TYPES, file_schema
-from features.offline.meanings import feature_lineage
+from features.offline.lineage import feature_lineage
 from features.quality.section import Inspection, inspection_of
 from features.quality.values import Looked, look_at_values, looked_at
 from features.settings.fields import Settings

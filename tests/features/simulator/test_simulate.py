@@ -11,7 +11,7 @@ import pytest
 from features.exceptions import InputError
 from features.schema import ACCOUNTS, EVENTS, TOUCHPOINTS
 from features.simulator import SimulationReport, simulate
-from features.simulator.company import NEVER, Company, found, slot_share
+from features.simulator.company import NEVER, Company, found_company, slot_share
 from features.simulator.hazard import departure_hazard, departure_risk, upgrade_hazard
 from features.simulator.lives import Lives, live
 from features.simulator.names import hexadecimal, mixed
@@ -41,7 +41,7 @@ def events_of(report: SimulationReport) -> dict[str, np.ndarray]:
 
 def a_world(accounts: int, days: int, seed: int) -> tuple[Company, Lives]:
     first, second = np.random.SeedSequence(seed).spawn(2)
-    company = found(accounts, days, np.random.default_rng(first))
+    company = found_company(accounts, days, np.random.default_rng(first))
     return company, live(company, days, np.random.default_rng(second))
 
 

@@ -14,7 +14,7 @@ from features.exceptions import InputError, SettingsError
 from features.home.home import Home
 from features.home.raw_tables import read_events, read_raw
 from features.home.secret import pseudonym, secret_key
-from features.ingest.dry_run import Refusal, try_ingest
+from features.ingest.dry_run import Refusal, dry_run
 from features.ingest.ingest import ingest
 from features.ingest.quarantine import read_quarantine
 from features.settings.load import load_settings
@@ -417,16 +417,16 @@ def test_too_many_endpoints_are_said_with_the_patterns_to_declare(tmp_path, sett
     assert again.table("events").rows_stored == 0
 
 
-# ---- trying ----
+# ---- dry runs ----
 
 
-def test_a_trial_shows_what_an_ingest_would_do_and_writes_nothing(tmp_path, settings):
+def test_a_dry_run_shows_what_an_ingest_would_do_and_writes_nothing(tmp_path, settings):
     home = settings(events=LOG)
     words = [f"{first}{second}x" for first in "abcdefgh" for second in "abcdefgh"]
     lines = [line(path=f"/v1/files/{word}?key=key-secret") for word in words]
     log = put(tmp_path / "access.log", line("a b"), *lines, "broken key-secret", line("c d"))
-    trial = try_ingest(Home(home), {"events": [log]}, now=NOW, backfill=True)
-    (table,) = trial.tables
+    outcome = dry_run(Home(home), {"events": [log]}, now=NOW, backfill=True)
+    (table,) = outcome.tables
     assert (table.rows_read, table.rows_good, len(table.rows)) == (67, 64, 10)
     assert ("access.log", "latency_ms", "request_time (s)") in table.mapping
     assert table.rows[0]["endpoint"] == "/v1/files/aax"
@@ -435,13 +435,13 @@ def test_a_trial_shows_what_an_ingest_would_do_and_writes_nothing(tmp_path, sett
         Refusal("account_id_invalid", 2, ("access.log 1", "access.log 67")),
         Refusal("line_unreadable", 1, ("access.log 66",)),
     )
-    assert (trial.templates, [one.pattern for one in trial.suggestions]) == (64, ["/v1/files/{file}"])
+    assert (outcome.templates, [suggestion.pattern for suggestion in outcome.suggestions]) == (64, ["/v1/files/{file}"])
     assert not home.home.exists()
     whole = ingest(Home(home), now=NOW, events=[log], backfill=True).table("events")
     assert (whole.rows_stored, whole.quarantined) == (64, {"account_id_invalid": 2, "line_unreadable": 1})
 
 
-def test_a_trial_is_printed_without_secrets(tmp_path, monkeypatch):
+def test_a_dry_run_is_printed_without_secrets(tmp_path, monkeypatch):
     declared = tmp_path / "b.toml"
     declared.write_text(
         "[sources.events]\nformat = '$time_local|$uri|$arg_key|$http_x_account_id'\n[sources.events.columns]\n"

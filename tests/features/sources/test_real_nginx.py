@@ -1,4 +1,4 @@
-"""From access logs that a real nginx wrote to a feature table, with the README's mapping and the README's commands."""
+"""From access logs that a real nginx wrote to a feature table, with the mapping and commands of its README."""
 
 import gzip
 import re
@@ -20,7 +20,7 @@ from features.windows import DAY
 from serving.cli import main
 from tests.features.sources.nginx import Nginx, running_nginx
 
-README = Path(__file__).parents[3] / "README.md"
+README = Path(__file__).parents[3] / "features" / "README.md"
 LOCATIONS = """
     location / { return 200 "ok"; }
     location /v1/broken { return 500; }

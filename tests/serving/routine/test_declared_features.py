@@ -1,6 +1,5 @@
 """Declared features from end to end: a model goes on reading those it was trained on, whatever is declared since."""
 
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.build.build import build
-from features.definitions.catalog import BUILT_IN
+from features.definitions.catalog import BUILT_IN, NEWEST_SERVICE
 from features.definitions.sets import FeatureSet
 from features.exceptions import DependencyError, InputError
 from features.feature_store.store import open_store
@@ -21,6 +20,7 @@ from features.home.declared_sets import sets_read
 from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.settings.fields import Settings
+from features.storage.state_file import recall
 from features.windows import DAY
 from serving.http_api.answers import Answerer
 from serving.http_api.schemas import ScoreRequest
@@ -82,7 +82,7 @@ def probabilities(settings: Settings) -> dict[str, float | None]:
 
 def test_a_metric_reaches_training_scores_reasons_and_the_service(own):
     service = target("churn", Home(own)).service
-    assert re.fullmatch(r"churn_v2_[0-9a-f]{8}", service)
+    assert re.fullmatch(rf"{NEWEST_SERVICE}_[0-9a-f]{{8}}", service)
     assert target("upsell", Home(own)).service == service.replace("churn", "upsell")
     (run,) = score_batch(Home(own), as_of=YESTERDAY, now=NOW).targets
     said = [reason for account in run.accounts for reason in account.reasons if reason.family == "failed"]
@@ -150,7 +150,7 @@ def test_without_declarations_a_score_run_is_named_by_all_groups(yesterday, serv
 
 def test_a_score_run_is_named_by_the_declared_features_its_model_reads(own):
     read = features_fingerprint(Home(own), YESTERDAY, service=target("churn", Home(own)).service)
-    assert read != features_fingerprint(Home(own), YESTERDAY, service="churn_v2")
+    assert read != features_fingerprint(Home(own), YESTERDAY, service=NEWEST_SERVICE)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_what_a_champion_reads_stays_without_a_declaration_until_another_takes_i
     assert Home(none).catalog.groups == (*BUILT_IN.groups, view)
     assert Home(none).catalog.features == BUILT_IN.features
     assert built_cutoffs(Home(none)) == [YESTERDAY]
-    assert target("churn", Home(none)).service == "churn_v2"
-    assert json.loads((own.home / "feature_sets.json").read_text())["churn"][0]["metrics"]["failed"]["of"] == "share"
+    assert target("churn", Home(none)).service == NEWEST_SERVICE
+    assert recall(own.home / "feature_sets.json")["churn"][0]["metrics"]["failed"]["of"] == "share"
     before = probabilities(none)
     _, version = register_bundle(none, compared(make_bundle(seed=3), "2"), tmp_path)
     bundle_of_none = promote(Home(none), "churn", version=version)
@@ -195,7 +195,9 @@ def test_what_a_champion_reads_stays_without_a_declaration_until_another_takes_i
 def test_a_model_of_declarations_nobody_knows_is_refused_in_words(own):
     (own.home / "feature_sets.json").unlink()
     none = declaring(own.home)
-    with pytest.raises(DependencyError, match=r"has no feature service churn_v2_[0-9a-f]{8}: the metrics and tables"):
+    with pytest.raises(
+        DependencyError, match=rf"has no feature service {NEWEST_SERVICE}_[0-9a-f]{{8}}: the metrics and tables"
+    ):
         score_batch(Home(none), as_of=YESTERDAY, now=NOW)
 
 

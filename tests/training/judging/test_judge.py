@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.definitions.catalog import SERVICES, spec
+from features.definitions.catalog import NEWEST_SERVICE, SERVICES, spec
 from features.definitions.sets import FeatureSet
 from features.exceptions import WorkFailedError
 from features.home.declared_sets import sets_read
@@ -76,7 +76,9 @@ def test_a_champion_of_an_earlier_service_is_compared_with_its_own_features(smal
 def test_a_champion_whose_features_are_no_more_cannot_be_compared(small_company, plain, bundle):
     dataset, _ = small_company
     fewer = dataclasses.replace(dataset, frame=dataset.frame.drop(columns="mrr"))
-    with pytest.raises(WorkFailedError, match=r"reads churn_v2, of which 1 features are not in the rows .*: mrr\."):
+    with pytest.raises(
+        WorkFailedError, match=rf"reads {NEWEST_SERVICE}, of which 1 features are not in the rows .*: mrr\."
+    ):
         _champion(bundle, fewer.frame, fewer, Home(plain), model=None)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from features.exceptions import InputError
+from features.version import bellwether_version
 from training.models import bundle as bundles
 from training.models.bundle import BundleError, Column, Golden
 from training.models.explain import TOLERANCE, by_family, by_feature, explain
@@ -36,6 +37,10 @@ def test_golden_rows_give_their_margins_in_a_process_of_their_own(bundle, writte
     assert len(bundle.golden.margins) >= 20
     load_booster(bundle)
     check_apart(folder, sha256=sha256)
+
+
+def test_it_says_which_version_of_bellwether_made_it(bundle):
+    assert bundle.versions["bellwether"] == bellwether_version()
 
 
 @pytest.mark.parametrize("name", FILES)

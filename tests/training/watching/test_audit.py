@@ -15,9 +15,9 @@ from features.audit.time_machine import audit_store
 from features.build.build import build
 from features.exceptions import DependencyError, InputError, LockHeldError
 from features.feature_store.store import online_table, open_store
-from features.groups import all as plans
+from features.groups.all import GROUPS
 from features.groups.errors import error_features
-from features.groups.inputs import REACH
+from features.groups.inputs import REACH, Inputs
 from features.groups.observation import beside
 from features.groups.usage import usage_features
 from features.home.home import Home
@@ -73,21 +73,22 @@ def company(log: Log) -> Log:
     return log
 
 
-def calls_of_the_week_after(rollups: Any, population: Any, cutoffs: Any) -> ibis.Table:
+def calls_of_the_week_after(inputs: Inputs) -> ibis.Table:
     """A window turned the wrong way round."""
+    rollups, cutoffs = inputs.rollups, inputs.cutoffs
     begin = cutoffs.cutoff.date()
     days = rollups.usage.join(
         cutoffs,
         [rollups.usage.event_day >= begin, rollups.usage.event_day < begin + ibis.interval(days=7)],
     )
     after = days.group_by("account_id", "cutoff").agg(after=days.calls.sum())
-    joined = beside(usage_features(rollups, population, cutoffs).drop("calls_7d"), after)
+    joined = beside(usage_features(inputs).drop("calls_7d"), after)
     return joined.mutate(calls_7d=joined.after.fill_null(0))
 
 
-def errors_in_percent(*inputs: Any) -> ibis.Table:
+def errors_in_percent(inputs: Inputs) -> ibis.Table:
     """Another meaning under the old name."""
-    honest = error_features(*inputs)
+    honest = error_features(inputs)
     return honest.mutate(error_rate_28d=honest.error_rate_28d * 100)
 
 
@@ -97,7 +98,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     log = company(Log(tmp_path_factory.mktemp("leaks") / "home", **SETTINGS))
     settings = log.settings
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plans, "usage_features", calls_of_the_week_after)
+        patch.setitem(GROUPS, "usage", calls_of_the_week_after)
         patch.setattr("features.build.workbench.REACH", {**REACH, "usage": (range(-6, 1), *REACH["usage"])})
         for module in ("features.groups.commercial", "features.groups.population"):
             patch.setattr(f"{module}.is_known", lambda known_at, *_, **__: known_at.notnull())
@@ -107,7 +108,7 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Audit:
         store.apply()
         store.materialize(NEWEST)
         # Only now, behind what was built, and without a new version.
-        patch.setattr(plans, "error_features", errors_in_percent)
+        patch.setitem(GROUPS, "errors", errors_in_percent)
         table = online_table(Home(settings), "usage")
         with contextlib.closing(sqlite3.connect(settings.home / "feast/online.db")) as online:
             online.execute(

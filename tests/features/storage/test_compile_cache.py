@@ -5,10 +5,10 @@ import json
 import ibis
 import pytest
 
-from features.engine import compile_cache as module
-from features.engine.compile_cache import compiled
 from features.engine.prepared import Prepared
 from features.formulas import histogram
+from features.storage import compile_cache as module
+from features.storage.compile_cache import compiled
 
 COLUMNS = {"account_id": "string", "cutoff": "timestamp('UTC', 6)", "calls": "!int64"}
 
@@ -96,3 +96,11 @@ def test_a_function_or_a_number_in_the_place_of_another_is_other_code(monkeypatc
     with_function = module._standing_in(histogram)
     monkeypatch.setattr(histogram, "another_number", 7, raising=False)
     assert before != with_function != module._standing_in(histogram)
+
+
+def test_a_function_in_the_place_of_another_in_a_table_is_other_code(monkeypatch):
+    from features.groups import all as groups
+
+    before = module._standing_in(groups)
+    monkeypatch.setitem(groups.GROUPS, "usage", test_other_arguments_are_other_expressions)
+    assert module._standing_in(groups) != before

@@ -1,11 +1,10 @@
-"""Compiled expressions kept in a file: a new process need not compile what no change of code has touched.
+"""Compiled expressions expressions in a file: a new process need not compile what no change of code has touched.
 
 Compiling every expression of a build takes seconds, more than building one cutoff of a small home. The file says
 what it was compiled from: the code of this room, the versions of the compiler, and the arguments. Whatever differs, or
 cannot be read, is compiled again.
 """
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import ibis
 import features
 from features.engine.prepared import Prepared
 from features.fingerprint import digest
+from features.storage.state_file import recall_made_from, remember
 
 __all__ = ["compiled"]
 
@@ -33,7 +33,7 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
 
     Raises
     ------
-    OSError
+    WorkFailedError
         When the file cannot be written.
     """
     code = [_LOADED, _COMPILERS, sorted(_standing_in(sys.modules[make.__module__]))]
@@ -41,30 +41,25 @@ def compiled(path: Path, arguments: object, make: Callable[[], Mapping[str, Prep
     if made_from not in _IN_THIS_PROCESS:
         # A process that outlived an update of its files compiles what it loaded, and signs nothing with their text.
         is_current = _files() == _LOADED
-        kept = _read(path, made_from) if is_current else None
-        if kept is None:
-            kept = make()
+        expressions = _read(path, made_from) if is_current else None
+        if expressions is None:
+            expressions = make()
             if is_current:
-                _write(path, made_from, kept)
-        _IN_THIS_PROCESS[made_from] = kept
+                _write(path, made_from, expressions)
+        _IN_THIS_PROCESS[made_from] = expressions
     return _IN_THIS_PROCESS[made_from]
 
 
-def _write(path: Path, made_from: str, kept: Mapping[str, Prepared]) -> None:
-    texts = {name: [one.sql, _columns(one.schema)] for name, one in kept.items()}
-    path.parent.mkdir(exist_ok=True)
-    content = {"made_from": made_from, "content": digest(texts), "prepared": texts}
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")  # half of it would not be used
+def _write(path: Path, made_from: str, expressions: Mapping[str, Prepared]) -> None:
+    texts = {name: [prepared.sql, _columns(prepared.schema)] for name, prepared in expressions.items()}
+    remember(path, texts, made_from=made_from)
 
 
 def _read(path: Path, made_from: str) -> Mapping[str, Prepared] | None:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["made_from"] != made_from or kept["content"] != digest(kept["prepared"]):
-            return None
-        return {name: Prepared(sql, ibis.schema(dict(columns))) for name, (sql, columns) in kept["prepared"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    texts = recall_made_from(path, made_from)
+    if texts is None:
         return None
+    return {name: Prepared(sql, ibis.schema(dict(columns))) for name, (sql, columns) in texts.items()}
 
 
 def _columns(schema: ibis.Schema) -> list[list[str]]:
@@ -76,23 +71,26 @@ def _standing_in(module: ModuleType) -> set[str]:
 
     A notebook or a test that puts another function or number in the place of one has other code.
     """
-    found: set[str] = set()
+    stand_ins: set[str] = set()
     known, left = {module.__name__, __name__}, [module]
     while left:
         here = left.pop()
-        for name, value in vars(here).items():
+        values = [(name, value) for name, value in vars(here).items() if not name.startswith("__")]
+        tables = [(name, table) for name, table in values if isinstance(table, dict)]
+        values += [(f"{name}.{key}", value) for name, table in tables for key, value in table.items()]
+        for name, value in values:
             if isinstance(value, FunctionType):
                 code = value.__code__
-                found.add(f"{here.__name__}.{name}: {code.co_filename}:{code.co_firstlineno}")
-            elif isinstance(value, (int, float, str, tuple, Mapping)) and not name.startswith("__"):
+                stand_ins.add(f"{here.__name__}.{name}: {code.co_filename}:{code.co_firstlineno}")
+            elif isinstance(value, (int, float, str, tuple, Mapping)):
                 text = repr(value)
                 if " at 0x" not in text:  # where something lies in memory is told by no code
-                    found.add(f"{here.__name__}.{name}: {text}")
+                    stand_ins.add(f"{here.__name__}.{name}: {text}")
             owner = getattr(value, "__module__", None) or ""
             if owner.partition(".")[0] == features.__name__ and owner not in known and owner in sys.modules:
                 known.add(owner)
                 left.append(sys.modules[owner])
-    return found
+    return stand_ins
 
 
 def _files(room: Path = Path(features.__path__[0])) -> str:

@@ -1,4 +1,4 @@
-"""What the rows of a group and cutoff mean: the settings and definitions in the lineage of their files."""
+"""The lineage of feature rows: the versions, settings and definitions that the values of a group depend on."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ _VERSIONS: Mapping[str, int] = {"usage": 3}
 
 
 def feature_lineage(home: Home) -> Callable[[str, datetime, Mapping[str, str]], Lineage]:
-    """From a group, a cutoff and the shared sources to the lineage of the group's rows, as things stand.
+    """A function from a group, a cutoff and its sources to the lineage that the group's rows would have now.
 
     The sources are those of :func:`features.build.sources.sources_of`.
     """
