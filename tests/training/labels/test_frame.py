@@ -38,10 +38,10 @@ NAMES = [*RANDOM, "leaves", "stays", "upgrades"]
 OLD = CUTOFFS[0] - 60 * DAY
 SURE: list[tuple[str, datetime, str, str, float]] = [
     ("leaves", OLD, "start", "s", 50.0),
-    ("upgrades", OLD, "start", "s", 50.0),
+    ("upgrades", OLD, "start", "xs", 5.0),  # below every plan that is drawn, whatever its median
     ("stays", OLD, "start", "l", 500.0),
     ("leaves", CUTOFFS[0] + 4 * DAY, "cancel", "s", 50.0),
-    ("upgrades", CUTOFFS[0] + 4 * DAY, "upgrade", "l", 500.0),
+    ("upgrades", CUTOFFS[0] + 4 * DAY, "upgrade", "xl", 5000.0),
 ]
 """Accounts of both outcomes, whatever is drawn beside them."""
 
