@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,19 @@ _write("started", True, "", _command())
 """
 
 
+# A process imports the libraries once for all commands it runs; ``serve`` is a process of its own.
+_COMMANDS = """
+import json, sys
+from serving.cli import main
+for line in json.loads(sys.argv[1]):
+    try:
+        main.main(line)
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
+
+
 @dataclass(frozen=True)
 class Seen:
     """One line of the guard."""
@@ -89,9 +104,10 @@ class Watched:
         lines = (ast.literal_eval(line) for line in (self.root / "asked.txt").read_text().splitlines())
         return [Seen(event, is_local, host, " ".join(command)) for event, is_local, host, command in lines]
 
-    def run(self, *arguments: str) -> str:
-        """Run a command of ours; what it prints."""
-        return self._done("serving", "--home", str(self.home), *arguments, cwd=self.root, environment=self.environment)
+    def run(self, *commands: Sequence[str]) -> str:
+        """Run commands of ours, one after the other in one process; what they print."""
+        lines = [["--home", str(self.home), *command] for command in commands]
+        return self._done("-c", _COMMANDS, json.dumps(lines), cwd=self.root, environment=self.environment)
 
     def mlflow_run(self, entry_point: str) -> None:
         """Run an entry point of the project by MLflow."""
@@ -106,19 +122,19 @@ class Watched:
             "MLFLOW_TRACKING_URI": f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}",
         }
         arguments = ("run", "mlproject", "-e", entry_point, "--env-manager", "local", "-P", f"home={self.home}")
-        self._done("mlflow", *arguments, cwd=project, environment=environment)
+        self._done("-m", "mlflow", *arguments, cwd=project, environment=environment)
 
     @staticmethod
-    def _done(module: str, *arguments: str, cwd: Path, environment: dict[str, str]) -> str:
+    def _done(*arguments: str, cwd: Path, environment: dict[str, str]) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, *arguments],
             cwd=cwd,
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{module} {arguments}: {done.stderr[-2000:]}"
+        assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
         return done.stdout
 
 
@@ -129,11 +145,12 @@ def train_promote_score(root: Path, accounts: Path, cutoff: str) -> None:
     left in ``scored.json``.
     """
     way = Watched(root)
-    way.run("init")
-    way.run("ingest", "--accounts", str(accounts))
-    way.run("features", "build", "--from", cutoff, "--to", cutoff)
-    way.run("features", "apply")
+    way.run(
+        ["init"],
+        ["ingest", "--accounts", str(accounts)],
+        ["features", "build", "--from", cutoff, "--to", cutoff],
+        ["features", "apply"],
+    )
     way.mlflow_run("train")
-    way.run("promote", "--target", "churn")
-    way.run("features", "materialize")
-    (root / "scored.json").write_text(way.run("score", "--as-of", cutoff, "--format", "json"))
+    way.run(["promote", "--target", "churn"], ["features", "materialize"])
+    (root / "scored.json").write_text(way.run(["score", "--as-of", cutoff, "--format", "json"]))
