@@ -1,5 +1,6 @@
 """Rollups and cutoffs to feature tables: one file per group and cutoff, as known at the cutoff."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,6 +92,8 @@ def build(
             step="build features",
             progress=progress,
         )
+    for folder in home.remnants:
+        shutil.rmtree(folder, ignore_errors=True)
     built = {wanted[partition].cutoff for partition in outcome.made}
     return BuildReport(tuple(sorted(built)), tuple(cutoff for cutoff in cutoffs if cutoff not in built), rows)
 

@@ -11,7 +11,7 @@ from features.examination import Check, Finding
 from features.exceptions import DependencyError, LockHeldError, counted, listed
 from features.home.home import Home
 from features.home.raw_tables import complete_until
-from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
+from features.offline.cutoffs import built_cutoffs, is_of_earlier_version, outdated_cutoffs
 from features.rollup.count import outdated_days, roll_up
 from features.rollup.metrics import count_metrics
 from features.storage.damage import damaged_files
@@ -81,7 +81,7 @@ def _looker(name: str) -> Callable[[Home, datetime], Iterator[Finding]]:
             what = counted(len(damaged), "listed file is|listed files are")
             paths = listed(path.relative_to(home.root) for path in damaged)
             yield Finding(f"{what} missing or damaged: {paths}.", _REMEDIES.get(name, _FROM_BACKUP))
-        leavings = [] if _is_locked(store.root) else store.unlisted()
+        leavings = [] if _is_locked(store.root) or store.is_being_read() else store.unlisted()
         if leavings:
             what = counted(len(leavings), "file is|files are")
             paths = listed(path.relative_to(home.root) for path in leavings)
@@ -161,7 +161,9 @@ def _look_at_rollups(home: Home, _: datetime) -> Iterator[Finding]:
 
 def _look_at_features(home: Home, now: datetime) -> Iterator[Finding]:
     outdated = outdated_cutoffs(home)
-    if outdated:
+    if is_of_earlier_version(home):
+        yield Finding("This home was counted and built by an earlier version.", "Run `bellwether features build`.")
+    elif outdated:
         what = counted(len(outdated), "cutoff was|cutoffs were")
         yield Finding(
             f"{what} built under other settings or definitions: {listed(c.date() for c in reversed(outdated))}. "

@@ -70,8 +70,7 @@ class Store:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._folder = home.feast
-        self._registry = self._folder / "registry.db"
-        self._online = self._folder / "online.db"
+        self._registry, self._online = home.feast_registry, home.feast_online
         self._lock = threading.RLock()  # Feast's SQLite store has one connection for all threads
         self._feast: FeatureStore | None = None
         self._services: dict[str, FeatureService] = {}

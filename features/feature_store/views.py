@@ -26,13 +26,12 @@ _FEAST_TYPES = {"float": Float64, "int": Int64, "category": String}
 
 def repo_config(home: Home) -> RepoConfig:
     """Feast's configuration, with absolute paths: Feast resolves relative ones against the working directory."""
-    folder = home.feast
     return RepoConfig(
         project=home.settings.feature_project,
         provider="local",
         registry={
             "registry_type": "sql",
-            "path": f"sqlite:///{folder / 'registry.db'}",
+            "path": f"sqlite:///{home.feast_registry}",
             # A view that is being refreshed goes on being served, also after a killed run.
             "serve_features_while_materializing": True,
         },
@@ -44,11 +43,11 @@ def repo_config(home: Home) -> RepoConfig:
             "spill": str(home.spill),
             "declared": _declared(home.catalog),
         },
-        online_store={"type": "sqlite", "path": str(folder / "online.db")},
+        online_store={"type": "sqlite", "path": str(home.feast_online)},
         materialization={"pull_latest_features": True, "online_write_batch_size": 5000},
         data_quality_monitoring={"auto_baseline": False},
         entity_key_serialization_version=KEY_VERSION,
-        repo_path=folder,
+        repo_path=home.feast,
     )
 
 

@@ -46,9 +46,10 @@ class Home:
 
     @contextmanager
     def snapshot(self) -> "Iterator[Home]":
-        """The home as it is at one moment: each manifest is read once, and no listed file goes before the block ends.
+        """Each store as of its first look: its manifest is read once, and no listed file goes before the block ends.
 
-        A step takes one, and ends it when it publishes. Writers of the home itself work on as usual.
+        A step takes one, and ends it when it publishes. Others write on meanwhile; what they publish of a store that
+        was not looked at yet is seen. A process forked inside the block holds on to the files until it ends too.
         """
         if isinstance(self.stores, SteadyStores):
             yield self  # it is one already
@@ -64,6 +65,11 @@ class Home:
         stores = self.stores
         raw = (stores.events.root, stores.raw.root, stores.quarantine.root)
         return (*raw, stores.rollups.root, stores.features.root, self.feast, self.mlflow, self.bundles)
+
+    @property
+    def remnants(self) -> tuple[Path, ...]:
+        """Folders in which versions before 0.2 kept what features were made from; nothing reads them."""
+        return tuple(self.stores.features.root / name for name in ("seen", "origins"))
 
     def empty(self) -> None:
         """Remove every store, and whatever was made from it; the secret key and the settings file stay.

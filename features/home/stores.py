@@ -1,13 +1,14 @@
 """The stores of a home."""
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from features.storage.lock import shared_by_readers
-from features.storage.store import Manifest, ManifestStore
+from features.storage.store import Manifest, ManifestStore, StoreWriter
 
 __all__ = ["SteadyStores", "Stores", "feature_partition"]
 
@@ -69,7 +70,7 @@ class Stores:
 
 @dataclass(frozen=True)
 class SteadyStores(Stores):
-    """The stores as they are when each is first looked at; made by :meth:`features.home.home.Home.snapshot`.
+    """The stores, each as it is when it is first looked at; made by :meth:`features.home.home.Home.snapshot`.
 
     Attributes
     ----------
@@ -87,7 +88,10 @@ class SteadyStores(Stores):
 
 
 class _SteadyStore(ManifestStore):
-    """A store whose manifest is read once, and whose files stay until its readers are closed."""
+    """A store whose manifest is read once, and whose files stay until its readers are closed.
+
+    It is written as it is now, not as it was: a writer that began with an old manifest would lose what came between.
+    """
 
     def __init__(self, root: Path, readers: ExitStack) -> None:
         super().__init__(root)
@@ -101,6 +105,12 @@ class _SteadyStore(ManifestStore):
                 self._readers.callback(os.close, descriptor)
             self._manifest = super().manifest()
         return self._manifest
+
+    @contextmanager
+    def writer(self) -> Iterator[StoreWriter]:
+        """Change the store as it is now; see :meth:`ManifestStore.writer`."""
+        with ManifestStore(self.root).writer() as writer:
+            yield writer
 
 
 def feature_partition(group: str, cutoff: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Compiled expressions expressions in a file: a new process need not compile what no change of code has touched.
+"""Compiled expressions in a file: a new process need not compile what no change of code has touched.
 
 Compiling every expression of a build takes seconds, more than building one cutoff of a small home. The file says
 what it was compiled from: the code of this room, the versions of the compiler, and the arguments. Whatever differs, or

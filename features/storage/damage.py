@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from features.engine.errors import EngineError
-from features.exceptions import WorkFailedError, listed
+from features.exceptions import WorkFailedError, counted, listed
 from features.storage.store import Manifest, ManifestStore
 
 __all__ = ["damage_named", "damaged_files", "is_there"]
@@ -46,7 +46,7 @@ def damage_named(store: ManifestStore, *, remedy: str) -> Iterator[None]:
         damaged = damaged_files(store)
         if not damaged:
             raise
-        what = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
+        what = counted(len(damaged), "file is|files are")
         raise WorkFailedError(f"{what} damaged or missing: {listed(damaged)}. {remedy}") from error
 
 

@@ -51,14 +51,17 @@ def shared_by_readers(folder: Path) -> int | None:
     Returns
     -------
     int or None
-        The open descriptor; None where the folder cannot be written to: then nobody sweeps it either.
+        The open descriptor; None where nobody has written yet and this process cannot.
     """
-    try:
-        descriptor = os.open(folder / _READERS, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:
-        return None
-    fcntl.flock(descriptor, fcntl.LOCK_SH)  # a sweeper holds it for moments
-    return descriptor
+    path = folder / _READERS
+    for flags in (os.O_RDONLY, os.O_RDWR | os.O_CREAT):  # to share a lock, reading is enough
+        try:
+            descriptor = os.open(path, flags, 0o644)
+        except OSError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # a sweeper holds it for moments
+        return descriptor
+    return None
 
 
 @contextmanager

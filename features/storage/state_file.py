@@ -31,8 +31,8 @@ def recall(path: Path, *, remedy: str = _FORGET) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise WorkFailedError(f"{path} cannot be read: {error}. {remedy}") from error
-    if isinstance(content, dict) and "digest" in content:
-        if digest(content.get("content")) != content["digest"]:
+    if isinstance(content, dict) and content and content.keys() <= {"content", "digest", "made_from"}:
+        if "digest" not in content or digest(content.get("content")) != content["digest"]:
             raise WorkFailedError(f"{path} was changed since it was written. {remedy}")
         content = content["content"]
     if not isinstance(content, dict):

@@ -209,6 +209,13 @@ class ManifestStore:
         """Whether the manifest is gone while data files are there: a writer makes it before it adds a file."""
         return not (self.root / _MANIFEST).exists() and bool(self._data_files())
 
+    def is_being_read(self) -> bool:
+        """Whether somebody holds on to files that the manifest listed before."""
+        if not self.root.is_dir():
+            return False
+        with nobody_reads(self.root) as is_free:
+            return not is_free
+
     def remedy(self) -> str:
         """What to do when the manifest is gone."""
         if self.root.name in _DERIVED:

@@ -8,8 +8,10 @@ from click.testing import CliRunner
 
 from features import cli
 from features.build.build import build
+from features.build.records_seen import NOTE, noted_days
 from features.build.stale import planned_rows
 from features.definitions.catalog import GROUPS, features_of_group
+from features.home.home import Home
 from features.offline import lineage
 from features.offline.cutoffs import built_cutoffs
 from features.rollup.count import roll_up
@@ -224,3 +226,12 @@ def test_the_command_says_when_there_is_nothing_to_build(made, monkeypatch):
     ended = CliRunner().invoke(cli.main, ["features", "build", "--from", "2026-06-22", "--plan"], obj=made.home)
     assert ended.exit_code == 0
     assert "Nothing to build: 2 cutoffs are as a build would make them." in ended.stderr
+
+
+def test_what_was_noted_of_the_records_is_of_one_grace(made):
+    stores = made.home.stores
+    records, features = stores.raw.manifest(), stores.features.manifest()
+    other = Home(made.settings.model_copy(update={"grace_hours": 3.0}))
+    noted = [noted_days(home, records=records, features=features) for home in (made.home, other)]
+    assert noted[0] == features.notes[NOTE]
+    assert all(noted[0][name]["made_from"] != noted[1][name]["made_from"] for name in noted[0])

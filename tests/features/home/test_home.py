@@ -1,6 +1,7 @@
 """A snapshot of a home is one consistent state: each manifest is read once, and no file goes while it is held."""
 
 import json
+import os
 from collections import Counter
 from datetime import timedelta
 
@@ -97,15 +98,44 @@ def test_materializing_and_reading_history_read_the_features_once(built, manifes
     assert manifests_read["features"] == 1
 
 
-def test_a_read_only_home_can_be_looked_at(built):
-    root = built.home.stores.features.root
-    (root / ".readers").unlink()
-    root.chmod(0o500)
-    try:
-        with built.home.snapshot() as steady:
-            assert files_of(steady)
-    finally:
-        root.chmod(0o700)
+def refused(monkeypatch, *flags):
+    """Opening ``.readers`` with one of these flags is refused, as to a user who may only read."""
+    opened = os.open
+
+    def careful(path, asked, *mode):
+        if str(path).endswith(".readers") and any(asked & flag for flag in flags):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, asked, *mode)
+
+    monkeypatch.setattr(os, "open", careful)
+
+
+def test_who_may_only_read_keeps_the_files_too(built, monkeypatch):
+    with monkeypatch.context() as patch:
+        refused(patch, os.O_RDWR, os.O_CREAT)
+        snapshot = built.home.snapshot()
+        before = files_of(snapshot.__enter__())
+    build_with(built, event_time=C - 3 * DAY)
+    build_with(built, event_time=C - 4 * DAY)
+    assert all(path.exists() for path in before)
+    snapshot.__exit__(None, None, None)
+
+
+def test_a_home_that_nobody_can_write_to_can_be_looked_at(built, monkeypatch):
+    (built.home.stores.features.root / ".readers").unlink()
+    refused(monkeypatch, os.O_RDWR, os.O_CREAT)
+    with built.home.snapshot() as steady:
+        assert files_of(steady)
+
+
+def test_a_writer_inside_a_snapshot_begins_with_what_others_published(built):
+    with built.home.snapshot() as steady:
+        before = files_of(steady)
+        build_with(built, event_time=C - 3 * DAY)
+        published = files_of(built.home)
+        with steady.stores.features.writer() as writer:
+            writer.notes["mark"] = "of the snapshot"
+        assert files_of(built.home) == published != before
 
 
 def test_a_home_of_a_newer_version_is_refused(built):

@@ -1,5 +1,7 @@
 """A cutoff counts as built only while its rows mean what the settings and definitions of today say."""
 
+from dataclasses import replace
+
 import pytest
 
 from features.build.build import build
@@ -61,3 +63,10 @@ def test_building_again_makes_them_count(log):
     build(Home(other), [C], now=C + DAY)
     assert (built_cutoffs(Home(other)), outdated_cutoffs(Home(other))) == ([C], [OLD])
     assert (built_cutoffs(log.home), outdated_cutoffs(log.home)) == ([OLD], [C])
+
+
+def test_groups_made_from_different_sources_are_no_built_cutoff(two_weeks):
+    with Home(two_weeks).stores.features.writer() as writer:
+        partition = "errors/cutoff=2026-06-29"
+        writer.lineage[partition] = replace(writer.lineage[partition], sources={"day=1": "other"})
+    assert (built_cutoffs(Home(two_weeks)), outdated_cutoffs(Home(two_weeks))) == ([OLD], [C])

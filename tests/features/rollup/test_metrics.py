@@ -17,6 +17,7 @@ from features.exceptions import SettingsError
 from features.external.take import take_tables
 from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs, outdated_cutoffs
+from features.offline.lineage import feature_lineage
 from features.quality.section import inspection_of
 from features.quality.values import look_at_values
 from features.rollup.count import roll_up
@@ -392,3 +393,15 @@ def test_the_commands_speak_of_declared_features(tmp_path, new_log):
     checked = look_at_values(inspection_of(Home(load_settings(config, home=log.settings.home)), as_of=C, now=C + DAY))
     said = [one.what for one in checked.findings if "report_errors" in one.what or "health" in one.what]
     assert len(said) == 2
+
+
+def test_another_grace_counts_metrics_again_and_builds_their_group_again(log):
+    metrics = {"failed": Metric(of="count", where="status >= 400", windows=("7d",), title="failures")}
+    home = Home(log.settings.model_copy(update={"metrics": metrics}))
+    log.add("events", {"event_time": C - DAY}).store()
+    assert count_metrics(home) == 1
+    assert count_metrics(home) == 0
+    other = Home(home.settings.model_copy(update={"grace_hours": 3.0}))
+    before, after = (feature_lineage(grace)(next(iter(home.feature_sets)), C, {}) for grace in (home, other))
+    assert before != after
+    assert count_metrics(other) == 1

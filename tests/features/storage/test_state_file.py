@@ -22,6 +22,12 @@ def test_what_was_remembered_is_recalled(path):
     assert recall_made_from(path, "other files") is None
 
 
+def test_content_without_its_digest_is_not_believed(path):
+    path.write_text(json.dumps({"content": {"days": 3}}))
+    with pytest.raises(WorkFailedError, match="was changed since it was written"):
+        recall(path)
+
+
 def test_a_changed_content_is_not_believed(path):
     path.write_text(path.read_text().replace("3", "4"))
     with pytest.raises(WorkFailedError, match=r"taken\.json was changed since it was written\. Remove it"):

@@ -9,13 +9,18 @@ import sqlalchemy as sa
 
 from serving.http_api.schemas import AccountSummary, account_summary
 from serving.ledger.runs import ScoredAccount, ScoreRun, TargetRun
-from serving.ledger.score_row import ScoreRow, column, shown_on
+from serving.ledger.score_row import ScoreRow, column, columns, shown_on
 from serving.ledger.tables import SCORES, score_columns
 from serving.routine.export import export
 from serving.routine.terminal import riskiest
 from serving.scoring.accounts import Attributes
 from serving.scoring.freshness import Status
 from tests.serving.ledger.test_ledger import AS_OF
+
+COLUMNS_OF_VERSION_2 = [
+    *("account_id", "status", "detail", "probability", "band", "margin", "base_margin", "mrr", "mrr_at_risk", "offer"),
+    *("name", "owner", "segment"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +101,8 @@ def test_csv_columns_keep_their_order(run: TargetRun, tmp_path: Path) -> None:
 
 def test_who_an_account_is_stands_in_the_row_and_before_all_else() -> None:
     assert shown_on("export")[:4] == shown_on("api")[:4] == ("account_id", *Attributes._fields)
+
+
+def test_the_columns_of_the_ledgers_there_are_stay_what_they_are():
+    """Another field says the next version, or ledgers of today would lack its column."""
+    assert [name for name, column in columns().items() if column.since <= 2] == COLUMNS_OF_VERSION_2

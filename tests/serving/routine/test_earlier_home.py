@@ -86,12 +86,14 @@ def test_its_champion_answers_before_anything_is_built(earlier):
 def test_one_build_makes_the_same_values_again_and_loses_nothing(earlier, monkeypatch):
     monkeypatch.setattr("features.cli._now", lambda: NOW)
     before, rows = kept(earlier), values(earlier)
+    assert all(folder.exists() for folder in earlier.remnants)
     ended = run(earlier, "build", "--from", "2026-06-22", "--to", "2026-06-29")
     assert ended.exit_code == 0
     assert ended.stderr.count("was counted and built by an earlier version; both are done once more") == 1
     assert values(earlier) == rows
     assert kept(earlier) == before
     assert built_cutoffs(earlier) == CUTOFFS
+    assert not any(folder.exists() for folder in earlier.remnants)
     again = run(earlier, "build", "--from", "2026-06-22", "--to", "2026-06-29")
     assert "earlier version" not in again.stderr
     store = open_store(earlier)
