@@ -12,7 +12,8 @@ from features.exceptions import InputError
 from features.schema import EVENTS
 from features.settings.fields import SourceSettings
 from features.sources.access_logs.request import PARAMETER
-from features.sources.files import SourceFiles, find_files, group_files, is_log
+from features.sources.files import SourceFiles, find_files, group_files
+from features.sources.kinds import is_log
 from features.sources.mapping.guess_format import asked_parameters, guessed_format
 
 __all__ = ["guessed_mapping"]
@@ -78,7 +79,7 @@ def guessed_mapping(path: Path) -> str:
     InputError
         When the file cannot be read.
     """
-    file = find_files([path])[0]
+    file = find_files([path]).paths[0]
     declared = guessed_format(file) if is_log(file) else None
     files = group_files([file], SourceSettings(format=declared))[0]
     if not files.columns:
