@@ -147,7 +147,7 @@ def test_nested_values_are_refused_unless_an_expression_picks_them(tmp_path, set
     path = put(
         tmp_path / "e.jsonl",
         json.dumps({"account_id": {"id": "a"}, "event_time": TIME, "status": 200}),
-        json.dumps({"account_id": "b", "event_time": TIME, "status": [500]}),
+        json.dumps({"account_id": "b", "event_time": TIME, "status": [500, 501]}),
         json.dumps({"account_id": "c", "event_time": TIME, "status": "404", "latency_ms": 1.5, "synthetic": True}),
     )
     report = ingest(Home(settings), now=NOW, events=[path])
