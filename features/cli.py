@@ -42,7 +42,7 @@ def init(home: Home, source: Path | None, target: Path) -> None:
     """Make the home: stores, secret key, and a commented settings file."""
     from features.init import initialise, write_configuration
 
-    for line in (*initialise(home), *write_configuration(target, source=source)):
+    for line in (*initialise(home), *write_configuration(target, now=_now(), source=source)):
         click.echo(line)
 
 
