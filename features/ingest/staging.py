@@ -199,7 +199,7 @@ class _Staging:
                     raise
                 reading.damaged[path] = str(error)
         taking.finish()
-        if files.kind != "json" or files.paths[0] in {*reading.empty, *reading.damaged}:
+        if not files.has_late_columns or files.paths[0] in {*reading.empty, *reading.damaged}:
             return mapped
         names = tuple(name for name in dict.fromkeys((*files.columns, *sorted(seen))) if name in seen)
         remapped = map_columns(self.table, self.source, names, title=files.title)

@@ -1,6 +1,5 @@
 """The files people hand in: found, told apart, and opened far enough to know their columns."""
 
-import csv
 import glob
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,19 +12,17 @@ from features.exceptions import DamagedFileError, InputError, SettingsError, lis
 from features.settings.fields import SourceSettings
 from features.sources.access_logs.format import LogFormat, log_format
 from features.sources.access_logs.reader import log_schema, read_access_log
-from features.sources.delimited import read_delimited
+from features.sources.delimited import csv_header, read_delimited
 from features.sources.json_files.document import first_keys, read_json
 from features.sources.kinds import KINDS, Kind, is_error_log, kind_of
 from features.sources.parquet_files import parquet_schema, read_columnar
-from features.sources.text.lines import read_blocks
 from features.sources.text.rows import Rows
+from features.sources.w3c import is_w3c, read_w3c, w3c_columns
 
 __all__ = ["FoundFiles", "SourceFiles", "TableFiles", "find_files", "group_files", "table_files"]
 
 _NOTHING_DECLARED = SourceSettings()
-_DELIMITERS = ",;\t|"
 _FILES_PER_GROUP = 256
-_HEAD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,8 @@ class SourceFiles:
     Attributes
     ----------
     schema
-        The files' columns; all text but in Parquet. Of JSON Lines those of the first lines: later ones may have more.
+        The files' columns; all text but in Parquet. Of JSON Lines and W3C's logs those of the first lines: later ones
+        may have more.
     delimiter
         What separates the columns of a CSV file.
     log
@@ -54,7 +52,12 @@ class SourceFiles:
     @property
     def is_log(self) -> bool:
         """Whether each line is a call of its own, also when it looks like another."""
-        return self.is_json_log or self.log is not None
+        return self.is_json_log or self.log is not None or self.kind == "w3c"
+
+    @property
+    def has_late_columns(self) -> bool:
+        """Whether columns may come that the first lines do not have."""
+        return self.kind in ("json", "w3c")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -68,7 +71,7 @@ class SourceFiles:
 
     def asked(self, columns: Sequence[str], *, declared: Sequence[str]) -> pa.Schema:
         """The columns to look for, when these are known to us and the ``declared`` ones are named by a mapping."""
-        if self.kind == "json":
+        if self.has_late_columns:
             # A key may come late in the file: what may be read is looked for in every line.
             return _texts(dict.fromkeys((*self.columns, *columns, *declared)))
         return self.schema if self.log is None else log_schema(self.log, declared)
@@ -83,6 +86,9 @@ class SourceFiles:
         """
         if self.kind == "json":
             yield from read_json(path, columns, seen=seen, is_log=self.is_json_log)
+            return
+        if self.kind == "w3c":
+            yield from read_w3c(path, columns, seen=seen)
             return
         seen.update(self.columns)
         if self.log is not None:
@@ -225,8 +231,11 @@ def _opened(path: Path, source: SourceSettings, *, table: str) -> SourceFiles:
         _refuse_repeated(path, schema.names)
         return SourceFiles((path,), "parquet", schema)
     if kind == "csv":
-        columns, delimiter = _csv_header(path)
+        columns, delimiter = csv_header(path)
+        _refuse_repeated(path, columns)
         return SourceFiles((path,), "csv", _texts(columns), delimiter)
+    if kind == "log" and source.format in (None, "w3c") and is_w3c(path):
+        return SourceFiles((path,), "w3c", _texts(w3c_columns(path)))
     if kind == "log" and not _is_json(source.format):
         log = _declared_format(source.format, path, table)
         return SourceFiles((path,), "log", log_schema(log), log=log)
@@ -268,35 +277,6 @@ def _declared_format(declared: str | None, path: Path, table: str) -> LogFormat:
 
 def _texts(columns: Iterable[str]) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in columns])
-
-
-def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
-    blocks = read_blocks(path, block_bytes=_HEAD_BYTES)
-    head = next(blocks).content.partition(b"\n")[0]
-    if not head and any(block.cut for block in blocks):
-        raise DamagedFileError(
-            f"{path} cannot be read: it was cut short in its first line. Write it again. Nothing was stored."
-        )
-    try:
-        line = head.decode().rstrip("\r")
-        delimiter = max(_DELIMITERS, key=line.count)
-        columns = tuple(next(csv.reader([line], delimiter=delimiter), ()))
-    except UnicodeDecodeError as error:
-        raise DamagedFileError(
-            f"{path} cannot be read as UTF-8 CSV: its first line is in another encoding. Write it again as UTF-8. "
-            "Nothing was stored."
-        ) from error
-    except csv.Error as error:
-        raise DamagedFileError(
-            f"{path} cannot be read as CSV: its first line is no header ({error}). End its lines with a line feed. "
-            "Nothing was stored."
-        ) from error
-    if not columns:
-        raise DamagedFileError(f"{path} is empty: its first line should name the columns. Nothing was stored.")
-    # pandas writes its index as a column without a name.
-    columns = tuple(name or f"column_{place}" for place, name in enumerate(columns, 1))
-    _refuse_repeated(path, columns)
-    return columns, delimiter
 
 
 def _refuse_repeated(path: Path, columns: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from features.sources.text.packed import archived_name, plain_name
 __all__ = ["KINDS", "Kind", "is_error_log", "is_log", "kind_of"]
 
 
-Kind = Literal["parquet", "csv", "json", "log"]
+Kind = Literal["parquet", "csv", "json", "log", "w3c"]
 KINDS = (
     ".parquet, .csv, .jsonl, .ndjson, .json, .log, access.log.1 (all but .parquet also with .gz, .bz2, .xz, .zst or "
     ".zip behind)"
@@ -20,6 +20,8 @@ KINDS = (
 _ENDINGS: dict[Kind, tuple[str, ...]] = {"csv": (".csv",), "json": (".jsonl", ".ndjson", ".json")}
 # access.log, access_log, access.log.1, access.log-20260629, access.log.2026-06-29T00:00:00, access.log.1.old
 _LOG = re.compile(r".*[._]log([.-][0-9][0-9t:z+_.-]*)?(\.old)?", re.IGNORECASE)
+# E2ABC.2026-11-20-21.d111abc, as CloudFront names them
+_EDGE = re.compile(r"[a-z0-9]+\.\d{4}-\d{2}-\d{2}-\d{2}\.[a-z0-9]+")
 # error.log.1, error_log, ssl_error_log, api.example.org-error.log
 _ERROR_LOG = re.compile(r"^error|(^|[._-])error[._-]?log([.-]|$)", re.IGNORECASE)
 
@@ -49,4 +51,4 @@ def is_error_log(path: Path) -> bool:
 
 def _kind(name: str) -> Kind | None:
     by_ending = next((kind for kind, endings in _ENDINGS.items() if name.endswith(endings)), None)
-    return by_ending or ("log" if _LOG.fullmatch(name) else None)
+    return by_ending or ("log" if _LOG.fullmatch(name) or _EDGE.fullmatch(name) else None)

@@ -20,6 +20,7 @@ from features.sources.mapping.guess_format import asked_parameters, guessed_form
 from features.sources.mapping.known_names import AGENTS, KNOWN_NAMES, UNIT_ENDINGS, folded, known_as
 from features.sources.mapping.looks import number_of, plain_values, unit_of_duration, unit_of_epoch, why_not
 from features.sources.text.rows import Rows
+from features.sources.w3c import is_w3c
 
 __all__ = ["Guess", "guess", "guessed_mapping"]
 
@@ -90,7 +91,7 @@ def guess(path: Path) -> Guess:
         When the file cannot be read.
     """
     file = find_files([path]).paths[0]
-    declared = guessed_format(file) if is_log(file) else None
+    declared = guessed_format(file) if is_log(file) and not is_w3c(file) else None
     files = group_files([file], SourceSettings(format=declared))[0]
     if not files.columns:
         raise InputError(f"{path} is empty: there is nothing to guess from. Give a file with some calls.")
@@ -229,7 +230,8 @@ class _Guesser:
             return None
         self._taken |= {day, time}
         expression = _quoted(f"{_name(day)} || ' ' || {_name(time)}")
-        return f'event_time = {{ expression = {expression}, time_zone = "UTC" }}  # {_NO_ZONE}'
+        remark = "" if self._files.kind == "w3c" else f"  # {_NO_ZONE}"  # W3C's are in UTC
+        return f'event_time = {{ expression = {expression}, time_zone = "UTC" }}{remark}'
 
     def _like_one(self, name: str) -> list[str]:
         return [column for column in self._inner if name in known_as(column)]

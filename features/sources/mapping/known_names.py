@@ -9,7 +9,7 @@ __all__ = ["AGENTS", "KNOWN_NAMES", "UNIT_ENDINGS", "folded", "known_as"]
 
 
 KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
-    "event_id": ("request_id", "call_id", "span_id", "id", "uuid"),
+    "event_id": ("request_id", "call_id", "x_edge_request_id", "span_id", "id", "uuid"),
     "account_id": (
         "account",
         "customer_id",
@@ -27,6 +27,7 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
         "client_id",
         "client",
         "consumer_id",
+        "cs_username",
         "remote_user",
     ),
     "event_time": (

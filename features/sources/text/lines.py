@@ -1,5 +1,7 @@
 """Reads text files as numbered lines, some megabytes at a time, plain or compressed."""
 
+import codecs
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ _BLOCK_BYTES = 8 << 20
 _LONGEST_LINE_BYTES = 64 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SHOWN_CHARACTERS = 1000
+_LOOKED_AT = 512  # bytes
+_LEAST_LETTERS = 4
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Bloc
 
 
 def read_pieces(path: Path) -> Iterator[bytes | None]:
-    """The file's bytes, unpacked; None at the end when a compressed file ends too early.
+    """The file's bytes, unpacked, those of UTF-16 as UTF-8; None at the end when a compressed file ends too early.
 
     Raises
     ------
@@ -120,6 +124,33 @@ def read_pieces(path: Path) -> Iterator[bytes | None]:
         When it cannot be read or unpacked.
     """
     try:
-        yield from unpacked(path)
+        yield from _as_utf8(unpacked(path))
     except OSError as error:
         raise DamagedFileError(f"{path} cannot be read: {error.strerror}. Mend that. Nothing was stored.") from error
+
+
+def _as_utf8(pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
+    """Pieces of UTF-16, with a mark or without, as UTF-8; others as they are."""
+    first = next(pieces, b"")
+    encoding = None if first is None else _utf_16(first[:_LOOKED_AT])
+    if encoding is None:
+        yield first
+        yield from pieces
+        return
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    for piece in itertools.chain((first,), pieces):
+        yield None if piece is None else decoder.decode(piece).encode("utf-8", "surrogatepass")
+    if decoder.getstate()[0]:
+        yield None
+
+
+def _utf_16(begin: bytes) -> str | None:
+    """The kind of UTF-16 that a text begins in: every other byte of plain letters is zero."""
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16-le" if begin.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+    even, odd = begin[0::2], begin[1::2]
+    if len(odd) < _LEAST_LETTERS:
+        return None
+    if b"\0" not in even and odd.count(0) * 4 > len(odd) * 3:
+        return "utf-16-le"
+    return "utf-16-be" if b"\0" not in odd and even.count(0) * 4 > len(even) * 3 else None

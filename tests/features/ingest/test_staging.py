@@ -243,6 +243,22 @@ def test_an_id_that_was_read_as_a_double_is_the_number(tmp_path, settings, ids, 
 # ---- expressions ----
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_invisible_signs_around_an_id_are_no_part_of_it(tmp_path, settings, ending):
+    ids = ["a\u00a0", "\u200ba", "\ufeffa\t", "a"]
+    rows = [{"account_id": account, "event_time": TIME, "event_id": f"e{n}"} for n, account in enumerate(ids)]
+    path = tmp_path / f"e.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif ending == "jsonl":
+        put(path, *map(json.dumps, rows))
+    else:
+        put(path, ",".join(rows[0]), *(",".join(row.values()) for row in rows))
+    report = ingest(Home(settings), now=NOW, events=[path])
+    assert report.table("events").quarantined == {}
+    assert events(settings, "account_id") == ["a"] * 4
+
+
 def test_a_row_on_which_an_expression_fails_goes_to_quarantine(tmp_path, settings):
     codes = ["200"] * 40_000
     codes[39_999] = "sk_live_1"

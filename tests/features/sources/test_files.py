@@ -234,15 +234,15 @@ def pack(path, text):
 def test_a_folder_is_read_whole_or_says_what_of_it_is_not(tmp_path, settings):
     folder = tmp_path / "logs"
     folder.mkdir()
-    names = ("access.log", "access.log.1.old", "access.log.2026-11-20T00:00:00", "access.log-2026-11-20-1732060800.gz")
+    names = ("access.log", "access.log.1.old", "access.log.2026-11-20T00:00:00", "E2ABC.2026-11-20-21.d111abc.gz")
     packed = ("access.log.1.zst", "access.log.2.bz2", "access.log.3.xz", "access.log.4.zip")
-    others = ("access.txt", "E2ABC.2026-11-20-21.d111abc", "logs.tar.gz", "error.log")
+    others = ("access.txt", "access.log.lz4", "logs.tar.gz", "error.log")
     for account, name in enumerate((*names, *packed, *others)):
         pack(folder / name, line(f"a{account:02d}"))
     home = settings(events=LOG)
     report = ingest(Home(home), now=NOW, events=[folder], backfill=True)
     assert (report.table("events").files, events(home, "account_id")) == (8, [f"a{n:02d}" for n in range(8)])
-    unread = "E2ABC.2026-11-20-21.d111abc, access.txt, error.log, logs.tar.gz"
+    unread = "access.log.lz4, access.txt, error.log, logs.tar.gz"
     assert note(report, "events: 4 files are not read") == f"events: 4 files are not read, by name no data: {unread}."
     globbed = ingest(Home(home), now=NOW, events=[str(folder / "*")], backfill=True)
     assert note(globbed, "events: 3 files are not read")  # who names an error log means it

@@ -142,6 +142,43 @@ def test_nested_values_are_noted_and_kept_as_json(tmp_path):
     assert seen == {"a", "c"}
 
 
+def read_whole(path):
+    (files,) = group_files([path])
+    parts = list(files.rows(path, files.columns, seen=set()))
+    return files.columns, [
+        (int(n), *row.values()) for p in parts for n, row in zip(p.numbers, p.table.to_pylist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "rows"),
+    [
+        (b"sep=;\na;b,c\n1;2\n", ("a", "b,c"), [(3, "1", "2")]),
+        (b'"sep=,"\r\na,b\r\n1,2\r\n', ("a", "b"), [(3, "1", "2")]),
+        (b'\xef\xbb\xbfSEP=\t\na\tb\n1\t"2"\n', ("a", "b"), [(3, "1", "2")]),
+        (b"a , b\xc2\xa0,\xe2\x80\x8bc\n1,2,3\n", ("a", "b", "c"), [(2, "1", "2", "3")]),
+        ("a,b\n\u00e9,2\n".encode("utf-16"), ("a", "b"), [(2, "\u00e9", "2")]),
+        ("account,b\n\u00e9,2\n".encode("utf-16-le"), ("account", "b"), [(2, "\u00e9", "2")]),
+        ("account,b\n\u00e9,2\n".encode("utf-16-be"), ("account", "b"), [(2, "\u00e9", "2")]),
+        ("sep=;\nacc;b\nx;2\n".encode("utf-16"), ("acc", "b"), [(3, "x", "2")]),
+    ],
+)
+def test_what_a_spreadsheet_writes_is_read(tmp_path, content, columns, rows):
+    assert read_whole(put(tmp_path / "x.csv", content)) == (columns, rows)
+
+
+def test_a_hint_at_the_end_of_a_block_is_no_header(tmp_path):
+    path = put(tmp_path / "x.csv", b"sep=;\na;b\n1;2\n3;4\n")
+    parts = list(read_delimited(path, ("a", "b"), delimiter=";", block_bytes=3))
+    assert [row for part in parts for row in part.table.to_pylist()] == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+
+
+def test_utf_16_cut_inside_a_letter_is_cut(tmp_path):
+    path = put(tmp_path / "x.jsonl", '{"a": 1}\n{"a": 2}'.encode("utf-16-le")[:-1])
+    rows, faults, *_ = read_json(path, "a")
+    assert (rows, [reason for _, reason in faults]) == ([(1, "1")], ["file_cut_short"])
+
+
 @pytest.mark.parametrize(
     ("line", "name", "value"),
     [

@@ -319,7 +319,7 @@ def test_a_trial_shows_no_secret(tmp_path):
         ("access.log", b"", r"access.log is empty: there is nothing to guess from"),
         ("e.csv", b"", r"e.csv is empty: its first line should name the columns"),
         ("e.jsonl", b"", r"e.jsonl is empty: there is nothing to guess from"),
-        ("e.csv", b"\xff\xfea\x00", r"e.csv cannot be read as UTF-8 CSV"),
+        ("e.csv", b"\xe9\xe8,b\n", r"e.csv cannot be read as UTF-8 CSV"),
         ("e.csv.gz", b"\x1f\x8b\x08\x00", r"e.csv.gz cannot be read: it was cut short in its first line"),
         ("e.csv.gz", b"no gzip at all", r"e.csv.gz is damaged: it cannot be unpacked"),
         ("e.parquet", b"PAR1", r"e.parquet cannot be read as Parquet"),
