@@ -13,7 +13,8 @@ from features.settings.fields import SourceSettings
 from features.sources.access_logs.format import LogFormat, log_format
 from features.sources.access_logs.reader import log_schema, read_access_log
 from features.sources.delimited import csv_header, read_delimited
-from features.sources.json_files.document import first_keys, read_json
+from features.sources.json_files.document import first_keys
+from features.sources.json_logs import read_json_log
 from features.sources.kinds import KINDS, Kind, is_error_log, kind_of
 from features.sources.parquet_files import parquet_schema, read_columnar
 from features.sources.text.rows import Rows
@@ -85,7 +86,7 @@ class SourceFiles:
             When the file cannot be read.
         """
         if self.kind == "json":
-            yield from read_json(path, columns, seen=seen, is_log=self.is_json_log)
+            yield from read_json_log(path, columns, seen=seen, is_log=self.is_json_log)
             return
         if self.kind == "w3c":
             yield from read_w3c(path, columns, seen=seen)

@@ -219,6 +219,33 @@ def test_a_folder_of_logs_is_read_without_its_error_log(tmp_path, settings):
     assert ingest(Home(home), now=NOW, events=[folder], backfill=True).table("events").files == 4
 
 
+def test_a_json_log_of_nginx_own_variables_is_read_as_its_text_log(tmp_path, settings):
+    first = rb'{"time_local":"01/Jan/2026:12:00:00 +0200","request":"GET /v1/orders/5?key=k1 HTTP/1.1","status":"200",'
+    second = rb'{"time_local":"01/Jan/2026:10:00:01 +0000","request":"\x16\x03\x01","status":"400",'
+    more = rb'"request_time":"0.012","http_user_agent":"\x22curl\x22/8.1","http_x_account_id":"acme"}'
+    (tmp_path / "access.log").write_bytes(first + more + b"\n" + second + more + b"\n")
+    columns = {**LOG["columns"], "method": {"from": "request_method"}}
+    home = settings(events={"format": "json", "columns": columns})
+    report = ingest(Home(home), now=NOW, events=[tmp_path / "access.log"], backfill=True)
+    assert report.table("events").quarantined == {}
+    token = pseudonym(secret_key(home.home), "k1")
+    rows = {
+        (e["event_time"], e["endpoint"], e["method"], e["token"], e["latency_ms"])
+        for e in events(home, "account_id", "event_time", "endpoint", "method", "token", "latency_ms")
+    }
+    assert rows == {
+        (utc(2026, 1, 1, 10), "/v1/orders/{id}", "GET", token, 12.0),
+        (utc(2026, 1, 1, 10) + timedelta(seconds=1), None, None, None, 12.0),
+    }
+
+
+def test_a_json_object_called_request_is_no_request_line(tmp_path, settings):
+    put(tmp_path / "e.json", json.dumps({"account_id": "a", "event_time": "2026-01-01T10:00:00Z", "request": {"x": 1}}))
+    home = settings(events={"columns": {"endpoint": {"from": "uri"}}})
+    with pytest.raises(SettingsError, match=r"reads 'uri', which e\.json does not have"):
+        ingest(Home(home), now=NOW, events=[tmp_path / "e.json"], backfill=True)
+
+
 def pack(path, text):
     """A file packed as its ending says."""
     content, ending = text.encode() + b"\n", path.suffix
