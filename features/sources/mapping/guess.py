@@ -119,6 +119,7 @@ class _Guesser:
         rows_alike = {str(row) for row in zip(*table.values(), strict=True)} if table else set[str]()
         self._is_one_row = len(rows_alike) <= 1
         self._taken = set(columns) & set(EVENTS.schema.names)
+        self._shared: set[str] = set()  # columns that several lines may read a part of
         self._is_log = files.is_log
 
     def lines(self) -> Iterator[tuple[str, str]]:
@@ -140,7 +141,7 @@ class _Guesser:
 
     def unused(self) -> tuple[str, ...]:
         """Columns of the file that no line reads."""
-        return tuple(column for column in self._inner if column not in self._taken)
+        return tuple(column for column in self._inner if column not in self._taken | self._shared)
 
     def _as_named(self, name: str) -> str | None:
         """A column that has our name is read as it is; what else there is to say of it."""
@@ -198,6 +199,7 @@ class _Guesser:
     def _line(self, name: str, source: str) -> str:
         if _is_request(name, source):
             self._taken.discard(source)  # path and method are both in it
+            self._shared.add(source)
             return f"{name} = {{ expression = {_quoted(_part(source, _OF_REQUEST[name]))} }}"
         more, remark = self._details(name, source)
         return f"{name} = {{ {', '.join([f'from = {_quoted(source)}', *more])} }}{remark and f'  # {remark}'}"

@@ -9,7 +9,7 @@ __all__ = ["AGENTS", "KNOWN_NAMES", "UNIT_ENDINGS", "folded", "known_as"]
 
 
 KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
-    "event_id": ("request_id", "call_id", "x_edge_request_id", "span_id", "id", "uuid"),
+    "event_id": ("request_id", "call_id", "x_edge_request_id", "insert_id", "span_id", "id", "uuid"),
     "account_id": (
         "account",
         "customer_id",
@@ -51,7 +51,18 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
         "occurred_at",
     ),
     "ingested_at": ("received_at", "loaded_at", "processed_at"),
-    "endpoint": ("route", "path", "request_path", "uri", "cs_uri_stem", "request_uri", "url", "resource", "request"),
+    "endpoint": (
+        "route",
+        "path",
+        "request_path",
+        "uri",
+        "cs_uri_stem",
+        "request_uri",
+        "url",
+        "request_url",
+        "resource",
+        "request",
+    ),
     "method": ("http_method", "request_method", "cs_method", "verb", "request"),
     "status": (
         "status_code",

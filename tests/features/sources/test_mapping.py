@@ -235,6 +235,7 @@ def test_keys_with_dots_inside_an_object_are_proposed_and_read(tmp_path):
         ("time_local", "22/Nov/2026:09:25:34 +0000", "event_time", None),
         ("RequestMethod", "GET", "method", None),
         ("responsecode", 200, "status", None),
+        ("httpRequest.requestUrl", "https://x.org/a", "endpoint", None),
         ("client", "acme", "account_id", None),
         ("secs", 0.25, "latency_ms", "s"),
         ("WaitSeconds", 3, "latency_ms", "s"),
@@ -291,6 +292,7 @@ def test_path_and_method_are_read_from_a_request_line(tmp_path):
     columns_of(tmp_path, rows)
     _, remarks = tried(guess(tmp_path / "e.jsonl"), now=NOW)
     assert "endpoint /a/{id}, method GET" in remarks[1]
+    assert "# not read" not in guessed_mapping(tmp_path / "e.jsonl")
     assert "key=s" not in " ".join(remarks)
 
 
