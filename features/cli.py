@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from features.console import FORMATS, emit, emit_notes, progress_bar
-from features.exceptions import InputError
+from features.exceptions import InputError, WorkFailedError, listed
 from features.home.home import Home
 
 __all__ = ["commands", "features", "ingest", "init", "main", "settings", "simulate"]
@@ -42,7 +42,7 @@ def init(home: Home, source: Path | None, target: Path) -> None:
     """Make the home: stores, secret key, and a commented settings file."""
     from features.init import initialise, write_configuration
 
-    for line in (*initialise(home), *write_configuration(target, source=source)):
+    for line in (*initialise(home), *write_configuration(target, now=_now(), source=source)):
         click.echo(line)
 
 
@@ -160,6 +160,8 @@ def ingest(
         output,
     )
     emit_notes(report.notes)
+    if report.damaged:
+        raise WorkFailedError(f"Left out as damaged: {listed([path.name for path in report.damaged])}. The rest is in.")
 
 
 @click.group()

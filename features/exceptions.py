@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BellwetherError",
+    "DamagedFileError",
     "DependencyError",
     "GateRefusedError",
     "InputError",
@@ -31,6 +32,10 @@ class InputError(BellwetherError):
     """Data, arguments or a request that cannot be used."""
 
     exit_code = 2
+
+
+class DamagedFileError(InputError):
+    """A file nothing can be read of; others that lie beside it may be fine."""
 
 
 class SettingsError(InputError):

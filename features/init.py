@@ -1,5 +1,6 @@
 """Makes a home: its stores, its secret key, and a settings file that explains itself."""
 
+from datetime import datetime
 from pathlib import Path
 
 from features.exceptions import InputError
@@ -34,24 +35,32 @@ def initialise(home: Home) -> list[str]:
     ]
 
 
-def write_configuration(path: Path, *, source: Path | None = None) -> list[str]:
+def write_configuration(path: Path, *, now: datetime, source: Path | None = None) -> list[str]:
     """Write a settings file with every setting commented out, and a first mapping for ``source``.
 
-    A file that is there is left as it is.
+    The mapping is tried on the first rows of ``source``: three of them are shown as it reads them, and what it is
+    unsure of. A file that is there is left as it is.
 
     Raises
     ------
     InputError
         When ``source`` cannot be read or ``path`` cannot be written.
     """
-    from features.sources.mapping.guess import guessed_mapping
-
-    mapping = guessed_mapping(source) if source is not None else ""
+    mapping, remarks = _mapping(source, now=now) if source is not None else ("", [])
     if path.exists():
         lines = [f"Settings: {path} is there already and was left alone."]
-        return [*lines, "The mapping to put into it:", "", mapping] if mapping else lines
+        return [*lines, "The mapping to put into it:", "", mapping, *remarks] if mapping else lines
     try:
         path.write_text(configuration_text() + ("\n" + mapping if mapping else ""), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place with --write.") from error
-    return [f"Settings: {path} (every line explains itself)", *(["", mapping] if mapping else [])]
+    return [f"Settings: {path} (every line explains itself)", *(["", mapping, *remarks] if mapping else [])]
+
+
+def _mapping(source: Path, *, now: datetime) -> tuple[str, list[str]]:
+    """A mapping that was tried on the first rows of a file, and what is to be said of it."""
+    from features.ingest.trial import tried
+    from features.sources.mapping.guess import guess
+
+    mapping, remarks = tried(guess(source), now=now)
+    return mapping.text, remarks

@@ -142,7 +142,7 @@ def _dry_run_of(engine: Engine, staged: Staged) -> TableDryRun:
     )
     return TableDryRun(
         staged.table.name,
-        len(staged.paths),
+        staged.files_read,
         staged.rows_read,
         engine.count(good),
         tuple(dict.fromkeys(mapping)),

@@ -217,6 +217,6 @@ def _files_of(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     try:
-        return find_files([folder])
+        return list(find_files([folder]).paths)
     except InputError:  # it holds nothing that could be read
         return []

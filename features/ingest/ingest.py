@@ -25,7 +25,7 @@ from features.ingest.store_records import store_records
 from features.progress import Progress, silent
 from features.schema import EVENTS, RAW_TABLES
 from features.settings.fields import SourceSettings
-from features.sources.files import SourceFiles, find_files, group_files
+from features.sources.files import TableFiles, table_files
 from features.storage.store import ManifestStore, StoreWriter
 from features.windows import require_utc
 
@@ -61,12 +61,19 @@ class TableReport:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What one ingest did, with everything that has to be said about the data, once."""
+    """What one ingest did, with everything that has to be said about the data, once.
+
+    Attributes
+    ----------
+    damaged
+        Files of folders of which nothing could be read; the notes say why.
+    """
 
     tables: tuple[TableReport, ...]
     notes: tuple[str, ...]
     days_touched: tuple[date, ...]
     events_total: int
+    damaged: tuple[Path, ...] = ()
 
     def table(self, name: str) -> TableReport:
         """The report of one raw table; of nothing read where it was not given."""
@@ -88,7 +95,8 @@ def ingest(
     """Validate, quarantine and store; running it again with the same files changes nothing.
 
     Paths are files, folders or globs of Parquet, CSV or JSON Lines. A file that cannot be used leaves every store as
-    it was; a line that holds no row goes to quarantine.
+    it was, but for a damaged one among others of a folder, which is left out and named; a line that holds no row goes
+    to quarantine.
     Quarantine is published first, then events, then records: a failure in between loses nothing, and the same
     command again completes the work.
 
@@ -127,7 +135,7 @@ def ingest(
         return work.run(days, raw, refused, complete_until=complete_until)
 
 
-def source_groups(home: Home, given: Mapping[str, Sequence[Path | str]]) -> dict[str, list[SourceFiles]]:
+def source_groups(home: Home, given: Mapping[str, Sequence[Path | str]]) -> dict[str, TableFiles]:
     """The files of each raw table that was given any, put together that can be read together.
 
     Raises
@@ -138,7 +146,7 @@ def source_groups(home: Home, given: Mapping[str, Sequence[Path | str]]) -> dict
         When a log's format is not declared.
     """
     groups = {
-        name: group_files(find_files(paths), home.settings.sources.get(name, SourceSettings()), table=name)
+        name: table_files(paths, home.settings.sources.get(name, SourceSettings()), table=name)
         for name, paths in given.items()
         if paths
     }
@@ -149,9 +157,9 @@ def source_groups(home: Home, given: Mapping[str, Sequence[Path | str]]) -> dict
     return groups
 
 
-def last_written(groups: Mapping[str, Sequence[SourceFiles]]) -> dict[Path, datetime]:
+def last_written(groups: Mapping[str, TableFiles]) -> dict[Path, datetime]:
     """When each file was last written."""
-    paths = [path for files in groups.values() for group in files for path in group.paths]
+    paths = [path for files in groups.values() for group in files.groups for path in group.paths]
     return {path: datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in paths}
 
 
@@ -161,7 +169,7 @@ class _Work:
 
     engine: Engine
     home: Home
-    groups: Mapping[str, Sequence[SourceFiles]]
+    groups: Mapping[str, TableFiles]
     key: bytes
     now: datetime
     backfill: bool
@@ -174,14 +182,14 @@ class _Work:
             name: stage(
                 self.engine,
                 RAW_TABLES[name],
-                groups,
+                files,
                 self.home,
                 key=self.key,
                 now=self.now,
                 backfill=self.backfill,
                 progress=self.progress,
             )
-            for name, groups in self.groups.items()
+            for name, files in self.groups.items()
         }
         reports: list[TableReport] = []
         touched: tuple[date, ...] = ()
@@ -213,7 +221,8 @@ class _Work:
         log = _files(self.home.stores.events, days)
         notes += self._matching(staged, log, raw)
         total = sum(pq.read_metadata(path).num_rows for path in log)
-        return IngestReport(tuple(reports), tuple(notes), touched, total)
+        damaged = tuple(path for table in staged.values() for path in table.damaged)
+        return IngestReport(tuple(reports), tuple(notes), touched, total, damaged)
 
     def _matching(self, staged: Mapping[str, Staged], log: Sequence[Path], raw: StoreWriter) -> list[str]:
         """How the log's accounts and the CRM's meet: with a CRM table those of the whole log, else the new ones."""
@@ -242,7 +251,7 @@ class _Work:
         if new or set(refused.partitions) != before:  # the same files again are no other load
             note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason))
         repeated = staged.rows_read - new - sum(by_reason.values())
-        return TableReport(staged.table.name, len(staged.paths), staged.rows_read, new, repeated, by_reason)
+        return TableReport(staged.table.name, staged.files_read, staged.rows_read, new, repeated, by_reason)
 
 
 def _files(store: ManifestStore, writer: StoreWriter, only: str | None = None) -> list[Path]:

@@ -1,7 +1,7 @@
 """Reads source files once: mapped, pseudonymised and checked rows, in a table of the engine until they are stored."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,14 +13,14 @@ import pyarrow as pa
 from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.engine.prepared import Prepared, named, prepare
-from features.exceptions import InputError, listed
+from features.exceptions import DamagedFileError, InputError, listed
 from features.home.home import Home
 from features.ingest.pseudonyms import PATH_KEY, Pseudonyms
 from features.ingest.rules import IDENTITY, NAIVE, check_rows, tidy_text
 from features.progress import Progress, silent
 from features.schema import EVENTS, RawTable
 from features.settings.fields import SourceSettings
-from features.sources.files import SourceFiles
+from features.sources.files import SourceFiles, TableFiles
 from features.sources.mapping.apply import apply_mapping
 from features.sources.mapping.declared import (
     MappedFile,
@@ -69,6 +69,10 @@ class Staged:
         What the mapping made of the files that were read together, with their names.
     is_log
         All files are access logs.
+    unread
+        Files beside these that nothing reads.
+    damaged
+        Files of a folder that are left out, and why.
     """
 
     table: RawTable
@@ -81,6 +85,13 @@ class Staged:
     empty: tuple[Path, ...] = ()
     mapped: tuple[tuple[str, MappedFile], ...] = ()
     is_log: bool = False
+    unread: tuple[Path, ...] = ()
+    damaged: Mapping[Path, str] = field(default_factory=dict)
+
+    @property
+    def files_read(self) -> int:
+        """How many files there are rows of, or might have been."""
+        return sum(path not in self.damaged for path in self.paths)
 
     def with_names(self, refused: ir.Table) -> ir.Table:
         """Refused rows with the path of their file instead of its place; ``store`` where they come from none."""
@@ -94,7 +105,7 @@ class Staged:
 def stage(
     engine: Engine,
     table: RawTable,
-    groups: Sequence[SourceFiles],
+    files: TableFiles,
     home: Home,
     *,
     key: bytes,
@@ -115,39 +126,45 @@ def stage(
     check_mapping(table, source)
     hashed = [name for name, mapping in source.columns.items() if mapping.hashed]
     hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns, hashed=hashed)
-    paths = tuple(path for files in groups for path in files.paths)
-    work = _Staging(engine, table, source, hide, paths, now, backfill)
+    paths = tuple(path for group in files.groups for path in group.paths)
+    work = _Staging(engine, table, source, hide, paths, files.named, now, backfill)
     staged_rows = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
-    reading = _Reading()
-    for number, files in enumerate(groups):
-        progress(f"reading {table.name}", number, len(groups))
-        reading.mapped.append(work.read(files, staged_rows, reading))
-    progress(f"reading {table.name}", len(groups), len(groups))
+    reading = _Reading({}, dict(files.damaged))
+    for number, group in enumerate(files.groups):
+        progress(f"reading {table.name}", number, len(files.groups))
+        reading.mapped.append(work.read(group, staged_rows, reading))
+    progress(f"reading {table.name}", len(files.groups), len(files.groups))
+    left_out = [place for place, path in enumerate(paths) if path in reading.damaged]
+    if len(left_out) == len(paths):
+        raise InputError(next(iter(reading.damaged.values())))
     brought = {name for file in reading.mapped for name in file.columns}
     staged = Staged(
         table,
-        staged_rows,
-        reading.rows,
+        staged_rows.filter(~staged_rows.source_file.isin(left_out)) if left_out else staged_rows,
+        sum(rows for path, rows in reading.rows.items() if path not in reading.damaged),
         paths,
         tuple(name for name in mappable_columns(table) if name in brought),
         tuple(sorted({name for file in reading.mapped for name in file.ignored})),
-        tuple(reading.faults),
+        tuple((path, fault) for path, fault in reading.faults if path not in reading.damaged),
         tuple(reading.empty),
-        tuple(zip((files.title for files in groups), reading.mapped, strict=True)),
-        all(files.is_log for files in groups),
+        tuple(zip((group.title for group in files.groups), reading.mapped, strict=True)),
+        all(group.is_log for group in files.groups),
+        files.unread,
+        reading.damaged,
     )
     _refuse_naive(engine, staged)
     return staged
 
 
+@dataclass(frozen=True)
 class _Reading:
-    """What reading has come to so far."""
+    """What reading has come to so far: rows by file, and why a file of a folder is left out."""
 
-    def __init__(self) -> None:
-        self.rows = 0
-        self.mapped: list[MappedFile] = []
-        self.faults: list[tuple[Path, Fault]] = []
-        self.empty: list[Path] = []
+    rows: dict[Path, int]
+    damaged: dict[Path, str]
+    mapped: list[MappedFile] = field(default_factory=list)
+    faults: list[tuple[Path, Fault]] = field(default_factory=list)
+    empty: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -157,6 +174,7 @@ class _Staging:
     source: SourceSettings
     hide: Pseudonyms
     paths: tuple[Path, ...]
+    named: frozenset[Path]
     now: datetime
     backfill: bool
 
@@ -169,32 +187,42 @@ class _Staging:
         seen: set[str] = set()
         taking = _TakingIn(self, staged_rows, mapped, title=files.title)
         for path in files.paths:
-            good, first = 0, None
-            place = self.paths.index(path)
-            for rows in files.rows(path, mapped.reads, seen=seen):
-                good += len(rows.table)
-                reading.rows += len(rows.table) + len(rows.faults)
-                first = first or next(iter(rows.faults), None)
-                reading.faults += [(path, fault) for fault in rows.faults[: max(0, _NAMED - len(reading.faults))]]
-                if len(rows.table):
-                    taking.add(self._given(rows, mapped, place, tried, title=path.name))
-                if rows.faults:
-                    self._refuse(rows.faults, place, staged_rows)
-            if first is not None and not good:
-                raise InputError(
-                    f"No line of {path} can be read; line {first.line}: {first.what}. Write it again, or give it the "
-                    "ending of its format. Nothing was stored."
-                )
-            if not good:
-                reading.empty.append(path)
+            try:
+                place = self.paths.index(path)
+                for rows in self._rows_of(path, files, mapped, seen, reading):
+                    if len(rows.table):
+                        taking.add(self._given(rows, mapped, place, tried, title=path.name))
+                    if rows.faults:
+                        self._refuse(rows.faults, place, staged_rows)
+            except DamagedFileError as error:
+                if path in self.named:
+                    raise
+                reading.damaged[path] = str(error)
         taking.finish()
-        if files.kind != "json" or files.paths[0] in reading.empty:
+        if not files.has_late_columns or files.paths[0] in {*reading.empty, *reading.damaged}:
             return mapped
         names = tuple(name for name in dict.fromkeys((*files.columns, *sorted(seen))) if name in seen)
         remapped = map_columns(self.table, self.source, names, title=files.title)
         # An object of which a part is read is not ignored.
         parts = {name[: name.index(".")] for name in remapped.reads if "." in name}
         return replace(remapped, ignored=tuple(name for name in remapped.ignored if name not in parts))
+
+    def _rows_of(
+        self, path: Path, files: SourceFiles, mapped: MappedFile, seen: set[str], reading: _Reading
+    ) -> Iterator[Rows]:
+        """The rows of one file, counted."""
+        good, first = 0, None
+        for rows in files.rows(path, mapped.reads, seen=seen):
+            good += len(rows.table)
+            reading.rows[path] = reading.rows.get(path, 0) + len(rows.table) + len(rows.faults)
+            first = first or next(iter(rows.faults), None)
+            reading.faults.extend((path, fault) for fault in rows.faults[: max(0, _NAMED - len(reading.faults))])
+            yield rows
+        if first is not None and not good:
+            what = f"No line of {path} can be read; line {first.line}: {first.what}."
+            raise DamagedFileError(f"{what} Write it again, or give it the ending of its format. Nothing was stored.")
+        if not good:
+            reading.empty.append(path)
 
     def _given(self, rows: Rows, mapped: MappedFile, place: int, tried: frozenset[str], *, title: str) -> pa.Table:
         """Rows as the file gives them, with canonical columns."""

@@ -1,29 +1,76 @@
 """Reads CSV files line by line: rows of text, and the lines that hold no row."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from features.exceptions import counted
+from features.exceptions import DamagedFileError, counted
 from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
 from features.sources.text.rows import Rows
 
-__all__ = ["read_delimited"]
+__all__ = ["csv_header", "read_delimited"]
+
+
+_DELIMITERS = ",;\t|"
+_HEAD_BYTES = 1 << 20
+# Excel's own hint, which it does not show to who opens the file.
+_HINT = re.compile(rb'"?sep=(.)"?[ ,;\t|]*\r?', re.IGNORECASE)
+_AROUND = re.compile(r"\A[\s\ufeff\u200b-\u200f\u2060]+|[\s\ufeff\u200b-\u200f\u2060]+\Z")
 
 _OPEN_QUOTE_BYTES = 1 << 20  # a quote that is not closed within this much is not closed at all
+
+
+def csv_header(path: Path) -> tuple[tuple[str, ...], str]:
+    """The columns that the first line names, without spaces and invisible signs around them, and what separates them.
+
+    Raises
+    ------
+    DamagedFileError
+        When there is no such line.
+    """
+    blocks = read_blocks(path, block_bytes=_HEAD_BYTES)
+    head, _, more = next(blocks).content.partition(b"\n")
+    hint = _HINT.fullmatch(head)
+    if hint:
+        head = more.partition(b"\n")[0]
+    if not head and any(block.cut for block in blocks):
+        raise DamagedFileError(
+            f"{path} cannot be read: it was cut short in its first line. Write it again. Nothing was stored."
+        )
+    try:
+        line = head.decode().rstrip("\r")
+        delimiter = hint[1].decode() if hint else max(_DELIMITERS, key=line.count)
+        columns = tuple(next(csv.reader([line], delimiter=delimiter), ()))
+    except UnicodeDecodeError as error:
+        raise DamagedFileError(
+            f"{path} cannot be read as UTF-8 CSV: its first line is in another encoding. Write it again as UTF-8. "
+            "Nothing was stored."
+        ) from error
+    except csv.Error as error:
+        raise DamagedFileError(
+            f"{path} cannot be read as CSV: its first line is no header ({error}). End its lines with a line feed. "
+            "Nothing was stored."
+        ) from error
+    if not columns:
+        raise DamagedFileError(f"{path} is empty: its first line should name the columns. Nothing was stored.")
+    # pandas writes its index as a column without a name.
+    return tuple(_AROUND.sub("", name) or f"column_{place}" for place, name in enumerate(columns, 1)), delimiter
 
 
 def read_delimited(path: Path, columns: Sequence[str], *, delimiter: str, block_bytes: int = 8 << 20) -> Iterator[Rows]:
     """The rows of a CSV file whose first line is its header, each known by the line it starts on; all columns text.
 
+    A line ``sep=;`` may come before the header.
     Quoting is that of RFC 4180: a quoted value may hold delimiters, doubled quotes and ends of lines. A line with
     another number of columns, a quote that is not closed, or bytes that are not UTF-8 is a fault; reading goes on at
     the next line. Empty values are null, empty lines are nothing.
     """
     parser = _Parser(tuple(columns), delimiter)
+    header = 1  # its line
     opened: list[bytes] = []  # lines of a row whose quote is still open at the end of a block
     for block in read_blocks(path, block_bytes=block_bytes):
         if block.cut:
@@ -31,9 +78,10 @@ def read_delimited(path: Path, columns: Sequence[str], *, delimiter: str, block_
             yield Rows(parser.table([]), (), (Fault(block.first_line, CUT_SHORT, what, block.content),))
             continue
         content, first = block.content, block.first_line
-        if first == 1:
-            _, _, content = content.partition(b"\n")
-            first = 2
+        if first == 1 and _HINT.fullmatch(content.partition(b"\n")[0]):
+            header = 2
+        while first <= header and content:
+            content, first = content.partition(b"\n")[2], first + 1
         plain = None if opened else parser.plain(content, first)
         if plain is not None:
             yield plain

@@ -1,43 +1,29 @@
 """The files people hand in: found, told apart, and opened far enough to know their columns."""
 
-import csv
 import glob
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 
-from features.exceptions import InputError, SettingsError, listed
+from features.exceptions import DamagedFileError, InputError, SettingsError, listed
 from features.settings.fields import SourceSettings
 from features.sources.access_logs.format import LogFormat, log_format
 from features.sources.access_logs.reader import log_schema, read_access_log
-from features.sources.delimited import read_delimited
-from features.sources.json_files.document import first_keys, read_json
+from features.sources.delimited import csv_header, read_delimited
+from features.sources.json_files.document import first_keys
+from features.sources.json_logs import read_json_log
+from features.sources.kinds import KINDS, Kind, is_error_log, kind_of
 from features.sources.parquet_files import parquet_schema, read_columnar
-from features.sources.text.lines import read_blocks
 from features.sources.text.rows import Rows
+from features.sources.w3c import is_w3c, read_w3c, w3c_columns
 
-__all__ = ["SourceFiles", "find_files", "group_files", "is_log"]
+__all__ = ["FoundFiles", "SourceFiles", "TableFiles", "find_files", "group_files", "table_files"]
 
-Kind = Literal["parquet", "csv", "json", "log"]
 _NOTHING_DECLARED = SourceSettings()
-
-_ENDINGS = {
-    "parquet": (".parquet", ".pq"),
-    "csv": (".csv", ".csv.gz"),
-    "json": (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz"),
-}
-_KINDS = ".parquet, .csv, .jsonl, .ndjson, .json, .log, access.log.1 (all but .parquet also with .gz behind)"
-# access.log, access_log, access.log.1, access.log-20260629, access.log.2026-06-29.gz
-_LOG = re.compile(r".*[._]log([.-][0-9][0-9_.-]*)?(\.gz)?", re.IGNORECASE)
-# error.log.1, error_log, ssl_error_log, api.example.org-error.log
-_ERROR_LOG = re.compile(r"^error|(^|[._-])error[._-]?log([.-]|$)", re.IGNORECASE)
-_DELIMITERS = ",;\t|"
 _FILES_PER_GROUP = 256
-_HEAD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,8 @@ class SourceFiles:
     Attributes
     ----------
     schema
-        The files' columns; all text but in Parquet. Of JSON Lines those of the first lines: later ones may have more.
+        The files' columns; all text but in Parquet. Of JSON Lines and W3C's logs those of the first lines: later ones
+        may have more.
     delimiter
         What separates the columns of a CSV file.
     log
@@ -66,7 +53,12 @@ class SourceFiles:
     @property
     def is_log(self) -> bool:
         """Whether each line is a call of its own, also when it looks like another."""
-        return self.is_json_log or self.log is not None
+        return self.is_json_log or self.log is not None or self.kind == "w3c"
+
+    @property
+    def has_late_columns(self) -> bool:
+        """Whether columns may come that the first lines do not have."""
+        return self.kind in ("json", "w3c")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -80,7 +72,7 @@ class SourceFiles:
 
     def asked(self, columns: Sequence[str], *, declared: Sequence[str]) -> pa.Schema:
         """The columns to look for, when these are known to us and the ``declared`` ones are named by a mapping."""
-        if self.kind == "json":
+        if self.has_late_columns:
             # A key may come late in the file: what may be read is looked for in every line.
             return _texts(dict.fromkeys((*self.columns, *columns, *declared)))
         return self.schema if self.log is None else log_schema(self.log, declared)
@@ -94,7 +86,10 @@ class SourceFiles:
             When the file cannot be read.
         """
         if self.kind == "json":
-            yield from read_json(path, columns, seen=seen, is_log=self.is_json_log)
+            yield from read_json_log(path, columns, seen=seen, is_log=self.is_json_log)
+            return
+        if self.kind == "w3c":
+            yield from read_w3c(path, columns, seen=seen)
             return
         seen.update(self.columns)
         if self.log is not None:
@@ -105,8 +100,27 @@ class SourceFiles:
             yield from read_columnar(path, columns)
 
 
-def find_files(given: Sequence[Path | str]) -> list[Path]:
-    """Every file we can read, named by files, folders (searched through) and globs; each once, sorted by path.
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files that paths lead to.
+
+    Attributes
+    ----------
+    paths
+        Those that can be read, each once, sorted.
+    named
+        Those of them that were named one by one, not as part of a folder or glob.
+    unread
+        What lies in the folders and globs and is read by nothing.
+    """
+
+    paths: tuple[Path, ...]
+    named: frozenset[Path]
+    unread: tuple[Path, ...]
+
+
+def find_files(given: Sequence[Path | str]) -> FoundFiles:
+    """Every file that files, folders (searched through) and globs lead to.
 
     Paths come back absolute, their folders without links, so that one file has one name however it is spelled.
 
@@ -115,27 +129,39 @@ def find_files(given: Sequence[Path | str]) -> list[Path]:
     InputError
         When a path leads to nothing, or to a file of another kind.
     """
-    paths: set[Path] = set()
+    paths, named, unread = set[Path](), set[Path](), set[Path]()
     for item in given:
         path = Path(item).expanduser()
-        if path.is_dir():
-            inside = {file for file in path.rglob("*") if file.is_file() and _kind(file)}
-            inside = {file for file in inside if not file.name.startswith((".", "_")) and not _is_error_log(file)}
-            if not inside:
-                raise InputError(f"The folder {item} holds no file that can be read: {_KINDS}. Give another folder.")
-            paths |= inside
-        elif path.is_file():
-            if not _kind(path):
-                raise InputError(f"{item} is none of {_KINDS}. Convert it, or rename it if it is one.")
-            paths.add(path)
-        else:
-            matches = {Path(match) for match in glob.glob(str(path), recursive=True)}  # noqa: PTH207 - absolute globs
-            matches = {match for match in matches if match.is_file() and _kind(match)}
-            if not matches:
-                raise InputError(f"There is no file {item}. Check the path; globs need quotes on the shell.")
-            paths |= matches
+        if path.is_file():
+            if not kind_of(path):
+                raise InputError(_unusable(path, item))
+            named.add(path)
+            continue
+        is_folder = path.is_dir()
+        # pathlib takes no absolute glob
+        matches = path.rglob("*") if is_folder else map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207
+        inside = {file for file in matches if file.is_file()}
+        if is_folder:
+            inside = {file for file in inside if not file.name.startswith((".", "_"))}
+        readable = {file for file in inside if kind_of(file) and not (is_folder and is_error_log(file))}
+        if not readable and is_folder:
+            raise InputError(f"The folder {item} holds no file that can be read: {KINDS}. Give another folder.")
+        if not readable:
+            raise InputError(f"There is no file {item}. Check the path; globs need quotes on the shell.")
+        paths |= readable
+        unread |= inside - readable
+    return FoundFiles(_in_order(paths | named), frozenset(_in_order(named)), _in_order(unread))
+
+
+def _in_order(paths: set[Path]) -> tuple[Path, ...]:
     # A link keeps its own name, and with it its ending.
-    return sorted({path.parent.resolve() / path.name for path in paths})
+    return tuple(sorted({path.parent.resolve() / path.name for path in paths}))
+
+
+def _unusable(path: Path, item: Path | str) -> str:
+    if path.name.lower().endswith(".zip"):
+        return f"{item} is no archive of one file that can be read: {KINDS}. Unpack it and give its files."
+    return f"{item} is none of {KINDS}. Convert it, or rename it if it is one."
 
 
 def group_files(
@@ -150,45 +176,85 @@ def group_files(
     SettingsError
         When a log's format is not declared, or cannot be used.
     """
-    groups: list[SourceFiles] = []
-    by_schema: dict[str, list[tuple[Path, pa.Schema]]] = {}
-    for path in paths:
-        kind = _kind(path)
-        if kind == "parquet":
-            schema = parquet_schema(path)
-            _refuse_repeated(path, schema.names)
-            by_schema.setdefault(str(schema), []).append((path, schema))
-        elif kind == "csv":
-            columns, delimiter = _csv_header(path)
-            groups.append(SourceFiles((path,), "csv", _texts(columns), delimiter))
-        elif kind == "log" and not _is_json(source.format):
-            log = _declared_format(source.format, path, table)
-            groups.append(SourceFiles((path,), "log", log_schema(log), log=log))
-        else:
-            schema = _texts(first_keys(path))
-            groups.append(SourceFiles((path,), "json", schema, is_json_log=_is_json(source.format)))
+    return _together([_opened(path, source, table=table) for path in paths])
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """The files of one raw table, put together that can be read together.
+
+    Attributes
+    ----------
+    named
+        Files that were named one by one: one of them that is damaged refuses all, since it was meant.
+    unread
+        What lies beside them and is read by nothing.
+    damaged
+        File of a folder or glob to why nothing of it can be read.
+    """
+
+    groups: tuple[SourceFiles, ...]
+    named: frozenset[Path]
+    unread: tuple[Path, ...]
+    damaged: Mapping[Path, str]
+
+
+def table_files(given: Sequence[Path | str], source: SourceSettings, *, table: str) -> TableFiles:
+    """The files of one raw table; of a folder or glob without those that are damaged.
+
+    Raises
+    ------
+    InputError
+        When a path leads to nothing; when a file that was named, or every file, is damaged.
+    SettingsError
+        When a log's format is not declared, or cannot be used.
+    """
+    files = find_files(given)
+    damaged: dict[Path, str] = {}
+    good: list[SourceFiles] = []
+    for path in files.paths:
+        try:
+            good.append(_opened(path, source, table=table))
+        except DamagedFileError as error:
+            if path in files.named or len(files.paths) == 1:
+                raise
+            damaged[path] = str(error)
+    if not good:
+        raise InputError(next(iter(damaged.values())))
+    return TableFiles(tuple(_together(good)), files.named, files.unread, damaged)
+
+
+def _opened(path: Path, source: SourceSettings, *, table: str) -> SourceFiles:
+    """One file, opened far enough to know its columns."""
+    kind = kind_of(path)
+    if kind == "parquet":
+        schema = parquet_schema(path)
+        _refuse_repeated(path, schema.names)
+        return SourceFiles((path,), "parquet", schema)
+    if kind == "csv":
+        columns, delimiter = csv_header(path)
+        _refuse_repeated(path, columns)
+        return SourceFiles((path,), "csv", _texts(columns), delimiter)
+    if kind == "log" and source.format in (None, "w3c") and is_w3c(path):
+        return SourceFiles((path,), "w3c", _texts(w3c_columns(path)))
+    if kind == "log" and not _is_json(source.format):
+        log = _declared_format(source.format, path, table)
+        return SourceFiles((path,), "log", log_schema(log), log=log)
+    return SourceFiles((path,), "json", _texts(first_keys(path)), is_json_log=_is_json(source.format))
+
+
+def _together(files: Sequence[SourceFiles]) -> list[SourceFiles]:
+    """Parquet files of one schema put together, all in the order of their paths."""
+    groups = [file for file in files if file.kind != "parquet"]
+    by_schema: dict[str, list[SourceFiles]] = {}
+    for file in files:
+        if file.kind == "parquet":
+            by_schema.setdefault(str(file.schema), []).append(file)
     for members in by_schema.values():
         for start in range(0, len(members), _FILES_PER_GROUP):
             some = members[start : start + _FILES_PER_GROUP]
-            groups.append(SourceFiles(tuple(path for path, _ in some), "parquet", some[0][1]))
+            groups.append(replace(some[0], paths=tuple(path for file in some for path in file.paths)))
     return sorted(groups, key=lambda group: group.paths[0])
-
-
-def _kind(path: Path) -> Kind | None:
-    name = path.name.lower()
-    kinds: tuple[Kind, ...] = ("parquet", "csv", "json")
-    by_ending = next((kind for kind in kinds if name.endswith(_ENDINGS[kind])), None)
-    return by_ending or ("log" if _LOG.fullmatch(name) else None)
-
-
-def is_log(path: Path) -> bool:
-    """Whether the name is that of a server's log."""
-    return _kind(path) == "log"
-
-
-def _is_error_log(path: Path) -> bool:
-    """A server's other log, which lies in the same folder and holds no calls."""
-    return _ERROR_LOG.search(path.name) is not None and _kind(path) == "log"
 
 
 def _is_json(declared: str | None) -> bool:
@@ -214,36 +280,7 @@ def _texts(columns: Iterable[str]) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in columns])
 
 
-def _csv_header(path: Path) -> tuple[tuple[str, ...], str]:
-    blocks = read_blocks(path, block_bytes=_HEAD_BYTES)
-    head = next(blocks).content.partition(b"\n")[0]
-    if not head and any(block.cut for block in blocks):
-        raise InputError(
-            f"{path} cannot be read: it was cut short in its first line. Write it again. Nothing was stored."
-        )
-    try:
-        line = head.decode().rstrip("\r")
-        delimiter = max(_DELIMITERS, key=line.count)
-        columns = tuple(next(csv.reader([line], delimiter=delimiter), ()))
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} cannot be read as UTF-8 CSV: its first line is in another encoding. Write it again as UTF-8. "
-            "Nothing was stored."
-        ) from error
-    except csv.Error as error:
-        raise InputError(
-            f"{path} cannot be read as CSV: its first line is no header ({error}). End its lines with a line feed. "
-            "Nothing was stored."
-        ) from error
-    if not columns:
-        raise InputError(f"{path} is empty: its first line should name the columns. Nothing was stored.")
-    # pandas writes its index as a column without a name.
-    columns = tuple(name or f"column_{place}" for place, name in enumerate(columns, 1))
-    _refuse_repeated(path, columns)
-    return columns, delimiter
-
-
 def _refuse_repeated(path: Path, columns: Sequence[str]) -> None:
     repeated = sorted({column for column in columns if columns.count(column) > 1})
     if repeated:
-        raise InputError(f"{path} names a column twice: {listed(repeated)}. Rename one. Nothing was stored.")
+        raise DamagedFileError(f"{path} names a column twice: {listed(repeated)}. Rename one. Nothing was stored.")

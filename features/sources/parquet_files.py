@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.exceptions import InputError
+from features.exceptions import DamagedFileError
 from features.sources.text.rows import Rows
 
 __all__ = ["parquet_schema", "read_columnar"]
@@ -21,13 +21,13 @@ def parquet_schema(path: Path) -> pa.Schema:
 
     Raises
     ------
-    InputError
+    DamagedFileError
         When it cannot be read as Parquet.
     """
     try:
         return pq.read_schema(path).remove_metadata()
     except (OSError, pa.ArrowException) as error:
-        raise InputError(
+        raise DamagedFileError(
             f"{path} cannot be read as Parquet: {_first_line(error)} It may be cut short; write it again. "
             "Nothing was stored."
         ) from error
@@ -38,7 +38,7 @@ def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
 
     Raises
     ------
-    InputError
+    DamagedFileError
         When the file is damaged.
     """
     schema = parquet_schema(path)
@@ -54,7 +54,9 @@ def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
                 yield Rows(_in_microseconds(table), range(begun + 1, begun + 1 + len(batch)))
                 begun += len(batch)
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is damaged: {_first_line(error)} Write it again. Nothing was stored.") from error
+        raise DamagedFileError(
+            f"{path} is damaged: {_first_line(error)} Write it again. Nothing was stored."
+        ) from error
 
 
 def _dictionaries(path: Path) -> set[str]:

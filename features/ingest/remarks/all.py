@@ -75,6 +75,13 @@ def _faults(staged: Staged) -> list[str]:
     if staged.empty:
         count = counted(len(staged.empty), "file without a row|files without a row")
         notes.append(f"{name}: {count}: {listed([path.name for path in staged.empty])}.")
+    for path, why in staged.damaged.items():
+        notes.append(f"{name}: left out {path.name}: {why.removesuffix(' Nothing was stored.')}")
+    if staged.unread:
+        count = counted(
+            len(staged.unread), "file is not read, by its name no data file|files are not read, by name no data"
+        )
+        notes.append(f"{name}: {count}: {listed([path.name for path in staged.unread])}.")
     return notes
 
 

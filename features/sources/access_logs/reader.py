@@ -23,7 +23,7 @@ from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Block, 
 from features.sources.text.repeats import identical
 from features.sources.text.rows import Identity, Rows
 
-__all__ = ["log_schema", "read_access_log"]
+__all__ = ["log_schema", "read_access_log", "times_of"]
 
 
 _TIMES = pa.timestamp("us", tz="UTC")
@@ -123,7 +123,7 @@ class _Parser:
         good = np.ones(len(places), dtype=bool)
         for field in self._fields:
             if field.kind is Kind.TIME:
-                times = _times(_whole(table[field.name]))
+                times = times_of(_whole(table[field.name]))
                 good &= pc.is_valid(times).to_numpy(zero_copy_only=False)
                 table = table.set_column(table.column_names.index(field.name), field.name, times)
         if not good.all():
@@ -180,7 +180,7 @@ def _lines(content: bytes) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(content))
 
 
-def _times(texts: pa.StringArray) -> pa.TimestampArray:
+def times_of(texts: pa.StringArray) -> pa.TimestampArray:
     """Moments; null where a text is none."""
     distinct = texts.dictionary_encode()
     moments = pc.strptime(distinct.dictionary, _TIME_FORMAT, "us", error_is_null=True).cast(_TIMES)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from features.exceptions import InputError, listed
+from features.exceptions import DamagedFileError, listed
 from features.sources.json_files.envelope import end_of_brackets, lists_in, what_follows
 from features.sources.json_files.lines import read_json_lines
 from features.sources.json_files.rows import ObjectRows, keys_of, object_of
 from features.sources.json_files.text import HEAD_CHARACTERS, Text
 from features.sources.text.lines import CUT_SHORT, UNREADABLE, Fault
+from features.sources.text.packed import content_name
 from features.sources.text.rows import Rows
 
 __all__ = ["first_keys", "read_json"]
@@ -41,7 +42,7 @@ def read_json(path: Path, columns: Sequence[str], *, seen: set[str], is_log: boo
 
     Raises
     ------
-    InputError
+    DamagedFileError
         When an object holds several lists that might be the rows.
     """
     text = Text(path)
@@ -78,7 +79,7 @@ def first_keys(path: Path) -> tuple[str, ...]:
 
 def _is_lines(path: Path, head: str) -> bool:
     """Whether a file holds one object per line: by its ending, or by what its first lines are."""
-    if not path.name.lower().endswith((".json", ".json.gz")):
+    if not content_name(path).endswith(".json"):
         return True
     lines = [line for line in head.split("\n", _HEAD_LINES) if line and not line.isspace()]
     if len(lines) == 1:
@@ -132,7 +133,7 @@ def _go_into_list(text: Text) -> int | None:
 
     Raises
     ------
-    InputError
+    DamagedFileError
         When there are several lists that might be meant.
     """
     head = text.head()
@@ -146,7 +147,7 @@ def _go_into_list(text: Text) -> int | None:
     nearest = min((inner_list.depth for inner_list in lists), default=0)
     meant = [inner_list for inner_list in lists if inner_list.depth == nearest]
     if len(meant) > 1:
-        raise InputError(
+        raise DamagedFileError(
             f"{text.name} holds several lists of objects: {listed([inner_list.name for inner_list in meant])}. Write "
             "the one that is meant to a file of its own. Nothing was stored."
         )

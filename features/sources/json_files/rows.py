@@ -1,6 +1,7 @@
 """Makes rows of JSON objects: of each the asked values as text, also those that lie inside other objects."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ __all__ = ["ObjectRows", "keys_of", "object_of"]
 
 
 _DEPTH = 4  # how far inside an object its keys are named
+# An escape before which there is an even number of backslashes.
+_BYTES = re.compile(rb"(?<!\\)((?:\\\\)*)((?:\\x[0-9A-Fa-f]{2})+)")
 _BODIES = ("body", "payload")  # of a request or a response: data of others, whose keys may be ids
 
 
@@ -21,8 +24,9 @@ class ObjectRows:
     """Gathers objects and turns them into rows.
 
     Numbers keep their digits, true and false are words, a list or an object is JSON text and noted as nested. A key
-    that an object does not have is null. ``request.verb`` is the value of ``verb`` inside ``request``; nothing else
-    of a request becomes text. Every key that occurs, and every asked value that is found, is added to ``seen``.
+    that an object does not have is null, and a list of one value is that value. ``request.verb`` is the value of
+    ``verb`` inside ``request``, also where keys have dots themselves; nothing else of a request becomes text. Every
+    key that occurs, and every asked value that is found, is added to ``seen``.
     Of a log, identical objects are told apart, as identical lines of any other log.
     """
 
@@ -83,7 +87,7 @@ class ObjectRows:
             value = _value(record, name, path)
             if value.__class__ is dict or value.__class__ is list:
                 # Inside what is nested numbers are numbers, not words.
-                again = json.loads(content) if again is None else again
+                again = json.loads(_mended(content)) if again is None else again
                 nested.append(name)
                 value = json.dumps(_value(again, name, path), ensure_ascii=False)
             elif value.__class__ is bool:
@@ -104,7 +108,12 @@ def object_of(content: bytes) -> dict[str, Any]:
     ValueError
         When the text holds anything else.
     """
-    record = _DECODER.decode(content.decode())
+    try:
+        record = _DECODER.decode(content.decode())
+    except json.JSONDecodeError:
+        if rb"\x" not in content:
+            raise
+        record = _DECODER.decode(_mended(content))
     if not isinstance(record, dict):
         raise ValueError("no object")  # noqa: TRY004 - the text is wrong, not our argument
     if b"\\u" in content:
@@ -133,14 +142,46 @@ _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_n
 
 def _value(record: Mapping[str, Any], name: str, path: Sequence[str]) -> Any:
     if len(path) == 1 or name in record:
-        return record.get(name)
+        return _single(record.get(name))
     value: Any = record
     for key in path:
-        if not isinstance(value, dict):
-            return None
-        inner = value.get(key)
-        if inner is None and key not in value and path[-1] is key:
-            # Clients write the names of headers as they like.
-            inner = next((other for known, other in value.items() if known.lower() == key.lower()), None)
-        value = inner
+        if not isinstance(value, dict) or key not in value:
+            return _single(_under_dotted(record, path))
+        value = value[key]
+    return _single(value)
+
+
+def _under_dotted(record: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """The value below keys that may have dots themselves (``{"http.route": …}``), or be written in other cases."""
+    for count in range(len(path), 0, -1):
+        key = ".".join(path[:count])
+        if key in record:
+            if count == len(path):
+                return record[key]
+            inner = record[key]
+            value = _under_dotted(inner, path[count:]) if isinstance(inner, dict) else None
+            if value is not None:
+                return value
+    # Clients write the names of headers as they like.
+    whole = ".".join(path).lower()
+    return next((other for known, other in record.items() if known.lower() == whole), None)
+
+
+def _single(value: Any) -> Any:
+    """A list of one plain value is that value (headers are written so), an empty one is none."""
+    if value.__class__ is list and len(value) <= 1:
+        inner = value[0] if value else None
+        return value if inner.__class__ in (dict, list) else inner
     return value
+
+
+def _mended(content: bytes) -> str:
+    r"""The text with the bytes that nginx writes as ``\xHH``, which JSON does not know, as JSON writes them."""
+    if rb"\x" not in content:
+        return content.decode()
+    return _BYTES.sub(_as_json, content).decode()
+
+
+def _as_json(match: re.Match[bytes]) -> bytes:
+    text = bytes.fromhex(match[2].replace(rb"\x", b"").decode()).decode("utf-8", "backslashreplace")
+    return match[1] + json.dumps(text, ensure_ascii=False)[1:-1].encode()

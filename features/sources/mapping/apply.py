@@ -18,6 +18,7 @@ __all__ = ["PROBLEM", "apply_mapping"]
 
 PROBLEM = "_bellwether_problem"  # the prefix is ours: a file may have columns of any other name
 _IDS = ("account_id", "event_id", "user_id")
+_INVISIBLE = r"^[\s\p{Z}\p{Cf}]+|[\s\p{Z}\p{Cf}]+$"
 _WHOLE_DOUBLE = r"^(-?\d+)\.0$"
 
 
@@ -51,6 +52,8 @@ def apply_mapping(
             if column.source in rows.nested:
                 places = pa.array(rows.nested[column.source])
                 problem = _first(problem, pc.is_in(pa.array(range(count)), places), f"{name}_nested")
+        if name in (*_IDS, "token"):
+            columns[name] = _trimmed(columns[name])
         if name in _IDS:
             columns[name] = _plain_ids(columns[name])
     return pa.table({**columns, PROBLEM: problem})
@@ -93,6 +96,18 @@ def _first(problem: pa.Array, spoiled: pa.Array, reason: str) -> pa.Array:
     if isinstance(spoiled, pa.ChunkedArray):
         spoiled = spoiled.combine_chunks()
     return pc.coalesce(problem, pc.if_else(spoiled, pa.scalar(reason), pa.scalar(None, pa.string())))
+
+
+def _trimmed(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Ids without the invisible signs around them that are copied along from a page or a sheet."""
+    if pa.types.is_dictionary(ids.type):
+        return pa.chunked_array(
+            [pa.DictionaryArray.from_arrays(chunk.indices, _trimmed(chunk.dictionary)) for chunk in ids.chunks],
+            ids.type,
+        )
+    if not pa.types.is_string(ids.type) or pc.all(pc.string_is_ascii(ids)).as_py() is not False:
+        return ids
+    return pc.replace_substring_regex(ids, _INVISIBLE, "")
 
 
 def _plain_ids(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:

@@ -1,14 +1,16 @@
-"""Reads text files as numbered lines, some megabytes at a time, plain or gzip-compressed."""
+"""Reads text files as numbered lines, some megabytes at a time, plain or compressed."""
 
+import codecs
+import itertools
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.exceptions import InputError
+from features.exceptions import DamagedFileError
+from features.sources.text.packed import unpacked
 
-__all__ = ["CUT_SHORT", "FAULTS", "NOT_UTF8", "UNREADABLE", "Block", "Fault", "is_gzip", "read_blocks", "read_pieces"]
+__all__ = ["CUT_SHORT", "FAULTS", "NOT_UTF8", "UNREADABLE", "Block", "Fault", "read_blocks", "read_pieces"]
 
 
 UNREADABLE = "line_unreadable"
@@ -17,10 +19,11 @@ CUT_SHORT = "file_cut_short"
 FAULTS = (UNREADABLE, NOT_UTF8, CUT_SHORT)
 
 _BLOCK_BYTES = 8 << 20
-_READ_BYTES = 1 << 20
 _LONGEST_LINE_BYTES = 64 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SHOWN_CHARACTERS = 1000
+_LOOKED_AT = 512  # bytes
+_LEAST_LETTERS = 4
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,12 @@ class Block:
     cut: bool = False
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether the name says that the file is gzip-compressed."""
-    return path.name.lower().endswith(".gz")
-
-
 def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:
-    """The lines of a file, in order; of a gzip file that was cut short, whatever can be unpacked.
+    """The lines of a file, in order; of a compressed file that was cut short, whatever can be unpacked.
 
     Raises
     ------
-    InputError
+    DamagedFileError
         When the file cannot be read or unpacked, or is no text of lines.
     """
     number, buffer, begun, cut = 1, b"", False, False
@@ -99,7 +97,7 @@ def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Bloc
             continue
         end = buffer.rfind(b"\n") + 1
         if not end and len(buffer) > _LONGEST_LINE_BYTES:
-            raise InputError(
+            raise DamagedFileError(
                 f"{path} is no text of lines: line {number} is longer than {_LONGEST_LINE_BYTES >> 20} MiB. "
                 "Write it again. Nothing was stored."
             )
@@ -118,32 +116,41 @@ def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Bloc
 
 
 def read_pieces(path: Path) -> Iterator[bytes | None]:
-    """The file's bytes, unpacked; None at the end when a gzip file ends too early."""
+    """The file's bytes, unpacked, those of UTF-16 as UTF-8; None at the end when a compressed file ends too early.
+
+    Raises
+    ------
+    DamagedFileError
+        When it cannot be read or unpacked.
+    """
     try:
-        with path.open("rb") as file:
-            read = iter(lambda: file.read(_READ_BYTES), b"")
-            if is_gzip(path):
-                yield from _unpacked(read)
-            else:
-                yield from read
+        yield from _as_utf8(unpacked(path))
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Mend that. Nothing was stored.") from error
-    except zlib.error as error:
-        raise InputError(f"{path} is damaged: it cannot be unpacked. Write it again. Nothing was stored.") from error
+        raise DamagedFileError(f"{path} cannot be read: {error.strerror}. Mend that. Nothing was stored.") from error
 
 
-def _unpacked(read: Iterator[bytes]) -> Iterator[bytes | None]:
-    unpacking = zlib.decompressobj(wbits=31)
-    for packed in read:
-        rest = packed
-        while rest:
-            if unpacking.eof:  # several gzip files put behind each other are one; zeros behind them are padding
-                rest = rest.lstrip(b"\0")
-                if not rest:
-                    break
-                unpacking = zlib.decompressobj(wbits=31)
-            yield unpacking.decompress(rest, _BLOCK_BYTES)
-            rest = unpacking.unused_data if unpacking.eof else unpacking.unconsumed_tail
-    if not unpacking.eof:
-        yield unpacking.flush()
+def _as_utf8(pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
+    """Pieces of UTF-16, with a mark or without, as UTF-8; others as they are."""
+    first = next(pieces, b"")
+    encoding = None if first is None else _utf_16(first[:_LOOKED_AT])
+    if encoding is None:
+        yield first
+        yield from pieces
+        return
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    for piece in itertools.chain((first,), pieces):
+        yield None if piece is None else decoder.decode(piece).encode("utf-8", "surrogatepass")
+    if decoder.getstate()[0]:
         yield None
+
+
+def _utf_16(begin: bytes) -> str | None:
+    """The kind of UTF-16 that a text begins in: every other byte of plain letters is zero."""
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16-le" if begin.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+    even, odd = begin[0::2], begin[1::2]
+    if len(odd) < _LEAST_LETTERS:
+        return None
+    if b"\0" not in even and odd.count(0) * 4 > len(odd) * 3:
+        return "utf-16-le"
+    return "utf-16-be" if b"\0" not in odd and even.count(0) * 4 > len(even) * 3 else None

@@ -147,7 +147,7 @@ def test_nested_values_are_refused_unless_an_expression_picks_them(tmp_path, set
     path = put(
         tmp_path / "e.jsonl",
         json.dumps({"account_id": {"id": "a"}, "event_time": TIME, "status": 200}),
-        json.dumps({"account_id": "b", "event_time": TIME, "status": [500]}),
+        json.dumps({"account_id": "b", "event_time": TIME, "status": [500, 501]}),
         json.dumps({"account_id": "c", "event_time": TIME, "status": "404", "latency_ms": 1.5, "synthetic": True}),
     )
     report = ingest(Home(settings), now=NOW, events=[path])
@@ -241,6 +241,22 @@ def test_an_id_that_was_read_as_a_double_is_the_number(tmp_path, settings, ids, 
 
 
 # ---- expressions ----
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_invisible_signs_around_an_id_are_no_part_of_it(tmp_path, settings, ending):
+    ids = ["a\u00a0", "\u200ba", "\ufeffa\t", "a"]
+    rows = [{"account_id": account, "event_time": TIME, "event_id": f"e{n}"} for n, account in enumerate(ids)]
+    path = tmp_path / f"e.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif ending == "jsonl":
+        put(path, *map(json.dumps, rows))
+    else:
+        put(path, ",".join(rows[0]), *(",".join(row.values()) for row in rows))
+    report = ingest(Home(settings), now=NOW, events=[path])
+    assert report.table("events").quarantined == {}
+    assert events(settings, "account_id") == ["a"] * 4
 
 
 def test_a_row_on_which_an_expression_fails_goes_to_quarantine(tmp_path, settings):

@@ -8,6 +8,7 @@ from features.init import write_configuration
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.settings.template import configuration_text, settings_rows
+from features.windows import utc
 
 
 def test_flags_override_the_environment_which_overrides_the_file(tmp_path, monkeypatch):
@@ -61,7 +62,7 @@ def test_keys_are_masked():
 
 def test_the_written_file_holds_every_setting_and_loads_with_its_defaults(tmp_path):
     path = tmp_path / "bellwether.toml"
-    write_configuration(path)
+    write_configuration(path, now=utc(2026, 1, 1))
     assert load_settings(path) == load_settings()
     uncommented = configuration_text().split("# How your files")[0].replace("\n# ", "\n")
     lines = [line for line in uncommented.splitlines() if " = " in line]
@@ -73,7 +74,7 @@ def test_the_written_file_holds_every_setting_and_loads_with_its_defaults(tmp_pa
 def test_a_settings_file_that_is_there_is_left_alone(tmp_path):
     path = tmp_path / "bellwether.toml"
     path.write_text("port = 5\n")
-    assert "left alone" in write_configuration(path)[0]
+    assert "left alone" in write_configuration(path, now=utc(2026, 1, 1))[0]
     assert path.read_text() == "port = 5\n"
 
 

@@ -1,16 +1,22 @@
 """What people really have goes in through ``ingest``: access logs and exports, whole, broken, full of secrets."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
+import re
+import zipfile
 from datetime import timedelta
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from features.cli import main
 from features.engine.duckdb_engine import duckdb_engine
-from features.exceptions import InputError, SettingsError
+from features.exceptions import InputError, SettingsError, WorkFailedError
 from features.home.home import Home
 from features.home.raw_tables import read_events, read_raw
 from features.home.secret import pseudonym, secret_key
@@ -211,6 +217,118 @@ def test_a_folder_of_logs_is_read_without_its_error_log(tmp_path, settings):
         put(folder / name, "2026/01/01 10:00:00 [notice] 1#1: start")
     home = settings(events=LOG)
     assert ingest(Home(home), now=NOW, events=[folder], backfill=True).table("events").files == 4
+
+
+def test_a_json_log_of_nginx_own_variables_is_read_as_its_text_log(tmp_path, settings):
+    first = rb'{"time_local":"01/Jan/2026:12:00:00 +0200","request":"GET /v1/orders/5?key=k1 HTTP/1.1","status":"200",'
+    second = rb'{"time_local":"01/Jan/2026:10:00:01 +0000","request":"\x16\x03\x01","status":"400",'
+    more = rb'"request_time":"0.012","http_user_agent":"\x22curl\x22/8.1","http_x_account_id":"acme"}'
+    (tmp_path / "access.log").write_bytes(first + more + b"\n" + second + more + b"\n")
+    columns = {**LOG["columns"], "method": {"from": "request_method"}}
+    home = settings(events={"format": "json", "columns": columns})
+    report = ingest(Home(home), now=NOW, events=[tmp_path / "access.log"], backfill=True)
+    assert report.table("events").quarantined == {}
+    token = pseudonym(secret_key(home.home), "k1")
+    rows = {
+        (e["event_time"], e["endpoint"], e["method"], e["token"], e["latency_ms"])
+        for e in events(home, "account_id", "event_time", "endpoint", "method", "token", "latency_ms")
+    }
+    assert rows == {
+        (utc(2026, 1, 1, 10), "/v1/orders/{id}", "GET", token, 12.0),
+        (utc(2026, 1, 1, 10) + timedelta(seconds=1), None, None, None, 12.0),
+    }
+
+
+def test_a_json_object_called_request_is_no_request_line(tmp_path, settings):
+    put(tmp_path / "e.json", json.dumps({"account_id": "a", "event_time": "2026-01-01T10:00:00Z", "request": {"x": 1}}))
+    home = settings(events={"columns": {"endpoint": {"from": "uri"}}})
+    with pytest.raises(SettingsError, match=r"reads 'uri', which e\.json does not have"):
+        ingest(Home(home), now=NOW, events=[tmp_path / "e.json"], backfill=True)
+
+
+def pack(path, text):
+    """A file packed as its ending says."""
+    content, ending = text.encode() + b"\n", path.suffix
+    if ending == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("access.log", content)
+        return
+    packed = {".bz2": bz2.compress, ".xz": lzma.compress, ".gz": gzip.compress}
+    packed[".zst"] = lambda given: pa.compress(given, "zstd", asbytes=True)
+    path.write_bytes(packed.get(ending, bytes)(content))
+
+
+def test_a_folder_is_read_whole_or_says_what_of_it_is_not(tmp_path, settings):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    names = ("access.log", "access.log.1.old", "access.log.2026-11-20T00:00:00", "E2ABC.2026-11-20-21.d111abc.gz")
+    packed = ("access.log.1.zst", "access.log.2.bz2", "access.log.3.xz", "access.log.4.zip")
+    others = ("access.txt", "access.log.lz4", "logs.tar.gz", "error.log")
+    for account, name in enumerate((*names, *packed, *others)):
+        pack(folder / name, line(f"a{account:02d}"))
+    home = settings(events=LOG)
+    report = ingest(Home(home), now=NOW, events=[folder], backfill=True)
+    assert (report.table("events").files, events(home, "account_id")) == (8, [f"a{n:02d}" for n in range(8)])
+    unread = "access.log.lz4, access.txt, error.log, logs.tar.gz"
+    assert note(report, "events: 4 files are not read") == f"events: 4 files are not read, by name no data: {unread}."
+    globbed = ingest(Home(home), now=NOW, events=[str(folder / "*")], backfill=True)
+    assert note(globbed, "events: 3 files are not read")  # who names an error log means it
+
+
+def damaged_parquet(path):
+    rows = {"account_id": [f"x{n}" for n in range(200_000)], "event_time": ["2026-01-01T00:00:00Z"] * 200_000}
+    pq.write_table(pa.table(rows), path, row_group_size=150_000)
+    content = bytearray(path.read_bytes())
+    start = pq.read_metadata(path).row_group(1).column(0).dictionary_page_offset
+    content[start : start + 2000] = b"\xff" * 2000
+    path.write_bytes(bytes(content))
+
+
+def damaged_csv(path):
+    content = gzip.compress(b"account_id,event_time\n" + b"x,2026-01-01T00:00:00Z\n" * 900_000)
+    path.write_bytes(content[:-8] + bytes(8))  # its checksum comes when most of it was read
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "why"),
+    [
+        ("b.parquet", damaged_parquet, "is damaged"),
+        ("b.csv.gz", damaged_csv, "is damaged: it cannot be unpacked. Write it again."),
+        ("b.csv.bz2", lambda path: path.write_bytes(b"no bzip2"), "is damaged: it cannot be unpacked. Write it again."),
+        ("b.csv", lambda path: path.write_bytes(b"a,a\n1,2\n"), "names a column twice: a. Rename one."),
+        ("b.jsonl", lambda path: path.write_bytes(b"no\nobject\n"), "No line of .* can be read"),
+        ("b.parquet", lambda path: path.write_bytes(b"PAR1"), "cannot be read as Parquet"),
+    ],
+)
+def test_one_damaged_file_of_a_folder_does_not_keep_the_others_out(tmp_path, settings, name, write, why):
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    for letter in "ac":
+        put(folder / f"{letter}.csv", "account_id,event_time", f"{letter},2026-01-01T10:00:00Z")
+    write(folder / name)
+    home = settings()
+    report = ingest(Home(home), now=NOW, events=[folder], backfill=True)
+    assert events(home, "account_id") == ["a", "c"]
+    assert (report.table("events").files, report.table("events").rows_read, refused(home)) == (2, 2, [])
+    assert [path.name for path in report.damaged] == [name]
+    assert re.search(why, note(report, f"events: left out {name}: "))
+    assert "Nothing was stored" not in " ".join(report.notes)
+
+
+def test_a_folder_of_damaged_files_alone_stores_nothing(tmp_path, settings):
+    for name in ("a.csv.gz", "b.csv.gz"):
+        (tmp_path / name).write_bytes(b"no gzip")
+    with pytest.raises(InputError, match=r"a.csv.gz is damaged: .* Nothing was stored"):
+        ingest(Home(settings()), now=NOW, events=[tmp_path], backfill=True)
+
+
+def test_an_ingest_that_left_a_damaged_file_out_exits_with_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "in.csv", "account_id,event_time", "a,2026-01-01T10:00:00Z")
+    (tmp_path / "bad.csv.zst").write_bytes(b"no zstd")
+    result = CliRunner().invoke(main, ["--home", "h", "ingest", "--events", ".", "--backfill"])
+    assert isinstance(result.exception, WorkFailedError)
+    assert "Left out as damaged: bad.csv.zst" in str(result.exception)
 
 
 def test_a_log_of_json_lines_is_read_as_such(tmp_path, settings):

@@ -128,18 +128,90 @@ def test_objects_are_read_and_other_lines_are_faults(tmp_path, content, rows, fa
 
 def test_a_number_too_long_to_read_is_a_fault_of_its_line_alone(tmp_path):
     long = b"9" * 5000
-    path = put(tmp_path / "e.jsonl", b'{"a": 1}\n{"a": 2, "x": [' + long + b']}\n{"a": 3}\n')
+    path = put(tmp_path / "e.jsonl", b'{"a": 1}\n{"a": 2, "x": [0, ' + long + b']}\n{"a": 3}\n')
     rows, faults, *_ = read_json(path, "a", "x")
     assert rows == [(1, "1", None), (3, "3", None)]
     assert faults == [(2, "line_unreadable")]
 
 
 def test_nested_values_are_noted_and_kept_as_json(tmp_path):
-    path = put(tmp_path / "x.jsonl", b'{"a": 1}\n{"a": {"id": 7}, "c": [1]}\n')
+    path = put(tmp_path / "x.jsonl", b'{"a": 1}\n{"a": {"id": 7}, "c": [1, 2]}\n')
     rows, _, (part, *_), seen = read_json(path, "a", "c")
-    assert rows == [(1, "1", None), (2, '{"id": 7}', "[1]")]
+    assert rows == [(1, "1", None), (2, '{"id": 7}', "[1, 2]")]
     assert part.nested == {"a": [1], "c": [1]}
     assert seen == {"a", "c"}
+
+
+def read_whole(path):
+    (files,) = group_files([path])
+    parts = list(files.rows(path, files.columns, seen=set()))
+    return files.columns, [
+        (int(n), *row.values()) for p in parts for n, row in zip(p.numbers, p.table.to_pylist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "rows"),
+    [
+        (b"sep=;\na;b,c\n1;2\n", ("a", "b,c"), [(3, "1", "2")]),
+        (b'"sep=,"\r\na,b\r\n1,2\r\n', ("a", "b"), [(3, "1", "2")]),
+        (b'\xef\xbb\xbfSEP=\t\na\tb\n1\t"2"\n', ("a", "b"), [(3, "1", "2")]),
+        (b"a , b\xc2\xa0,\xe2\x80\x8bc\n1,2,3\n", ("a", "b", "c"), [(2, "1", "2", "3")]),
+        ("a,b\n\u00e9,2\n".encode("utf-16"), ("a", "b"), [(2, "\u00e9", "2")]),
+        ("account,b\n\u00e9,2\n".encode("utf-16-le"), ("account", "b"), [(2, "\u00e9", "2")]),
+        ("account,b\n\u00e9,2\n".encode("utf-16-be"), ("account", "b"), [(2, "\u00e9", "2")]),
+        ("sep=;\nacc;b\nx;2\n".encode("utf-16"), ("acc", "b"), [(3, "x", "2")]),
+    ],
+)
+def test_what_a_spreadsheet_writes_is_read(tmp_path, content, columns, rows):
+    assert read_whole(put(tmp_path / "x.csv", content)) == (columns, rows)
+
+
+def test_a_hint_at_the_end_of_a_block_is_no_header(tmp_path):
+    path = put(tmp_path / "x.csv", b"sep=;\na;b\n1;2\n3;4\n")
+    parts = list(read_delimited(path, ("a", "b"), delimiter=";", block_bytes=3))
+    assert [row for part in parts for row in part.table.to_pylist()] == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+
+
+def test_utf_16_cut_inside_a_letter_is_cut(tmp_path):
+    path = put(tmp_path / "x.jsonl", '{"a": 1}\n{"a": 2}'.encode("utf-16-le")[:-1])
+    rows, faults, *_ = read_json(path, "a")
+    assert (rows, [reason for _, reason in faults]) == ([(1, "1")], ["file_cut_short"])
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        (b'{"attributes": {"http.route": "/a", "tenant.id": "t"}}', "attributes.tenant.id", "t"),
+        (b'{"a.b": {"c.d": {"e": 5}}}', "a.b.c.d.e", "5"),
+        (b'{"a": {"b": 1, "b.c": 2}}', "a.b.c", "2"),
+        (b'{"a": {"b": {"x": 1}}, "a.b": {"c": 3}}', "a.b.c", "3"),
+        (b'{"a.b": 4, "a": {"b": 5}}', "a.b", "4"),
+        (b'{"request": {"headers": {"x-account-id": ["acme"]}}}', "request.headers.X-Account-Id", "acme"),
+        (b'{"a": ["x"]}', "a", "x"),
+        (b'{"a": [true]}', "a", "true"),
+        (b'{"a": []}', "a", None),
+        (b'{"a": [null]}', "a", None),
+        (b'{"a": {"b": [7]}}', "a.b", "7"),
+        (b'{"a": [{"b": 1}]}', "a", '[{"b": 1}]'),
+        (b'{"a": ["x", "y"]}', "a", '["x", "y"]'),
+    ],
+)
+def test_a_value_is_found_below_dotted_keys_and_in_a_list_of_one(tmp_path, line, name, value):
+    rows, *_ = read_json(put(tmp_path / "x.jsonl", line + b"\n"), name)
+    assert rows == [(1, value)]
+
+
+def test_what_nginx_writes_as_bytes_is_read(tmp_path):
+    lines = (
+        rb'{"a": "curl \x22x\x22 \xC3\xA9"}',
+        rb'{"a": "\\x22 \\\x5C", "b": [1, 2]}',
+        rb'{"a": "\xZZ"}',
+        rb'{"a": "\\x22"}',
+    )
+    rows, faults, *_ = read_json(put(tmp_path / "x.jsonl", b"\n".join(lines)), "a", "b")
+    assert rows == [(1, 'curl "x" \u00e9', None), (2, "\\x22 \\\\", "[1, 2]"), (4, "\\x22", None)]
+    assert faults == [(3, "line_unreadable")]
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.none() | st.text() | st.integers() | st.booleans())))

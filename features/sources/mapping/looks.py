@@ -1,0 +1,120 @@
+"""Says what the first values of a column look like, and whether they can be what a name says."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from statistics import median
+
+__all__ = ["number_of", "plain_values", "unit_of_duration", "unit_of_epoch", "why_not"]
+
+
+_NOTHING = frozenset(("", "-", "null", "none", "nan", "undefined", "(null)", "n/a"))
+_EPOCHS = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"), (0.0, "s"))
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_YEARS = (datetime(2000, 1, 1, tzinfo=UTC).timestamp(), datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+_TIME = re.compile(r".*\b(19|20)\d\d\b.*\d|(19|20)\d{6}T?\d{4,6}.*", re.DOTALL)
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}(:\d+)?|\[?[0-9a-fA-F]*:[0-9a-fA-F:]+\]?(:\d+)?")
+_REQUEST = re.compile(r"[A-Za-z-]+ \S+( HTTP/[0-9.]+)?")
+_METHOD = re.compile(r"[A-Za-z-]{2,20}")
+_STATUSES = (100, 599)
+
+
+def plain_values(values: Sequence[object]) -> list[object]:
+    """The values that say something."""
+    return [value for value in values if value is not None and str(value).strip().lower() not in _NOTHING]
+
+
+def number_of(value: object) -> float | None:
+    """The number a value is, or is written as; truth values are none."""
+    try:
+        number = None if isinstance(value, bool | date) else float(str(value))
+    except ValueError:
+        return None
+    return number if number is not None and abs(number) != float("inf") and number == number else None  # noqa: PLR0124
+
+
+def why_not(name: str, values: Sequence[object], *, is_request: bool = False) -> str | None:
+    """Why values cannot be those of a canonical column; None where they can. ``values`` are plain.
+
+    >>> why_not("event_id", ["a", "b", "a"])
+    'repeats'
+    >>> why_not("status", ["200", "404"])
+    """
+    if not values:
+        return "is empty"
+    if name == "event_id":
+        return "repeats" if len(set(map(str, values))) < len(values) else None
+    claim, what = (_is_request, "holds no requests") if is_request else _CLAIMS.get(name, (bool, ""))
+    return None if name not in _CLAIMS or sum(map(claim, values)) * 2 > len(values) else what
+
+
+def unit_of_epoch(values: Sequence[object]) -> str | None:
+    """The unit in which numbers count since 1970; None where they are no epochs."""
+    numbers = [number for value in values if (number := number_of(value)) is not None]
+    if len(numbers) * 2 <= len(values) or not numbers:
+        return None
+    middle = median(numbers)
+    unit = next(unit for least, unit in _EPOCHS if abs(middle) >= least)
+    return unit if _YEARS[0] <= middle / _PER_SECOND[unit] < _YEARS[1] else None
+
+
+def unit_of_duration(values: Sequence[object]) -> tuple[str, bool]:
+    """The unit in which durations of calls are likely counted, and whether another one is as likely.
+
+    A call takes between a millisecond and some seconds, most of the time.
+
+    >>> unit_of_duration([0.031, 0.4]), unit_of_duration([18_112_710]), unit_of_duration([12, 40])
+    (('s', False), ('ns', False), ('ms', True))
+    """
+    numbers = [number for value in values if (number := number_of(value)) is not None and number > 0]
+    if not numbers:
+        return "ms", True
+    middle, has_fractions = median(numbers), any(number != int(number) for number in numbers)
+    if has_fractions and middle < 1:
+        return "s", False
+    if middle < 2e4:
+        return "ms", True
+    return ("us", True) if middle < 1e6 else ("ns", False)
+
+
+def _is_time(value: object) -> bool:
+    if isinstance(value, date):  # a datetime is one
+        return True
+    return unit_of_epoch([value]) is not None or (number_of(value) is None and _TIME.match(str(value)) is not None)
+
+
+def _is_status(value: object) -> bool:
+    number = number_of(value)
+    return number is not None and (number == 0 or _STATUSES[0] <= number <= _STATUSES[1])
+
+
+def _is_duration(value: object) -> bool:
+    number = number_of(value)
+    return number is not None and number >= 0
+
+
+def _is_request(value: object) -> bool:
+    return _REQUEST.fullmatch(str(value)) is not None
+
+
+def _is_path(value: object) -> bool:
+    return number_of(value) is None
+
+
+def _is_method(value: object) -> bool:
+    return _METHOD.fullmatch(str(value)) is not None
+
+
+def _is_account(value: object) -> bool:
+    return _ADDRESS.fullmatch(str(value)) is None
+
+
+_CLAIMS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "event_time": (_is_time, "holds no times"),
+    "ingested_at": (_is_time, "holds no times"),
+    "status": (_is_status, "holds no HTTP status"),
+    "latency_ms": (_is_duration, "holds no numbers"),
+    "endpoint": (_is_path, "holds numbers"),
+    "method": (_is_method, "holds no methods"),
+    "account_id": (_is_account, "holds addresses"),
+}
