@@ -160,6 +160,7 @@ def ingest(
         output,
     )
     emit_notes(report.notes)
+    report.require_good_rows()
 
 
 @click.group()
