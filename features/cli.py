@@ -160,6 +160,7 @@ def ingest(
         output,
     )
     emit_notes(report.notes)
+    report.require_good_rows()
     if report.damaged:
         raise WorkFailedError(f"Left out as damaged: {listed([path.name for path in report.damaged])}. The rest is in.")
 

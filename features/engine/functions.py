@@ -3,12 +3,17 @@
 import ibis
 import ibis.expr.datatypes as dt
 
-__all__ = ["at_zone", "bit_count", "epoch_microseconds", "microseconds_since_epoch"]
+__all__ = ["at_zone", "bit_count", "clock_at", "epoch_microseconds", "microseconds_since_epoch"]
 
 
 @ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
 def at_zone(zone: str, moment: dt.Timestamp(scale=6)) -> dt.Timestamp(timezone="UTC", scale=6):  # type: ignore[valid-type]
     """The moment at which clocks of ``zone`` showed the naive time ``moment``."""
+
+
+@ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
+def clock_at(zone: str, moment: dt.Timestamp(timezone="UTC", scale=6)) -> dt.Timestamp(scale=6):  # type: ignore[valid-type]
+    """The naive time that clocks of ``zone`` show at a moment."""
 
 
 @ibis.udf.scalar.builtin(name="make_timestamp")  # type: ignore[untyped-decorator]

@@ -14,7 +14,8 @@ from features.home.secret import passing_key, secret_key
 from features.ingest.ingest import last_written, source_groups
 from features.ingest.remarks.all import notes_about
 from features.ingest.remarks.route_patterns import Suggestion, count_templates, suggest_patterns
-from features.ingest.staging import Staged, stage
+from features.ingest.staged import Staged
+from features.ingest.staging import stage
 from features.progress import Progress, silent
 from features.schema import EVENTS, RAW_TABLES
 from features.windows import require_utc

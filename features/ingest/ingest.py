@@ -12,14 +12,15 @@ import ibis
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
-from features.exceptions import InputError
+from features.exceptions import InputError, WorkFailedError, counted
 from features.home.home import Home
 from features.home.secret import secret_key
 from features.ingest.loads import Load, note_load
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
 from features.ingest.remarks.all import notes_about
-from features.ingest.staging import Staged, stage
+from features.ingest.staged import Staged
+from features.ingest.staging import stage
 from features.ingest.store_events import store_events
 from features.ingest.store_records import store_records
 from features.progress import Progress, silent
@@ -30,6 +31,8 @@ from features.storage.store import ManifestStore, StoreWriter
 from features.windows import require_utc
 
 __all__ = ["IngestReport", "TableReport", "ingest", "last_written", "source_groups"]
+
+_SEVERAL = 3  # rows; fewer may all be bad by chance
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,24 @@ class IngestReport:
     def table(self, name: str) -> TableReport:
         """The report of one raw table; of nothing read where it was not given."""
         return next((report for report in self.tables if report.table == name), TableReport(name, 0, 0, 0, 0))
+
+    def require_good_rows(self) -> None:
+        """Fail where every row of a table, of several, went to quarantine: then not a row is wrong but the mapping.
+
+        Raises
+        ------
+        WorkFailedError
+            Naming the most frequent reason.
+        """
+        for table in self.tables:
+            refused = {reason: rows for reason, rows in table.quarantined.items() if reason != "conflict"}
+            if table.rows_read >= _SEVERAL and sum(refused.values()) >= table.rows_read:
+                reason, rows = max(refused.items(), key=lambda item: item[1])
+                raise WorkFailedError(
+                    f"None of the {table.rows_read:,} rows of {table.table} was stored: "
+                    f"{counted(rows, 'row was|rows were')} refused as {reason}. See with "
+                    "`bellwether ingest --dry-run` what the mapping makes of the files, mend it, and ingest again."
+                )
 
 
 def ingest(

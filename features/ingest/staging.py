@@ -1,6 +1,6 @@
 """Reads source files once: mapped, pseudonymised and checked rows, in a table of the engine until they are stored."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +13,13 @@ import pyarrow as pa
 from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.engine.prepared import Prepared, named, prepare
-from features.exceptions import DamagedFileError, InputError, listed
+from features.exceptions import DamagedFileError, InputError
 from features.home.home import Home
+from features.ingest.decimals import FileColumns, files_with_commas, with_decimal_commas
 from features.ingest.pseudonyms import PATH_KEY, Pseudonyms
-from features.ingest.rules import IDENTITY, NAIVE, check_rows, tidy_text
+from features.ingest.rules import IDENTITY, check_rows, tidy_text
+from features.ingest.staged import Staged, refuse_naive
+from features.ingest.texts import Marks, usual_texts
 from features.progress import Progress, silent
 from features.schema import EVENTS, RawTable
 from features.settings.fields import SourceSettings
@@ -30,8 +33,9 @@ from features.sources.mapping.declared import (
     map_columns,
     mappable_columns,
 )
-from features.sources.text.lines import FAULTS, Fault
+from features.sources.text.lines import Fault
 from features.sources.text.rows import Rows
+from features.windows import as_cutoff
 
 __all__ = ["MADE_ID", "Staged", "stage"]
 
@@ -43,63 +47,6 @@ _GIVEN = "given_rows"
 _LINE, _COPY = IDENTITY
 _ROWS_AT_A_TIME = 262_144
 _NAMED = 6  # faults that are told one by one, and one more to know that there are more
-
-
-@dataclass(frozen=True)
-class Staged:
-    """Checked rows of one raw table.
-
-    Attributes
-    ----------
-    rows
-        One row per row of the files, good or refused, with the canonical columns, ``source_file`` (its place in
-        ``paths``), ``source_row`` (its line in a text file, its place in a Parquet file), ``by_clock``, ``reason``,
-        ``given``.
-    rows_read
-        How many rows the files have, lines that hold no row among them.
-    brought
-        Canonical columns that at least one file brings.
-    ignored
-        Columns of the files that nothing reads.
-    faults
-        The first lines that hold no row, as file and fault.
-    empty
-        Files without any row.
-    mapped
-        What the mapping made of the files that were read together, with their names.
-    is_log
-        All files are access logs.
-    unread
-        Files beside these that nothing reads.
-    damaged
-        Files of a folder that are left out, and why.
-    """
-
-    table: RawTable
-    rows: ir.Table
-    rows_read: int
-    paths: tuple[Path, ...]
-    brought: tuple[str, ...]
-    ignored: tuple[str, ...]
-    faults: tuple[tuple[Path, Fault], ...] = ()
-    empty: tuple[Path, ...] = ()
-    mapped: tuple[tuple[str, MappedFile], ...] = ()
-    is_log: bool = False
-    unread: tuple[Path, ...] = ()
-    damaged: Mapping[Path, str] = field(default_factory=dict)
-
-    @property
-    def files_read(self) -> int:
-        """How many files there are rows of, or might have been."""
-        return sum(path not in self.damaged for path in self.paths)
-
-    def with_names(self, refused: ir.Table) -> ir.Table:
-        """Refused rows with the path of their file instead of its place; ``store`` where they come from none."""
-        files = ibis.array([str(path) for path in self.paths])
-        name = files[refused.source_file]
-        if "store" in refused.columns:
-            name = name.fill_null(refused.store)
-        return refused.mutate(source_file=name)
 
 
 def stage(
@@ -123,36 +70,21 @@ def stage(
         When a file cannot be read, lacks a required column, holds no readable line or only naive times.
     """
     source = home.settings.sources.get(table.name, SourceSettings())
+    if source.decimal is None and home.settings.decimal != "auto":
+        source = source.model_copy(update={"decimal": home.settings.decimal})
     check_mapping(table, source)
     hashed = [name for name, mapping in source.columns.items() if mapping.hashed]
     hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns, hashed=hashed)
     paths = tuple(path for group in files.groups for path in group.paths)
-    work = _Staging(engine, table, source, hide, paths, files.named, now, backfill)
-    staged_rows = engine.keep(f"staged_{table.name}", schema=_staged_schema(table))
-    reading = _Reading({}, dict(files.damaged))
-    for number, group in enumerate(files.groups):
-        progress(f"reading {table.name}", number, len(files.groups))
-        reading.mapped.append(work.read(group, staged_rows, reading))
-    progress(f"reading {table.name}", len(files.groups), len(files.groups))
-    left_out = [place for place, path in enumerate(paths) if path in reading.damaged]
-    if len(left_out) == len(paths):
-        raise InputError(next(iter(reading.damaged.values())))
-    brought = {name for file in reading.mapped for name in file.columns}
-    staged = Staged(
-        table,
-        staged_rows.filter(~staged_rows.source_file.isin(left_out)) if left_out else staged_rows,
-        sum(rows for path, rows in reading.rows.items() if path not in reading.damaged),
-        paths,
-        tuple(name for name in mappable_columns(table) if name in brought),
-        tuple(sorted({name for file in reading.mapped for name in file.ignored})),
-        tuple((path, fault) for path, fault in reading.faults if path not in reading.damaged),
-        tuple(reading.empty),
-        tuple(zip((group.title for group in files.groups), reading.mapped, strict=True)),
-        all(group.is_log for group in files.groups),
-        files.unread,
-        reading.damaged,
-    )
-    _refuse_naive(engine, staged)
+    oldest, strict = as_cutoff(home.settings.oldest_event), home.settings.strict_values
+    work = _Staging(engine, table, source, hide, paths, files.named, now, backfill, oldest, strict)
+    staged = work.read_all(files, progress)
+    commas = files_with_commas(work.marks, work.mapped)
+    if commas:
+        # Known only now, and all numbers of a file are written alike: it is read again.
+        staged = replace(work, commas=commas).read_all(files, progress)
+        staged = replace(staged, commas=commas)
+    refuse_naive(engine, staged)
     return staged
 
 
@@ -177,6 +109,38 @@ class _Staging:
     named: frozenset[Path]
     now: datetime
     backfill: bool
+    oldest: datetime
+    strict: bool
+    commas: FileColumns = field(default_factory=dict)
+    marks: dict[int, Marks] = field(default_factory=dict)
+    mapped: dict[int, MappedFile] = field(default_factory=dict)
+
+    def read_all(self, files: TableFiles, progress: Progress) -> Staged:
+        """Take all files in."""
+        staged_rows = self.engine.keep(f"staged_{self.table.name}", schema=_staged_schema(self.table))
+        reading = _Reading({}, dict(files.damaged))
+        for number, group in enumerate(files.groups):
+            progress(f"reading {self.table.name}", number, len(files.groups))
+            reading.mapped.append(self.read(group, staged_rows, reading))
+        progress(f"reading {self.table.name}", len(files.groups), len(files.groups))
+        left_out = [place for place, path in enumerate(self.paths) if path in reading.damaged]
+        if len(left_out) == len(self.paths):
+            raise InputError(next(iter(reading.damaged.values())))
+        brought = {name for file in reading.mapped for name in file.columns}
+        return Staged(
+            self.table,
+            staged_rows.filter(~staged_rows.source_file.isin(left_out)) if left_out else staged_rows,
+            sum(rows for path, rows in reading.rows.items() if path not in reading.damaged),
+            self.paths,
+            tuple(name for name in mappable_columns(self.table) if name in brought),
+            tuple(sorted({name for file in reading.mapped for name in file.ignored})),
+            tuple((path, fault) for path, fault in reading.faults if path not in reading.damaged),
+            tuple(reading.empty),
+            tuple(zip((group.title for group in files.groups), reading.mapped, strict=True)),
+            all(group.is_log for group in files.groups),
+            unread=files.unread,
+            damaged=reading.damaged,
+        )
 
     def read(self, files: SourceFiles, staged_rows: ir.Table, reading: _Reading) -> MappedFile:
         """Take files in; say what the mapping made of their columns."""
@@ -187,11 +151,13 @@ class _Staging:
         seen: set[str] = set()
         taking = _TakingIn(self, staged_rows, mapped, title=files.title)
         for path in files.paths:
+            place = self.paths.index(path)
+            self.mapped[place] = mapped
+            taking.read_as(with_decimal_commas(mapped, self.commas[place]) if place in self.commas else mapped)
             try:
-                place = self.paths.index(path)
                 for rows in self._rows_of(path, files, mapped, seen, reading):
                     if len(rows.table):
-                        taking.add(self._given(rows, mapped, place, tried, title=path.name))
+                        taking.add(self._given(rows, taking.mapped, place, tried, title=path.name))
                     if rows.faults:
                         self._refuse(rows.faults, place, staged_rows)
             except DamagedFileError as error:
@@ -227,6 +193,7 @@ class _Staging:
     def _given(self, rows: Rows, mapped: MappedFile, place: int, tried: frozenset[str], *, title: str) -> pa.Table:
         """Rows as the file gives them, with canonical columns."""
         given = apply_mapping(self.engine, rows, mapped, self.table, tried=tried, title=title)
+        given = usual_texts(given, self.table, mapped.columns, self.marks.setdefault(place, set()))
         given = given.append_column("source_file", pa.array(np.full(len(given), place, dtype=np.int32)))
         given = given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
         if rows.identity is None:
@@ -236,7 +203,16 @@ class _Staging:
     def prepared(self, given: pa.Schema, mapped: MappedFile, *, title: str) -> Prepared:
         """What checks given rows and has all columns of the staged ones."""
         tidy = tidy_text(named(_GIVEN, given), self.table)
-        rows = check_rows(tidy, self.table, mapped.columns, now=self.now, backfill=self.backfill, title=title)
+        rows = check_rows(
+            tidy,
+            self.table,
+            mapped.columns,
+            now=self.now,
+            backfill=self.backfill,
+            oldest=self.oldest,
+            strict=self.strict,
+            title=title,
+        )
         return prepare(_identified(rows, self.hide.hide(_LINE)) if self.table is EVENTS else rows)
 
     def _refuse(self, faults: Sequence[Fault], place: int, staged_rows: ir.Table) -> None:
@@ -262,10 +238,16 @@ class _TakingIn:
     def __init__(self, staging: _Staging, staged_rows: ir.Table, mapped: MappedFile, *, title: str) -> None:
         self._staging = staging
         self._staged_rows = staged_rows
-        self._mapped = mapped
+        self.mapped = mapped
         self._title = title
         self._gathered: list[pa.Table] = []
         self._prepared: tuple[pa.Schema, Prepared] | None = None
+
+    def read_as(self, mapped: MappedFile) -> None:
+        """From here on rows are of this mapping."""
+        if mapped != self.mapped:
+            self.finish()
+            self.mapped, self._prepared = mapped, None
 
     def add(self, given: pa.Table) -> None:
         self._gathered.append(given)
@@ -279,7 +261,7 @@ class _TakingIn:
         given = self._staging.hide(pa.concat_tables(self._gathered).unify_dictionaries())
         self._gathered = []
         if self._prepared is None or self._prepared[0] != given.schema:
-            prepared = self._staging.prepared(given.schema, self._mapped, title=self._title)
+            prepared = self._staging.prepared(given.schema, self.mapped, title=self._title)
             self._prepared = (given.schema, prepared)
         engine = self._staging.engine
         try:
@@ -298,7 +280,13 @@ class _TakingIn:
 def _staged_schema(table: RawTable) -> pa.Schema:
     extra = [("source_file", pa.int32()), ("source_row", pa.int64()), ("by_clock", pa.bool_())]
     columns = [table.schema.field(name) for name in mappable_columns(table)]
-    return pa.schema([*columns, *(pa.field(*pair) for pair in extra), ("reason", pa.string()), ("given", pa.string())])
+    return pa.schema(
+        [
+            *columns,
+            *(pa.field(*pair) for pair in extra),
+            *(pa.field(name, pa.string()) for name in ("reason", "marks", "words", "given")),
+        ]
+    )
 
 
 def _identified(rows: ir.Table, key: str) -> ir.Table:
@@ -329,21 +317,3 @@ def _refuse_nested(mapped: MappedFile, table: RawTable, schema: pa.Schema, *, ti
                 f"{column.source} in {title} holds lists or structs. Pick a part of it with an expression under "
                 f"[sources.{table.name}.columns.{name}]. Nothing was stored."
             )
-
-
-def _refuse_naive(engine: Engine, staged: Staged) -> None:
-    rows = staged.rows
-    whole = rows.filter(~rows.reason.fill_null("").isin(FAULTS))
-    by_file = whole.group_by("source_file").agg(
-        rows=whole.count(), naive=whole.reason.endswith(NAIVE).sum(), reason=whole.reason.max()
-    )
-    naive = engine.to_arrow(by_file.filter(by_file.rows == by_file.naive).order_by("source_file")).to_pylist()
-    if naive:
-        names = [staged.paths[row["source_file"]].name for row in naive]
-        columns = sorted({row["reason"].removesuffix(NAIVE) for row in naive})
-        places = " and ".join(f"[sources.{staged.table.name}.columns.{column}]" for column in columns)
-        raise InputError(
-            f"No row of {listed(names)} says in which time zone its {' and '.join(columns)} is. Say it for all of "
-            f'them: time_zone = "UTC" (or "Europe/Berlin") under {places}, or write an offset behind each time. '
-            "Nothing was stored."
-        )

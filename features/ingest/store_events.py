@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
-from features.ingest.staging import MADE_ID, Staged
+from features.ingest.staged import Staged
+from features.ingest.staging import MADE_ID
 from features.ingest.versions import as_refused, resolve_versions
 from features.progress import Progress, silent
 from features.schema import EVENTS

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
-from features.ingest.staging import Staged
+from features.ingest.staged import Staged
 from features.ingest.versions import as_refused, resolve_versions
 from features.schema import ACCOUNTS, SUBSCRIPTIONS
 from features.storage.store import ManifestStore, StoreWriter

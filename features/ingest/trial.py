@@ -17,17 +17,19 @@ from features.home.secret import passing_key
 from features.ingest.pseudonyms import Pseudonyms
 from features.ingest.rules import check_rows, tidy_text
 from features.schema import EVENTS
-from features.settings.fields import ColumnMapping, SourceSettings
+from features.settings.fields import ColumnMapping, Settings, SourceSettings
 from features.sources.mapping.apply import apply_mapping
 from features.sources.mapping.declared import MappedFile, check_expressions, map_columns
 from features.sources.mapping.guess import Guess
 from features.sources.text.rows import Rows
 from features.text_table import printable
+from features.windows import as_cutoff
 
 __all__ = ["tried"]
 
 
 _ROWS_SHOWN = 3
+_OLDEST = as_cutoff(Settings.model_fields["oldest_event"].default)
 _TRIAL = "trial_rows"
 _NO_ACCOUNT = "account-not-mapped"
 
@@ -61,7 +63,9 @@ def _read(engine: Engine, guess: Guess, rows: Rows, *, now: datetime) -> tuple[p
     hashed = [name for name, column in source.columns.items() if column.hashed]
     given = Pseudonyms(EVENTS, key=passing_key(), hashed=hashed)(given)
     tidy = tidy_text(named(_TRIAL, given.schema), EVENTS)
-    checked = prepare(check_rows(tidy, EVENTS, mapped.columns, now=now, backfill=True, title=title))
+    checked = prepare(
+        check_rows(tidy, EVENTS, mapped.columns, now=now, backfill=True, oldest=_OLDEST, strict=True, title=title)
+    )
     with engine.lent(_TRIAL, given):
         read = engine.run_prepared(checked)
     return _mapped_only(given, mapped), read

@@ -32,7 +32,8 @@ _BY_ENDING: Mapping[str, str] = {
     "_missing": "Map it to a column that every row fills, or repair the export.",
     "_naive": 'Say which zone the times are in: time_zone = "UTC" under the mapping of the column.',
     "_unreadable": "Say its unit or zone in the mapping, or make it by an expression.",
-    "_too_old": "Times before 2000 are defaults or epochs of a wrong unit: set unit under the mapping of the column.",
+    "_too_old": "Times before the setting oldest_event are defaults or epochs of a wrong unit: set unit under the "
+    "mapping of the column, or oldest_event if they are real.",
     "_in_future": "Nobody can know that yet: look at the clock of the source and at the zone of the mapping.",
     "_negative": "A negative value is an error of the source; repair it there.",
 }

@@ -1,6 +1,7 @@
 """All settings: one frozen object from ``bellwether.toml``, the environment and flags, in that order."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,7 @@ class ColumnMapping(BaseModel):
     time_zone: str | None = Field(
         default=None, description="zone of times written without an offset, e.g. Europe/Berlin"
     )
+    decimal: Literal[".", ","] | None = Field(default=None, description="decimal mark of the file's numbers")
     hashed: bool = Field(default=False, description="keep only a keyed hash: an account known by its API key")
 
 
@@ -54,6 +56,7 @@ class SourceSettings(BaseModel):
     format: str | None = Field(
         default=None, description="of access logs: combined, common, json, or the text of log_format or LogFormat"
     )
+    decimal: Literal[".", ","] | None = Field(default=None, description="decimal mark of all numbers of these files")
     columns: dict[str, ColumnMapping] = Field(default_factory=dict)
     path_patterns: tuple[str, ...] = Field(
         default=(), description="extra route templates, most specific first, e.g. /v1/files/{name}"
@@ -80,6 +83,13 @@ class Settings(BaseSettings):
         Path("inbox"), "folder", "where new files arrive, in a sub-folder per raw table; under the home unless absolute"
     )
     grace_hours: float = _setting(6.0, "hours", "how long after midnight late data still counts as known", ge=0, le=24)
+    strict_values: bool = _setting(
+        False, "true/false", "refuse a row for an optional value that cannot be read; else the value is null and told"
+    )
+    oldest_event: date = _setting(date(2000, 1, 1), "date", "events dated before it are refused: defaults, wrong units")
+    decimal: Literal["auto", ".", ","] = _setting(
+        "auto", "mark", "decimal mark of the numbers in files; auto: told by what each file holds"
+    )
     renewal_grace_days: int = _setting(14, "days", "a term that ended may still be renewed this long", ge=0)
     reactivation_days: int = _setting(14, "days", "a cancellation taken back within this time is no churn", ge=0)
     horizon_days: int = _setting(30, "days", "length of the label window", ge=1)

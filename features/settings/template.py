@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -85,4 +86,4 @@ def _shown(value: object) -> object:
 def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return json.dumps(list(value))
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+    return json.dumps(str(value) if isinstance(value, Path | date) else value)

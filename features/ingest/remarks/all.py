@@ -10,7 +10,8 @@ from features.engine.duckdb_engine import Engine
 from features.exceptions import counted, listed
 from features.ingest.remarks.clocks import clock_notes
 from features.ingest.remarks.route_patterns import MOST_TEMPLATES, count_templates, suggest_patterns
-from features.ingest.staging import Staged
+from features.ingest.remarks.unread_values import unread_notes
+from features.ingest.staged import Staged
 from features.schema import ACCOUNTS, EVENTS, TOUCHPOINTS, RawTable
 from features.sources.mapping.declared import mappable_columns
 
@@ -52,6 +53,7 @@ def notes_about(
     notes: list[str] = []
     for staged_table in staged:
         notes += _faults(staged_table) + _columns(staged_table) + _defaults(engine, staged_table, backfill=backfill)
+        notes += unread_notes(engine, staged_table)
         notes += clock_notes(engine, staged_table, written, now=now) + _templates(engine, staged_table)
     notes += _look_alikes(engine, staged)
     refused = [report for report in reports if report.quarantined_total]

@@ -9,7 +9,7 @@ import ibis
 from features.engine.duckdb_engine import Engine
 from features.exceptions import listed
 from features.ingest.rules import CLOCK_TOLERANCE
-from features.ingest.staging import Staged
+from features.ingest.staged import Staged
 from features.schema import EVENTS
 
 __all__ = ["clock_notes"]

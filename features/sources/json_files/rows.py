@@ -133,11 +133,7 @@ def keys_of(record: Mapping[str, Any], *, inside: str = "", depth: int = 1) -> I
             yield from keys_of(value, inside=f"{inside}{key}.", depth=depth + 1)
 
 
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
-
-
-_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_number)
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)  # NaN and Infinity stay words
 
 
 def _value(record: Mapping[str, Any], name: str, path: Sequence[str]) -> Any:

@@ -11,13 +11,15 @@ from features.engine.errors import EngineError
 from features.exceptions import InputError
 from features.schema import RawTable
 from features.sources.mapping.declared import MappedFile
+from features.sources.mapping.nothing import without_words_for_nothing
 from features.sources.text.rows import Rows
 
-__all__ = ["PROBLEM", "apply_mapping"]
+__all__ = ["PROBLEM", "SPOILED", "apply_mapping"]
 
 
 PROBLEM = "_bellwether_problem"  # the prefix is ours: a file may have columns of any other name
-_IDS = ("account_id", "event_id", "user_id")
+SPOILED = "_bellwether_spoiled"
+_IDS = ("account_id", "event_id", "user_id", "token")
 _INVISIBLE = r"^[\s\p{Z}\p{Cf}]+|[\s\p{Z}\p{Cf}]+$"
 _WHOLE_DOUBLE = r"^(-?\d+)\.0$"
 
@@ -25,10 +27,11 @@ _WHOLE_DOUBLE = r"^(-?\d+)\.0$"
 def apply_mapping(
     engine: Engine, rows: Rows, mapped: MappedFile, table: RawTable, *, tried: Collection[str], title: str
 ) -> pa.Table:
-    """The rows with their mapped canonical columns and :data:`PROBLEM`, a reason to refuse the row or null.
+    """The rows with their mapped canonical columns, :data:`PROBLEM` and :data:`SPOILED`; words for nothing are null.
 
-    Refused are rows in which a column holds an object or a list and no expression picks a part of it, and rows on
-    which an expression fails.
+    A column is spoiled in a row in which it holds an object or a list and no expression picks a part of it, or on which
+    its expression fails. Of a required column that is a reason to refuse the row, the problem; of the others it is
+    named among the spoiled, as in ``,sdk_nested,token_nested,``. Both are null elsewhere.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def apply_mapping(
         When an expression fails and cannot be tried row by row, so that nobody can say on which.
     """
     count = len(rows.table)
-    problem = pa.nulls(count, pa.string())
+    reasons: dict[str, pa.Array] = {}
     expressions = {name: column.expression for name, column in mapped.columns.items() if column.expression is not None}
     computed, failed = _computed(engine, rows, mapped, expressions, table=table, tried=tried, title=title)
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
@@ -44,19 +47,27 @@ def apply_mapping(
         if name in expressions:
             columns[name] = computed.column(name)
             if name in failed:
-                problem = _first(problem, failed[name], f"{name}_expression_failed")
+                reasons[f"{name}_expression_failed"] = failed[name]
         elif column.source is None:
             columns[name] = pa.repeat(pa.scalar(column.constant), count)
         else:
             columns[name] = rows.table.column(column.source)
             if column.source in rows.nested:
                 places = pa.array(rows.nested[column.source])
-                problem = _first(problem, pc.is_in(pa.array(range(count)), places), f"{name}_nested")
-        if name in (*_IDS, "token"):
-            columns[name] = _trimmed(columns[name])
+                reasons[f"{name}_nested"] = pc.is_in(pa.array(range(count)), places)
+        if column.constant is None:
+            columns[name] = without_words_for_nothing(columns[name])
         if name in _IDS:
+            columns[name] = _trimmed(columns[name])
+        if name in _IDS or _is_double_text(columns[name].type, name, table):
             columns[name] = _plain_ids(columns[name])
-    return pa.table({**columns, PROBLEM: problem})
+    problem, spoiled = pa.nulls(count, pa.string()), pa.nulls(count, pa.string())
+    for reason, rows_spoiled in reasons.items():
+        if any(reason.startswith(f"{name}_") for name in table.required):
+            problem = _first(problem, rows_spoiled, reason)
+        else:
+            spoiled = _added(spoiled, rows_spoiled, reason)
+    return pa.table({**columns, PROBLEM: problem, SPOILED: spoiled})
 
 
 def _computed(
@@ -108,6 +119,19 @@ def _trimmed(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     if not pa.types.is_string(ids.type) or pc.all(pc.string_is_ascii(ids)).as_py() is not False:
         return ids
     return pc.replace_substring_regex(ids, _INVISIBLE, "")
+
+
+def _added(named: pa.Array, spoiled: pa.Array, reason: str) -> pa.Array:
+    """A row names everything that is spoiled in it."""
+    if isinstance(spoiled, pa.ChunkedArray):
+        spoiled = spoiled.combine_chunks()
+    longer = pc.binary_join_element_wise(pc.coalesce(named, pa.scalar(",")), pa.scalar(f"{reason},"), "")
+    return pc.if_else(spoiled.fill_null(False), longer, named)
+
+
+def _is_double_text(kind: pa.DataType, name: str, table: RawTable) -> bool:
+    """Whether a tool has read texts as doubles: plan 1 as 1.0. A version 2.0 is one."""
+    return pa.types.is_floating(kind) and table.schema.field(name).type == pa.string() and name != "sdk_version"
 
 
 def _plain_ids(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:

@@ -47,6 +47,8 @@ class MappedColumn:
     unit: str | None = None
     time_zone: str | None = None
     is_hashed: bool = False
+    decimal: str | None = None
+    takes_decimal: bool = False
 
     @property
     def recipe(self) -> str:
@@ -54,7 +56,8 @@ class MappedColumn:
         way = self.expression or self.source
         if way is None:
             way = f"always {self.constant!r}"
-        notes = [self.unit, self.time_zone, "keyed hash" if self.is_hashed else None]
+        commas = f"decimal {self.decimal}" if self.decimal == "," else None
+        notes = [self.unit, self.time_zone, "keyed hash" if self.is_hashed else None, commas]
         more = ", ".join(note for note in notes if note)
         return f"{way} ({more})" if more else way
 
@@ -105,10 +108,12 @@ def check_mapping(table: RawTable, source: SourceSettings) -> None:
         given = [way for way, value in _ways(mapping).items() if value is not None]
         if len(given) > 1:
             raise SettingsError(f"{place} gives {' and '.join(given)}. Give exactly one of from, constant, expression.")
-        if not given and mapping.unit is None and mapping.time_zone is None and not mapping.hashed:
+        if not given and not any((mapping.unit, mapping.time_zone, mapping.hashed, mapping.decimal)):
             raise SettingsError(f"{place} says nothing. Give one of from, constant, expression.")
         if mapping.hashed and (table.schema.field(name).type != pa.string() or name == "endpoint"):
             raise SettingsError(f"{place} is to be hashed, which only an id can be. Leave hashed out.")
+        if mapping.decimal is not None and not _is_number(table.schema.field(name).type):
+            raise SettingsError(f"{place} has a decimal mark, and {name} is no number. Leave decimal out.")
         if mapping.unit is not None and mapping.unit not in UNITS_PER_SECOND:
             raise SettingsError(f"{place} has the unit {mapping.unit!r}. Use one of {', '.join(UNITS_PER_SECOND)}.")
         if mapping.time_zone is not None:
@@ -142,6 +147,8 @@ def map_columns(table: RawTable, source: SourceSettings, file_columns: Sequence[
         elif name in file_columns:
             mapped = MappedColumn(name, reads=(name,), unit=mapping.unit, time_zone=mapping.time_zone)
             columns[name] = replace(mapped, is_hashed=mapping.hashed)
+        if name in columns and _is_number(table.schema.field(name).type):
+            columns[name] = replace(columns[name], decimal=mapping.decimal or source.decimal, takes_decimal=True)
     missing = [name for name in table.required if name not in columns]
     if missing:
         example = f", for example {missing[0]} = {{ from = {_quoted(file_columns[0])} }}" if file_columns else ""
@@ -224,6 +231,10 @@ def _unusable(
         f"{place} has the expression {expression!r}, which cannot be used on {title}: {error} "
         f"Its columns are {listed(file_columns, limit=20)}."
     )
+
+
+def _is_number(canonical: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(canonical) or pa.types.is_integer(canonical))
 
 
 def _ways_given(mapping: ColumnMapping) -> bool:

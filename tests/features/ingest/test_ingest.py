@@ -92,15 +92,6 @@ def test_an_event_is_stored_in_canonical_form(tmp_path, settings):
         (",acme,1999-12-31T23:59:59Z,,,,,,", "event_time_too_old"),
         (",acme,2026-01-01T10:05:01Z,2026-01-01T10:00:00Z,,,,,", "event_time_in_future"),
         (",acme,2026-02-01T00:05:01Z,2026-03-01T10:00:00Z,,,,,", "event_time_in_future"),
-        (",acme,2026-01-01T10:00:00Z,,,,99,,", "status_out_of_range"),
-        (",acme,2026-01-01T10:00:00Z,,,,600,,", "status_out_of_range"),
-        (",acme,2026-01-01T10:00:00Z,,,,200.5,,", "status_unreadable"),
-        (",acme,2026-01-01T10:00:00Z,,,,nan,,", "status_unreadable"),
-        (",acme,2026-01-01T10:00:00Z,,,,inf,,", "status_unreadable"),
-        (",acme,2026-01-01T10:00:00Z,,,,1e30,,", "status_unreadable"),
-        (",acme,2026-01-01T10:00:00Z,,,,,-0.1,", "latency_ms_negative"),
-        (",acme,2026-01-01T10:00:00Z,,,,,NaN,", "latency_ms_unreadable"),
-        (",acme,2026-01-01T10:00:00Z,,,,,inf,", "latency_ms_unreadable"),
     ],
 )
 def test_a_bad_row_is_quarantined_with_its_reason(tmp_path, settings, line, reason):
@@ -109,6 +100,31 @@ def test_a_bad_row_is_quarantined_with_its_reason(tmp_path, settings, line, reas
     assert report.table("events").quarantined == {reason: 1}
     (row,) = refused(settings)
     assert (row["reason"], row["source_file"], row["source_row"]) == (reason, str(tmp_path / "e.csv"), 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (",acme,2026-01-01T10:00:00Z,,,,99,,", "status_out_of_range"),
+        (",acme,2026-01-01T10:00:00Z,,,,600,,", "status_out_of_range"),
+        (",acme,2026-01-01T10:00:00Z,,,,200.5,,", "status_unreadable"),
+        (",acme,2026-01-01T10:00:00Z,,,,inf,,", "status_unreadable"),
+        (",acme,2026-01-01T10:00:00Z,,,,1e30,,", "status_unreadable"),
+        (",acme,2026-01-01T10:00:00Z,,,,,-0.1,", "latency_ms_negative"),
+        (",acme,2026-01-01T10:00:00Z,,,,,inf,", "latency_ms_unreadable"),
+    ],
+)
+def test_an_optional_value_that_cannot_be_read_is_null_and_told_and_refused_only_when_strict(
+    tmp_path, settings, line, reason
+):
+    file = csv(tmp_path / "e.csv", "ok,acme,2026-01-01T10:00:00Z,2026-01-01T10:00:00Z,,,,,", line)
+    strict = load_settings(home=tmp_path / "strict", threads=1, strict_values=True)
+    assert ingest(Home(strict), now=NOW, events=[file]).table("events").quarantined == {reason: 1}
+    report = ingest(Home(settings), now=NOW, events=[file])
+    assert (report.table("events").rows_stored, report.table("events").quarantined) == (2, {})
+    column = "status" if reason.startswith("status") else "latency_ms"
+    assert rows("events", settings, column) == [None, None]
+    assert any(f"{column} is null in 1 row that gave something else" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +142,7 @@ def test_a_row_on_the_edge_of_a_rule_is_good(tmp_path, settings, line):
 
 
 def test_secrets_are_hashed_in_quarantine_too(tmp_path, settings):
-    ingest(Home(settings), now=NOW, events=[csv(tmp_path / "e.csv", ",acme,2026-01-01T10:00:00Z,,,,99,,key-1")])
+    ingest(Home(settings), now=NOW, events=[csv(tmp_path / "e.csv", ",acme,1999-01-01T10:00:00Z,,,,200,,key-1")])
     (row,) = refused(settings)
     assert json.loads(row["given"])["token"] == pseudonym(secret_key(settings.home), "key-1")
     assert all(b"key-1" not in content for content in disk(settings).values())
@@ -442,9 +458,10 @@ def test_subscription_events_are_checked_and_repeats_collapse(tmp_path, settings
         header=SUBSCRIPTION,
     )
     report = ingest(Home(settings), now=NOW, subscriptions=[path]).table("subscriptions")
-    assert (report.rows_read, report.rows_stored, report.duplicates) == (6, 2, 1)
-    assert report.quarantined == {"kind_unknown": 1, "known_at_in_future": 1, "mrr_negative": 1}
+    assert (report.rows_read, report.rows_stored, report.duplicates) == (6, 3, 1)
+    assert report.quarantined == {"kind_unknown": 1, "known_at_in_future": 1}
     assert rows("subscriptions", settings, "kind", "known_at", "source_order") == [
+        {"kind": "renew", "known_at": utc(2026, 1, 1), "source_order": 6},  # without the MRR of -1
         {"kind": "start", "known_at": utc(2026, 1, 1), "source_order": 2},
         {"kind": "cancel", "known_at": utc(2026, 1, 20), "source_order": 4},
     ]

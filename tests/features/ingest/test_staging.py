@@ -143,24 +143,25 @@ def test_a_file_without_a_row_is_said(tmp_path, settings):
 # ---- JSON Lines ----
 
 
-def test_nested_values_are_refused_unless_an_expression_picks_them(tmp_path, settings):
+def test_nested_values_are_unread_unless_an_expression_picks_them(tmp_path, settings):
     path = put(
         tmp_path / "e.jsonl",
         json.dumps({"account_id": {"id": "a"}, "event_time": TIME, "status": 200}),
-        json.dumps({"account_id": "b", "event_time": TIME, "status": [500, 501]}),
+        json.dumps({"account_id": "b", "event_time": TIME, "status": [500, 501], "sdk": {"n": 1}}),
         json.dumps({"account_id": "c", "event_time": TIME, "status": "404", "latency_ms": 1.5, "synthetic": True}),
     )
     report = ingest(Home(settings), now=NOW, events=[path])
-    assert report.table("events").quarantined == {"account_id_nested": 1, "status_nested": 1}
-    assert events(settings, "account_id", "status", "latency_ms", "synthetic") == [
-        {"account_id": "c", "status": 404, "latency_ms": 1.5, "synthetic": True}
+    assert report.table("events").quarantined == {"account_id_nested": 1}
+    assert sorted(events(settings, "account_id", "status", "latency_ms", "synthetic", "sdk"), key=str) == [
+        {"account_id": "b", "status": None, "latency_ms": None, "synthetic": False, "sdk": None},
+        {"account_id": "c", "status": 404, "latency_ms": 1.5, "synthetic": True, "sdk": None},
     ]
     picked = mapped(
         settings,
         account_id={"expression": "CASE WHEN json_valid(account_id) THEN account_id->>'$.id' ELSE account_id END"},
     )
-    assert ingest(Home(picked), now=NOW, events=[path]).table("events").quarantined == {"status_nested": 1}
-    assert sorted(events(settings, "account_id")) == ["a", "c"]
+    assert ingest(Home(picked), now=NOW, events=[path]).table("events").quarantined == {}
+    assert sorted(events(settings, "account_id")) == ["a", "b", "c"]
 
 
 def test_a_key_that_comes_late_is_read(tmp_path, settings):
@@ -259,15 +260,21 @@ def test_invisible_signs_around_an_id_are_no_part_of_it(tmp_path, settings, endi
     assert events(settings, "account_id") == ["a"] * 4
 
 
-def test_a_row_on_which_an_expression_fails_goes_to_quarantine(tmp_path, settings):
+def test_a_row_on_which_an_optional_expression_fails_is_stored_without_it_and_refused_when_strict(tmp_path, settings):
     codes = ["200"] * 40_000
     codes[39_999] = "sk_live_1"
     path = put(tmp_path / "e.csv", "account_id,event_time,code", *(f"a{n},{TIME},{c}" for n, c in enumerate(codes)))
-    report = ingest(Home(mapped(settings, status={"expression": "CAST(code AS int) + 1"})), now=NOW, events=[path])
-    assert report.table("events").rows_stored == 39_999
-    (row,) = refused(settings)
+    columns = {"status": {"expression": "CAST(code AS int) + 1"}}
+    strict = load_settings(
+        home=tmp_path / "strict", threads=1, strict_values=True, sources={"events": {"columns": columns}}
+    )
+    assert ingest(Home(strict), now=NOW, events=[path]).table("events").rows_stored == 39_999
+    (row,) = refused(strict)
     assert (row["reason"], row["source_row"]) == ("status_expression_failed", 40_001)
-    assert set(events(settings, "status")) == {201}
+    report = ingest(Home(mapped(settings, **columns)), now=NOW, events=[path])
+    assert report.table("events").rows_stored == 40_000
+    assert set(events(settings, "status")) == {201, None}
+    assert any("status is null in 1 row that gave something else (its expression failed 1" in n for n in report.notes)
 
 
 def test_an_expression_that_fails_nobody_knows_where_is_named(tmp_path, settings):

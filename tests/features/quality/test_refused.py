@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from features.home.home import Home
 from features.ingest.ingest import ingest
 from features.quality.refused import look_at_quarantine, remedy_of
 from features.quality.section import Inspection
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from tests.features.conftest import Log
 
 CUTOFF = utc(2026, 6, 29)
+
+
+def strict(log: Log) -> Home:
+    return Home(log.home.settings.model_copy(update={"strict_values": True}))
 
 
 def inspection(log: Log) -> Inspection:
@@ -29,7 +34,7 @@ def test_reasons_are_counted_and_the_frequent_ones_told(log: Log, tmp_path: Path
     bad = ["acme,2026-06-20T10:00:00Z,900"] * 9 + ["acme,2031-01-01T00:00:00Z,200"] * 5
     lines = [f"{line},{number}" for number, line in enumerate(good + bad)]
     file.write_text("\n".join(["account_id,event_time,status,event_id", *lines]) + "\n")
-    ingest(log.home, now=CUTOFF + DAY, events=[file], backfill=True)
+    ingest(strict(log), now=CUTOFF + DAY, events=[file], backfill=True)
     section = look_at_quarantine(inspection(log))
     assert [(row["source"], row["reason"], row["rows"]) for row in section.rows] == [
         ("events", "status_out_of_range", 9),
@@ -47,7 +52,7 @@ def test_reasons_are_counted_and_the_frequent_ones_told(log: Log, tmp_path: Path
 def test_a_tenth_in_quarantine_is_wrong(log: Log, tmp_path: Path) -> None:
     file = tmp_path / "calls.csv"
     file.write_text("account_id,event_time\n" + "acme,never\n" * 2 + "acme,2026-06-20T10:00:00Z\n")
-    ingest(log.home, now=CUTOFF + DAY, events=[file], backfill=True)
+    ingest(strict(log), now=CUTOFF + DAY, events=[file], backfill=True)
     (finding,) = look_at_quarantine(inspection(log)).findings
     assert finding.what.startswith("2 rows of events (67 % of the loads of late) were refused as event_time_unreadable")
     assert not finding.is_remark
@@ -55,7 +60,7 @@ def test_a_tenth_in_quarantine_is_wrong(log: Log, tmp_path: Path) -> None:
 
 def load(log: Log, file: Path, *lines: str, at: datetime) -> None:
     file.write_text("\n".join(["account_id,event_time,status,event_id", *lines]) + "\n")
-    ingest(log.home, now=at, events=[file], backfill=True)
+    ingest(strict(log), now=at, events=[file], backfill=True)
 
 
 def calls(status: int, *names: str) -> list[str]:

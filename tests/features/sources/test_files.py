@@ -385,7 +385,7 @@ def test_what_is_wrong_with_a_log_or_its_format_is_said(tmp_path, settings, decl
 
 def test_an_export_is_ingested_without_bodies_queries_and_secrets(tmp_path, settings):
     home = settings(events=EXPORT)
-    bad = call(2, response={"status": 99, "body": "b64-secret"})
+    bad = call(2, company_id="a b", response={"status": 99, "body": "b64-secret"})
     path = tmp_path / "export.json"
     path.write_text(json.dumps([call(), bad, {"request": "key-secret"}], indent=1)[:-2] + ",\n {broken key-secret\n]")
     report = ingest(Home(home), now=NOW, events=[path], backfill=True)
@@ -400,7 +400,7 @@ def test_an_export_is_ingested_without_bodies_queries_and_secrets(tmp_path, sett
         "event_time": utc(2026, 1, 1, 10) + timedelta(milliseconds=250),
         "token": pseudonym(secret_key(home.home), "session-secret"),
     }
-    reasons = {"status_out_of_range": 1, "account_id_missing": 1, "line_unreadable": 1}
+    reasons = {"account_id_invalid": 1, "account_id_missing": 1, "line_unreadable": 1}
     assert report.table("events").quarantined == reasons
     assert files_with(home, "secret") == []
     assert "secret" not in " ".join(report.notes)

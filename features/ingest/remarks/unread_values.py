@@ -1,0 +1,164 @@
+"""Tells of optional values that could not be read, of decimal commas, and of hours that a clock shows twice."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from features.engine.duckdb_engine import Engine
+from features.exceptions import counted, listed
+from features.ingest.rules import TOTALS
+from features.ingest.staged import Staged
+from features.ingest.times import NAIVE, SKIPPED, TWICE
+from features.schema import EVENTS
+
+__all__ = ["unread_notes"]
+
+
+_WHAT = {
+    "_unreadable": "unreadable",
+    "_out_of_range": "out of range",
+    "_negative": "negative",
+    "_in_future": "in the future",
+    NAIVE: "a time without a zone",
+    "_nested": "an object or a list",
+    "_expression_failed": "its expression failed",
+}
+_MOST_WORDS = 8
+_GOOD = re.compile(
+    r"ok|success|succeeded|successful|completed?|done|passed|finished|accepted|delivered|allow(ed)?", re.IGNORECASE
+)
+_BAD = re.compile(
+    ".*(fail|error|denied|refus|reject|time.?out|timed|abort|cancel|invalid|forbid|block).*", re.IGNORECASE
+)
+_TIME = re.compile(r"[\d\s/.,:+ZTAPMapm-]{4,40}")
+_SHAPES = (
+    (r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d{2}:\d{2} [AaPp][Mm]", "%m/%d/%Y %I:%M:%S %p"),
+    (r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d{2} [AaPp][Mm]", "%m/%d/%Y %I:%M %p"),
+    (r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d{2}:\d{2}", "%m/%d/%Y %H:%M:%S"),
+    (r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d{2}", "%m/%d/%Y %H:%M"),
+    (r"\d{1,2}/\d{1,2}/\d{4}", "%m/%d/%Y"),
+    (r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}:\d{2}", "%d.%m.%Y %H:%M:%S"),
+    (r"\d{1,2}\.\d{1,2}\.\d{4} \d{1,2}:\d{2}", "%d.%m.%Y %H:%M"),
+    (r"\d{1,2}\.\d{1,2}\.\d{4}", "%d.%m.%Y"),
+)
+_UNITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}  # by the digits of an epoch of our days
+
+
+def unread_notes(engine: Engine, staged: Staged) -> list[str]:
+    """Sentences about values that were left out, read by a guess, or may mean something else."""
+    rows = staged.rows
+    good = rows.filter(rows.reason.isnull(), rows.marks.notnull())
+    counts = engine.to_arrow(good.group_by("marks").agg(rows=good.count()).order_by("marks")).to_pylist()
+    marks: Counter[str] = Counter()
+    for row in counts:
+        for mark in row["marks"].split(","):
+            marks[mark] += row["rows"]
+    notes = [*_left_out(engine, staged, marks), *_decimals(staged), *_changes(staged, marks)]
+    return [*notes, *_times(engine, staged), *_totals(engine, staged)]
+
+
+def _left_out(engine: Engine, staged: Staged, marks: Counter[str]) -> Iterator[str]:
+    table = staged.table.name
+    for name in staged.brought:
+        reasons = {what: marks[f"{name}{ending}"] for ending, what in _WHAT.items() if marks[f"{name}{ending}"]}
+        if not reasons:
+            continue
+        parts = ", ".join(f"{what} {rows:,}" for what, rows in reasons.items())
+        text = (
+            f"{table}: {name} is null in {counted(sum(reasons.values()), 'row|rows')} that gave something else "
+            f"({parts}; the first in {_first(engine, staged, name)}); the rows are stored."
+        )
+        if "a time without a zone" in reasons:
+            text += f' Say its zone: time_zone = "UTC" under [sources.{table}.columns.{name}].'
+        if name == "status" and "unreadable" in reasons:
+            text += _status_line(engine, staged)
+        if any(columns.get(name) == "mixed" for columns in staged.commas.values()):
+            text += " Its file has decimal points and decimal commas, so that 1.299 may be either."
+        if name in ("mrr", "quota_calls_per_month", "value") and "unreadable" in reasons:
+            text += f' Say which decimal mark it has: decimal = "." or "," under [sources.{table}].'
+        yield text + " strict_values = true refuses such rows."
+
+
+def _first(engine: Engine, staged: Staged, name: str) -> str:
+    rows = staged.rows
+    pattern = f"(^|,){name}({'|'.join(_WHAT)})(,|$)"
+    first = rows.filter(rows.reason.isnull(), rows.marks.re_search(pattern)).order_by("source_file", "source_row")
+    row: dict[str, Any] = engine.to_arrow(first.select("source_file", "source_row").limit(1)).to_pylist()[0]
+    return f"{staged.paths[row['source_file']].name} {row['source_row']}"
+
+
+def _status_line(engine: Engine, staged: Staged) -> str:
+    """The mapping that makes numbers of the words a source has for its statuses."""
+    rows = staged.rows.filter(staged.rows.words.notnull()).group_by("words").agg(rows=lambda t: t.count())
+    frequent = rows.order_by(rows.rows.desc(), "words").limit(_MOST_WORDS)
+    words = sorted(engine.to_arrow(frequent)["words"].to_pylist())
+    source = staged.column("status").source
+    if not words or source is None:
+        return ""
+    meanings = {word: "200" if _GOOD.fullmatch(word) else "500" if _BAD.fullmatch(word) else "NULL" for word in words}
+    cases = " ".join(f"WHEN '{word}' THEN {meaning}" for word, meaning in meanings.items())
+    column = '"' + source.replace('"', '""') + '"'
+    line = json.dumps(f"CASE {column} {cases} END", ensure_ascii=False)
+    return f" Say what its words mean under [sources.{staged.table.name}.columns]: status = {{ expression = {line} }}."
+
+
+def _decimals(staged: Staged) -> Iterator[str]:
+    if staged.commas:
+        columns = sorted({name for names in staged.commas.values() for name in names})
+        files = listed([staged.paths[place].name for place in staged.commas])
+        yield (
+            f"{staged.table.name}: {files} writes decimal commas in {listed(columns)}, so all its numbers are read so: "
+            f'1.299,50 is 1299.5. Say it for good: decimal = "," under [sources.{staged.table.name}].'
+        )
+
+
+def _changes(staged: Staged, marks: Counter[str]) -> Iterator[str]:
+    for name in staged.brought:
+        zone, table = staged.column(name).time_zone, staged.table.name
+        if marks[f"{name}{TWICE}"]:
+            rows = counted(marks[f"{name}{TWICE}"], "row lies|rows lie")
+            yield (
+                f"{table}: the {name} of {rows} in the hour that clocks in {zone} show twice when summer time ends; "
+                "taken for the second. Times with an offset, or in UTC, would say which."
+            )
+        if marks[f"{name}{SKIPPED}"]:
+            rows = counted(marks[f"{name}{SKIPPED}"], "row lies|rows lie")
+            yield (
+                f"{table}: the {name} of {rows} in the hour that clocks in {zone} leave out when summer time begins; "
+                "taken for the hour after it. Look whether the zone is right."
+            )
+
+
+def _times(engine: Engine, staged: Staged) -> Iterator[str]:
+    """One way to map a time that could not be read."""
+    name = "event_time" if staged.table is EVENTS else "occurred_at"
+    if name not in staged.brought:
+        return
+    rows = staged.rows.filter(staged.rows.reason == f"{name}_unreadable").order_by("source_file", "source_row")
+    first = engine.to_arrow(rows.select("given").limit(1)).to_pylist()
+    if not first:
+        return
+    value = str(json.loads(first[0]["given"]).get(name) or "").strip()
+    column = staged.column(name)
+    place = f"[sources.{staged.table.name}.columns]"
+    source = column.source or name
+    shown = f", such as {value}," if _TIME.fullmatch(value) else ""
+    digits = value.partition(".")[0]
+    if digits.isdigit() and len(digits) in _UNITS:
+        line = f"{{ from = {json.dumps(source)}, unit = {json.dumps(_UNITS[len(digits)])} }}"
+    else:
+        form = next((form for shape, form in _SHAPES if re.fullmatch(shape, value)), "%Y-%m-%d %H:%M:%S")
+        quoted = '"' + source.replace('"', '""') + '"'
+        line = f'{{ expression = {json.dumps(f"try_strptime({quoted}, {form!r})")}, time_zone = "UTC" }}'
+    yield f"{staged.table.name}: a {name} that cannot be read{shown} can be mapped under {place}: {name} = {line}."
+
+
+def _totals(engine: Engine, staged: Staged) -> Iterator[str]:
+    lines = engine.count(staged.rows.filter(staged.rows.reason == TOTALS))
+    if lines:
+        yield (
+            f"{staged.table.name}: {counted(lines, 'line looks|lines look')} like totals, with neither name nor date, "
+            "and went to quarantine. Leave it out of the export; an account that is called so needs a name or a date."
+        )
