@@ -25,10 +25,10 @@ def files_with_commas(marks: Mapping[int, Marks], mapped: Mapping[int, MappedFil
 
 def with_decimal_commas(mapped: MappedFile, columns: Mapping[str, str]) -> MappedFile:
     """The mapping of a file with decimal commas: all its numbers have them, where nobody says more."""
-    made = {
+    read_so = {
         name: replace(column, decimal=columns.get(name, "guess"))
         if column.takes_decimal and column.decimal is None
         else column
         for name, column in mapped.columns.items()
     }
-    return replace(mapped, columns=made)
+    return replace(mapped, columns=read_so)

@@ -66,10 +66,10 @@ def _made(chunk: pa.Array, make: Callable[[str], str | None], are_usual: Callabl
         return chunk
     distinct = words.dictionary_encode()
     texts = distinct.dictionary.to_pylist()
-    made = [None if text is None else make(text) for text in texts]
-    if made == texts:
+    changed = [None if text is None else make(text) for text in texts]
+    if changed == texts:
         return chunk
-    values = pa.array(made, pa.string()).take(distinct.indices)
+    values = pa.array(changed, pa.string()).take(distinct.indices)
     return values.take(chunk.indices) if words is not chunk else values
 
 

@@ -150,12 +150,12 @@ def _clock_changes(local: ir.TimestampValue, name: str, column: MappedColumn) ->
     if zone in ("UTC", "Etc/UTC", "GMT"):
         return ()
     near = local.hour().isin([23, 0, 1, 2, 3])  # clocks are changed at night; elsewhere nobody need look
-    there = at_zone(zone, near.ifelse(local, ibis.null("timestamp(6)")))
+    moment = at_zone(zone, near.ifelse(local, ibis.null("timestamp(6)")))
     hour = ibis.interval(hours=1)
-    twice = (clock_at(zone, there + hour) == local) | (clock_at(zone, there - hour) == local)
+    twice = (clock_at(zone, moment + hour) == local) | (clock_at(zone, moment - hour) == local)
     return (
         Problem(f"{name}{TWICE}", name, twice),
-        Problem(f"{name}{SKIPPED}", name, clock_at(zone, there) != local),
+        Problem(f"{name}{SKIPPED}", name, clock_at(zone, moment) != local),
     )
 
 

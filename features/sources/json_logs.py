@@ -26,19 +26,19 @@ def read_json_log(path: Path, columns: Sequence[str], *, seen: set[str], is_log:
     Where an object has none of its own, ``uri``, ``request_method``, ``server_protocol`` and ``arg_NAME`` are those of
     its ``request`` or ``request_uri``; a ``time_local`` as nginx and Apache write it is a time with an offset.
     """
-    made = [name for name in columns if name in _OF_REQUEST or name.startswith(PARAMETER)]
-    if not made and _TIME not in columns:
+    derived = [name for name in columns if name in _OF_REQUEST or name.startswith(PARAMETER)]
+    if not derived and _TIME not in columns:
         yield from read_json(path, columns, seen=seen, is_log=is_log)
         return
-    more = ["request", "request_uri"] if made else []
+    more = ["request", "request_uri"] if derived else []
     asked = tuple(dict.fromkeys((*columns, *more)))
     for rows in read_json(path, asked, seen=seen, is_log=is_log):
         table = {name: rows.table[name].combine_chunks() for name in asked}
-        if made:
-            parts = _parts(table["request"], table["request_uri"], made)
-            for name in made:
+        if derived:
+            parts = _parts(table["request"], table["request_uri"], derived)
+            for name in derived:
                 table[name] = pc.coalesce(table[name], parts[name])
-            seen.update(name for name in made if table[name].null_count < len(rows.table))
+            seen.update(name for name in derived if table[name].null_count < len(rows.table))
         if _TIME in table:
             moments = pc.strftime(times_of(table[_TIME]), _SHOWN_TIME)
             table[_TIME] = pc.coalesce(moments, table[_TIME])

@@ -98,7 +98,8 @@ def _status_line(engine: Engine, staged: Staged) -> str:
     if not words or source is None:
         return ""
     meanings = {word: "200" if _GOOD.fullmatch(word) else "500" if _BAD.fullmatch(word) else "NULL" for word in words}
-    cases = " ".join(f"WHEN '{word}' THEN {meaning}" for word, meaning in meanings.items())
+    quoted = {word: word.replace("'", "''") for word in meanings}
+    cases = " ".join(f"WHEN '{quoted[word]}' THEN {meaning}" for word, meaning in meanings.items())
     column = '"' + source.replace('"', '""') + '"'
     line = json.dumps(f"CASE {column} {cases} END", ensure_ascii=False)
     return f" Say what its words mean under [sources.{staged.table.name}.columns]: status = {{ expression = {line} }}."
@@ -108,9 +109,10 @@ def _decimals(staged: Staged) -> Iterator[str]:
     if staged.commas:
         columns = sorted({name for names in staged.commas.values() for name in names})
         files = listed([staged.paths[place].name for place in staged.commas])
+        verb = "writes" if len(staged.commas) == 1 else "write"
         yield (
-            f"{staged.table.name}: {files} writes decimal commas in {listed(columns)}, so all its numbers are read so: "
-            f'1.299,50 is 1299.5. Say it for good: decimal = "," under [sources.{staged.table.name}].'
+            f"{staged.table.name}: {files} {verb} decimal commas in {listed(columns)}, so all numbers there are read "
+            f'so: 1.299,50 is 1299.5. Say it for good: decimal = "," under [sources.{staged.table.name}].'
         )
 
 

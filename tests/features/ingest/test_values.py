@@ -14,6 +14,7 @@ from features.home.raw_tables import read_events, read_raw
 from features.ingest.ingest import ingest
 from features.ingest.numbers import plain_number
 from features.ingest.times import usual_time
+from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.windows import utc
 
@@ -238,6 +239,18 @@ def test_a_column_of_both_marks_is_never_read_half(tmp_path):
     result, report = subscriptions_of(tmp_path, *values)
     assert [mrr for mrr, _ in result] == [49, 49.5, None, None, 1299, None]
     assert any("mrr is null in 3 rows that gave something else" in note for note in report.notes)
+
+
+def test_two_files_with_decimal_commas_are_told_in_one_sentence(tmp_path):
+    settings = Settings(home=tmp_path / "home")
+    for name in ("a", "b"):
+        put(tmp_path / f"{name}.csv", "account_id;event_time;latency_ms", f"{name};{TIME};12,5")
+    (note,) = (
+        note
+        for note in ingest(Home(settings), now=NOW, events=[tmp_path / "a.csv", tmp_path / "b.csv"]).notes
+        if "decimal commas" in note
+    )
+    assert note.startswith("events: a.csv, b.csv write decimal commas in latency_ms, so all numbers there are read so")
 
 
 def test_each_file_has_its_own_decimal_mark(tmp_path):
