@@ -5,7 +5,7 @@ from pathlib import Path
 
 from features.exceptions import InputError
 from features.home.home import Home
-from features.home.secret import secret_key
+from features.home.secret import home_key
 from features.settings.template import configuration_text
 
 __all__ = ["initialise", "write_configuration"]
@@ -18,9 +18,11 @@ def initialise(home: Home) -> list[str]:
     ------
     InputError
         When the home cannot be written.
+    SettingsError
+        When its secret key is not the one its stores were written under.
     """
     known = home.secret_key.exists()
-    secret_key(home.root)
+    home_key(home)
     try:
         for folder in home.folders:
             folder.mkdir(exist_ok=True)

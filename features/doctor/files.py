@@ -11,6 +11,7 @@ from features.examination import Check, Finding
 from features.exceptions import DependencyError, LockHeldError, counted, listed
 from features.home.home import Home
 from features.home.raw_tables import complete_until
+from features.home.secret import RESTORE_KEY, key_fault
 from features.offline.cutoffs import built_cutoffs, is_of_earlier_version, outdated_cutoffs
 from features.rollup.count import outdated_days, roll_up
 from features.rollup.metrics import count_metrics
@@ -34,13 +35,11 @@ _FROM_BACKUP = "Restore them from a backup, or load all files into a new home."
 
 def _look_at_key(home: Home, _: datetime) -> Iterator[Finding]:
     path = home.secret_key
+    fault = key_fault(home)
+    if fault is not None:
+        yield Finding(f"{fault} New ones would match none of them, so nothing is loaded until then.", RESTORE_KEY)
     if not path.exists():
-        if home.stores.events.manifest().partitions:
-            yield Finding(
-                f"{path} is missing: new tokens and users will no longer match those stored.",
-                "Restore it from the backup of this home; without one, load all files into a new home.",
-            )
-        else:
+        if fault is None:
             yield Finding(f"{path} is missing.", "Run `bellwether init`.")
         return
     mode = stat.S_IMODE(path.stat().st_mode)

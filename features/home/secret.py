@@ -6,12 +6,71 @@ import os
 import secrets
 from pathlib import Path
 
-from features.exceptions import InputError, SettingsError
+from features.exceptions import InputError, SettingsError, WorkFailedError
+from features.home.home import Home
 
-__all__ = ["passing_key", "pseudonym", "secret_key"]
+__all__ = ["RESTORE_KEY", "home_key", "key_check", "key_fault", "passing_key", "pseudonym", "require_key", "secret_key"]
 
+
+RESTORE_KEY = "Restore it from the backup of this home; without one, load all files into a new home."
+"""What to do about a key that is not the home's."""
 
 _BYTES = 32
+_CHECKED = b"\0bellwether key check"  # begins as no token does
+
+
+def home_key(home: Home) -> bytes:
+    """The key under which a home's tokens and users are stored; made where nothing is stored yet.
+
+    Raises
+    ------
+    SettingsError
+        When another key lies there than the stores were written under, or none.
+    InputError
+        When it cannot be read or made.
+    """
+    require_key(home)
+    return secret_key(home.root)
+
+
+def require_key(home: Home) -> None:
+    """Go on only when the home's key is the one its stores were written under.
+
+    Raises
+    ------
+    SettingsError
+        Naming what is wrong with the key, and the remedy.
+    """
+    fault = key_fault(home)
+    if fault is not None:
+        raise SettingsError(f"{fault} {RESTORE_KEY}")
+
+
+def key_fault(home: Home) -> str | None:
+    """What is wrong with a home's key, in a sentence; None where nothing is, or where nothing is stored yet."""
+    path = home.secret_key
+    checks: set[str] = set()
+    is_stored = False
+    for store in (home.stores.events, home.stores.raw, home.stores.quarantine):
+        try:
+            manifest = store.manifest()
+        except WorkFailedError:  # damaged or gone: whoever opens the store says so
+            is_stored = True
+            continue
+        is_stored |= bool(manifest.partitions)
+        checks.update({manifest.notes["key_check"]} if "key_check" in manifest.notes else ())
+    if not path.exists():
+        if checks or is_stored:
+            return f"{path} is missing, and {home.root} holds tokens and users stored under it."
+        return None
+    key = _read(path)
+    if key is None:
+        return f"{path} holds no key."
+    if len(key) < _BYTES:
+        return f"{path} is cut short."
+    if checks - {key_check(key)}:
+        return f"{path} is not the key under which this home's tokens and users are stored."
+    return None
 
 
 def secret_key(home: Path) -> bytes:
@@ -39,15 +98,22 @@ def secret_key(home: Path) -> bytes:
         raise InputError(
             f"{path} cannot be written: {error.strerror}. Choose another folder with --home or mend its permissions."
         ) from error
+    key = _read(path)
+    if key is None:
+        raise SettingsError(f"{path} holds no key. {RESTORE_KEY}")
+    if len(key) < _BYTES:
+        raise SettingsError(f"{path} is cut short. {RESTORE_KEY}")
+    return key
+
+
+def _read(path: Path) -> bytes | None:
+    """The bytes of a key file; None where it holds something else."""
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Mend its permissions.") from error
-    except ValueError as error:
-        raise SettingsError(f"{path} holds no key. Restore it from the backup of this home.") from error
-    if len(key) < _BYTES:
-        raise SettingsError(f"{path} is cut short. Restore it from the backup of this home.")
-    return key
+    except ValueError:
+        return None
 
 
 def passing_key() -> bytes:
@@ -62,3 +128,8 @@ def pseudonym(key: bytes, value: str) -> str:
     'a0b9844b0102f543c1025bd516eb62e2'
     """
     return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def key_check(key: bytes) -> str:
+    """What a store notes of the key it was written under: tells a key from another, and tells nothing of it."""
+    return hmac.new(key, _CHECKED, hashlib.sha256).hexdigest()[:32]

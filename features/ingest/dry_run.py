@@ -10,7 +10,7 @@ from typing import Any
 
 from features.engine.duckdb_engine import Engine
 from features.home.home import Home
-from features.home.secret import passing_key, secret_key
+from features.home.secret import passing_key, require_key, secret_key
 from features.ingest.ingest import last_written, source_groups
 from features.ingest.remarks.all import notes_about
 from features.ingest.remarks.route_patterns import Suggestion, count_templates, suggest_patterns
@@ -92,11 +92,12 @@ def dry_run(
     InputError
         When nothing was given, or a file cannot be used.
     SettingsError
-        When a mapping or a format is wrong.
+        When a mapping or a format is wrong, or the secret key is not the home's.
     """
     now = require_utc(now, what="now")
     groups = source_groups(home, given)
-    key = secret_key(home.root) if (home.secret_key).exists() else passing_key()
+    require_key(home)
+    key = secret_key(home.root) if home.secret_key.exists() else passing_key()
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(home.engine(spill=Path(folder) / "spill")) as engine,

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from features.engine.duckdb_engine import Engine
 from features.exceptions import InputError, WorkFailedError, counted
 from features.home.home import Home
-from features.home.secret import secret_key
+from features.home.secret import home_key, key_check
 from features.ingest.loads import Load, note_load
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
@@ -129,7 +129,7 @@ def ingest(
     InputError
         When nothing was given, or a file cannot be used; the stores are as they were.
     SettingsError
-        When a mapping is wrong.
+        When a mapping is wrong, or the secret key is not the one the stores were written under.
     LockHeldError
         When another process writes to one of the stores.
     """
@@ -141,7 +141,7 @@ def ingest(
             f"--complete-until {complete_until.isoformat()} lies after {now.isoformat(timespec='seconds')}: "
             "nobody knows that yet. Give an earlier moment."
         )
-    key = secret_key(home.root)
+    key = home_key(home)
     with ExitStack() as stack:
         # Left in reverse. A version that lost is nowhere else once the events are published, so quarantine comes
         # first; what is said about the events comes after them.
@@ -150,6 +150,8 @@ def ingest(
         refused = stack.enter_context(home.stores.quarantine.writer())
         for store in (raw, days):  # tells this store from one that takes its place later
             store.notes.setdefault("generation", uuid.uuid4().hex)
+        for store in (raw, days, refused):
+            store.notes["key_check"] = key_check(key)
         engine = home.engine(spill=days.scratch / "spill")
         stack.callback(engine.close)
         work = _Work(engine, home, groups, key, now, backfill, progress or silent)

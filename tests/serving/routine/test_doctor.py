@@ -185,7 +185,7 @@ MENDED: dict[str, list[Breakage]] = {
 LEFT: list[Breakage] = [
     (lose_events, "store events | 1 listed file is missing or damaged: events/day="),
     (lose_manifest, "/raw is gone: nobody can tell which files count. | Restore it from a backup"),
-    (lose_key, "secret.key is missing: new tokens and users will no longer match"),
+    (lose_key, "holds tokens and users stored under it. New ones would match none of them"),
     (drop_champion, "bellwether-churn has versions (1) and no champion"),
 ]
 
