@@ -58,6 +58,13 @@ def overwrite(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
+def flip_a_bit(path: Path) -> None:
+    """Change one bit in the middle of a file's values, as a bad disk does: of a Parquet file most such are no error."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    overwrite(path, bytes(content))
+
+
 @functools.cache
 def digest_of_code() -> str:
     """Digest of all that a home is made by: our code, the fixtures', and the versions of the libraries."""

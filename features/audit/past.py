@@ -20,9 +20,8 @@ from features.storage.lineage import Lineage
 from features.storage.store import ManifestStore, StoreWriter
 from features.windows import known_before
 
-__all__ = ["RAW_REMEDY", "TIMES", "Past", "copy_of_now"]
+__all__ = ["TIMES", "Past", "copy_of_now"]
 
-RAW_REMEDY = "Restore them from a backup, or load all files into a new home."
 
 TIMES: Mapping[str, tuple[str, str]] = {
     "events": ("event_time", "ingested_at"),
@@ -50,7 +49,7 @@ def copy_of_now(home: Home, folder: Path) -> Home:
     copy = home.moved_to(folder)
     for store in _stores(home):
         manifest = store.manifest()
-        with copy.stores.named(store.root.name).writer() as writer, damage_named(store, remedy=RAW_REMEDY):
+        with copy.stores.named(store.root.name).writer() as writer, damage_named(store):
             for partition in manifest.partitions:
                 writer.adopt(partition, store, manifest=manifest)
     return copy

@@ -14,7 +14,7 @@ from features.audit.differences import differing
 from features.audit.drawn import Rows, draw, historical, rows_of
 from features.audit.findings import ROW, PairDifference, StoreAudit
 from features.audit.online import audit_online
-from features.audit.past import RAW_REMEDY, Past, copy_of_now
+from features.audit.past import Past, copy_of_now
 from features.definitions.feature import FeatureSpec
 from features.exceptions import InputError
 from features.home.home import Home
@@ -27,7 +27,6 @@ from features.storage.lock import exclusive_lock
 __all__ = ["audit_store"]
 
 _THERE, _MISSING = "there", "missing"
-_BUILD_AGAIN = "Remove what is left of them and run `bellwether features build` again."
 
 
 def audit_store(home: Home, *, sample: int, seed: int, progress: Progress | None = None) -> StoreAudit:
@@ -169,6 +168,6 @@ def _stores_locked(home: Home) -> Iterator[None]:
 def _damage_named(home: Home) -> Iterator[None]:
     with ExitStack() as stores:
         for store in (home.stores.events, home.stores.raw, home.stores.tables):
-            stores.enter_context(damage_named(store, remedy=RAW_REMEDY))
-        stores.enter_context(damage_named(home.stores.features, remedy=_BUILD_AGAIN))
+            stores.enter_context(damage_named(store))
+        stores.enter_context(damage_named(home.stores.features))
         yield

@@ -20,9 +20,6 @@ from features.windows import as_cutoff, cutoff_day, is_buildable
 
 __all__ = ["BuildReport", "build"]
 
-_RESTORE = "Restore them from a backup; what the files of the table still say is read again."
-_REMEDY = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
-
 
 @dataclass(frozen=True)
 class BuildReport:
@@ -70,9 +67,9 @@ def build(
     stores, rows = home.stores, dict[datetime, int]()
     with (
         stores.features.writer() as writer,
-        damage_named(stores.rollups, remedy=_REMEDY),
-        damage_named(stores.metrics, remedy=_REMEDY),
-        damage_named(stores.tables, remedy=_RESTORE),
+        damage_named(stores.rollups),
+        damage_named(stores.metrics),
+        damage_named(stores.tables),
         home.snapshot() as steady,
     ):
         rollups, records = steady.stores.rollups.manifest(), steady.stores.raw.manifest()

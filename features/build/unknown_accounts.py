@@ -31,8 +31,8 @@ def strange_accounts(home: Home) -> list[str]:
         return []
     store, features = home.stores.tables, home.stores.features
     with (
-        damage_named(features, remedy="Remove what is left of them and run `bellwether features build` again."),
-        damage_named(store, remedy="Restore them from a backup."),
+        damage_named(features),
+        damage_named(store),
     ):
         ours = set(accounts_built(features, built[-1], home.catalog))
         return [

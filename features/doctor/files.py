@@ -25,12 +25,6 @@ __all__ = ["FILE_CHECKS"]
 
 _STORES = ("events", "raw", "tables", "quarantine", "rollups", "metrics", "features")
 _LOCKED = (*_STORES, "feast", "mlflow", "nightly", "audit")
-_REMEDIES = {
-    "rollups": "`bellwether doctor --repair` counts their days again from the events.",
-    "metrics": "`bellwether doctor --repair` counts their days again from the events.",
-    "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",
-}
-_FROM_BACKUP = "Restore them from a backup, or load all files into a new home."
 
 
 def _look_at_key(home: Home, _: datetime) -> Iterator[Finding]:
@@ -79,7 +73,7 @@ def _looker(name: str) -> Callable[[Home, datetime], Iterator[Finding]]:
         if damaged:
             what = counted(len(damaged), "listed file is|listed files are")
             paths = listed(path.relative_to(home.root) for path in damaged)
-            yield Finding(f"{what} missing or damaged: {paths}.", _REMEDIES.get(name, _FROM_BACKUP))
+            yield Finding(f"{what} missing or damaged: {paths}.", store.damage_remedy)
         leavings = [] if _is_locked(store.root) or store.is_being_read() else store.unlisted()
         if leavings:
             what = counted(len(leavings), "file is|files are")

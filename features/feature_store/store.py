@@ -308,10 +308,7 @@ class Store:
     # ---- inside ----
 
     def _damage_named(self) -> AbstractContextManager[None]:
-        return damage_named(
-            self._home.stores.features,
-            remedy="Remove what is left of them, run `bellwether features build` for their cutoffs, then this again.",
-        )
+        return damage_named(self._home.stores.features)
 
     def _opened(self) -> FeatureStore:
         for path in (self._registry, self._online):

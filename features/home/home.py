@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from features.home.stores import SteadyStores, Stores
 from features.settings.fields import FILE_NAME, Settings
 from features.storage.lock import exclusive_lock
+from features.storage.verification import Verification
 
 if TYPE_CHECKING:
     from features.definitions.catalog import Catalog
@@ -56,7 +57,7 @@ class Home:
             return
         with ExitStack() as readers:
             steady = Home(self.settings)
-            steady.__dict__["stores"] = SteadyStores(self.root, readers)
+            steady.__dict__["stores"] = SteadyStores(self.root, self.stores.verification, readers=readers)
             yield steady
 
     @property
@@ -88,7 +89,7 @@ class Home:
     @cached_property
     def stores(self) -> Stores:
         """Its stores of Parquet files, by name."""
-        return Stores(self.root)
+        return Stores(self.root, Verification(by_content=self.settings.engine == "duckdb"))
 
     @property
     def secret_key(self) -> Path:

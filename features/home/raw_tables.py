@@ -33,7 +33,7 @@ def rows_stored(home: Home, name: str) -> int:
     """How many rows of a raw table are stored, from what its files say of themselves."""
     store = home.stores.events if name == EVENTS.name else home.stores.raw
     manifest = store.manifest()
-    files = (file for part in manifest.partitions for file in store.files(part, name, manifest=manifest))
+    files = (file for part in manifest.partitions for file in store.paths(part, name, manifest=manifest))
     return sum(pq.read_metadata(file).num_rows for file in files)
 
 

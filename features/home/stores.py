@@ -9,6 +9,7 @@ from pathlib import Path
 
 from features.storage.lock import shared_by_readers
 from features.storage.store import Manifest, ManifestStore, StoreWriter
+from features.storage.verification import Verification
 
 __all__ = ["SteadyStores", "Stores", "feature_partition"]
 
@@ -21,9 +22,12 @@ class Stores:
     ----------
     root
         The folder.
+    verification
+        Remembers which of their files were found whole.
     """
 
     root: Path
+    verification: Verification = field(default_factory=Verification)
 
     @property
     def events(self) -> ManifestStore:
@@ -65,7 +69,7 @@ class Stores:
         return self._store(name)
 
     def _store(self, name: str) -> ManifestStore:
-        return ManifestStore(self.root / name)
+        return ManifestStore(self.root / name, self.verification)
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,12 @@ class SteadyStores(Stores):
         Closes what keeps the listed files from being swept.
     """
 
-    readers: ExitStack
+    readers: ExitStack = field(kw_only=True)
     _opened: dict[str, ManifestStore] = field(default_factory=dict)
 
     def _store(self, name: str) -> ManifestStore:
         if name not in self._opened:
-            self._opened[name] = _SteadyStore(self.root / name, self.readers)
+            self._opened[name] = _SteadyStore(self.root / name, self.verification, self.readers)
         return self._opened[name]
 
 
@@ -93,8 +97,8 @@ class _SteadyStore(ManifestStore):
     It is written as it is now, not as it was: a writer that began with an old manifest would lose what came between.
     """
 
-    def __init__(self, root: Path, readers: ExitStack) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, verification: Verification, readers: ExitStack) -> None:
+        super().__init__(root, verification)
         self._readers = readers
         self._manifest: Manifest | None = None
 
@@ -109,7 +113,7 @@ class _SteadyStore(ManifestStore):
     @contextmanager
     def writer(self) -> Iterator[StoreWriter]:
         """Change the store as it is now; see :meth:`ManifestStore.writer`."""
-        with ManifestStore(self.root).writer() as writer:
+        with ManifestStore(self.root, self.verification).writer() as writer:
             yield writer
 
 

@@ -33,8 +33,6 @@ __all__ = ["RollupReport", "outdated_days", "read_rollup", "roll_up"]
 
 
 _VERSION = 5  # raise it when a rollup's meaning changes: every day is then counted again
-_REMEDY = "Restore them from a backup, or load all files into a new home."
-_REMOVE = "Remove what is left of them and run `bellwether features build` again: it counts their days anew."
 
 _READ = ("account_id", "event_time", "ingested_at", "endpoint", "method", "status", "latency_ms", "token", "user_id")
 _EVENT_COLUMNS = pa.schema([EVENTS.schema.field(name) for name in (*_READ, "sdk", "sdk_version", "synthetic")])
@@ -62,7 +60,7 @@ def roll_up(home: Home, *, progress: Progress = silent) -> RollupReport:
     """
     events, store = home.stores.events, home.stores.rollups
     rows = dict.fromkeys(ROLLUPS, 0)
-    with store.writer() as writer, damage_named(events, remedy=_REMEDY), ExitStack() as stack:
+    with store.writer() as writer, damage_named(events), ExitStack() as stack:
 
         @cache
         def engine() -> WorkingEngine:
@@ -79,7 +77,7 @@ def roll_up(home: Home, *, progress: Progress = silent) -> RollupReport:
 
         wanted = _wanted(home.settings, ingested)
         days = bring_up_to_date(writer, wanted, count, owns=is_event_day, step="roll up", progress=progress)
-        with damage_named(store, remedy=_REMOVE):
+        with damage_named(store):
             sum_up(writer, ROLLUPS["usage"].schema, home.settings.engine, engine)
     return RollupReport(len(days.made), len(days.unchanged), len(days.removed), rows)
 

@@ -35,7 +35,6 @@ _VERSION = 2  # raise it when what is counted changes: every day is then counted
 _EVENTS = pa.schema([EVENTS.schema.field(name) for name in ("account_id", "ingested_at", *EVENT_COLUMNS, "synthetic")])
 _CHUNK_BYTES = 8_000_000  # of event files
 _FILE = "counts"
-_REMEDY = "Restore them from a backup, or load all files into a new home."
 
 
 def metric_key(metric: Metric) -> str:
@@ -64,7 +63,7 @@ def count_metrics(home: Home, *, progress: Progress = silent) -> int:
     store, events = home.stores.metrics, home.stores.events
     if not metrics and not store.root.exists():
         return 0
-    with store.writer() as writer, damage_named(events, remedy=_REMEDY):
+    with store.writer() as writer, damage_named(events):
         ingested = events.manifest()
         of_day = {
             day: Lineage(

@@ -1,6 +1,5 @@
 """Which files of a store are no longer what its manifest says, and an error that names them."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ import pyarrow as pa
 from features.engine.errors import EngineError
 from features.exceptions import WorkFailedError, counted, listed
 from features.storage.store import Manifest, ManifestStore
+from features.storage.verification import damaged
 
 __all__ = ["damage_named", "damaged_files", "is_there"]
 
@@ -17,23 +17,23 @@ __all__ = ["damage_named", "damaged_files", "is_there"]
 def is_there(store: ManifestStore, partition: str, *, manifest: Manifest) -> bool:
     """Whether a partition is listed and every file of it exists."""
     return partition in manifest.partitions and all(
-        file.is_file() for file in store.files(partition, manifest=manifest)
+        file.is_file() for file in store.paths(partition, manifest=manifest)
     )
 
 
 def damaged_files(store: ManifestStore) -> list[Path]:
     """Listed files that are missing or have another content; reads every file."""
-    return [
-        store.root / partition / name
+    contents = {
+        store.root / partition / name: content
         for partition, files in sorted(store.manifest().partitions.items())
         for name, content in sorted(files.items())
-        if _content(store.root / partition / name) != content
-    ]
+    }
+    return list(damaged(contents, {}))
 
 
 @contextmanager
-def damage_named(store: ManifestStore, *, remedy: str) -> Iterator[None]:
-    """Look for damaged files when reading a store failed; nothing is read when it did not.
+def damage_named(store: ManifestStore) -> Iterator[None]:
+    """Look for damaged files when reading a store failed all the same, as on a cluster; else nothing is read.
 
     Raises
     ------
@@ -43,16 +43,8 @@ def damage_named(store: ManifestStore, *, remedy: str) -> Iterator[None]:
     try:
         yield
     except (EngineError, OSError, pa.ArrowInvalid) as error:
-        damaged = damaged_files(store)
-        if not damaged:
+        faulty = damaged_files(store)
+        if not faulty:
             raise
-        what = counted(len(damaged), "file is|files are")
-        raise WorkFailedError(f"{what} damaged or missing: {listed(damaged)}. {remedy}") from error
-
-
-def _content(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
+        what = counted(len(faulty), "file is|files are")
+        raise WorkFailedError(f"{what} damaged or missing: {listed(faulty)}. {store.damage_remedy}") from error

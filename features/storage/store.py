@@ -18,6 +18,7 @@ from features.exceptions import InputError, WorkFailedError
 from features.fingerprint import digest, file_digest
 from features.storage.lineage import Lineage
 from features.storage.lock import exclusive_lock, nobody_reads
+from features.storage.verification import FileSize, Verification, size_of
 
 __all__ = ["Manifest", "ManifestStore", "StoreWriter"]
 
@@ -25,6 +26,12 @@ __all__ = ["Manifest", "ManifestStore", "StoreWriter"]
 _MANIFEST = "_manifest.json"
 _FORMAT = 2  # of the manifest; 1 had a digest in place of the lineage
 _DERIVED = ("rollups", "metrics", "features")  # made from the other stores: their folder may be removed
+_DAMAGE_REMEDIES = {
+    "rollups": "`bellwether doctor --repair` counts their days again from the events.",
+    "metrics": "`bellwether doctor --repair` counts their days again from the events.",
+    "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",
+    "tables": "Restore them from a backup; what the files of the table still say is read again.",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Manifest:
         Partition to what its maker counted on the way, as JSON.
     notes
         Anything else a reader of this store needs, as JSON.
+    sizes
+        Partition to file name to how much it holds; files of earlier versions have none.
     is_of_earlier_version
         Whether it was written before lineage was kept.
     """
@@ -49,6 +58,7 @@ class Manifest:
     lineage: Mapping[str, Lineage] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, Mapping[str, FileSize]] = field(default_factory=dict)
     is_of_earlier_version: bool = False
 
     def fingerprint(self, partition: str) -> str | None:
@@ -66,6 +76,8 @@ class Manifest:
                 entry["lineage"] = self.lineage[partition].as_json(sources)
             if partition in self.facts:
                 entry["facts"] = self.facts[partition]
+            if partition in self.sizes:
+                entry["sizes"] = {name: [size.bytes, size.rows] for name, size in self.sizes[partition].items()}
         return {"format": _FORMAT, "partitions": entries, "sources": sources, "notes": self.notes}
 
     @classmethod
@@ -85,6 +97,11 @@ class Manifest:
             {name: Lineage.of_json(entry["lineage"], sources) for name, entry in entries.items() if "lineage" in entry},
             {name: entry["facts"] for name, entry in entries.items() if "facts" in entry},
             content["notes"],
+            {
+                name: {file: FileSize(*size) for file, size in entry["sizes"].items()}
+                for name, entry in entries.items()
+                if "sizes" in entry
+            },
         )
 
 
@@ -98,12 +115,13 @@ class StoreWriter:
         self.lineage = dict(manifest.lineage)
         self.facts = dict(manifest.facts)
         self.notes = dict(manifest.notes)
+        self.sizes = dict(manifest.sizes)
         self.scratch = store.root / f".scratch-{uuid.uuid4().hex}"
         self.scratch.mkdir(mode=0o700, parents=True)  # what is half done is for nobody else to read
 
     def state(self) -> Manifest:
         """What would be published now."""
-        return Manifest(self.partitions, self.lineage, self.facts, self.notes)
+        return Manifest(self.partitions, self.lineage, self.facts, self.notes, self.sizes)
 
     def replace(
         self,
@@ -119,13 +137,15 @@ class StoreWriter:
         """
         folder = self._root / partition
         folder.mkdir(parents=True, exist_ok=True)
-        files = {}
+        files, sizes = {}, {}
         for name, path in staged.items():
             content = file_digest(path)
             final = f"{name}-{content[:16]}.parquet"
+            sizes[final] = size_of(path)
             path.replace(folder / final)
             files[final] = content
-        self._enter(partition, files, lineage, facts)
+            self.store.verification.trust(folder / final, content)
+        self._enter(partition, files, sizes, lineage, facts)
 
     def adopt(
         self, partition: str, store: "ManifestStore", *, manifest: Manifest, lineage: Lineage | None = None
@@ -133,21 +153,29 @@ class StoreWriter:
         """Make a partition of another store the whole content of this one's: the same files, as links to them."""
         folder = self._root / partition
         folder.mkdir(parents=True, exist_ok=True)
-        for path in store.files(partition, manifest=manifest):
+        for path in store.paths(partition, manifest=manifest):
             if not (folder / path.name).exists():
                 _link(path, folder / path.name)
-        self._enter(partition, dict(manifest.partitions[partition]), lineage, manifest.facts.get(partition))
+        files, sizes = dict(manifest.partitions[partition]), manifest.sizes.get(partition)
+        self._enter(partition, files, sizes, lineage, manifest.facts.get(partition))
 
     def remove(self, partition: str) -> None:
         """Leave a partition out of the next manifest."""
-        for entries in (self.partitions, self.lineage, self.facts):
+        for entries in (self.partitions, self.lineage, self.facts, self.sizes):
             entries.pop(partition, None)
 
     def _enter(
-        self, partition: str, files: dict[str, str], lineage: Lineage | None, facts: Mapping[str, Any] | None
+        self,
+        partition: str,
+        files: dict[str, str],
+        sizes: Mapping[str, FileSize] | None,
+        lineage: Lineage | None,
+        facts: Mapping[str, Any] | None,
     ) -> None:
         self.remove(partition)
         self.partitions[partition] = files
+        if sizes is not None:
+            self.sizes[partition] = sizes
         if lineage is not None:
             self.lineage[partition] = lineage
         if facts is not None:
@@ -157,8 +185,9 @@ class StoreWriter:
 class ManifestStore:
     """Partitioned Parquet files under one folder, read by manifest, written by one writer at a time."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, verification: Verification | None = None) -> None:
         self.root = root
+        self.verification = Verification() if verification is None else verification
 
     def manifest(self) -> Manifest:
         """The current state; empty where nothing was ever written.
@@ -238,12 +267,35 @@ class ManifestStore:
         paths = self.root.rglob("*.parquet")
         return [path for path in paths if not path.relative_to(self.root).parts[0].startswith(".scratch-")]
 
-    def files(self, partition: str, name: str | None = None, *, manifest: Manifest | None = None) -> list[Path]:
-        """Absolute paths of a partition's files, of one logical name if given."""
+    def paths(self, partition: str, name: str | None = None, *, manifest: Manifest | None = None) -> list[Path]:
+        """Absolute paths of a partition's files, of one logical name if given; nobody looks whether they are whole."""
         listed = (manifest or self.manifest()).partitions.get(partition, {})
         return [
             self.root / partition / file for file in sorted(listed) if name is None or file.rsplit("-", 1)[0] == name
         ]
+
+    def files(self, partition: str, name: str | None = None, *, manifest: Manifest | None = None) -> list[Path]:
+        """As :meth:`paths`, to be read: each was found to be what the manifest says.
+
+        Raises
+        ------
+        WorkFailedError
+            When one is missing or has another content, naming it and the remedy.
+        """
+        state = manifest or self.manifest()
+        paths = self.paths(partition, name, manifest=state)
+        contents, sizes = state.partitions.get(partition, {}), state.sizes.get(partition, {})
+        self.verification.require(
+            {path: contents[path.name] for path in paths},
+            {path: sizes[path.name] for path in paths if path.name in sizes},
+            remedy=self.damage_remedy,
+        )
+        return paths
+
+    @property
+    def damage_remedy(self) -> str:
+        """What to do about files that are missing or have another content."""
+        return _DAMAGE_REMEDIES.get(self.root.name, "Restore them from a backup, or load all files into a new home.")
 
     @contextmanager
     def writer(self) -> Iterator[StoreWriter]:

@@ -13,6 +13,7 @@ from features.offline.cutoffs import built_cutoffs
 from features.rollup.count import roll_up
 from features.storage.store import ManifestStore
 from features.windows import DAY, utc
+from tests.shared import flip_a_bit
 
 C = utc(2026, 6, 29)
 GRACE = timedelta(hours=6)
@@ -111,8 +112,16 @@ def test_a_file_that_is_gone_is_not_built(log):
 def test_a_damaged_rollup_is_named(log):
     log.add("events", {"event_time": C - DAY}).store()
     roll_up(log.home)
-    log.home.stores.rollups.files("day=2026-06-28", "usage")[0].write_bytes(b"no parquet")
-    with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*usage-.*features build` again"):
+    flip_a_bit(log.home.stores.rollups.files("day=2026-06-28", "usage")[0])
+    with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*usage-.*doctor --repair`"):
+        build(log.home, [C], now=C + DAY)
+
+
+def test_damaged_records_are_named(log):
+    log.add("events", {"event_time": C - DAY}).add("subscriptions", {"kind": "start", "occurred_at": C - DAY}).store()
+    roll_up(log.home)
+    flip_a_bit(log.home.stores.raw.files("subscriptions")[0])
+    with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*raw/subscriptions/.* backup"):
         build(log.home, [C], now=C + DAY)
 
 

@@ -39,6 +39,7 @@ from features.settings.load import load_settings
 from features.storage.lock import exclusive_lock
 from features.storage.store import ManifestStore
 from features.windows import as_cutoff, cutoff_day, utc
+from tests.shared import flip_a_bit
 
 FIRST, SECOND, THIRD = utc(2026, 6, 15), utc(2026, 6, 22), utc(2026, 6, 29)
 BUILT = {"2026-06-15": ["a", "b", "c"], "2026-06-22": ["a", "b", "c", "d"], "2026-06-29": ["a", "b", "c", "d"]}
@@ -139,11 +140,11 @@ def test_a_group_that_was_not_built_is_named(own: Settings) -> None:
         opened(own).historical(rows(("a", "2026-06-22")))
 
 
-@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"no parquet")])
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), flip_a_bit])
 def test_a_damaged_file_of_features_is_named(own: Settings, damage: Callable[[Path], object]) -> None:
     (file,) = ManifestStore(own.home / "features").files("errors/cutoff=2026-06-29")
     damage(file)
-    message = r"1 file is damaged or missing: .*/errors-.*Remove .*`bellwether features build`"
+    message = r"1 file is damaged or missing: .*/errors-.*`bellwether doctor --repair`"
     with pytest.raises(WorkFailedError, match=message):
         opened(own).historical(rows(("a", "2026-06-29")))
     with pytest.raises(WorkFailedError, match=message):

@@ -10,6 +10,7 @@ from features.home.home import Home
 from features.rollup.count import roll_up
 from features.rollup.tables import ROLLUPS
 from features.windows import DAY, utc
+from tests.shared import flip_a_bit
 
 D = utc(2026, 6, 1)
 HOUR = timedelta(hours=1)
@@ -129,7 +130,7 @@ def test_a_file_that_is_gone_is_counted_again(log):
     assert rows(log, "token") == []
 
 
-@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"no parquet")])
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"no"), flip_a_bit])
 def test_damaged_events_are_named(log, damage):
     log.add("events", *[{"event_time": D + days * DAY} for days in range(2)]).store()
     damage(log.home.stores.events.files("day=2026-06-02")[0])

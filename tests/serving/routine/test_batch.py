@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from features.exceptions import DependencyError, InputError
+from features.exceptions import DependencyError, InputError, WorkFailedError
 from features.home.home import Home
 from features.settings.load import load_settings
 from features.storage.store import Manifest, ManifestStore
@@ -17,6 +17,7 @@ from serving.ledger.runs import ScoredAccount, run_id
 from serving.routine.terminal import explanation, riskiest
 from serving.scoring.freshness import Status
 from tests.serving.conftest import CUTOFF, EVERYBODY, NOW, USUAL, Place, world_columns, write_features, write_records
+from tests.shared import flip_a_bit
 
 pytestmark = pytest.mark.slow
 
@@ -168,3 +169,16 @@ def test_a_score_run_reads_each_manifest_once(copied: Place, monkeypatch: pytest
     monkeypatch.setattr(ManifestStore, "manifest", counted)
     score_batch(copied.home, now=NOW)
     assert reads == {"features": 1, "raw": 1}
+
+
+@pytest.mark.parametrize("file", ["features/errors", "features/usage", "raw/accounts", "raw/subscriptions"])
+def test_a_flipped_bit_ends_the_run_and_nothing_is_written(copied: Place, file: str) -> None:
+    from serving.ledger.ledger import open_ledger
+    from serving.routine.batch import score_account, score_batch
+
+    flip_a_bit(next((copied.settings.home / file).rglob("*.parquet")))
+    with pytest.raises(WorkFailedError, match=rf"1 file is damaged or missing: .*{file}.*\."):
+        score_batch(copied.home, now=NOW)
+    with pytest.raises(WorkFailedError, match=rf"1 file is damaged or missing: .*{file}.*\."):
+        score_account(copied.home, USUAL[0], now=NOW)
+    assert open_ledger(copied.home).latest("churn") is None
