@@ -19,7 +19,8 @@ from features.home.home import Home
 from features.rollup.metric_expressions import METRIC
 from features.rollup.metrics import metric_files, metric_key
 from features.storage.compile_cache import compiled
-from features.storage.store import Manifest, ManifestStore
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore
 from features.windows import DAY, days_of_ages
 
 __all__ = ["CustomGroups"]

@@ -13,7 +13,7 @@ from features.engine.prepared import Prepared, named, prepare
 from features.fingerprint import digest
 from features.home.home import Home
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable
-from features.storage.store import Manifest
+from features.storage.manifest import Manifest
 from features.windows import cutoff_day, known_from, visible_from
 
 __all__ = ["NOTE", "RECORD_TABLES", "first_seen", "noted_days", "records_seen"]

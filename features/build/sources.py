@@ -6,7 +6,7 @@ from datetime import datetime
 from features.build.records_seen import records_seen
 from features.home.home import Home
 from features.rollup.months import event_days
-from features.storage.store import Manifest
+from features.storage.manifest import Manifest
 
 __all__ = ["is_rollup_day", "sources_of"]
 

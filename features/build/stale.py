@@ -13,7 +13,7 @@ from features.offline.lineage import feature_lineage
 from features.rollup.count import outdated_days
 from features.storage.derived import Stale, stale_partitions
 from features.storage.lineage import Lineage
-from features.storage.store import Manifest
+from features.storage.manifest import Manifest
 
 __all__ = ["GroupAtCutoff", "planned_rows", "wanted_groups"]
 

@@ -19,8 +19,8 @@ from features.rollup.months import event_days, past_files, past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS
 from features.storage.derived import batches
+from features.storage.manifest import Manifest
 from features.storage.partition_files import write_parts
-from features.storage.store import Manifest
 from features.windows import days_of_ages
 
 __all__ = ["Workbench", "population"]

@@ -17,7 +17,8 @@ from features.rollup.count import outdated_days, roll_up
 from features.rollup.metrics import count_metrics
 from features.storage.damage import damaged_files
 from features.storage.lock import exclusive_lock
-from features.storage.store import Manifest, ManifestStore
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore
 from features.windows import DAY, as_cutoff, newest_cutoff
 
 __all__ = ["FILE_CHECKS"]

@@ -8,7 +8,8 @@ import pyarrow as pa
 from features.definitions.declared import ExternalTable
 from features.definitions.declared_features import table_rows
 from features.schema import UTC_MICROSECONDS
-from features.storage.store import Manifest, ManifestStore
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore
 
 __all__ = ["external_schema", "table_files", "table_key", "tables_seen"]
 

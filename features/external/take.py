@@ -21,7 +21,8 @@ from features.external.rows import external_schema, table_key
 from features.fingerprint import digest
 from features.home.home import Home
 from features.schema import UTC_MICROSECONDS
-from features.storage.store import Manifest, StoreWriter
+from features.storage.manifest import Manifest
+from features.storage.store import StoreWriter
 from features.windows import first_cutoffs
 
 __all__ = ["TableTaken", "TablesRefusedError", "tables_said", "take_tables", "waiting_tables"]

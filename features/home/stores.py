@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from features.storage.lock import shared_by_readers
-from features.storage.store import Manifest, ManifestStore, StoreWriter
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore, StoreWriter
 from features.storage.verification import Verification
 
 __all__ = ["SteadyStores", "Stores", "feature_partition"]

@@ -7,7 +7,7 @@ from features.exceptions import counted, listed
 from features.home.home import Home
 from features.home.stores import feature_partition
 from features.offline.lineage import feature_lineage
-from features.storage.store import Manifest
+from features.storage.manifest import Manifest
 from features.windows import as_cutoff
 
 __all__ = ["EARLIER_VERSION", "built_cutoffs", "is_of_earlier_version", "left_out", "outdated_cutoffs"]

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from features.definitions.catalog import BUILT_IN, Catalog, cutoff_day_field, spec
 from features.exceptions import InputError, WorkFailedError, listed
-from features.storage.store import Manifest, ManifestStore
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore
 
 __all__ = [
     "ARROW_TYPES",

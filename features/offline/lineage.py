@@ -13,7 +13,7 @@ from features.rollup.metric_fingerprints import counts_seen
 from features.rollup.metrics import metric_key
 from features.settings.fields import Settings
 from features.storage.lineage import Lineage
-from features.storage.store import Manifest
+from features.storage.manifest import Manifest
 
 __all__ = ["feature_lineage"]
 

@@ -26,8 +26,8 @@ from features.storage.compile_cache import compiled
 from features.storage.damage import damage_named
 from features.storage.derived import Product, batches, bring_up_to_date
 from features.storage.lineage import Lineage
+from features.storage.manifest import Manifest
 from features.storage.partition_files import write_parts
-from features.storage.store import Manifest
 
 __all__ = ["RollupReport", "outdated_days", "read_rollup", "roll_up"]
 

@@ -11,7 +11,7 @@ from datetime import date, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.storage.store import Manifest
+from features.storage.manifest import Manifest
 from features.windows import days_of_ages
 
 __all__ = ["SEEN", "counts_seen", "fingerprints"]

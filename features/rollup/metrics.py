@@ -25,8 +25,9 @@ from features.storage.compile_cache import compiled
 from features.storage.damage import damage_named
 from features.storage.derived import Product, batches, bring_up_to_date
 from features.storage.lineage import Lineage
+from features.storage.manifest import Manifest
 from features.storage.partition_files import write_parts
-from features.storage.store import Manifest, ManifestStore
+from features.storage.store import ManifestStore
 
 __all__ = ["count_metrics", "empty_metrics", "events_counted", "metric_files", "metric_key"]
 

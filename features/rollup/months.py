@@ -20,7 +20,8 @@ from features.engine.prepared import Prepared, named
 from features.storage.compile_cache import compiled
 from features.storage.derived import Product, bring_up_to_date
 from features.storage.lineage import Lineage
-from features.storage.store import Manifest, ManifestStore, StoreWriter
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore, StoreWriter
 from features.windows import as_cutoff, month_closed
 
 __all__ = ["event_days", "is_event_day", "past_files", "past_schema", "sum_up", "summed"]

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from features.engine.errors import EngineError
 from features.exceptions import WorkFailedError, counted, listed
-from features.storage.store import Manifest, ManifestStore
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore
 from features.storage.verification import damaged
 
 __all__ = ["damage_named", "damaged_files", "is_there"]

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from features.progress import Progress, silent
 from features.storage.damage import is_there
 from features.storage.lineage import Lineage
-from features.storage.store import Manifest, ManifestStore, StoreWriter
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore, StoreWriter
 
 __all__ = ["Outcome", "Product", "Stale", "batches", "bring_up_to_date", "stale_partitions"]
 

@@ -10,21 +10,20 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from features.exceptions import InputError, WorkFailedError
-from features.fingerprint import digest, file_digest
+from features.fingerprint import file_digest
 from features.storage.lineage import Lineage
 from features.storage.lock import exclusive_lock, nobody_reads
+from features.storage.manifest import FORMAT, Manifest
 from features.storage.verification import FileSize, Verification, size_of
 
-__all__ = ["Manifest", "ManifestStore", "StoreWriter"]
+__all__ = ["ManifestStore", "StoreWriter"]
 
 
 _MANIFEST = "_manifest.json"
-_FORMAT = 2  # of the manifest; 1 had a digest in place of the lineage
 _DERIVED = ("rollups", "metrics", "features")  # made from the other stores: their folder may be removed
 _DAMAGE_REMEDIES = {
     "rollups": "`bellwether doctor --repair` counts their days again from the events.",
@@ -32,77 +31,6 @@ _DAMAGE_REMEDIES = {
     "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",
     "tables": "Restore them from a backup; what the files of the table still say is read again.",
 }
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a store holds.
-
-    Attributes
-    ----------
-    partitions
-        Partition (a relative folder such as ``day=2026-06-29``) to file name to fingerprint.
-    lineage
-        Partition to what it was made from; without one nobody can tell.
-    facts
-        Partition to what its maker counted on the way, as JSON.
-    notes
-        Anything else a reader of this store needs, as JSON.
-    sizes
-        Partition to file name to how much it holds; files of earlier versions have none.
-    is_of_earlier_version
-        Whether it was written before lineage was kept.
-    """
-
-    partitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    lineage: Mapping[str, Lineage] = field(default_factory=dict)
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    sizes: Mapping[str, Mapping[str, FileSize]] = field(default_factory=dict)
-    is_of_earlier_version: bool = False
-
-    def fingerprint(self, partition: str) -> str | None:
-        """Fingerprint of a partition's files, or None where there is no such partition."""
-        files = self.partitions.get(partition)
-        return None if files is None else digest(files)
-
-    def as_json(self) -> dict[str, Any]:
-        """What :meth:`of_json` reads."""
-        sources: dict[str, Mapping[str, str]] = {}
-        entries: dict[str, dict[str, Any]] = {}
-        for partition, files in self.partitions.items():
-            entry = entries[partition] = {"files": files}
-            if partition in self.lineage:
-                entry["lineage"] = self.lineage[partition].as_json(sources)
-            if partition in self.facts:
-                entry["facts"] = self.facts[partition]
-            if partition in self.sizes:
-                entry["sizes"] = {name: [size.bytes, size.rows] for name, size in self.sizes[partition].items()}
-        return {"format": _FORMAT, "partitions": entries, "sources": sources, "notes": self.notes}
-
-    @classmethod
-    def of_json(cls, content: Mapping[str, Any]) -> "Manifest":
-        """The manifest of a JSON value; one of an earlier version lists its files and has no lineage.
-
-        Raises
-        ------
-        KeyError, TypeError, AttributeError
-            When it is no manifest.
-        """
-        if "format" not in content:
-            return cls(content["partitions"], notes=content["notes"], is_of_earlier_version=True)
-        entries, sources = content["partitions"], content["sources"]
-        return cls(
-            {name: entry["files"] for name, entry in entries.items()},
-            {name: Lineage.of_json(entry["lineage"], sources) for name, entry in entries.items() if "lineage" in entry},
-            {name: entry["facts"] for name, entry in entries.items() if "facts" in entry},
-            content["notes"],
-            {
-                name: {file: FileSize(*size) for file, size in entry["sizes"].items()}
-                for name, entry in entries.items()
-                if "sizes" in entry
-            },
-        )
 
 
 class StoreWriter:
@@ -202,10 +130,10 @@ class ManifestStore:
         path = self.root / _MANIFEST
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("format", _FORMAT) > _FORMAT:
+            if content.get("format", FORMAT) > FORMAT:
                 raise InputError(
                     f"{path} was written by a newer version of Bellwether (format {content['format']}; this one reads "
-                    f"up to {_FORMAT}). Use that version, or restore a backup from before it."
+                    f"up to {FORMAT}). Use that version, or restore a backup from before it."
                 )
             return Manifest.of_json(content)
         except FileNotFoundError as error:

@@ -206,5 +206,7 @@ def test_a_damaged_day_is_named(three_months):
     store = three_months.home.stores.rollups
     store.files("month=2026-05")[0].unlink()
     store.files("day=2026-05-10", "usage")[0].write_bytes(b"no parquet")
-    with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*day=2026-05-10/usage-.*doctor --repair`"):
+    with pytest.raises(
+        WorkFailedError, match=r"1 file is damaged or missing: .*day=2026-05-10/usage-.*doctor --repair`"
+    ):
         roll_up(three_months.home)

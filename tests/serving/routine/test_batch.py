@@ -11,7 +11,8 @@ import pytest
 from features.exceptions import DependencyError, InputError, WorkFailedError
 from features.home.home import Home
 from features.settings.load import load_settings
-from features.storage.store import Manifest, ManifestStore
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore
 from features.windows import DAY, utc
 from serving.ledger.runs import ScoredAccount, run_id
 from serving.routine.terminal import explanation, riskiest

@@ -15,7 +15,8 @@ import pytest
 from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
 from features.home.home import Home
 from features.storage.lock import exclusive_lock
-from features.storage.store import Manifest, ManifestStore
+from features.storage.manifest import Manifest
+from features.storage.store import ManifestStore
 from features.windows import DAY
 from serving.routine.nightly import due_cutoff, run_nightly
 from serving.routine.nightly_report import NightlyReport
