@@ -1,4 +1,4 @@
-"""The BentoML service: a thin class around the API, and the only file that imports bentoml."""
+"""The BentoML service: a thin class around the API, with :mod:`serving.arbiter` the only place that imports bentoml."""
 
 import json
 import os
@@ -17,6 +17,7 @@ start()
 import bentoml  # noqa: E402 - telemetry is switched off before BentoML looks
 
 from features.feature_store.store import open_store  # noqa: E402
+from serving.arbiter import keep_control_private  # noqa: E402
 from serving.http_api.admission import Admission  # noqa: E402
 from serving.http_api.answers import Answerer  # noqa: E402
 from serving.http_api.live_champions import LiveChampions  # noqa: E402
@@ -36,6 +37,9 @@ _TIMEOUT_SECONDS = 120
 # lines are JSON.
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="_bentoml_sdk")
 warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
+
+
+keep_control_private()
 
 
 def _home() -> Home:

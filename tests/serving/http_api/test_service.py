@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from serving.http_api.schemas import AccountList, ModelList, ScoreResponse
@@ -166,3 +169,18 @@ def test_keys_are_asked_for_everywhere_but_at_health(bare: Running) -> None:
         problem_of(bare.get(path), 401)
         problem_of(bare.get(path, headers={"authorization": "Bearer other"}), 403)
     problem_of(bare.score({"account_ids": ["a"]}, "/score"), 401)
+
+
+def test_nothing_but_the_service_listens_and_its_control_is_its_owners(server: Running) -> None:
+    supervisor = psutil.Process(server.process.pid)
+    processes = [supervisor, *supervisor.children(recursive=True)]
+    opened = {
+        connection.laddr.port
+        for process in processes
+        for connection in process.net_connections(kind="inet")
+        if connection.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}
+    }
+    assert opened == {server.port}
+    sockets = [Path(one.laddr) for one in supervisor.net_connections(kind="unix") if "bellwether-control-" in one.laddr]
+    assert {path.name for path in sockets} == {"control", "events"}
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in sockets} == {0o700}
