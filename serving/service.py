@@ -20,6 +20,7 @@ from features.feature_store.store import open_store  # noqa: E402
 from serving.arbiter import keep_control_private  # noqa: E402
 from serving.http_api.admission import Admission  # noqa: E402
 from serving.http_api.answers import Answerer  # noqa: E402
+from serving.http_api.hosts import names_of  # noqa: E402
 from serving.http_api.live_champions import LiveChampions  # noqa: E402
 from serving.http_api.logs import log_as_json  # noqa: E402
 from serving.http_api.meters import Meters  # noqa: E402
@@ -114,5 +115,8 @@ class Bellwether:
 
 
 Bellwether.add_asgi_middleware(  # type: ignore[attr-defined]
-    Gatekeeper, key_digests=[key.get_secret_value() for key in _HOME.settings.api_keys], meters=_METERS
+    Gatekeeper,
+    key_digests=[key.get_secret_value() for key in _HOME.settings.api_keys],
+    hosts=names_of(_HOME.settings),
+    meters=_METERS,
 )

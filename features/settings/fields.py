@@ -119,6 +119,12 @@ class Settings(BaseSettings):
     feature_project: str = _setting("bellwether", "name", "name of the Feast project", pattern=r"^[a-z][a-z0-9_]*$")
     host: str = _setting("127.0.0.1", "address", "address the service binds; loopback only without keys")
     port: int = _setting(3000, "port", "port of the service", ge=1, le=65535)
+    public_url: str = _setting(
+        "",
+        "URL",
+        "where people reach the service when it is not the bound address: https://bellwether.example.com",
+        pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+/?)?$",
+    )
     workers: int = _setting(2, "processes", "service worker processes", ge=1)
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = _setting(
         (), "sha256, comma-separated", "SHA-256 of each key a client may send as a bearer token"

@@ -7,6 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http_api.access_log import AccessLog
+from serving.http_api.hosts import Hosts
 from serving.http_api.keys import Keys
 from serving.http_api.limits import Limits
 from serving.http_api.meters import Meters
@@ -25,6 +26,8 @@ class Gatekeeper:
     key_digests
         SHA-256 (hex) of each key that may be sent as a bearer token; without any, everybody on this machine may ask
         and nobody else.
+    hosts
+        Names and addresses it answers to, beside those of this machine.
     meters
         What counts the answers.
     body_seconds
@@ -38,13 +41,14 @@ class Gatekeeper:
         app: ASGIApp,
         *,
         key_digests: Sequence[str] = (),
+        hosts: Sequence[str] = (),
         meters: Meters | None = None,
         body_seconds: float = 20.0,
         places: int = 256,
     ) -> None:
         self._app = app
         limits = Limits(app, body_seconds=body_seconds, places=places)
-        known = _KnownPaths(Keys(limits, digests=key_digests))
+        known = Hosts(_KnownPaths(Keys(limits, digests=key_digests)), names=hosts)
         self._stack = RequestId(AccessLog(Problems(known), meters=meters or Meters()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -102,6 +102,7 @@ _TITLES = {
     408: "The body did not arrive in time",
     413: "The body is over 1 MiB",
     415: "The body is not application/json",
+    421: "The host is not this service's; see the setting `public_url`",
     422: "The body or query does not fit the schema",
     429: "Too many requests at once; see Retry-After",
     500: "A fault of the service",

@@ -36,7 +36,7 @@ class Client:
     def request(self, method: str, path: str, **given: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(self.address, 1))
-            async with httpx.AsyncClient(transport=transport, base_url="http://here") as opened:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as opened:
                 return await opened.request(method, path, **given)
 
         return asyncio.run(ask())

@@ -184,3 +184,8 @@ def test_nothing_but_the_service_listens_and_its_control_is_its_owners(server: R
     sockets = [Path(one.laddr) for one in supervisor.net_connections(kind="unix") if "bellwether-control-" in one.laddr]
     assert {path.name for path in sockets} == {"control", "events"}
     assert {stat.S_IMODE(path.parent.stat().st_mode) for path in sockets} == {0o700}
+
+
+def test_a_rebound_name_reads_nothing(server: Running) -> None:
+    problem_of(server.get("/v1/accounts", headers={"host": f"evil.example:{server.port}"}), 421)
+    assert server.get("/v1/accounts", headers={"host": f"localhost:{server.port}"}).status_code == 200
