@@ -2,9 +2,8 @@
 
 import sys
 
-import click
-
 from features.cli import main
+from features.console import say
 from features.exceptions import BellwetherError
 
 __all__: list[str] = []
@@ -13,5 +12,5 @@ if __name__ == "__main__":
     try:
         main(prog_name="python -m features")
     except BellwetherError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from features.console import FORMATS, emit, emit_notes, progress_bar
+from features.console import FORMATS, emit, emit_notes, progress_bar, say
 from features.exceptions import InputError, WorkFailedError, listed
 from features.home.home import Home
 
@@ -43,7 +43,7 @@ def init(home: Home, source: Path | None, target: Path) -> None:
     from features.init import initialise, write_configuration
 
     for line in (*initialise(home), *write_configuration(target, now=_now(), source=source)):
-        click.echo(line)
+        say(line)
 
 
 @click.command(
@@ -238,7 +238,7 @@ def apply(home: Home) -> None:
     from features.feature_store.store import open_store
 
     for name in open_store(home).apply():
-        click.echo(name)
+        say(name)
 
 
 @features.command()
@@ -257,7 +257,7 @@ def materialize(home: Home, as_of: str | None) -> None:
     cutoff = as_cutoff(as_of) if as_of else built[-1]
     with progress_bar() as progress:
         accounts = open_store(home).materialize(cutoff, progress=progress)
-    click.echo(f"{accounts:,} accounts online as of {cutoff:%Y-%m-%d}.")
+    say(f"{accounts:,} accounts online as of {cutoff:%Y-%m-%d}.")
 
 
 @features.command()

@@ -12,14 +12,22 @@ from datetime import date, datetime
 import click
 
 from features.progress import Progress
-from features.text_table import printable, text_table
+from features.text_table import printable, printable_json, text_table
 
-__all__ = ["FORMATS", "NOTHING", "emit", "emit_notes", "emit_text", "progress_bar"]
+__all__ = ["FORMATS", "NOTHING", "emit", "emit_json", "emit_notes", "emit_text", "progress_bar", "say"]
 
 NOTHING = "\N{EN DASH}"
 """In place of a number where nothing was counted."""
 
 FORMATS = click.Choice(["table", "json", "csv"])
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print lines; what would move a terminal's cursor or change its colours stands as an escape.
+
+    The only way to the terminal but for bars: names, endpoints and owners are data of somebody else.
+    """
+    click.echo("\n".join(map(printable, text.split("\n"))), err=err)
 
 
 def emit(rows: Sequence[Mapping[str, object]], output: str = "table") -> None:
@@ -29,27 +37,36 @@ def emit(rows: Sequence[Mapping[str, object]], output: str = "table") -> None:
     stdout is no terminal each row is one line, whatever its length. JSON is one array, CSV has a header.
     """
     if output == "json":
-        click.echo(json.dumps([dict(row) for row in rows], indent=2, default=_plain, ensure_ascii=False))
+        emit_json([dict(row) for row in rows])
     elif output == "csv":
         if rows:
             writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
             writer.writeheader()
-            writer.writerows({name: "" if cell is None else _plain(cell) for name, cell in row.items()} for row in rows)
+            shown = printable if sys.stdout.isatty() else str  # a file keeps every letter
+            writer.writerows(
+                {name: "" if cell is None else shown(str(_plain(cell))) for name, cell in row.items()} for row in rows
+            )
     else:
         for line in _table(rows):
-            click.echo(line)
+            say(line)
+
+
+def emit_json(value: object) -> None:
+    """Print a value as JSON on stdout, such that nothing in it moves a terminal's cursor."""
+    text = json.dumps(value, indent=2, default=_plain, ensure_ascii=False)
+    click.echo("\n".join(map(printable_json, text.split("\n"))))
 
 
 def emit_text(text: str) -> None:
     """Print a paragraph on stdout, broken between words to fit the terminal; elsewhere as one line."""
     width = _width()
-    click.echo(printable(text) if width is None else textwrap.fill(printable(text), width))
+    say(printable(text) if width is None else textwrap.fill(printable(text), width))
 
 
 def emit_notes(notes: Sequence[str]) -> None:
     """Print sentences on stderr, one line each."""
     for note in notes:
-        click.echo(f"- {printable(note)}", err=True)
+        say(f"- {printable(note)}", err=True)
 
 
 @contextmanager
@@ -61,7 +78,7 @@ def progress_bar() -> Iterator[Progress]:
         def line(stage: str, done: int, total: int) -> None:  # noqa: ARG001 - a line says only that it began
             if stage not in begun:
                 begun.add(stage)
-                click.echo(f"{stage} …", err=True)
+                say(f"{stage} …", err=True)
 
         yield line
         return

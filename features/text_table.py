@@ -1,14 +1,15 @@
 """Sets rows as a table of plain text that fits a width: side by side, or row by row where that is too narrow."""
 
 import io
+import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["printable", "text_table"]
+__all__ = ["printable", "printable_json", "text_table"]
 
 
 _UNLIMITED = 1_000_000
@@ -24,13 +25,23 @@ def printable(text: str) -> str:
     >>> print(printable("Acme\x1b[31m Ltd"))
     Acme\x1b[31m Ltd
     """
+    return _escaped(text, lambda sign: sign.encode("unicode_escape").decode())
+
+
+def printable_json(text: str) -> str:
+    r"""As :func:`printable` of a line of JSON, which means the same afterwards.
+
+    >>> print(printable_json('"Acme\u009b Ltd"'))
+    "Acme\u009b Ltd"
+    """
+    return _escaped(text, lambda sign: json.dumps(sign)[1:-1])
+
+
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
     if text.isprintable():
         return text
     return "".join(
-        sign.encode("unicode_escape").decode()
-        if unicodedata.category(sign) in _UNPRINTABLE and sign not in _JOINERS
-        else sign
-        for sign in text
+        escape(sign) if unicodedata.category(sign) in _UNPRINTABLE and sign not in _JOINERS else sign for sign in text
     )
 
 

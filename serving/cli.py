@@ -1,6 +1,5 @@
 """The command line: joins the commands of every room and turns errors into exit codes."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from features import cli as features_cli
-from features.console import FORMATS, emit, emit_notes, emit_text, progress_bar
+from features.console import FORMATS, emit, emit_json, emit_notes, emit_text, progress_bar, say
 from features.exceptions import BellwetherError
 from features.home.home import Home
 from features.settings.fields import FILE_NAME
@@ -35,13 +34,13 @@ class _CommandLine(click.Group):
         try:
             sys.exit(super().main(args=args, prog_name=prog_name, **extra) or 0)
         except BellwetherError as error:
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", err=True)
             sys.exit(error.exit_code)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
-            click.echo("Interrupted. Run the same command again to go on.", err=True)
+            say("Interrupted. Run the same command again to go on.", err=True)
             sys.exit(130)
         except BrokenPipeError:
             # The reader of a pipe went away, as `| head` does; nothing is left to say to it.
@@ -89,11 +88,11 @@ def score(home: Home, as_of: str | None, out: Path | None, top: int, sort: str |
         run = score_batch(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
     emit_notes(left_out(home))
     for part in run.targets:
-        click.echo(part.in_words, err=True)
+        say(part.in_words, err=True)
     emit([row for part in run.targets for row in riskiest(part, limit=top, sort=sort)], output)
     if out is not None:
         export(run, out)
-        click.echo(f"Wrote {out}", err=True)
+        say(f"Wrote {out}", err=True)
     if run.failures:  # the others are scored
         raise run.failures[0]
 
@@ -111,7 +110,7 @@ def explain(home: Home, account: str, target: str | None, as_of: str | None) -> 
 
     run = score_account(home, account, target=target, as_of=as_cutoff(as_of) if as_of else None, now=_now())
     for part in run.targets:
-        click.echo(explanation(part, account))
+        say(explanation(part, account))
 
 
 @click.command(
@@ -137,11 +136,10 @@ def nightly(home: Home, as_of: str | None, output: str) -> None:
 
     with progress_bar() as progress:
         report = run_nightly(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
-    click.echo(
-        json.dumps(nightly_json(report), indent=2, ensure_ascii=False)
-        if output == "json"
-        else "\n".join(nightly_lines(report))
-    )
+    if output == "json":
+        emit_json(nightly_json(report))
+    else:
+        say("\n".join(nightly_lines(report)))
     if report.failure is not None:
         error = report.failure.error
         raise type(error)(f"Step {report.failure.step}: {error}") from error
@@ -170,7 +168,7 @@ def doctor(home: Home, repair: bool, output: str) -> None:  # noqa: FBT001 - cli
         emit(finding_rows(results), output)
     left = sum(not result.is_repaired for result in results)
     repaired = len(results) - left
-    click.echo(f"{len(CHECKS)} checks: {repaired} findings repaired, {left} left.", err=True)
+    say(f"{len(CHECKS)} checks: {repaired} findings repaired, {left} left.", err=True)
     sys.exit(1 if left else 0)
 
 
@@ -198,12 +196,12 @@ def check(home: Home, as_of: str | None, file: Path | None) -> None:
         require_place(file)
     with progress_bar() as progress:
         report = check_features(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
-    click.echo(summary(report))
+    say(summary(report))
     if report.findings:
-        click.echo()
+        say()
         emit(finding_rows(report))
     for part, section in report.sections:
-        click.echo(f"\n{part.title}")
+        say(f"\n{part.title}")
         if section.note:
             emit_text(section.note)
         rows = section.rows if section.shown is None else section.shown
@@ -212,7 +210,7 @@ def check(home: Home, as_of: str | None, file: Path | None) -> None:
     if file is not None:
         write_json(report, file)
     if report.wrong:
-        click.echo(f"Wrong: {', '.join(report.wrong)}.", err=True)
+        say(f"Wrong: {', '.join(report.wrong)}.", err=True)
         sys.exit(1)
 
 
@@ -228,7 +226,7 @@ def serve(home: Home, host: str | None, port: int | None, workers: int | None) -
 
     given = {"host": host, "port": port, "workers": workers}
     changed = home.settings.model_copy(update={name: value for name, value in given.items() if value is not None})
-    click.echo(f"Serving on {address(changed)} (Ctrl-C stops).", err=True)
+    say(f"Serving on {address(changed)} (Ctrl-C stops).", err=True)
     sys.exit(serve_forever(Home(changed), config=_config_file(_given_config())))
 
 
@@ -248,10 +246,10 @@ def demo(home: Home, accounts: int, days: int, seed: int, serve_after: bool) -> 
         home = home_of_demo(home)
     with progress_bar() as progress:
         report = run_demo(home, accounts=accounts, days=days, seed=seed, now=_now(), progress=progress)
-    click.echo(report.text)
+    say(report.text)
     if serve_after:
-        click.echo(f"\nServing on {address(home.settings)} (Ctrl-C stops). Try, from another terminal:\n")
-        click.echo(f"  {curl_line(home, report.riskiest_account)}\n")
+        say(f"\nServing on {address(home.settings)} (Ctrl-C stops). Try, from another terminal:\n")
+        say(f"  {curl_line(home, report.riskiest_account)}\n")
         sys.stdout.flush()
         sys.exit(serve_forever(home, config=_config_file(_given_config())))
 

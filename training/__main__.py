@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from features.console import say
 from features.exceptions import BellwetherError
 from features.settings.load import load_settings
 from features.start import start
@@ -27,5 +28,5 @@ if __name__ == "__main__":
     try:
         training()
     except BellwetherError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

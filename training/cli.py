@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from features.console import FORMATS
+from features.console import FORMATS, say
 from features.home.home import Home
 
 __all__ = ["audit", "commands", "promote", "train"]
@@ -35,7 +35,7 @@ def train(home: Home, target_name: str | None, truth: Path | None) -> None:
 
     For example: bellwether train --target upsell
     """
-    from features.console import emit_notes, progress_bar
+    from features.console import emit_notes, progress_bar, say
     from features.offline.cutoffs import left_out
     from training.flow import train as run
     from training.text import train_lines
@@ -44,7 +44,7 @@ def train(home: Home, target_name: str | None, truth: Path | None) -> None:
         report = run(home, target_name or _default(home), now=datetime.now(UTC), truth=truth, progress=progress)
     emit_notes(left_out(home))
     for line in train_lines(report):
-        click.echo(line)
+        say(line)
 
 
 @click.command()
@@ -62,7 +62,7 @@ def promote(home: Home, target_name: str | None, version: str | None, expect_cur
 
     name = target_name or _default(home)
     for line in promote_lines(run(home, name, version=version, expect_current=expect_current)):
-        click.echo(line)
+        say(line)
 
 
 @click.command(
@@ -102,7 +102,7 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
 
     Leaves with 0 when nothing was found and 1 when something was. It counts the log twice, in a scratch folder.
     """
-    from features.console import emit, emit_notes, emit_text, progress_bar
+    from features.console import emit, emit_notes, emit_text, progress_bar, say
     from training.watching.audit import audit as run
     from training.watching.audit_text import finding_rows, heading, sections, summary_rows
 
@@ -119,7 +119,7 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
         emit_text(heading(result))
         emit(summary_rows(result))
         for title, rows in sections(result):
-            click.echo()
+            say()
             emit_text(title)
             if rows:
                 emit(rows)

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import click
-
-from features.console import emit, emit_notes
+from features.console import emit, emit_notes, say
 from features.ingest.dry_run import DryRun, TableDryRun
+from features.text_table import printable_json
 
 __all__ = ["show_dry_run"]
 
@@ -31,17 +30,17 @@ def show_dry_run(dry_run: DryRun, output: str) -> None:
 
 def _show_table(table: TableDryRun) -> None:
     several = len({files for files, _, _ in table.mapping}) > 1
-    click.echo(f"{table.table}: {table.rows_read:,} rows in {table.files:,} files, {table.rows_good:,} good")
-    click.echo()
+    say(f"{table.table}: {table.rows_read:,} rows in {table.files:,} files, {table.rows_good:,} good")
+    say()
     emit(
         [
             {**({"files": files} if several else {}), "column": name, "made of": recipe}
             for files, name, recipe in table.mapping
         ],
     )
-    click.echo()
+    say()
     emit([{name: _cell(name, value) for name, value in row.items()} for row in table.rows])
-    click.echo()
+    say()
     if table.refusals:
         emit(
             [
@@ -53,25 +52,27 @@ def _show_table(table: TableDryRun) -> None:
                 for refusal in table.refusals
             ],
         )
-        click.echo()
+        say()
 
 
 def _show_endpoints(dry_run: DryRun) -> None:
-    click.echo(f"{dry_run.templates:,} different endpoints")
+    say(f"{dry_run.templates:,} different endpoints")
     if not dry_run.suggestions:
-        click.echo()
+        say()
         return
-    click.echo()
+    say()
     emit(
         [
             {"templates": suggestion.templates, "calls": suggestion.calls, "suggested pattern": suggestion.pattern}
             for suggestion in dry_run.suggestions
         ],
     )
-    patterns = ", ".join(json.dumps(suggestion.pattern, ensure_ascii=False) for suggestion in dry_run.suggestions)
-    click.echo()
-    click.echo(f"[sources.events]\npath_patterns = [{patterns}]")
-    click.echo()
+    patterns = ", ".join(
+        printable_json(json.dumps(suggestion.pattern, ensure_ascii=False)) for suggestion in dry_run.suggestions
+    )
+    say()
+    say(f"[sources.events]\npath_patterns = [{patterns}]")
+    say()
 
 
 def _findings(dry_run: DryRun) -> Iterator[dict[str, str]]:

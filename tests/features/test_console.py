@@ -8,9 +8,12 @@ import struct
 import subprocess
 import sys
 import termios
+import unicodedata
 from pathlib import Path
 
 import pytest
+
+from features.console import emit, emit_json, emit_notes, emit_text, say
 
 ROOT = Path(__file__).parents[2]
 EMIT = "import json, sys; from features.console import emit; emit(json.loads(sys.argv[1]), sys.argv[2])"
@@ -100,3 +103,32 @@ def test_a_command_fits_the_terminal_it_is_called_from(tmp_path, columns):
     text = on_terminal(columns, sys.executable, "-m", "features", "--home", str(tmp_path), *command)
     assert max(map(len, text.splitlines())) <= columns
     assert "calls_28d_vs_prior_28d" in text
+
+
+HOSTILE = "Acme\x1b[2J\x9b31m\u202e Ltd\x07"
+SPEAKERS = {
+    "table": lambda: emit([{"name": HOSTILE}]),
+    "json": lambda: emit([{"name": HOSTILE}], "json"),
+    "value": lambda: emit_json({HOSTILE: [HOSTILE]}),
+    "text": lambda: emit_text(HOSTILE),
+    "notes": lambda: emit_notes([HOSTILE]),
+    "line": lambda: say(f"Error: {HOSTILE}", err=True),
+}
+
+
+@pytest.mark.parametrize("speak", SPEAKERS.values(), ids=SPEAKERS)
+def test_no_way_to_the_terminal_lets_control_characters_through(capsys, speak):
+    speak()
+    text = "".join(capsys.readouterr())
+    assert "Acme" in text
+    assert [sign for sign in text if unicodedata.category(sign) in {"Cc", "Cf"} and sign != "\n"] == []
+
+
+def test_csv_on_a_terminal_is_harmless_too():
+    text = on_terminal(120, sys.executable, "-c", EMIT, json.dumps(ROWS[1:]), "csv")
+    assert text == "account,mrr,reason\nac\\x1b[31mct\\n7,,\n"
+
+
+def test_json_means_the_same_when_it_is_made_harmless(capsys):
+    emit_json({"name": HOSTILE + "\U000e0001 Ünal"})
+    assert json.loads(capsys.readouterr().out) == {"name": HOSTILE + "\U000e0001 Ünal"}
