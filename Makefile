@@ -16,6 +16,8 @@ help:  ## what each target does
 install: .venv/installed  ## a .venv from the lock file, from a bare Python 3.11
 
 .venv/installed: requirements.lock pyproject.toml
+	@[ "$$(uname)" != Linux ] || ! command -v $(PYTHON) >/dev/null || $(PYTHON) -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || \
+	  { echo "LightGBM needs libgomp, which is not here. Install it (apt-get install libgomp1, or dnf install libgomp), then make again." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.lock

@@ -304,12 +304,14 @@ commands: list[click.Command] = [init, simulate, ingest, features, settings]
 @click.pass_context
 def main(context: click.Context, home: Path | None, config: Path | None) -> None:
     """The features room alone; `bellwether` has every command."""
+    from features.home.private import keep_private
     from features.settings.load import load_settings
     from features.start import start
 
     start()
     if not isinstance(context.obj, Home):
         context.obj = Home(load_settings(config, home=home))
+        keep_private(context.obj)
 
 
 for _command in commands:

@@ -1,4 +1,4 @@
-"""What every process does first: one time zone, no telemetry, no surprises from the environment."""
+"""What every process does first: one time zone, no telemetry, no file for others, no surprises from the environment."""
 
 import os
 import time
@@ -27,3 +27,4 @@ def start() -> None:
     """
     os.environ.update(_ENVIRONMENT)
     time.tzset()
+    os.umask(0o077)  # whatever is written names customers

@@ -13,6 +13,7 @@ from features import cli as features_cli
 from features.console import FORMATS, emit, emit_json, emit_notes, emit_text, progress_bar, say
 from features.exceptions import BellwetherError
 from features.home.home import Home
+from features.home.private import keep_private
 from features.settings.fields import FILE_NAME
 from features.settings.load import load_settings
 from features.start import start
@@ -59,6 +60,7 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
     if isinstance(context.obj, Home):
         return
     context.obj = Home(load_settings(_config_file(config), home=home))
+    keep_private(context.obj)
     context.call_on_close(sys.stdout.flush)
 
 
