@@ -167,14 +167,17 @@ def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iter
     ):
         yield {
             "status": str(status),
-            **({"detail": detail} if detail else {}),
-            **({"offer": offered[account]} if offered is not None else {}),
-            **(_numbers(assessed.scores, row) if row >= 0 else {}),
+            "detail": detail or None,
+            "offer": None if offered is None else offered[account],
+            **(_numbers(assessed.scores, row) if row >= 0 else dict.fromkeys(_NUMBERS)),
             "reasons": [_reason(reason) for reason in assessed.reasons[row]] if row >= 0 else [],
             "horizon_days": bundle.horizon_days,
             "lead_days": bundle.lead_days,
             "model": {"name": scorer.name, "version": scorer.version},
         }
+
+
+_NUMBERS = ("probability", "band", "margin", "base_margin")
 
 
 def _numbers(scores: Scores, row: int) -> dict[str, Any]:

@@ -28,6 +28,8 @@ SCORE_RESPONSE: Mapping[str, Any] = {
             "scores": {
                 "churn": {
                     "status": "scored",
+                    "detail": None,
+                    "offer": None,
                     "probability": 0.61,
                     "band": "high",
                     "horizon_days": 30,

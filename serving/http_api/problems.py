@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -70,6 +71,9 @@ class Problems:
             await response(scope, receive, noted)
 
 
+_PLAIN_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+
+
 def problem(
     status: int, detail: str, *, request_id: str, errors: Sequence[tuple[str, str]] = (), allow: str | None = None
 ) -> Response:
@@ -95,7 +99,7 @@ def problem(
 def schema_problem(error: ValidationError, *, what: str) -> HttpProblemError:
     """422 for a body or query that does not fit its schema: where and what, without the value."""
     items: list[dict[str, Any]] = [dict(item) for item in error.errors(include_input=False, include_url=False)]
-    errors = [(_place(item), _message(item)) for item in items[:20]]
+    errors = [(_place(item, is_query=what == "query"), _message(item)) for item in items[:20]]
     return HttpProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         f"{counted(len(items), 'place|places')} in the {what} cannot be used. See /docs for what fits.",
@@ -103,9 +107,12 @@ def schema_problem(error: ValidationError, *, what: str) -> HttpProblemError:
     )
 
 
-def _place(item: dict[str, Any]) -> str:
-    # A field nobody declared is named by the client: its name is input, too.
-    parts = item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"]
+def _place(item: dict[str, Any], *, is_query: bool) -> str:
+    # A field nobody declared is named by the client: its name is input, too. That of a parameter is in every log on the
+    # way here, and is told where it is a plain word.
+    parts = item["loc"]
+    if item["type"] == "extra_forbidden" and not (is_query and _PLAIN_WORD.fullmatch(str(parts[-1]))):
+        parts = parts[:-1]
     return "/" + "/".join(str(part) for part in parts)
 
 

@@ -49,6 +49,9 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
+_REQUEST_ID = Field(description="Also in the header x-request-id, and in the service's log.")
+
+
 class _Body(BaseModel):
     """Strict both ways: no field that is not declared, no number that JSON cannot hold, no silent conversion."""
 
@@ -70,27 +73,29 @@ class ScoreRequest(_Body):
 class ReasonFeature(_Body):
     """One feature's part of a reason."""
 
-    name: str
-    value: float | int | str | None
+    name: str = Field(description="The feature, as `bellwether features describe` lists it.")
+    value: float | int | str | None = Field(description="What was known at the cutoff; null where nothing was.")
     contribution: float = Field(description="Log-odds.")
 
 
 class ScoreReason(_Body):
     """Why a score is higher or lower than that of an average account."""
 
-    code: str
+    code: str = Field(
+        description="Stable name of the reason; `bellwether features describe` lists the features of each."
+    )
     contribution: float = Field(description="Log-odds; exactly the sum of its features' contributions.")
-    direction: Literal["raises", "lowers"]
+    direction: Literal["raises", "lowers"] = Field(description="What it does to the probability.")
     actionable: bool = Field(description="Whether somebody can do something about it; context otherwise.")
-    text: str
-    features: list[ReasonFeature]
+    text: str = Field(description="A sentence for people.")
+    features: list[ReasonFeature] = Field(description="What the reason is made of, the largest part first.")
 
 
 class ModelName(_Body):
     """Which model said so."""
 
-    name: str
-    version: str
+    name: str = Field(description="The registered model.")
+    version: str = Field(description="Its version in the registry.")
 
 
 class TargetScore(_Body):
@@ -98,39 +103,42 @@ class TargetScore(_Body):
 
     status: Status = Field(description="The numbers are there when the status is scored, and mostly when it is stale.")
     detail: str | None = Field(
-        None, description="Why, in words, when the status is not scored, or an upgrade is not offered."
+        description="Why, in words, when the status is not scored, or an upgrade is not offered."
     )
     offer: bool | None = Field(
-        None,
         description="Only for upsell: whether to offer the upgrade now. False while the account's churn band is high: "
         "the detail then says churn_risk_high. Null when the churn risk is not known.",
     )
     probability: float | None = Field(
-        None, ge=0, le=1, description="Calibrated; a monotone map of the margin, which is what the reasons add up to."
+        ge=0, le=1, description="Calibrated; a monotone map of the margin, which is what the reasons add up to."
     )
-    band: Literal["high", "medium", "low"] | None = None
-    horizon_days: int
-    lead_days: int
-    margin: float | None = Field(None, description="Log-odds; base_margin plus all contributions.")
-    base_margin: float | None = None
-    reasons: list[ScoreReason]
-    model: ModelName
+    band: Literal["high", "medium", "low"] | None = Field(
+        description="Where the probability lies among the bands of `/v1/models`."
+    )
+    horizon_days: int = Field(description="Length of the window the probability is about.")
+    lead_days: int = Field(description="Days between the cutoff and that window.")
+    margin: float | None = Field(description="Log-odds; base_margin plus all contributions.")
+    base_margin: float | None = Field(description="Log-odds of an average account.")
+    reasons: list[ScoreReason] = Field(description="At most as many as asked for, the largest first.")
+    model: ModelName = Field(description="The registered model that said so, and its version.")
 
 
 class Result(_Body):
     """One account's scores."""
 
-    account_id: str
-    features_as_of: datetime | None = Field(description="The cutoff: what was known then made this score.")
-    data_age_hours: float | None
-    scores: dict[str, TargetScore]
+    account_id: str = Field(description="As it was asked for.")
+    features_as_of: datetime | None = Field(
+        description="The cutoff: what was known then made this score. Null for an account nobody knows."
+    )
+    data_age_hours: float | None = Field(description="Hours from that cutoff to this answer.")
+    scores: dict[str, TargetScore] = Field(description="By target.")
 
 
 class ScoreResponse(_Body):
     """Results in the order of the request."""
 
-    results: list[Result]
-    request_id: str
+    results: list[Result] = Field(description="One for each account asked for.")
+    request_id: str = _REQUEST_ID
 
 
 class AccountQuery(BaseModel):
@@ -147,7 +155,9 @@ class AccountQuery(BaseModel):
     )
     limit: int = Field(100, ge=1, le=1000, description="Accounts per page.")
     cursor: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = Field(
-        None, description="`next_cursor` of the page before, with the same filters; pages stay on one score run."
+        None,
+        json_schema_extra={"pattern": "^[A-Za-z0-9_-]+={0,2}$"},
+        description="`next_cursor` of the page before, with the same filters; pages stay on one score run.",
     )
 
 
@@ -167,69 +177,71 @@ AccountSummary = account_summary()
 class AccountList(_Body):
     """One page of the latest score run."""
 
-    target: str
-    features_as_of: datetime
-    data_age_hours: float
-    scored_at: datetime
-    horizon_days: int
-    lead_days: int
-    model: ModelName
-    accounts: list[AccountSummary]  # type: ignore[valid-type] # made from the fields of a row
-    next_cursor: str | None
-    request_id: str
+    target: str = Field(description="What the run foretells.")
+    features_as_of: datetime = Field(description="The cutoff: what was known then made these scores.")
+    data_age_hours: float = Field(description="Hours from that cutoff to this answer.")
+    scored_at: datetime = Field(description="When the run was written.")
+    horizon_days: int = Field(description="Length of the window the probabilities are about.")
+    lead_days: int = Field(description="Days between the cutoff and that window.")
+    model: ModelName = Field(description="The registered model that said so, and its version.")
+    accounts: list[AccountSummary] = Field(  # type: ignore[valid-type] # made from the fields of a row
+        description="One page, in the order of `sort`."
+    )
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
+    request_id: str = _REQUEST_ID
 
 
 class ModelComparison(_Body):
     """Model against a rival on the same test rows."""
 
-    rival: str
-    metric: str
+    rival: str = Field(description="What the model is held against.")
+    metric: str = Field(description="What both are measured by.")
     model: float | None = Field(description="Null, as the four below, where the metric cannot be measured.")
-    other: float | None
-    difference: float | None
+    other: float | None = Field(description="The rival's.")
+    difference: float | None = Field(description="The model's less the rival's.")
     low: float | None = Field(description="Lower end of the paired 95 % interval of the difference.")
-    high: float | None
+    high: float | None = Field(description="Its upper end.")
 
 
 class Model(_Body):
     """The champion of one target."""
 
-    target: str
-    title: str
-    name: str
-    version: str
+    target: str = Field(description="What it foretells.")
+    title: str = Field(description="The target in words.")
+    name: str = Field(description="The registered model.")
+    version: str = Field(description="Its version in the registry.")
     note: str | None = Field(description="Why this is not the champion the registry names, when it is not.")
-    horizon_days: int
-    lead_days: int
+    horizon_days: int = Field(description="Length of the window its probabilities are about.")
+    lead_days: int = Field(description="Days between the cutoff and that window.")
     metrics: dict[str, float | None] = Field(description="Of the judged model, on cutoffs it never saw.")
-    comparisons: list[ModelComparison]
+    comparisons: list[ModelComparison] = Field(description="Against rules a person could use, on the same rows.")
     verdict: list[str] = Field(description="What the judgement found, in words.")
     spans: dict[str, list[str]] = Field(description="First and last cutoff of fitting, test and the registered model.")
     bands: dict[str, float] = Field(description="Smallest probability of each band.")
-    features: list[str]
+    features: list[str] = Field(description="What it reads, in the order of its matrix.")
     left_out: dict[str, str] = Field(description="Features the model does not use, and why.")
 
 
 class ModelList(_Body):
     """The champions that answer now."""
 
-    models: list[Model]
-    request_id: str
+    models: list[Model] = Field(description="One per target with a champion.")
+    request_id: str = _REQUEST_ID
 
 
 class ProblemItem(_Body):
     """One thing that is wrong, and where."""
 
-    where: str
-    what: str
+    where: str = Field(description="Path of the field or name of the parameter, as `/account_ids/0`.")
+    what: str = Field(description="What is wrong there, without the value.")
 
 
 class Problem(_Body):
     """Every error has this shape (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str
-    errors: list[ProblemItem]
+    type: str = Field(description="`about:blank`: the status says what kind it is.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="That of the response.")
+    detail: str = Field(description="What is wrong and what to do, in words.")
+    request_id: str = _REQUEST_ID
+    errors: list[ProblemItem] = Field(description="Each place that is wrong, twenty at most.")

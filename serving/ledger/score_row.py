@@ -77,7 +77,7 @@ class ScoreRow:
     upgrade should be offered now; null for other targets, and where nobody knows.
     """
 
-    account_id: str = column(sa.String(128), api=0, export=0, terminal=0)
+    account_id: str = column(sa.String(128), api=0, export=0, terminal=0, description="As in the log.")
     status: Status = column(  # noqa: RUF009 - it makes a field
         _STATUS, api=2, export=2, description="Stale when the run's features are too old by now."
     )
@@ -87,13 +87,23 @@ class ScoreRow:
         export=2,
         description="Why, in words, when the status is not scored, or an upgrade is not offered.",
     )
-    probability: float | None = _number(api=4, export=4, terminal=4, listed_as=float)
+    probability: float | None = _number(
+        api=4, export=4, terminal=4, listed_as=float, description="Calibrated probability of the target in its window."
+    )
     band: str | None = column(
-        sa.String(8), default=None, api=4, export=4, terminal=4, listed_as=Literal["high", "medium", "low"]
+        sa.String(8),
+        default=None,
+        api=4,
+        export=4,
+        terminal=4,
+        listed_as=Literal["high", "medium", "low"],
+        description="Where the probability lies among the bands of /v1/models.",
     )
     margin: float | None = _number()
     base_margin: float | None = _number()
-    mrr: float | None = _number(api=4, export=4, terminal=3)
+    mrr: float | None = _number(
+        api=4, export=4, terminal=3, description="Monthly recurring revenue; null where none is known."
+    )
     mrr_at_risk: float | None = _number(
         api=4, export=4, terminal=4, description="MRR times probability; null for upsell."
     )
@@ -106,9 +116,9 @@ class ScoreRow:
         terminal=4,
         description="Only for upsell: whether to offer the upgrade now; see /v1/score.",
     )
-    name: str | None = _text(api=1, export=1)
-    owner: str | None = _text(api=1, export=1)
-    segment: str | None = _text(api=1, export=1)
+    name: str | None = _text(api=1, export=1, description="The customer, as the accounts table says.")
+    owner: str | None = _text(api=1, export=1, description="Who looks after the account.")
+    segment: str | None = _text(api=1, export=1, description="As the accounts table says.")
 
     def shown(self, surface: Surface) -> dict[str, Any]:
         """Field to value, of those that are shown there and in the order in which they are."""

@@ -267,7 +267,7 @@ def test_other_paths_and_methods_are_a_problem(app: Client, method: str, path: s
         ("owner=", 422),
         ("owner=" + "zq" * 101, 422),
         ("segment=" + "a" * 9000, 422),
-        ("zqcanary=1", 422),
+        ("zqcanary.=1", 422),  # only a plain word is named
         ("limit=1&limit=2", 422),
         ("band=high&band=low", 422),
         ("__proto__=1", 422),

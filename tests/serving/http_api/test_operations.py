@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,24 @@ def test_open_ones_need_no_key_and_all_others_do() -> None:
     for operation in OPERATIONS:
         answer = keyed.request(operation.method.upper(), operation.path, content=b"", headers=JSON)
         assert answer.status_code == (200 if operation.path in {"/livez", "/readyz", "/healthz"} else 401)
+
+
+def _properties(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, schema in document["components"]["schemas"].items():
+        for field, described in schema.get("properties", {}).items():
+            yield f"{name}.{field}", described
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                yield f"{path}?{parameter['name']}", parameter
+
+
+def test_every_property_and_parameter_is_described() -> None:
+    properties = dict(_properties(openapi()))
+    assert len(properties) > 60
+    assert [name for name, described in properties.items() if not described.get("description")] == []
+
+
+def test_the_cursor_has_its_pattern_in_the_document() -> None:
+    cursor = dict(_properties(openapi()))["/v1/accounts?cursor"]["schema"]
+    assert cursor["pattern"] == "^[A-Za-z0-9_-]+={0,2}$"

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from serving.http_api.examples import ACCOUNT_LIST, SCORE_RESPONSE
 from serving.http_api.schemas import AccountList, ModelList, ScoreResponse
 from tests.serving.conftest import USUAL, Place
 from tests.serving.server import JSON, Running, problem_of, running
@@ -125,7 +127,7 @@ def test_accounts_are_filtered(server: Running) -> None:
         "sort=zq",
         "band=zq",
         "target=ZQ",
-        "zq=1",
+        "zq.=1",
         "band=high&band=low",
         "owner=",
     ],
@@ -189,3 +191,34 @@ def test_nothing_but_the_service_listens_and_its_control_is_its_owners(server: R
 def test_a_rebound_name_reads_nothing(server: Running) -> None:
     problem_of(server.get("/v1/accounts", headers={"host": f"evil.example:{server.port}"}), 421)
     assert server.get("/v1/accounts", headers={"host": f"localhost:{server.port}"}).status_code == 200
+
+
+def shape(value: Any) -> Any:
+    """Names and kinds of a JSON value; of a list its first entry."""
+    if isinstance(value, dict):
+        return {name: shape(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [shape(entry) for entry in value[:1]]
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
+def test_the_example_of_the_document_is_as_an_answer_is(server: Running) -> None:
+    answer = server.score({"account_ids": ["acct_001"], "targets": ["churn"], "reasons": 1}).json()
+    assert shape(answer) == shape(SCORE_RESPONSE)
+
+
+def test_what_has_no_value_is_null_in_both_routes(server: Running) -> None:
+    answer = server.score({"account_ids": ["acct_001", "nobody-knows"], "targets": ["churn"]}).json()
+    scored, unknown = (result["scores"]["churn"] for result in answer["results"])
+    assert scored.keys() == unknown.keys()
+    listed = server.get("/v1/accounts").json()["accounts"]
+    assert {frozenset(account) for account in listed} == {frozenset(ACCOUNT_LIST["accounts"][0])}
+    for name in scored.keys() & listed[0].keys():
+        assert (scored[name] is None) == (listed[0][name] is None) or name == "status", name
+
+
+def test_a_parameter_that_is_none_is_named_where_its_name_is_a_plain_word(server: Running) -> None:
+    problem = problem_of(server.get("/v1/accounts", params={"bnad": "high", "limit": "0"}), 422)
+    assert {item.where for item in problem.errors} == {"/bnad", "/limit"}
+    problem = problem_of(server.get("/v1/accounts", params={"<script>": "x"}), 422)
+    assert [item.where for item in problem.errors] == ["/"]
