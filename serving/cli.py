@@ -19,11 +19,23 @@ from features.settings.load import load_settings
 from features.start import start
 from features.version import bellwether_version
 from training import cli as training_cli
+from training.labels.names import TARGET_NAMES
 
 __all__ = ["commands", "main"]
 
 
 _FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
+
+
+class _ExportFile(click.Path):
+    """A file whose ending names its format, looked at before anything heavy is loaded."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, or a usage error."""
+        path = Path(value)
+        if path.suffix not in {".csv", ".parquet"}:
+            self.fail(f"{path} ends in neither .csv nor .parquet. Name it so that the format is clear.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _CommandLine(click.Group):
@@ -66,7 +78,7 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
 
 @click.command()
 @click.option("--as-of", metavar="D", help="Cutoff to score, YYYY-MM-DD.  [default: the newest built]")
-@click.option("--out", type=click.Path(path_type=Path), help="Also write every row to FILE.csv or FILE.parquet.")
+@click.option("--out", type=_ExportFile(path_type=Path), help="Also write every row to FILE.csv or FILE.parquet.")
 @click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="Accounts to print.")
 @click.option(
     "--sort",
@@ -101,7 +113,12 @@ def score(home: Home, as_of: str | None, out: Path | None, top: int, sort: str |
 
 @click.command()
 @click.argument("account")
-@click.option("--target", help="One target.  [default: every target with a champion]")
+@click.option(
+    "--target",
+    metavar="T",
+    type=click.Choice(TARGET_NAMES),
+    help="One target: churn, upsell or churn_inactivity.  [default: every target with a champion]",
+)
 @click.option("--as-of", metavar="D", help="Cutoff to explain, YYYY-MM-DD.  [default: the newest built]")
 @click.pass_obj
 def explain(home: Home, account: str, target: str | None, as_of: str | None) -> None:

@@ -8,6 +8,7 @@ import click
 
 from features.console import FORMATS, say
 from features.home.home import Home
+from training.labels.names import TARGET_NAMES
 
 __all__ = ["audit", "commands", "promote", "train"]
 
@@ -16,6 +17,7 @@ _TARGET = click.option(
     "--target",
     "target_name",
     metavar="T",
+    type=click.Choice(TARGET_NAMES),
     help="What to foretell: churn, upsell or churn_inactivity.  "
     "[default: churn; without subscription events churn_inactivity]",
 )
@@ -87,6 +89,7 @@ Examples:
     "target_names",
     multiple=True,
     metavar="T",
+    type=click.Choice(TARGET_NAMES),
     help="Whose labels to hold features against; may be repeated.  "
     "[default: churn and upsell; without subscription events churn_inactivity]",
 )

@@ -20,6 +20,7 @@ from features.settings.load import load_settings
 from serving.cli import main
 from serving.http_api.address import address
 from serving.launch import curl_line, launch
+from training.labels.names import TARGET_NAMES
 
 HEAVY = [
     "feast",
@@ -183,3 +184,32 @@ def test_init_makes_the_registry_and_the_ledger(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "home/mlflow/mlflow.db").is_file()
     assert (tmp_path / "home/ledger.db").is_file()
     assert not list(tmp_path.rglob("mlruns"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["train", "--target", "chrun"], "'chrun' is not one of 'churn', 'churn_inactivity', 'upsell'"),
+        (["promote", "--target", "chrun"], "'chrun' is not one of"),
+        (["explain", "acme", "--target", "chrun"], "'chrun' is not one of"),
+        (["features", "audit", "--target", "chrun"], "'chrun' is not one of"),
+        (["score", "--out", "scores.xlsx"], "scores.xlsx ends in neither .csv nor .parquet"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_choice_that_is_none_is_refused_before_anything_is_loaded(arguments: list[str], text: str) -> None:
+    script = (
+        "import sys, serving.cli as cli\n"
+        "try: cli.main(sys.argv[1:])\n"
+        f"except SystemExit as left: print(left.code, [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.strip() == "2 []"
+    assert text in done.stderr
+
+
+def test_the_names_of_targets_are_those_there_are() -> None:
+    from training.labels.targets import TARGETS
+
+    assert set(TARGET_NAMES) == set(TARGETS)
