@@ -1,4 +1,4 @@
-"""Feast's offline store over the feature files that the manifest lists."""
+"""Feast's offline store over the feature files that the manifest lists: rows as they were at a point in time."""
 
 import weakref
 from collections.abc import Callable, Iterator
