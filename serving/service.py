@@ -18,7 +18,6 @@ import bentoml  # noqa: E402 - telemetry is switched off before BentoML looks
 
 from features.feature_store.store import open_store  # noqa: E402
 from serving.arbiter import keep_control_private  # noqa: E402
-from serving.http_api.admission import Admission  # noqa: E402
 from serving.http_api.answers import Answerer  # noqa: E402
 from serving.http_api.hosts import names_of  # noqa: E402
 from serving.http_api.live_champions import LiveChampions  # noqa: E402
@@ -26,6 +25,7 @@ from serving.http_api.logs import log_as_json  # noqa: E402
 from serving.http_api.meters import Meters  # noqa: E402
 from serving.http_api.middleware import Gatekeeper  # noqa: E402
 from serving.http_api.routes import make_api, score_body  # noqa: E402
+from serving.http_api.work_queue import WorkQueue  # noqa: E402
 from serving.ledger.ledger import open_ledger  # noqa: E402
 
 __all__ = ["Bellwether"]
@@ -58,14 +58,14 @@ _HOME = _home()
 _METERS = Meters()
 _CHAMPIONS = LiveChampions(_HOME, _METERS)
 _LEDGER = open_ledger(_HOME)
-_ADMISSION = Admission(threads=_HOME.settings.threads)
+_WORK_QUEUE = WorkQueue(threads=_HOME.settings.threads)
 _ANSWERER = Answerer(_HOME, open_store(_HOME), _CHAMPIONS)
 _API = make_api(
     _HOME,
     answerer=_ANSWERER,
     champions=_CHAMPIONS,
     ledger=_LEDGER,
-    admission=_ADMISSION,
+    work_queue=_WORK_QUEUE,
     meters=_METERS,
     clock=_now,
 )
@@ -93,7 +93,7 @@ class Bellwether:
     def close(self) -> None:
         """Stop the background refresh and free what is open."""
         _CHAMPIONS.stop()
-        _ADMISSION.close()
+        _WORK_QUEUE.close()
         _LEDGER.close()
 
     def __is_ready__(self) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -78,6 +81,32 @@ def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("BELLWETHER_")]:
         if name not in {"BELLWETHER_SHARED_DATA", "BELLWETHER_REQUIRE_SERVICES"}:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrated_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new registry is a copy of one that MLflow made: it migrates an empty database fifty times, for seconds."""
+    from training.registry import mlflow_client
+
+    address_of = mlflow_client.tracking_address
+
+    def make(root: Path) -> None:
+        with mlflow_client.opened_mlflow() as mlflow:
+            address = f"sqlite:///{root / 'mlflow.db'}"
+            mlflow.MlflowClient(tracking_uri=address, registry_uri=address).search_experiments(max_results=1)
+
+    @functools.cache
+    def made() -> Path:
+        return made_once(tmp_path_factory, "registry", make) / "mlflow.db"
+
+    def address(home: Home) -> str:
+        if not home.mlflow_database.exists() and home.mlflow_artifacts.is_dir():
+            shutil.copyfile(made(), home.mlflow_database)
+        return address_of(home)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_client, "tracking_address", address)
+        yield
 
 
 def _world(root: Path) -> World:

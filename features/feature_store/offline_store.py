@@ -1,20 +1,22 @@
-"""Feast's offline store over the feature files that the manifest lists."""
+"""Feast's offline store over the feature files that the manifest lists: rows as they were at a point in time."""
 
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from pydantic import Field as PydanticField
 
 from features.engine.duckdb_engine import Engine, duckdb_engine, spill_folder
-from features.exceptions import WorkFailedError
+from features.engine.prepared import named
 from features.feature_store.fast_import import without_type_checks
-from features.offline.files import TIMESTAMP, file_schema, files_of_group, schema_of
+from features.feature_store.reads import Files, ReadJob, compiled_read, refuse_to_write
+from features.offline.files import JOIN_KEY, TIMESTAMP, file_schema, files_of_group, schema_of
 from features.storage.store import ManifestStore
 
 with without_type_checks():
@@ -25,18 +27,38 @@ with without_type_checks():
 __all__ = ["ManifestOfflineStore", "ManifestOfflineStoreConfig", "reading"]
 
 
-_READ: ContextVar[ManifestStore | None] = ContextVar("store of feature files", default=None)
-"""The store whose files are read inside :func:`reading`."""
+class _Reading:
+    """Reads of one state of the store, one after the other in one engine."""
+
+    def __init__(self, store: ManifestStore) -> None:
+        self.store = store
+        self._engine: Engine | None = None
+
+    def engine(self, config: RepoConfig) -> Engine:
+        """The engine, opened by the first read."""
+        if self._engine is None:
+            self._engine = _opened(config)
+        return self._engine
+
+    def close(self) -> None:
+        """Close the engine, where there was a read."""
+        if self._engine is not None:
+            self._engine.close()
+
+
+_READING: ContextVar[_Reading | None] = ContextVar("reads of feature files", default=None)
+"""What is read inside :func:`reading`."""
 
 
 @contextmanager
 def reading(store: ManifestStore) -> Iterator[None]:
     """Let Feast read the files that this store lists, as one of a snapshot does, and read no manifest of its own."""
-    token = _READ.set(store)
-    try:
-        yield
-    finally:
-        _READ.reset(token)
+    with closing(_Reading(store)) as reads:
+        token = _READING.set(reads)
+        try:
+            yield
+        finally:
+            _READING.reset(token)
 
 
 class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc]
@@ -57,8 +79,8 @@ class ManifestOfflineStoreConfig(DuckDBOfflineStoreConfig):  # type: ignore[misc
 class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
     """Feast's DuckDB store that reads only the files a manifest lists, and of these only the cutoffs asked for.
 
-    Each call has an engine of its own: Feast's store leaves a view per read on one shared connection, which
-    two threads must not use at once.
+    No engine is shared between threads, and none outlives its reads: Feast's own store leaves a view per read on one
+    connection of the process.
     """
 
     @staticmethod
@@ -73,21 +95,32 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         filter_by_created_timestamp: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
         """Join each view's row of the same account and cutoff to every entity row."""
-        days = {moment.date() for moment in pd.DatetimeIndex(entity_df[TIMESTAMP]).tz_convert("UTC").unique()}
-        engine = _engine(config)
-        job = get_historical_features_ibis(
-            config=config,
-            feature_views=feature_views,
-            feature_refs=feature_refs,
-            entity_df=entity_df,
-            registry=registry,
-            project=project,
-            full_feature_names=full_feature_names,
-            filter_by_created_timestamp=filter_by_created_timestamp,
-            data_source_reader=_reader(engine, config, days.__contains__),
-            data_source_writer=_refuse_to_write,
+        times = pd.DatetimeIndex(entity_df[TIMESTAMP]).tz_convert("UTC")
+        asked = entity_df.assign(**{TIMESTAMP: times})
+        days = {moment.date() for moment in times.unique()}
+        names = {reference.split(":")[1] for reference in feature_refs}
+        files: dict[str, Files] = {}
+        for view in feature_views:
+            files |= _files(config, view.batch_source, names, days.__contains__)
+        options = {
+            "feature_refs": feature_refs,
+            "full_feature_names": full_feature_names,
+            "filter_by_created_timestamp": filter_by_created_timestamp,
+        }
+        read = compiled_read(
+            (_shape(options, files), str(asked.dtypes.to_dict()), tuple(map(_view_shape, feature_views))),
+            lambda: get_historical_features_ibis(
+                config=config,
+                feature_views=feature_views,
+                entity_df=asked,
+                registry=registry,
+                project=project,
+                data_source_reader=_named(files),
+                data_source_writer=refuse_to_write,
+                **options,
+            ),
         )
-        return _closing(job, engine)
+        return ReadJob(partial(_engine, config), read, files, asked)
 
     @staticmethod
     def pull_latest_from_table_or_query(
@@ -102,44 +135,74 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
     ) -> Any:
         """Read the newest row of each account between two cutoffs, both included."""
         first, last = start_date.astimezone(UTC).date(), end_date.astimezone(UTC).date()
-        engine = _engine(config)
-        job = pull_latest_from_table_or_query_ibis(
-            config=config,
-            data_source=data_source,
-            join_key_columns=join_key_columns,
-            feature_name_columns=feature_name_columns,
-            timestamp_field=timestamp_field,
-            created_timestamp_column=created_timestamp_column,
-            start_date=start_date,
-            end_date=end_date,
-            data_source_reader=_reader(engine, config, lambda day: first <= day <= last),
-            data_source_writer=_refuse_to_write,
+        files = _files(config, data_source, set(feature_name_columns), lambda day: first <= day <= last)
+        options = {
+            "join_key_columns": join_key_columns,
+            "feature_name_columns": feature_name_columns,
+            "timestamp_field": timestamp_field,
+            "created_timestamp_column": created_timestamp_column,
+            "start_date": start_date,
+            "end_date": end_date,
+        }
+        read = compiled_read(
+            _shape(options, files),
+            lambda: pull_latest_from_table_or_query_ibis(
+                config=config,
+                data_source=data_source,
+                data_source_reader=_named(files),
+                data_source_writer=refuse_to_write,
+                **options,
+            ),
         )
-        return _closing(job, engine)
+        return ReadJob(partial(_engine, config), read, files)
 
 
-def _engine(config: RepoConfig) -> Engine:
+@contextmanager
+def _engine(config: RepoConfig) -> Iterator[Engine]:
+    """The engine of the reads around, or one for this read alone."""
+    reads = _READING.get()
+    if reads is not None:
+        yield reads.engine(config)
+    else:
+        with closing(_opened(config)) as engine:
+            yield engine
+
+
+def _opened(config: RepoConfig) -> Engine:
     here = config.offline_store
     return duckdb_engine(threads=here.threads, memory_limit=here.memory_limit, spill=spill_folder(Path(here.spill)))
 
 
-def _closing(job: Any, engine: Engine) -> Any:
-    """The job, whose engine is closed with it: Feast runs a job after it was handed out, and tells nobody when."""
-    weakref.finalize(job, engine.close)
-    return job
+def _files(
+    config: RepoConfig, source: FileSource, names: Collection[str], wanted: Callable[[date], bool]
+) -> dict[str, Files]:
+    """By the name of a source's group: the files of wanted cutoffs, and which of their columns are read."""
+    reads = _READING.get()
+    store = ManifestStore(Path(config.offline_store.feature_files)) if reads is None else reads.store
+    group = Path(source.path).name
+    declared = config.offline_store.declared.get(group)
+    schema = file_schema(group) if declared is None else schema_of(group, declared)
+    columns = [column for column in schema if column.name in {JOIN_KEY, TIMESTAMP, *names}]
+    return {group: (files_of_group(store, group, wanted=wanted), pa.schema(columns))}
 
 
-def _reader(engine: Engine, config: RepoConfig, wanted: Callable[[date], bool]) -> Callable[[FileSource, str], Any]:
-    store = _READ.get() or ManifestStore(Path(config.offline_store.feature_files))
+def _named(files: Mapping[str, Files]) -> Callable[[FileSource, str], Any]:
+    """What reads a source for Feast: a table by name, which stands for the files once an engine names them so."""
 
     def read(source: FileSource, repo_path: str) -> Any:  # noqa: ARG001
         group = Path(source.path).name
-        files = files_of_group(store, group, wanted=wanted)
-        declared = config.offline_store.declared.get(group)
-        return engine.read_parquet(files, schema=file_schema(group) if declared is None else schema_of(group, declared))
+        return named(group, files[group][1])
 
     return read
 
 
-def _refuse_to_write(*_: Any, **__: Any) -> None:
-    raise WorkFailedError("Feature files are written by `bellwether features build`, not through Feast.")
+def _shape(options: Mapping[str, Any], files: Mapping[str, Files]) -> tuple[str, ...]:
+    """What a read is made of, without its rows and files."""
+    return repr(options), *(f"{group}: {schema}" for group, (_, schema) in files.items())
+
+
+def _view_shape(view: FeatureView) -> str:
+    source, projection = view.batch_source, view.projection
+    times = (view.ttl, source.timestamp_field, source.created_timestamp_column)
+    keys = ([column.name for column in view.entity_columns], projection.join_key_map, dict(source.field_mapping))
+    return repr((view.name, projection.name_alias, times, keys))

@@ -17,10 +17,10 @@ from features.engine.errors import engine_failures
 from features.exceptions import DependencyError, InputError, WorkFailedError
 from features.feature_store.failures import APPLY, reported
 from features.feature_store.fast_import import without_type_checks
-from features.feature_store.historical_rows import checked_entities, feature_frame, refuse_incomplete
 from features.feature_store.keys import entity_keys
 from features.feature_store.offline_store import reading
 from features.feature_store.online_rows import OnlineRows, decode
+from features.feature_store.requested_rows import checked_entities, feature_frame, refuse_incomplete
 from features.feature_store.sqlite_files import (
     accounts_stamped,
     forget_others,

@@ -21,7 +21,6 @@ from features.exceptions import DependencyError
 from features.home.home import Home
 from features.schema import ACCOUNT_ID_PATTERN
 from serving.http_api.address import address
-from serving.http_api.admission import Admission
 from serving.http_api.answers import Answerer
 from serving.http_api.docs_page import docs_page
 from serving.http_api.live_champions import LiveChampions
@@ -32,6 +31,7 @@ from serving.http_api.operations import OPERATIONS
 from serving.http_api.problems import OUR_FAULT, HttpProblemError, problem, schema_problem
 from serving.http_api.request_id import REQUEST_ID
 from serving.http_api.schemas import AccountQuery, ScoreRequest
+from serving.http_api.work_queue import WorkQueue
 from serving.ledger.ledger import AccountRow, Ledger, RunHead
 from serving.scoring.freshness import Status, age_hours, old_features
 from serving.scoring.offers import default_sort
@@ -54,7 +54,7 @@ def make_api(
     answerer: Answerer,
     champions: LiveChampions,
     ledger: Ledger,
-    admission: Admission,
+    work_queue: WorkQueue,
     meters: Meters,
     clock: Clock,
 ) -> Starlette:
@@ -63,11 +63,11 @@ def make_api(
     async def score(request: Request) -> Response:
         body = await request.body()
         request_id = request.scope[REQUEST_ID]
-        return Response(await admission.run(lambda: score_body(answerer, body, request_id, clock())), media_type=_JSON)
+        return Response(await work_queue.run(lambda: score_body(answerer, body, request_id, clock())), media_type=_JSON)
 
     async def accounts(request: Request) -> Response:
         query = _query(request)
-        page = await admission.run(lambda: _accounts_page(ledger, query, home, clock()))
+        page = await work_queue.run(lambda: _accounts_page(ledger, query, home, clock()))
         return _json({**page, "request_id": request.scope[REQUEST_ID]})
 
     async def models(request: Request) -> Response:
@@ -76,7 +76,7 @@ def make_api(
         return _json({"models": shown, "request_id": request.scope[REQUEST_ID]})
 
     async def metrics(_request: Request) -> Response:
-        # Not by admission: a service that is full must still say so.
+        # Not by the work queue: a service that is full must still say so.
         return Response(await run_in_threadpool(meters.page), media_type=CONTENT_TYPE)
 
     document = openapi()

@@ -172,10 +172,13 @@ def test_a_comparison_with_the_year_before_equals_the_plain_sql(tmp_path):
     settings, files = Settings(home=tmp_path / "home"), tmp_path / "files"
     end = utc(2026, 6, 29)
     simulate(files, accounts=30, days=460, calls_per_day=0.5, seed=3, end=end)
+    # The windows lie in the last 97 days and in those a year before; of the days between a week on each side will do.
+    spans = [(end - 461 * DAY, end - 357 * DAY), (end - 104 * DAY, end)]
+    days = [at for first, last in spans for at in (first + n * DAY for n in range((last - first).days))]
     ingest(
         Home(settings),
         now=end + DAY,
-        events=[files / "events"],
+        events=[file for at in days for file in sorted((files / "events").glob(f"*{at.date()}*"))],
         accounts=[files / "accounts.parquet"],
         subscriptions=[files / "subscriptions.parquet"],
         touchpoints=[files / "touchpoints.parquet"],

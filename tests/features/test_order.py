@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from features.build.build import build
 from features.home.home import Home
-from features.home.secret import secret_key
 from features.ingest.ingest import ingest
 from features.rollup.count import roll_up
 from features.settings.load import load_settings
 from features.storage.store import ManifestStore
 from features.windows import utc
+from tests.shared import linked
 
 CUTOFF = utc(2026, 2, 2)
 NOW = CUTOFF + timedelta(days=1)
@@ -44,15 +44,21 @@ events = st.lists(
 )
 
 
-def features_of(folder, key, *files):
-    """Every feature table of events given file by file, each in an ingest of its own."""
-    settings = load_settings(home=folder / "home", threads=1)
-    settings.home.mkdir(parents=True)
-    (settings.home / "secret.key").write_bytes(key)
+@pytest.fixture(scope="module")
+def without_events(tmp_path_factory):
+    """A home that knows an account and has a key."""
+    folder = tmp_path_factory.mktemp("without-events")
     (folder / "accounts.csv").write_text(CREATED)
+    ingest(Home(load_settings(home=folder / "home", threads=1)), now=NOW, accounts=[folder / "accounts.csv"])
+    return folder / "home"
+
+
+def features_of(folder, without_events, *files):
+    """Every feature table of events given file by file, each in an ingest of its own."""
+    settings = load_settings(home=linked(without_events, folder / "home"), threads=1)
     for number, lines in enumerate(files):
         (folder / f"{number}.csv").write_text("\n".join([HEADER, *lines]) + "\n")
-        ingest(Home(settings), now=NOW, events=[folder / f"{number}.csv"], accounts=[folder / "accounts.csv"])
+        ingest(Home(settings), now=NOW, events=[folder / f"{number}.csv"])
     roll_up(Home(settings))
     build(Home(settings), [CUTOFF], now=NOW)
     store = ManifestStore(settings.home / "features")
@@ -70,15 +76,13 @@ def features_of(folder, key, *files):
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example takes seconds: shrinking would take for ever
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_any_order_repetition_and_split_gives_equal_feature_tables(tmp_path_factory, made, data):
+def test_any_order_repetition_and_split_gives_equal_feature_tables(tmp_path_factory, without_events, made, data):
     again = data.draw(st.lists(st.sampled_from(made), max_size=3))
     shuffled = data.draw(st.permutations(made + again))
     cut = data.draw(st.integers(0, len(shuffled)))
     folder = tmp_path_factory.mktemp("order")
-    secret_key(folder)
-    key = (folder / "secret.key").read_bytes()
-    one = features_of(folder / "one", key, made)
-    other = features_of(folder / "other", key, shuffled[:cut], shuffled[cut:])
+    one = features_of(folder / "one", without_events, made)
+    other = features_of(folder / "other", without_events, shuffled[:cut], shuffled[cut:])
     assert one.keys() == other.keys()
     for partition, rows in one.items():
         pd.testing.assert_frame_equal(rows, other[partition], rtol=1e-9, obj=partition)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import shutil
 import signal
@@ -167,8 +166,24 @@ def test_reading_leaves_no_engine_open_and_spills_into_the_home(own: Settings, m
     monkeypatch.setattr(features.feature_store.offline_store, "duckdb_engine", watched)
     opened(own).historical(rows(("a", "2026-06-29")))
     assert made == [own.home / "spill"]
-    gc.collect()
     assert len(closed) == 1
+    opened(own).materialize(SECOND)  # eight views, one engine
+    assert len(made) == len(closed) == 2
+
+
+def test_the_same_read_is_compiled_once_whatever_home_rows_and_files(
+    at_rest: Settings, tmp_path: Path, write_features: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = load_settings(home=tmp_path / "other")
+    write_features(other.home, {"2026-06-22": ["b", "x", "y"]}, seed=5)
+    opened(other).apply()
+    opened(at_rest).historical(rows(("a", "2026-06-15"), ("d", "2026-06-29")))
+    monkeypatch.setattr("features.feature_store.reads.prepare", lambda _: pytest.fail("compiled again"))
+    frame = opened(other).historical(rows(("y", "2026-06-22"), ("b", "2026-06-22"), ("y", "2026-06-22")))
+    assert frame["account_id"].tolist() == ["y", "b", "y"]
+    for row in frame.to_dict("records"):
+        stored = built(other, row["account_id"], "2026-06-22")
+        assert all(same(row[feature.name], stored[feature.name]) for feature in CATALOG)
 
 
 def test_an_account_twice_at_a_cutoff_gives_one_row(own: Settings, write_features: Callable[..., None]) -> None:

@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from features.home.home import Home
-from serving.http_api.admission import Admission
 from serving.http_api.answers import Answerer
 from serving.http_api.live_champions import LiveChampions
 from serving.http_api.meters import Meters
 from serving.http_api.middleware import Gatekeeper
 from serving.http_api.routes import make_api
+from serving.http_api.work_queue import WorkQueue
 from serving.ledger.ledger import open_ledger
 from tests.serving.conftest import NOW, Place
 from tests.serving.http_api.test_middleware import Client, is_problem
@@ -32,19 +32,19 @@ def app(place: Place) -> Iterator[Client]:
     """The whole application but BentoML, with a real store and a real champion."""
     from features.feature_store.store import open_store
 
-    champions, ledger, admission = LiveChampions(Home(place.settings)), open_ledger(place.home), Admission()
+    champions, ledger, work_queue = LiveChampions(Home(place.settings)), open_ledger(place.home), WorkQueue()
     champions.refresh()
     api = make_api(
         Home(place.settings),
         answerer=Answerer(Home(place.settings), open_store(place.home), champions),
         champions=champions,
         ledger=ledger,
-        admission=admission,
+        work_queue=work_queue,
         meters=Meters(),
         clock=lambda: NOW,
     )
     yield Client(Gatekeeper(api))
-    admission.close()
+    work_queue.close()
     ledger.close()
 
 

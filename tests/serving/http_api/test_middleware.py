@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from serving.http_api.admission import Admission
 from serving.http_api.limits import BODY_LIMIT_BYTES
 from serving.http_api.middleware import Gatekeeper
 from serving.http_api.operations import DOCUMENTED
 from serving.http_api.problems import HttpProblemError
 from serving.http_api.request_id import REQUEST_ID
+from serving.http_api.work_queue import WorkQueue
 
 KEY = "a-long-secret"
 DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
@@ -204,7 +204,7 @@ async def _raises(scope: Any, receive: Any, send: Any) -> None:
 
 def test_more_work_than_places_is_429_and_a_place_is_free_again_when_work_ends() -> None:
     async def scene() -> tuple[int, list[int]]:
-        admission = Admission(threads=1, places=1, deadline_seconds=30)
+        work_queue = WorkQueue(threads=1, places=1, deadline_seconds=30)
         loop = asyncio.get_running_loop()
         may_end, begun = asyncio.Event(), asyncio.Event()
 
@@ -213,35 +213,35 @@ def test_more_work_than_places_is_429_and_a_place_is_free_again_when_work_ends()
             asyncio.run_coroutine_threadsafe(may_end.wait(), loop).result()
             return 7
 
-        first = asyncio.create_task(admission.run(work))
+        first = asyncio.create_task(work_queue.run(work))
         await begun.wait()
         with pytest.raises(HttpProblemError) as refused:
-            await admission.run(lambda: 0)
+            await work_queue.run(lambda: 0)
         may_end.set()
-        results = [await first, await admission.run(lambda: 8)]
-        admission.close()
+        results = [await first, await work_queue.run(lambda: 8)]
+        work_queue.close()
         return refused.value.status, results
 
     assert asyncio.run(scene()) == (429, [7, 8])
 
 
-def _submit_waits(admission: Admission) -> threading.Event:
+def _submit_waits(work_queue: WorkQueue) -> threading.Event:
     """An event the first work sets: until then its submission does not return, so that it cannot be cancelled."""
-    has_begun, submit = threading.Event(), admission._pool.submit
+    has_begun, submit = threading.Event(), work_queue._pool.submit
 
     def submitted(work: Any) -> Any:
         future = submit(work)
         assert has_begun.wait(60)
         return future
 
-    admission._pool.submit = submitted  # type: ignore[method-assign]
+    work_queue._pool.submit = submitted  # type: ignore[method-assign]
     return has_begun
 
 
 def test_work_past_its_deadline_is_504_and_keeps_its_place_until_it_ends() -> None:
     async def scene() -> list[int]:
-        admission = Admission(threads=1, places=1, deadline_seconds=0)
-        has_begun = _submit_waits(admission)
+        work_queue = WorkQueue(threads=1, places=1, deadline_seconds=0)
+        has_begun = _submit_waits(work_queue)
         loop = asyncio.get_running_loop()
         may_end = asyncio.Event()
         ended = asyncio.Event()
@@ -254,11 +254,11 @@ def test_work_past_its_deadline_is_504_and_keeps_its_place_until_it_ends() -> No
         statuses = []
         for _ in range(2):
             with pytest.raises(HttpProblemError) as refused:
-                await admission.run(work)
+                await work_queue.run(work)
             statuses.append(refused.value.status)
         may_end.set()
         await ended.wait()
-        admission.close()
+        work_queue.close()
         return statuses
 
     assert asyncio.run(scene()) == [504, 429]
@@ -266,8 +266,8 @@ def test_work_past_its_deadline_is_504_and_keeps_its_place_until_it_ends() -> No
 
 def test_work_that_waited_too_long_never_begins_and_a_closed_door_is_503() -> None:
     async def scene() -> tuple[list[int], list[str]]:
-        admission = Admission(threads=1, places=9, deadline_seconds=0)
-        has_begun = _submit_waits(admission)
+        work_queue = WorkQueue(threads=1, places=9, deadline_seconds=0)
+        has_begun = _submit_waits(work_queue)
         loop = asyncio.get_running_loop()
         may_end, ended, begun = asyncio.Event(), asyncio.Event(), []
 
@@ -279,14 +279,14 @@ def test_work_that_waited_too_long_never_begins_and_a_closed_door_is_503() -> No
         statuses = []
         for waiting in (work, lambda: begun.append("late")):
             with pytest.raises(HttpProblemError) as refused:
-                await admission.run(waiting)
+                await work_queue.run(waiting)
             statuses.append(refused.value.status)
         may_end.set()
         await ended.wait()
-        admission.close()
+        work_queue.close()
         for _ in range(3):
             with pytest.raises(HttpProblemError) as refused:
-                await admission.run(lambda: None)
+                await work_queue.run(lambda: None)
             statuses.append(refused.value.status)
         return statuses, begun
 

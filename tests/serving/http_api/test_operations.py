@@ -47,7 +47,7 @@ def test_those_with_a_handler_are_the_routes(tmp_path: Path) -> None:
         answerer=unused,
         champions=unused,
         ledger=unused,
-        admission=unused,
+        work_queue=unused,
         meters=Meters(),
         clock=unused,
     )

@@ -13,12 +13,12 @@ import pytest
 from features.home.home import Home
 from features.settings.load import load_settings
 from features.windows import DAY
-from serving.http_api.admission import Admission
 from serving.http_api.meters import Meters
 from serving.http_api.middleware import Gatekeeper
 from serving.http_api.problems import HttpProblemError
 from serving.http_api.routes import make_api, score_body
 from serving.http_api.schemas import AccountList
+from serving.http_api.work_queue import WorkQueue
 from serving.ledger.ledger import open_ledger
 from tests.serving.http_api.test_middleware import Client, is_problem
 from tests.serving.ledger.test_ledger import AS_OF, FIVE, account, run
@@ -28,7 +28,7 @@ from tests.serving.ledger.test_ledger import AS_OF, FIVE, account, run
 def listing(tmp_path: Path) -> Any:
     """Asks for ``/v1/accounts`` of a ledger with one run, some days after its as-of."""
     settings = load_settings(home=tmp_path)
-    ledger, admission = open_ledger(Home(settings)), Admission()
+    ledger, work_queue = open_ledger(Home(settings)), WorkQueue()
     ledger.append(run(*FIVE))
 
     def ask(query: str = "", *, days: int = 1) -> Any:
@@ -38,14 +38,14 @@ def listing(tmp_path: Path) -> Any:
             answerer=unused,
             champions=unused,
             ledger=ledger,
-            admission=admission,
+            work_queue=work_queue,
             meters=Meters(),
             clock=lambda: AS_OF + days * DAY,
         )
         return Client(Gatekeeper(app)).get(f"/v1/accounts{query}")
 
     yield ask
-    admission.close()
+    work_queue.close()
     ledger.close()
 
 
@@ -108,7 +108,7 @@ HOSTILE = {
 
 def test_hostile_names_come_back_as_they_are_and_stay_out_of_the_page(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path)
-    ledger, admission = open_ledger(Home(settings)), Admission()
+    ledger, work_queue = open_ledger(Home(settings)), WorkQueue()
     rows = [replace(account(key, 0.9, 10.0), name=name, owner=name[:200]) for key, name in HOSTILE.items()]
     ledger.append(run(*rows))
     unused: Any = None
@@ -117,7 +117,7 @@ def test_hostile_names_come_back_as_they_are_and_stay_out_of_the_page(tmp_path: 
         answerer=unused,
         champions=unused,
         ledger=ledger,
-        admission=admission,
+        work_queue=work_queue,
         meters=Meters(),
         clock=lambda: AS_OF + DAY,
     )
@@ -133,5 +133,5 @@ def test_hostile_names_come_back_as_they_are_and_stay_out_of_the_page(tmp_path: 
     page = client.get("/docs")
     assert not [name for name in HOSTILE.values() if name in page.text]
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    admission.close()
+    work_queue.close()
     ledger.close()

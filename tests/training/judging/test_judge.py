@@ -21,7 +21,7 @@ from training.labels.dataset import with_features_of
 
 @pytest.mark.slow
 def test_the_model_ranks_almost_as_well_as_the_truth(judged):
-    assert judged.truth["share_of_true_risk_roc_auc"] > 0.93
+    assert judged.truth["share_of_true_risk_roc_auc"] > 0.94
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Lets in as much work as a worker can do, and tells the rest to come back."""
+"""Runs the requests of a worker in a few threads, as many waiting as it can do, and tells the rest to come back."""
 
 import asyncio
 import contextlib
@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from serving.http_api.problems import HttpProblemError
 
-__all__ = ["Admission"]
+__all__ = ["WorkQueue"]
 
 
 Result = TypeVar("Result")
 
 
-class Admission:
+class WorkQueue:
     """A few threads, a bounded number of requests waiting for them, and a deadline for each.
 
     A place is free again when its work has ended, not when its client was told that it took too long: threads

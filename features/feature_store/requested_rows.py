@@ -1,4 +1,4 @@
-"""Checks the rows that are asked of a historical read, and those that come back, and puts them into the order asked."""
+"""Checks rows requested of a historical read, refuses answers that lack some, and gives them in the requested order."""
 
 from collections.abc import Iterable, Sequence
 
