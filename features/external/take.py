@@ -20,6 +20,7 @@ from features.external.files import KEYS, find_files, once, read_files
 from features.external.rows import external_schema, table_key
 from features.fingerprint import digest
 from features.home.home import Home
+from features.paths import expanded
 from features.schema import UTC_MICROSECONDS
 from features.storage.store import Manifest, StoreWriter
 from features.windows import first_cutoffs
@@ -175,7 +176,7 @@ def _take(
 
 
 def _paths(home: Home, name: str, table: ExternalTable) -> list[Path]:
-    place = home.root / Path(table.path).expanduser()
+    place = home.root / expanded(Path(table.path))
     files = find_files(place)
     if not files:
         today = home.settings.tables.get(name)
