@@ -54,8 +54,8 @@ def check_rows(
 ) -> ir.Table:
     """Every row with canonical columns, its ``reason`` (null when it is good) and, when not, ``given``: what it held.
 
-    An optional value that cannot be read is null and named in ``marks``, a status of words also in ``words``, unless
-    ``strict``: then its row is refused.
+    An optional value that cannot be read is null and named in ``marks``, a status of words also in ``words``; its row
+    is refused where ``strict``, or where null would be an answer.
     ``by_clock`` says that the time we learned of the row was taken from ``now``.
 
     Raises
@@ -75,7 +75,7 @@ def check_rows(
         values[name] = reading.value
         marks += reading.marks
         unread = [*_spoiled(tidy, name, canonical), *reading.problems, *_out_of_range(name, reading.value, now=now)]
-        if strict or name in table.required:
+        if strict or name in (*table.required, *table.null_says):
             problems += unread
             continue
         marks += unread

@@ -76,7 +76,7 @@ def _left_out(engine: Engine, staged: Staged, marks: Counter[str]) -> Iterator[s
             text += _status_line(engine, staged)
         if any(columns.get(name) == "mixed" for columns in staged.commas.values()):
             text += " Its file has decimal points and decimal commas, so that 1.299 may be either."
-        if name in ("mrr", "quota_calls_per_month", "value") and "unreadable" in reasons:
+        if name in ("mrr", "value") and "unreadable" in reasons:
             text += f' Say which decimal mark it has: decimal = "." or "," under [sources.{table}].'
         yield text + " strict_values = true refuses such rows."
 

@@ -241,6 +241,26 @@ def test_a_column_of_both_marks_is_never_read_half(tmp_path):
     assert any("mrr is null in 3 rows that gave something else" in note for note in report.notes)
 
 
+def test_a_quota_that_cannot_be_read_is_not_unlimited(tmp_path):
+    values = ["1000", "", "unlimited", "-1", "NULL", "1000 calls", "-5", "1000,5", "99999999999999999999", "lots"]
+    result, report = subscriptions_of(tmp_path, *(("49", quota) for quota in values))
+    assert result == [(49, 1000), (49, None), (49, None), (49, None), (49, None)]
+    assert report.table("subscriptions").quarantined == {
+        "quota_calls_per_month_unreadable": 4,
+        "quota_calls_per_month_negative": 1,
+    }
+
+
+def test_a_term_whose_end_cannot_be_read_does_not_last_for_ever(tmp_path):
+    home = home_of(tmp_path)
+    ends = ["2027-01-01T00:00:00Z", "", "-", "9999-12-31T00:00:00Z", "next spring", "2027-13-01T00:00:00Z"]
+    lines = [f"a{place},2026-01-01T00:00:00Z,start,{end}" for place, end in enumerate(ends)]
+    file = put(tmp_path / "s.csv", "account_id,occurred_at,kind,term_end", *lines)
+    report = ingest(home, now=NOW, subscriptions=[file], backfill=True)
+    assert [end and end.year for end in stored(home, "subscriptions", "term_end")] == [2027, None, None, None]
+    assert report.table("subscriptions").quarantined == {"term_end_unreadable": 2}
+
+
 def test_two_files_with_decimal_commas_are_told_in_one_sentence(tmp_path):
     settings = Settings(home=tmp_path / "home")
     for name in ("a", "b"):
