@@ -40,6 +40,7 @@ class RawTable:
     schema: pa.Schema
     required: tuple[str, ...]
     secret: tuple[str, ...] = ()  # stored only as keyed hashes
+    null_says: tuple[str, ...] = ()  # null is an answer, as no limit: what cannot be read must not become one
 
 
 EVENTS = RawTable(
@@ -97,6 +98,7 @@ SUBSCRIPTIONS = RawTable(
         ]
     ),
     required=("account_id", "occurred_at", "kind"),
+    null_says=("quota_calls_per_month", "term_end"),
 )
 
 TOUCHPOINTS = RawTable(

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ __all__ = ["Launch", "curl_line", "launch", "serve_forever"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 _DRAIN_SECONDS = 25
+_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def launch(home: Home, *, config: Path | None, environment: Mapping[str, str], c
     Raises
     ------
     SettingsError
-        When an address others can reach is to be bound without keys.
+        When an address others can reach is to be bound without keys, or BentoML would put its files elsewhere.
     """
     if not home.settings.api_keys and not _is_loopback(home.settings.host):
         raise SettingsError(
@@ -59,7 +61,7 @@ def launch(home: Home, *, config: Path | None, environment: Mapping[str, str], c
         # One request, one thread: workers are how this service uses more processors.
         "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", "1"),
         # BentoML keeps metrics files here; its own default is a folder in the user's home.
-        "BENTOML_HOME": environment.get("BENTOML_HOME", str(home.bentoml)),
+        "BENTOML_HOME": environment.get("BENTOML_HOME") or _bentoml_home(home, environment),
     }
     if config is not None:
         handed_on["BELLWETHER_CONFIG"] = str(config.absolute())
@@ -88,6 +90,17 @@ def curl_line(home: Home, account_id: str) -> str:
     curl = "curl -sg" if "[" in address(home.settings) else "curl -s"
     key = "-H 'authorization: Bearer KEY' " if home.settings.api_keys else ""
     return f"{curl} {address(home.settings)}/v1/score {key}-H 'content-type: application/json' -d '{body}'"
+
+
+def _bentoml_home(home: Home, environment: Mapping[str, str]) -> str:
+    folder = str(home.bentoml)
+    variables = [match for match in _VARIABLE.finditer(folder) if match[1].strip("{}") in environment]
+    if variables:
+        raise SettingsError(
+            f"The home {home.root} holds {variables[0][0]}, which BentoML takes for a variable of the environment. Set "
+            "BENTOML_HOME to a folder for its files, or move the home to a folder of another name."
+        )
+    return folder
 
 
 def _is_loopback(host: str) -> bool:

@@ -279,7 +279,7 @@ def _read_truth(path: Path, target: Target) -> pd.DataFrame:
     if target.truth_column is None:
         raise InputError(f"No true risk of {target.name} is simulated. Leave --truth out.")
     try:
-        return pd.read_parquet(path, columns=["account_id", "cutoff", target.truth_column])
+        return pd.read_parquet(path, columns=["account_id", "cutoff", target.truth_column], partitioning=None)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise InputError(
             f"{path} cannot be read as the simulator's truth: {error}. Give the truth.parquet that "

@@ -20,6 +20,7 @@ from ibis.backends.sql.datatypes import DuckDBType
 from features.engine.errors import engine_failures
 from features.engine.prepared import Prepared, is_over_names, prepare
 from features.engine.sql import ROW_NUMBER, ROWS_TABLE, SQL_TYPES, literal, quoted
+from features.paths import written_out
 
 __all__ = ["Engine", "duckdb_engine", "spill_folder"]
 
@@ -35,7 +36,7 @@ class Engine:
         """A table over exactly these files, whose folder names add no column; empty of ``schema`` without files."""
         if not paths:
             return ibis.memtable(schema.empty_table())
-        return self.connection.read_parquet([str(path) for path in paths], hive_partitioning=False)
+        return self.connection.read_parquet([written_out(path) for path in paths], hive_partitioning=False)
 
     def evaluable(self, expression: str, nothing: pa.Table) -> bool:
         """Whether an SQL expression over these columns can be tried row by row, so that a failure is one row's.
@@ -85,10 +86,13 @@ class Engine:
         finally:
             connection.unregister(ROWS_TABLE)
 
-    def write_parquet(self, table: ir.Table, path: Path, **options: Any) -> None:
+    def write_parquet(self, table: ir.Table, path: Path) -> None:
         """Write a table to one file, in the table's own order."""
         with engine_failures():
-            self.connection.to_parquet(table, str(path), **{"compression": "zstd", **options})
+            self.connection._run_pre_execute_hooks(table)  # noqa: SLF001 - compile alone leaves in-memory tables out
+            # Ibis 12's own to_parquet quotes a path as Python does.
+            copy = f"COPY ({self.connection.compile(table)}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"
+            self.connection.raw_sql(copy).fetchall()
 
     def to_arrow(self, table: ir.Table) -> pa.Table:
         """Run the expression."""
@@ -122,7 +126,7 @@ class Engine:
     def name_parquet(self, name: str, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
         """Let ``name`` stand for these files from now on; a prepared expression over it reads them when it runs."""
         columns = ibis.Schema.from_pyarrow(schema)
-        listed = ", ".join(literal(path) for path in paths)
+        listed = ", ".join(literal(written_out(path)) for path in paths)
         names = ", ".join(quoted(column) for column in columns)
         # A table and a view cannot share a name, so no files are a view over nothing.
         nothing = ", ".join(f"CAST(NULL AS {SQL_TYPES[type(kind)]}) AS {quoted(key)}" for key, kind in columns.items())

@@ -1,24 +1,16 @@
-"""Takes SQL expressions of the settings apart: their columns and types; and quotes names and values."""
+"""SQL expressions of the settings: their columns and types, and what they may not ask; quotes names and values."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Collection
 from contextlib import closing
-from typing import Any
 
-import duckdb
 import ibis.expr.datatypes as dt
 import pyarrow as pa
 
 from features.engine.errors import EngineError, engine_failures
+from features.engine.pure_functions import is_value_of_the_session, refusal
+from features.engine.syntax import columns_of, functions_of, parsed, session
 
-__all__ = ["ROWS_TABLE", "ROW_NUMBER", "SQL_TYPES", "columns_in", "literal", "quoted", "sql_type"]
-
-
-_MOODY = """
-    SELECT function_name FROM duckdb_functions()
-    WHERE stability <> 'CONSISTENT' OR function_name = 'age' OR macro_definition LIKE '%current_%'
-"""
-"""Functions that look at more than their arguments: age() of one time and some macros ask the clock as well."""
+__all__ = ["ROWS_TABLE", "ROW_NUMBER", "SQL_TYPES", "columns_in", "literal", "quoted", "refuse_changing", "sql_type"]
 
 
 def columns_in(expression: str) -> tuple[str, ...]:
@@ -32,7 +24,25 @@ def columns_in(expression: str) -> tuple[str, ...]:
     EngineError
         When it is no SQL expression, or looks at other rows: a window or a query of its own.
     """
-    return tuple(dict.fromkeys(_columns_of(_parsed(expression))))
+    return tuple(dict.fromkeys(names[0] for names in columns_of(parsed(expression))))
+
+
+def refuse_changing(expression: str, columns: Collection[str]) -> None:
+    """Stop at an expression over these columns that gives one row different values at different times.
+
+    Raises
+    ------
+    EngineError
+        Naming the clock, or whatever else it asks.
+    """
+    tree = parsed(expression)
+    for name in sorted(set(functions_of(tree))):
+        if reason := refusal(name):
+            raise EngineError(f"{name}() {reason}.")
+    named = {column.casefold() for column in columns}
+    for name, *inside in columns_of(tree):
+        if not inside and name.casefold() not in named and is_value_of_the_session(name):
+            raise EngineError(f"{name} gives the same row another value at another time or elsewhere.")
 
 
 def sql_type(expression: str, columns: pa.Schema) -> str:
@@ -43,56 +53,16 @@ def sql_type(expression: str, columns: pa.Schema) -> str:
     EngineError
         When it does not fit the columns, looks at other rows, or gives one row different values at different times.
     """
-    used = set(_functions_of(_parsed(expression)))
-    with engine_failures(), closing(duckdb.connect()) as connection:
-        connection.register(ROWS_TABLE, columns.empty_table())
-        moody = connection.execute(_MOODY)
-        changing = sorted(used.intersection(name for (name,) in moody.fetchall()))
-        if changing:
-            raise EngineError(f"{changing[0]}() gives the same row another value at another time.")
+    refuse_changing(expression, columns.names)
+    nothing = pa.table([pa.nulls(1, kind) for kind in columns.types], schema=columns)
+    with engine_failures(), closing(session()) as connection:
+        connection.register(ROWS_TABLE, nothing)
         # TRY refuses what makes one value of many rows, or many of one.
         tried = f"DESCRIBE SELECT ({expression}\n) AS made, TRY(struct_pack(v := ({expression}\n))) FROM {ROWS_TABLE}"  # noqa: S608
-        return str(connection.execute(tried).fetchall()[0][1])
-
-
-def _parsed(expression: str) -> Any:
-    with engine_failures(), closing(duckdb.connect()) as connection:
-        query = f"SELECT ({expression}\n)"
-        text = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0][0]
-    parsed = json.loads(text)
-    if parsed["error"]:
-        raise EngineError(parsed["error_message"])
-    select = parsed["statements"][0]["node"].get("select_list", [])
-    if len(parsed["statements"]) != 1 or len(select) != 1:
-        raise EngineError("It is more than one expression.")
-    return select[0]
-
-
-def _functions_of(node: Any) -> Iterator[str]:
-    """Names of the functions, but for ``age`` of two times, which asks no clock."""
-    if isinstance(node, dict):
-        if node.get("class") == "FUNCTION":
-            name = node["function_name"].lower()
-            if name != "age" or len(node.get("arguments", ())) != 2:
-                yield name
-        for value in node.values():
-            yield from _functions_of(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _functions_of(value)
-
-
-def _columns_of(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if node.get("class") in ("WINDOW", "SUBQUERY"):
-            raise EngineError("It looks at other rows; an expression sees one row.")
-        if node.get("class") == "COLUMN_REF":
-            yield node["column_names"][0]
-        for value in node.values():
-            yield from _columns_of(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _columns_of(value)
+        kind = str(connection.execute(tried).fetchall()[0][1])
+        # What fails on a row of nulls holds a constant that is none, as a time 'today'.
+        connection.execute(f"SELECT ({expression}\n) FROM {ROWS_TABLE}").fetchall()  # noqa: S608
+        return kind
 
 
 ROWS_TABLE, ROW_NUMBER = "_bellwether_rows", "_bellwether_place"

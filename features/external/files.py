@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.exceptions import InputError, counted, listed
+from features.paths import matching
 
 __all__ = ["KEYS", "find_files", "once", "read_files"]
 
@@ -30,8 +31,7 @@ def find_files(place: Path) -> list[Path]:
     """The Parquet files of a folder, or those a path or glob names, in order."""
     if place.is_dir():
         return sorted(place.glob("*.parquet"))
-    anchor = Path(place.anchor)
-    return sorted(path for path in anchor.glob(str(place.relative_to(anchor))) if path.is_file())
+    return sorted(path for path in matching(place) if path.is_file())
 
 
 def read_files(paths: Sequence[Path], name: str, schema: pa.Schema) -> pa.Table:

@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.definitions.declared import ExternalTable
-from features.exceptions import InputError, counted
+from features.exceptions import InputError, counted, listed
 from features.external.files import KEYS, find_files, once, read_files
 from features.external.rows import external_schema, table_key
 from features.fingerprint import digest
 from features.home.home import Home
+from features.paths import expanded
 from features.schema import UTC_MICROSECONDS
 from features.storage.manifest import Manifest
 from features.storage.store import StoreWriter
@@ -44,6 +45,8 @@ class TableTaken:
         Rows whose ``known_at`` lies after the clock: nobody can know them yet, so they are left where they are.
     changed
         Rows that say something else than the stored row of the same account and times; the stored one stays.
+    ahead
+        Rows whose ``event_timestamp`` lies after their ``known_at``, and ``ahead_of`` their accounts, ascending.
     """
 
     name: str
@@ -51,6 +54,8 @@ class TableTaken:
     new: int
     future: int
     changed: int
+    ahead: int = 0
+    ahead_of: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[str]:
@@ -66,6 +71,13 @@ class TableTaken:
                 f"Table {self.name}: {counted(self.changed, _ROWS_HAVE)} other values than before under the same "
                 "event_timestamp and known_at. What was known does not change: the stored ones stay. Write a "
                 "correction with the known_at at which it was made."
+            )
+        if self.ahead:
+            sentences.append(
+                f"Table {self.name}: {counted(self.ahead, _ROWS_HAVE)} an event_timestamp after known_at, of "
+                f"{listed(self.ahead_of)}: they count from event_timestamp on. If they are no forecasts, the two "
+                "are swapped or a zone is wrong: mend the files and give the table another path, since what was taken "
+                "stays."
             )
         return sentences
 
@@ -170,13 +182,15 @@ def _take(
         read[key] = state
     else:
         read.pop(key, None)
-    taken = TableTaken(name, len(paths), fresh.num_rows, future, changed)
+    ahead = rows.filter(pc.greater(rows["event_timestamp"], rows["known_at"]))
+    accounts = tuple(sorted(pc.unique(ahead["account_id"]).to_pylist()))
+    taken = TableTaken(name, len(paths), fresh.num_rows, future, changed, ahead.num_rows, accounts)
     sentences[key] = taken.notes
     return taken
 
 
 def _paths(home: Home, name: str, table: ExternalTable) -> list[Path]:
-    place = home.root / Path(table.path).expanduser()
+    place = home.root / expanded(Path(table.path))
     files = find_files(place)
     if not files:
         today = home.settings.tables.get(name)

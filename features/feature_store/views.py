@@ -9,6 +9,7 @@ from features.feature_store.fast_import import without_type_checks
 from features.feature_store.offline_store import ManifestOfflineStore
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, TIMESTAMP
+from features.paths import sqlite_url
 
 with without_type_checks():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, RepoConfig, ValueType
@@ -31,7 +32,7 @@ def repo_config(home: Home) -> RepoConfig:
         provider="local",
         registry={
             "registry_type": "sql",
-            "path": f"sqlite:///{home.feast_registry}",
+            "path": sqlite_url(home.feast_registry),
             # A view that is being refreshed goes on being served, also after a killed run.
             "serve_features_while_materializing": True,
         },

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.home.stores import SteadyStores, Stores
+from features.paths import expanded
 from features.settings.fields import FILE_NAME, Settings
 from features.storage.lock import exclusive_lock
 from features.storage.verification import Verification
@@ -104,7 +105,7 @@ class Home:
     @property
     def inbox(self) -> Path:
         """Where new files arrive; below the home unless the setting is absolute."""
-        return self.root / self.settings.inbox.expanduser()
+        return self.root / expanded(self.settings.inbox)
 
     @property
     def nightly(self) -> Path:

@@ -10,7 +10,7 @@ from features.engine.duckdb_engine import Engine
 from features.home.home import Home
 from features.schema import EVENTS, RAW_TABLES
 
-__all__ = ["complete_until", "read_events", "read_raw", "rows_stored"]
+__all__ = ["RecordTable", "complete_until", "read_events", "read_raw", "rows_stored"]
 
 
 RecordTable = Literal["accounts", "subscriptions", "touchpoints"]

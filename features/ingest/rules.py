@@ -54,8 +54,8 @@ def check_rows(
 ) -> ir.Table:
     """Every row with canonical columns, its ``reason`` (null when it is good) and, when not, ``given``: what it held.
 
-    An optional value that cannot be read is null and named in ``marks``, a status of words also in ``words``, unless
-    ``strict``: then its row is refused.
+    An optional value that cannot be read is null and named in ``marks``, a status of words also in ``words``; its row
+    is refused where ``strict``, or where null would be an answer.
     ``by_clock`` says that the time we learned of the row was taken from ``now``.
 
     Raises
@@ -74,8 +74,12 @@ def check_rows(
         reading = _read(tidy[name], name, canonical, columns[name], table=table.name, title=title)
         values[name] = reading.value
         marks += reading.marks
-        unread = [*_spoiled(tidy, name, canonical), *reading.problems, *_out_of_range(name, reading.value, now=now)]
-        if strict or name in table.required:
+        unread = [
+            *_spoiled(tidy, name, canonical),
+            *reading.problems,
+            *_out_of_range(name, reading.value, now=now, oldest=oldest),
+        ]
+        if strict or name in (*table.required, *table.null_says):
             problems += unread
             continue
         marks += unread
@@ -93,7 +97,7 @@ def check_rows(
             ibis.literal("known_at" not in columns) | values["created_at"].isnull()
         )
         values["known_at"] = ibis.coalesce(values["known_at"], values["created_at"], moment(now))
-    problems += _table_problems(table, values, now=now, oldest=oldest)
+    problems += _table_problems(table, values, now=now)
     if table in (SUBSCRIPTIONS, TOUCHPOINTS):
         values["known_at"] = ibis.coalesce(values["known_at"], values["occurred_at"])
     reason = ibis.cases(
@@ -148,20 +152,21 @@ def _status_words(tidy: ir.Table) -> ir.StringValue:
     return tidy.status.re_search("^[A-Za-z][A-Za-z _-]{0,23}$").ifelse(tidy.status, ibis.null("string"))
 
 
-def _out_of_range(name: str, value: ir.Value, *, now: datetime) -> list[Problem]:
+def _out_of_range(name: str, value: ir.Value, *, now: datetime, oldest: datetime) -> list[Problem]:
     """What no value of a column can be."""
     if name == "status":
         return [Problem("status_out_of_range", name, ~value.between(100, 599))]
     if name in ("latency_ms", "mrr", "quota_calls_per_month"):
         return [Problem(f"{name}_negative", name, value < 0)]
+    problems = []
+    if value.type().is_timestamp():
+        problems.append(Problem(f"{name}_too_old", name, value < moment(oldest)))
     if name == "created_at":
-        return [Problem("created_at_in_future", name, value > moment(now + CLOCK_TOLERANCE))]
-    return []
+        problems.append(Problem("created_at_in_future", name, value > moment(now + CLOCK_TOLERANCE)))
+    return problems
 
 
-def _table_problems(
-    table: RawTable, values: Mapping[str, ir.Value], *, now: datetime, oldest: datetime
-) -> list[Problem]:
+def _table_problems(table: RawTable, values: Mapping[str, ir.Value], *, now: datetime) -> list[Problem]:
     latest = moment(now + CLOCK_TOLERANCE)
     account = values["account_id"]
     problems = [("account_id_invalid", ~account.re_search(f"^{ACCOUNT_ID_PATTERN}$"))]
@@ -170,10 +175,7 @@ def _table_problems(
         tolerance = int(CLOCK_TOLERANCE.total_seconds() * UNITS_PER_SECOND["us"])
         problems += [
             ("event_time_in_future", (values["event_time"] > latest) | (happened - arrived > tolerance)),
-            ("event_time_too_old", values["event_time"] < moment(oldest)),
         ]
-    if table in (SUBSCRIPTIONS, TOUCHPOINTS):
-        problems += [("occurred_at_too_old", values["occurred_at"] < moment(oldest))]
     if table is ACCOUNTS:
         # An account may be called so; then it has a name or a date.
         is_bare = values["name"].isnull() & values["created_at"].isnull()

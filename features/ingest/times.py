@@ -1,12 +1,12 @@
 """Reads times as sources write them: with an offset, in a declared zone, or as epoch numbers of a declared unit."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
 
-from features.engine.functions import at_zone, clock_at, epoch_microseconds
+from features.engine.functions import at_zone, clock_at, epoch_microseconds, microseconds_since_epoch
 from features.exceptions import InputError
 from features.ingest.readings import UTC_TIME, Problem, Reading
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
@@ -19,7 +19,13 @@ TWICE = "_comes_twice"  # ends the mark of a time whose hour the zone's clocks s
 SKIPPED = "_is_skipped"  # ends the mark of a time that the zone's clocks never show
 _NAIVE = r"^\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
 _OFFSET = r":\d{2}.*?(Z|z| ?UTC|[+-]\d{2}(:?\d{2})?)$"
-_YEARS = (datetime(1970, 1, 1, 14, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))  # Parquet has no infinite times
+_YEARS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))  # Parquet has no infinite times
+_ZEROS = tuple(  # of Go and .NET, of Excel (0, and 1 or 0 by what wrote it), of Excel on a Mac, of Unix
+    datetime(*day, tzinfo=UTC)
+    for day in ((1, 1, 1), (1899, 12, 30), (1899, 12, 31), (1900, 1, 1), (1904, 1, 1), (1970, 1, 1))
+)
+_FARTHEST_ZONE = timedelta(hours=14)
+_ZONE_STEP_US = 15 * 60 * 1_000_000
 _NO_DATE = re.compile(
     r"(0{1,4}[-/.]0?0[-/.]0?0|1900-01-00|0?[01][/.]0?[01][/.](?:19)?00|30[/.]12[/.]1899|12/30/1899)([T ].*)?|0(\.0+)?"
 )
@@ -74,7 +80,8 @@ def read_time(given: ir.Value, name: str, column: MappedColumn, *, table: str, t
                 f'time_zone = "UTC" (or "Europe/Berlin") under {place}. Nothing was stored.'
             )
         local = given.cast("timestamp(6)")
-        return _bounded(at_zone(column.time_zone, local), name, given, marks=_clock_changes(local, name, column))
+        value, marks = at_zone(column.time_zone, local), _clock_changes(local, name, column)
+        return _bounded(value, name, given, local=local, marks=marks)
     if kind.is_numeric() or column.unit is not None:
         if column.unit is None:
             raise InputError(
@@ -119,7 +126,7 @@ def _read_text(given: ir.Value, name: str, column: MappedColumn) -> Reading:
     naive = ibis.null(UTC_TIME) if column.time_zone is None else at_zone(column.time_zone, local)
     value = with_offset.ifelse(plain.try_cast(UTC_TIME), naive)
     if column.time_zone is not None:
-        return _bounded(value, name, plain, marks=_clock_changes(local, name, column))
+        return _bounded(value, name, plain, local=local, marks=_clock_changes(local, name, column))
     reading = _bounded(value, name, plain)
     return Reading(reading.value, (Problem(f"{name}{NAIVE}", name, ~with_offset & local.notnull()), *reading.problems))
 
@@ -159,7 +166,27 @@ def _clock_changes(local: ir.TimestampValue, name: str, column: MappedColumn) ->
     )
 
 
-def _bounded(value: ir.TimestampValue, name: str, given: ir.Value, *, marks: tuple[Problem, ...] = ()) -> Reading:
-    # Epoch 0, also as the midnight of another zone, and the zero dates of Excel and others stand for no time.
-    read = value.between(moment(_YEARS[0]), moment(_YEARS[1])).ifelse(value, ibis.null(UTC_TIME))
+def _bounded(
+    value: ir.TimestampValue,
+    name: str,
+    given: ir.Value,
+    *,
+    local: ir.TimestampValue | None = None,
+    marks: tuple[Problem, ...] = (),
+) -> Reading:
+    is_time = value.between(moment(_YEARS[0]), moment(_YEARS[1])) & ~_is_zero(value, local)
+    read = is_time.ifelse(value, ibis.null(UTC_TIME))
     return Reading(read, (Problem(f"{name}_unreadable", name, given.notnull() & value.isnull()),), marks)
+
+
+def _is_zero(value: ir.TimestampValue, local: ir.TimestampValue | None) -> ir.BooleanValue:
+    """Whether a time stands for none: 0 of Unix or a spreadsheet, in whatever zone it was written or is read."""
+    microseconds = microseconds_since_epoch(value)
+    is_zero = ibis.literal(False)
+    for zero in _ZEROS:
+        apart = (microseconds - int(zero.timestamp()) * 1_000_000).abs()
+        is_zero |= (apart <= int(_FARTHEST_ZONE.total_seconds()) * 1_000_000) & (apart % _ZONE_STEP_US == 0)
+    if local is not None:  # before zones had whole quarters of hours
+        is_zero |= local.isin([zero.replace(tzinfo=None) for zero in _ZEROS])
+    # Nearly no time is so old, and of the others nothing more is asked.
+    return (value <= moment(_ZEROS[-1] + _FARTHEST_ZONE)).ifelse(is_zero, False).fill_null(False)

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import ibis
+import ibis.expr.types as ir
 
 from features.engine.duckdb_engine import Engine
 from features.examination import Finding
 from features.exceptions import listed
-from features.home.raw_tables import read_raw
+from features.home.raw_tables import RecordTable, read_raw
 from features.quality.section import Inspection, Section, engine_of, percent
+from features.quality.twins import twin_findings
 from features.rollup.count import read_rollup
 from features.windows import DAY, known_before
 
@@ -20,7 +21,7 @@ __all__ = ["Match", "look_at_matching"]
 _MUCH, _MOST = 0.05, 0.25  # of the accounts that call, those a table lacks
 _LATE_DAYS = 91
 _STRANGE = 0.5  # of the accounts of a table, those that never called
-_TABLES: tuple[Literal["accounts", "subscriptions", "touchpoints"], ...] = ("accounts", "subscriptions", "touchpoints")
+_TABLES: tuple[RecordTable, ...] = ("accounts", "subscriptions", "touchpoints")
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,23 @@ class Match:
         """Share of the table's accounts that never called."""
         return len(self.orphaned) / (self.matched + len(self.orphaned)) if self.orphaned else 0.0
 
-    @property
-    def near(self) -> list[str]:
-        """Pairs of an unmatched and an orphaned id that differ only in case."""
-        folded = {account.lower(): account for account in self.orphaned}
-        return [f"{account} / {folded[account.lower()]}" for account in self.unmatched if account.lower() in folded]
-
 
 def look_at_matching(inspection: Inspection) -> Section:
     """How the accounts of each record table match those that call, one row per table."""
     with engine_of(inspection.home) as engine:
         called, calling = (_callers(engine, inspection, days) for days in (None, _LATE_DAYS))
-        tallies = [
-            match(name, called, ids, calling=calling) for name in _TABLES if (ids := _ids(engine, inspection, name))
-        ]
+        of_tables = {name: _ids(engine, inspection, name) for name in _TABLES}
+        tallies = [match(name, called, ids, calling=calling) for name, ids in of_tables.items() if ids]
+        twins = list(
+            twin_findings(
+                engine,
+                called.union(*of_tables.values()),
+                calls=_daily_calls(_usage(engine, inspection, _LATE_DAYS)),
+                days=_LATE_DAYS,
+                accounts=_known(engine, inspection, "accounts"),
+                subscriptions=_known(engine, inspection, "subscriptions").drop("known_at", "source_order"),
+            )
+        )
     rows = tuple(
         {
             "table": tally.table,
@@ -81,7 +85,7 @@ def look_at_matching(inspection: Inspection) -> Section:
     )
     unmatched = f"Unmatched: they called in the last {_LATE_DAYS} days and the table lacks them."
     note = f"{unmatched} Orphaned: the table has them and they never called."
-    return Section(rows, tuple(_findings(tallies)), note=note)
+    return Section(rows, (*_findings(tallies), *twins), note=note)
 
 
 def _examples(tally: Match) -> str:
@@ -98,19 +102,39 @@ def match(table: str, called: set[str], ids: set[str], *, calling: set[str]) -> 
     return Match(table, len(called & ids), len(calling), tuple(sorted(calling - ids)), tuple(sorted(ids - called)))
 
 
-def _callers(engine: Engine, inspection: Inspection, days: int | None) -> set[str]:
-    """Accounts that called in so many days before the cutoff, or ever."""
+def _usage(engine: Engine, inspection: Inspection, days: int | None) -> ir.Table:
+    """The daily calls known at the cutoff, of so many days before it, or of all."""
     usage = read_rollup(engine, inspection.home, "usage")
     known = usage.filter(usage.visible_from <= ibis.literal(inspection.cutoff.date()))
     if days is not None:
         known = known.filter(known.event_day >= ibis.literal((inspection.cutoff - days * DAY).date()))
+    return known
+
+
+def _daily_calls(usage: ir.Table) -> ir.Table:
+    return usage.group_by("account_id", "event_day").agg(
+        calls=usage.calls.sum(),
+        ok=usage.ok.sum(),
+        first_call=usage.min_event_time.min(),
+        last_call=usage.max_event_time.max(),
+    )
+
+
+def _callers(engine: Engine, inspection: Inspection, days: int | None) -> set[str]:
+    """Accounts that called in so many days before the cutoff, or ever."""
+    known = _usage(engine, inspection, days)
     return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
 
 
-def _ids(engine: Engine, inspection: Inspection, name: Literal["accounts", "subscriptions", "touchpoints"]) -> set[str]:
+def _known(engine: Engine, inspection: Inspection, name: RecordTable) -> ir.Table:
+    """The rows of a record table that were known at the cutoff."""
     rows = read_raw(engine, inspection.home, name)
     closed = known_before(inspection.cutoff, grace_hours=inspection.home.settings.grace_hours)
-    known = rows.filter(rows.known_at.isnull() | (rows.known_at < ibis.literal(closed, type="timestamp('UTC', 6)")))
+    return rows.filter(rows.known_at.isnull() | (rows.known_at < ibis.literal(closed, type="timestamp('UTC', 6)")))
+
+
+def _ids(engine: Engine, inspection: Inspection, name: RecordTable) -> set[str]:
+    known = _known(engine, inspection, name)
     return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
 
 
@@ -120,7 +144,7 @@ def _findings(tallies: list[Match]) -> Iterator[Finding]:
         if tally.lacking >= _MUCH and tally.table != "touchpoints":
             yield Finding(
                 f"{tally.table} lack {len(tally.unmatched):,} of the {tally.calling:,} accounts that call "
-                f"({percent(tally.lacking)}): {listed(tally.unmatched)}. {_EFFECT[tally.table]}{_near(tally)}",
+                f"({percent(tally.lacking)}): {listed(tally.unmatched)}. {_EFFECT[tally.table]}",
                 "Look whether the export leaves some out, or writes their ids otherwise than the log does.",
                 is_remark=tally.lacking < _MOST,
             )
@@ -128,7 +152,7 @@ def _findings(tallies: list[Match]) -> Iterator[Finding]:
             of = tally.matched + len(tally.orphaned)
             yield Finding(
                 f"{len(tally.orphaned):,} of the {of:,} accounts of {tally.table} ({percent(tally.silent)}) never "
-                f"called: {listed(tally.orphaned)}.{_near(tally)}",
+                f"called: {listed(tally.orphaned)}.",
                 "If they are customers, their calls are missing or come under other ids: compare them with the log's.",
                 is_remark=True,
             )
@@ -138,7 +162,3 @@ _EFFECT = {
     "accounts": "They have no name, owner or age.",
     "subscriptions": "They have no plan and no revenue, and nobody can foretell their churn.",
 }
-
-
-def _near(tally: Match) -> str:
-    return f" {len(tally.near)} differ from an orphaned id only in case: {listed(tally.near)}." if tally.near else ""

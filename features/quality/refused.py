@@ -21,6 +21,10 @@ _REMEDIES: Mapping[str, str] = {
     "event_time_in_future": "The clock of the sender is ahead, or the mapping names the wrong zone: set time_zone, or "
     "mend the clock, and load the files again.",
     "account_id_invalid": "Map account_id to the column of the plain id: letters, digits and . _ : @ -, at most 128.",
+    "quota_calls_per_month_unreadable": "Map quota_calls_per_month to a whole number, or say its decimal mark; empty, "
+    "unlimited and -1 are no limit, and what cannot be read is not taken for one.",
+    "term_end_unreadable": "Map term_end to a time; empty is a term without an end, and what cannot be read is not "
+    "taken for one.",
     "status_out_of_range": "Map status to the HTTP status, a number from 100 to 599.",
     "kind_unknown": "Map kind to one of the words of subscription events, by an expression if need be.",
     "conflict": "Two versions of one row came in, and the earlier known stayed. Make the export send each row once.",

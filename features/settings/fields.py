@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 
 from features.definitions.declared import ExternalTable, Metric, Name
 from features.exceptions import listed
+from features.paths import expanded, unusable
 
 __all__ = ["ClashError", "ColumnMapping", "Settings", "SourceSettings"]
 
@@ -193,7 +194,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        folder = expanded(value).absolute()
+        if reason := unusable(folder):
+            raise ValueError(f"{reason}. Choose another folder")
+        return folder
 
     @classmethod
     def from_environment(cls) -> dict[str, Any]:

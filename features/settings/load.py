@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from features.definitions.declared import ExternalTable, Metric, TableColumn
 from features.exceptions import SettingsError
+from features.paths import expanded
 from features.settings.fields import FILE_NAME, ClashError, ColumnMapping, Settings, SourceSettings
 from features.settings.toml_lines import line_of
 
@@ -85,5 +86,5 @@ def _nearest(path: Sequence[str]) -> str | None:
 def _file_of_home(home: Path | None) -> Path | None:
     """The settings file that lies in the home itself, or None."""
     named = home or Settings.from_environment().get("home") or Settings.model_fields["home"].default
-    path = Path(named).expanduser() / FILE_NAME
+    path = expanded(Path(named)) / FILE_NAME
     return path if path.is_file() else None

@@ -1,6 +1,5 @@
 """The files people hand in: found, told apart, and opened far enough to know their columns."""
 
-import glob
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from features.exceptions import DamagedFileError, InputError, SettingsError, listed
+from features.paths import expanded, matching
 from features.settings.fields import SourceSettings
 from features.sources.access_logs.format import LogFormat, log_format
 from features.sources.access_logs.reader import log_schema, read_access_log
@@ -131,15 +131,14 @@ def find_files(given: Sequence[Path | str]) -> FoundFiles:
     """
     paths, named, unread = set[Path](), set[Path](), set[Path]()
     for item in given:
-        path = Path(item).expanduser()
+        path = expanded(Path(item))
         if path.is_file():
             if not kind_of(path):
                 raise InputError(_unusable(path, item))
             named.add(path)
             continue
         is_folder = path.is_dir()
-        # pathlib takes no absolute glob
-        matches = path.rglob("*") if is_folder else map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207
+        matches = path.rglob("*") if is_folder else matching(path)
         inside = {file for file in matches if file.is_file()}
         if is_folder:
             inside = {file for file in inside if not file.name.startswith((".", "_"))}

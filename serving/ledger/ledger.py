@@ -14,6 +14,7 @@ from sqlalchemy.dialects import sqlite
 
 from features.exceptions import DependencyError
 from features.home.home import Home
+from features.paths import sqlite_url
 from serving.ledger.runs import ScoredAccount, TargetRun
 from serving.ledger.score_row import ScoreRow, columns
 from serving.ledger.tables import CONFIRMED, REASONS, RUNS, SCORES, SORTS, make_tables
@@ -196,8 +197,7 @@ class Ledger:
 
 def open_ledger(home: Home) -> Ledger:
     """The ledger of this home; its tables are made on first use."""
-    path = home.ledger
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
+    engine = sa.create_engine(sqlite_url(home.ledger), connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")
     def _journal(connection: Any, _record: object) -> None:

@@ -56,7 +56,9 @@ def built_accounts(home: Home, cutoff: datetime) -> list[str]:
     store = home.stores.features
     files = store.files(f"usage/cutoff={cutoff:%Y-%m-%d}", "usage")
     return sorted(
-        account for file in files for account in pq.read_table(file, columns=["account_id"])["account_id"].to_pylist()
+        account
+        for file in files
+        for account in pq.read_table(file, columns=["account_id"], partitioning=None)["account_id"].to_pylist()
     )
 
 

@@ -144,6 +144,16 @@ def test_the_service_gets_what_the_command_was_given(tmp_path: Path) -> None:
     assert chosen.arguments[-3:] == ("--timeout-graceful-shutdown", "25", "--quiet")
 
 
+@pytest.mark.parametrize("name", ["a$PLACE", "${PLACE}", "x$PLACE-y"])
+def test_a_home_that_bentoml_would_read_as_another_folder_is_refused(tmp_path: Path, name: str) -> None:
+    home = Home(load_settings(home=tmp_path / name))
+    with pytest.raises(SettingsError, match=r"holds \$\{?PLACE\}?, .* BENTOML_HOME"):
+        launch(home, config=None, environment={"PLACE": "/elsewhere"})
+    own = launch(home, config=None, environment={"PLACE": "/elsewhere", "BENTOML_HOME": str(tmp_path)})
+    assert own.environment["BENTOML_HOME"] == str(tmp_path)
+    assert launch(home, config=None, environment={}).environment["BENTOML_HOME"] == str(home.bentoml)
+
+
 def test_the_curl_line_names_the_account(tmp_path: Path) -> None:
     line = curl_line(Home(load_settings(home=tmp_path, port=4000)), "acct_1")
     assert '"account_ids": ["acct_1"]' in line

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.exceptions import DependencyError, InputError
 from features.home.home import Home
+from features.paths import sqlite_url
 
 if TYPE_CHECKING:
     pass
@@ -42,12 +44,12 @@ VERIFICATION = "verification"
 
 def tracking_address(home: Home) -> str:
     """Where MLflow keeps runs and models."""
-    return f"sqlite:///{home.mlflow_database}"
+    return sqlite_url(home.mlflow_database)
 
 
 def ui_command(home: Home) -> str:
     """The line that opens the MLflow UI."""
-    return f"mlflow ui --backend-store-uri {tracking_address(home)} --host 127.0.0.1 --port 5000"
+    return f"mlflow ui --backend-store-uri {shlex.quote(tracking_address(home))} --host 127.0.0.1 --port 5000"
 
 
 def experiment_id(client: Any, home: Home, name: str) -> str:

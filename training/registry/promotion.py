@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from features.exceptions import BellwetherError, DependencyError, GateRefusedError, InputError, listed
@@ -148,9 +149,10 @@ def _passed(mlflow: Any, home: Home, candidate: Any, current: Any) -> tuple[str,
 
 def _has_signature(mlflow: Any, home: Home, version: Any) -> bool:
     source = client_of(mlflow, home).get_model_version_download_uri(version.name, version.version)
-    # Model.load takes no file: address; the download of a local artifact gives its path.
-    folder = mlflow.artifacts.download_artifacts(artifact_uri=source)
-    return mlflow.models.Model.load(folder).signature is not None
+    # Model.load takes its path for an address, in which `?`, `#` and `%` are no letters: hence a copy elsewhere.
+    with TemporaryDirectory() as scratch:
+        described = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/MLmodel", dst_path=scratch)
+        return mlflow.models.Model.load(described).signature is not None
 
 
 def _said(version: str | None) -> str:

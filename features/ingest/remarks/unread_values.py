@@ -21,6 +21,7 @@ _WHAT = {
     "_out_of_range": "out of range",
     "_negative": "negative",
     "_in_future": "in the future",
+    "_too_old": "before oldest_event",
     NAIVE: "a time without a zone",
     "_nested": "an object or a list",
     "_expression_failed": "its expression failed",
@@ -56,7 +57,7 @@ def unread_notes(engine: Engine, staged: Staged) -> list[str]:
         for mark in row["marks"].split(","):
             marks[mark] += row["rows"]
     notes = [*_left_out(engine, staged, marks), *_decimals(staged), *_changes(staged, marks)]
-    return [*notes, *_times(engine, staged), *_totals(engine, staged)]
+    return [*notes, *_times(engine, staged), *_too_old(engine, staged), *_totals(engine, staged)]
 
 
 def _left_out(engine: Engine, staged: Staged, marks: Counter[str]) -> Iterator[str]:
@@ -76,7 +77,7 @@ def _left_out(engine: Engine, staged: Staged, marks: Counter[str]) -> Iterator[s
             text += _status_line(engine, staged)
         if any(columns.get(name) == "mixed" for columns in staged.commas.values()):
             text += " Its file has decimal points and decimal commas, so that 1.299 may be either."
-        if name in ("mrr", "quota_calls_per_month", "value") and "unreadable" in reasons:
+        if name in ("mrr", "value") and "unreadable" in reasons:
             text += f' Say which decimal mark it has: decimal = "." or "," under [sources.{table}].'
         yield text + " strict_values = true refuses such rows."
 
@@ -155,6 +156,15 @@ def _times(engine: Engine, staged: Staged) -> Iterator[str]:
         quoted = '"' + source.replace('"', '""') + '"'
         line = f'{{ expression = {json.dumps(f"try_strptime({quoted}, {form!r})")}, time_zone = "UTC" }}'
     yield f"{staged.table.name}: a {name} that cannot be read{shown} can be mapped under {place}: {name} = {line}."
+
+
+def _too_old(engine: Engine, staged: Staged) -> Iterator[str]:
+    rows = engine.count(staged.rows.filter(staged.rows.reason.endswith("_too_old")))
+    if rows:
+        yield (
+            f"{staged.table.name}: {counted(rows, 'row is|rows are')} dated before the setting oldest_event and went "
+            "to quarantine. Set it to an earlier date if they are real; else look at the unit and zone of the mapping."
+        )
 
 
 def _totals(engine: Engine, staged: Staged) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
-from features.engine.sql import columns_in
+from features.engine.sql import columns_in, refuse_changing
 from features.exceptions import InputError, SettingsError, listed
 from features.schema import RawTable
 from features.settings.fields import ColumnMapping, SourceSettings
@@ -205,6 +205,7 @@ def _declared(mapping: ColumnMapping, file_columns: Sequence[str], *, place: str
     if mapping.expression is not None:
         try:
             named = columns_in(mapping.expression)
+            refuse_changing(mapping.expression, file_columns)
         except EngineError as error:
             raise _unusable(place, mapping.expression, title, file_columns, error) from error
         meant = [_meant(name, file_columns, place=place, title=title) for name in named]

@@ -11,7 +11,7 @@ from features.build.build import build
 from features.build.unknown_accounts import strange_accounts
 from features.definitions.sets import FeatureSet
 from features.exceptions import InputError
-from features.external.take import TablesRefusedError, take_tables, waiting_tables
+from features.external.take import TablesRefusedError, tables_said, take_tables, waiting_tables
 from features.home.declared_sets import sets_read
 from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
@@ -120,6 +120,21 @@ def test_rows_of_the_future_are_counted_and_wait(log):
     assert note.startswith("Table health: 2 rows have a known_at in the future and not used before it has come.")
     (later,) = take_tables(log.home, now=NOW + DAY)
     assert (later.new, later.future) == (2, 0)
+
+
+def test_rows_known_before_they_were_so_are_named_and_count_once_they_are(log):
+    ahead = [(account, C + DAY, C - DAY, 5, None) for account in "abcdefg"]
+    write(log, ("a", C - 2 * DAY, C - 2 * DAY, 1, None), *ahead)
+    (taken,) = take_tables(log.home, now=NOW)
+    assert (taken.new, taken.future, taken.ahead) == (8, 0, 7)
+    (note,) = taken.notes
+    assert note == (
+        "Table health: 7 rows have an event_timestamp after known_at, of a, b, c, d, e and 2 more: they count from "
+        "event_timestamp on. If they are no forecasts, the two are swapped or a zone is wrong: mend the files and give "
+        "the table another path, since what was taken stays."
+    )
+    assert tables_said(log.home) == [note]
+    assert values(log, C, C + 2 * DAY) == [(1.0, None), (5.0, None)]
 
 
 def test_a_column_may_have_any_name(new_log):

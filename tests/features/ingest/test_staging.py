@@ -297,6 +297,13 @@ def test_an_expression_sees_one_row(tmp_path, settings, expression):
         ingest(Home(mapped(settings, status={"expression": expression})), now=NOW, events=[path])
 
 
+@pytest.mark.parametrize("expression", ["strftime(now(), '%M')", "current_setting('threads')", "user", "uuid()"])
+def test_an_expression_gives_the_same_row_the_same_value_always(tmp_path, settings, expression):
+    path = put(tmp_path / "e.csv", "account_id,event_time,code", f"a,{TIME},200")
+    with pytest.raises(SettingsError, match=r"columns.sdk\] has the expression .* gives the same row another value"):
+        ingest(Home(mapped(settings, sdk={"expression": expression})), now=NOW, events=[path])
+
+
 def test_what_an_expression_reads_is_not_called_unread(tmp_path, settings):
     path = put(tmp_path / "e.csv", "account_id,event_time,code,cod", f"a,{TIME},200,x")
     report = ingest(Home(mapped(settings, status={"expression": "CODE::int"})), now=NOW, events=[path])

@@ -16,6 +16,7 @@ from features.ingest.numbers import plain_number
 from features.ingest.times import usual_time
 from features.settings.fields import Settings
 from features.settings.load import load_settings
+from features.sources.mapping.declared import UNITS_PER_SECOND
 from features.windows import utc
 
 NOW = utc(2026, 12, 1)
@@ -157,15 +158,71 @@ def test_a_time_of_more_than_one_meaning_is_left_as_it_is(text):
     assert usual_time(text) == text
 
 
+ZEROS = [
+    *("1970-01-01T00:00:00Z", "1970-01-01T01:00:00+01:00", "1969-12-31T19:00:00-05:00", "1970-01-01T00:00:00+05:45"),
+    *(
+        "1970-01-01T00:00:00-12:00",
+        "1970-01-01T00:00:00+14:00",
+        "1970-01-01",
+        "1970-01-01 01:00:00",
+        "1969-12-31 19:00",
+    ),
+    *("1899-12-30T00:00:00Z", "1899-12-30", "1900-01-00 00:00", "1900-01-00", "1904-01-01T00:00:00Z", "1904-01-01"),
+    *("0000-00-00 00:00:00", "0001-01-01T00:00:00Z", "0", "12/30/1899"),
+]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_zero_dates_are_no_time(tmp_path, zone):
+    home = home_of(tmp_path, sources={"accounts": {"columns": {"created_at": {"from": "at", "time_zone": zone}}}})
+    lines = [f"a{place},{text}" for place, text in enumerate(ZEROS)]
+    report = ingest(
+        home, now=NOW, accounts=[put(tmp_path / "a.csv", "account_id,at", *lines, "b,2026-06-01T10:00:00Z")]
+    )
+    assert stored(home, "accounts", "created_at") == [*[None] * len(ZEROS), utc(2026, 6, 1, 10)]
+    assert report.table("accounts").quarantined == {}
+    assert [note for note in report.notes if "created_at is null" in note] == []
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_epoch_0_is_no_time_in_any_unit(tmp_path, unit, ending):
+    home = home_of(tmp_path, sources={"accounts": {"columns": {"created_at": {"from": "at", "unit": unit}}}})
+    epochs = [UNITS_PER_SECOND[unit] * seconds for seconds in (0, 1_780_308_000, 1)]
+    path = tmp_path / f"a.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table({"account_id": ["a", "b", "c"], "at": epochs}), path)
+    elif ending == "jsonl":
+        put(path, *(json.dumps({"account_id": account, "at": at}) for account, at in zip("abc", epochs, strict=True)))
+    else:
+        put(path, "account_id,at", *(f"{account},{at}" for account, at in zip("abc", epochs, strict=True)))
+    report = ingest(home, now=NOW, accounts=[path])
+    assert stored(home, "accounts", "created_at") == [None, utc(2026, 6, 1, 10), None]
+    (note,) = [note for note in report.notes if "created_at is null" in note]
+    assert "created_at is null in 1 row that gave something else (before oldest_event 1;" in note
+
+
 @pytest.mark.parametrize(
-    "text", ["1970-01-01T00:00:00Z", "1899-12-30T00:00:00Z", "1900-01-00 00:00", "0000-00-00 00:00:00", "0"]
+    "text", ["1970-01-01T08:13:22Z", "1965-06-01T00:00:00Z", "1899-12-30T05:07:00Z", "1969-12-31T09:59:59Z"]
 )
-def test_zero_dates_are_no_time(tmp_path, text):
+def test_another_old_time_is_refused_by_the_name_of_the_setting(tmp_path, text):
     home = home_of(tmp_path)
-    file = put(tmp_path / "a.csv", "account_id,created_at", f"a,{text}", f"b,{TIME}")
+    file = put(tmp_path / "e.csv", "account_id,event_time", f"a,{text}", f"b,{TIME}")
+    report = ingest(home, now=NOW, events=[file], backfill=True)
+    assert report.table("events").quarantined == {"event_time_too_old": 1}
+    assert any(note.startswith("events: 1 row is dated before the setting oldest_event") for note in report.notes)
+    real = home_of(tmp_path / "real", oldest_event="1800-01-01")
+    assert ingest(real, now=NOW, events=[file], backfill=True).table("events").rows_stored == 2
+
+
+def test_an_old_time_of_an_optional_column_is_null_and_told(tmp_path):
+    home = home_of(tmp_path)
+    file = put(tmp_path / "a.csv", "account_id,created_at", "a,1955-11-05T06:00:00Z", f"b,{TIME}")
     report = ingest(home, now=NOW, accounts=[file])
     assert stored(home, "accounts", "created_at") == [None, utc(2026, 6, 1, 10)]
-    assert report.table("accounts").quarantined == {}
+    assert any(
+        "created_at is null in 1 row that gave something else (before oldest_event 1;" in n for n in report.notes
+    )
 
 
 def test_events_of_before_a_setting_are_refused(tmp_path):
@@ -239,6 +296,26 @@ def test_a_column_of_both_marks_is_never_read_half(tmp_path):
     result, report = subscriptions_of(tmp_path, *values)
     assert [mrr for mrr, _ in result] == [49, 49.5, None, None, 1299, None]
     assert any("mrr is null in 3 rows that gave something else" in note for note in report.notes)
+
+
+def test_a_quota_that_cannot_be_read_is_not_unlimited(tmp_path):
+    values = ["1000", "", "unlimited", "-1", "NULL", "1000 calls", "-5", "1000,5", "99999999999999999999", "lots"]
+    result, report = subscriptions_of(tmp_path, *(("49", quota) for quota in values))
+    assert result == [(49, 1000), (49, None), (49, None), (49, None), (49, None)]
+    assert report.table("subscriptions").quarantined == {
+        "quota_calls_per_month_unreadable": 4,
+        "quota_calls_per_month_negative": 1,
+    }
+
+
+def test_a_term_whose_end_cannot_be_read_does_not_last_for_ever(tmp_path):
+    home = home_of(tmp_path)
+    ends = ["2027-01-01T00:00:00Z", "", "-", "9999-12-31T00:00:00Z", "next spring", "2027-13-01T00:00:00Z"]
+    lines = [f"a{place},2026-01-01T00:00:00Z,start,{end}" for place, end in enumerate(ends)]
+    file = put(tmp_path / "s.csv", "account_id,occurred_at,kind,term_end", *lines)
+    report = ingest(home, now=NOW, subscriptions=[file], backfill=True)
+    assert [end and end.year for end in stored(home, "subscriptions", "term_end")] == [2027, None, None, None]
+    assert report.table("subscriptions").quarantined == {"term_end_unreadable": 2}
 
 
 def test_two_files_with_decimal_commas_are_told_in_one_sentence(tmp_path):
