@@ -104,7 +104,7 @@ def test_na_is_a_region_and_a_constant_is_what_somebody_said(tmp_path):
 def test_a_line_of_totals_is_told_and_no_account(tmp_path):
     home = home_of(tmp_path)
     lines = ("account_id,name,created_at", f"acme,Acme,{TIME}", "Total,,", f"Sum,Sum Ltd,{TIME}")
-    report = ingest(home, now=NOW, accounts=[put(tmp_path / "a.csv", *lines)])
+    report = ingest(home, now=NOW, accounts=[put(tmp_path / "a.csv", *lines)], backfill=True)
     assert stored(home, "accounts", "account_id") == ["Sum", "acme"]
     assert report.table("accounts").quarantined == {"line_of_totals": 1}
     assert any("1 line looks like totals" in note for note in report.notes)
@@ -163,7 +163,7 @@ def test_a_time_of_more_than_one_meaning_is_left_as_it_is(text):
 def test_zero_dates_are_no_time(tmp_path, text):
     home = home_of(tmp_path)
     file = put(tmp_path / "a.csv", "account_id,created_at", f"a,{text}", f"b,{TIME}")
-    report = ingest(home, now=NOW, accounts=[file])
+    report = ingest(home, now=NOW, accounts=[file], backfill=True)
     assert stored(home, "accounts", "created_at") == [None, utc(2026, 6, 1, 10)]
     assert report.table("accounts").quarantined == {}
 
