@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from features.definitions.catalog import CATALOG
 from features.examination import Finding
 from features.exceptions import counted, listed
 from features.home.home import Home
@@ -19,7 +20,7 @@ from training.models.bundle import Bundle
 from training.registry.champions import champion, champion_version
 from training.watching.drift import Cell, Level, Shift, shift_from
 
-__all__ = ["MODEL_PARTS", "Shifted", "findings_of", "shifted_since"]
+__all__ = ["MODEL_PARTS", "Shifted", "calendar_note", "findings_of", "shifted_since"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def look_at_shift(inspection: Inspection) -> Section:
     ]
     if not targets:
         return Section(note="No target has a champion yet, so the shift is missing: there is no baseline.")
-    notes = [_MEANING, *(_without(shifted) for shifted in targets if shifted.is_blind)]
+    notes = [_MEANING, calendar_note(targets), *(_without(shifted) for shifted in targets if shifted.is_blind)]
     rows = [row for shifted in targets for row in _rows(shifted)]
     changed = [row for row in rows if row["level"] != str(Level.NONE) or row["more nulls"] or row["new values"]]
     return Section(
@@ -64,7 +65,7 @@ def look_at_shift(inspection: Inspection) -> Section:
             ({name: cell for name, cell in row.items() if name not in _FOR_PROGRAMS} for row in changed),
             {"nulls in fitting", "nulls now"},
         ),
-        note=" ".join(notes),
+        note=" ".join(filter(None, notes)),
     )
 
 
@@ -118,7 +119,7 @@ def _rows(shifted: Shifted) -> Iterator[dict[str, object]]:
             "feature": name,
             "shift": None if shift.index is None else round(shift.index, 4),
             "by chance": round(shift.chance, 4),
-            "level": str(shift.level),
+            "level": _BY_CALENDAR if _moved_by_calendar(name, shift) else str(shift.level),
             "moved most": None if shift.moved_most is None else _moved(shift.moved_most),
             "nulls in fitting": shift.nulls_before,
             "nulls now": shift.nulls_now,
@@ -128,18 +129,20 @@ def _rows(shifted: Shifted) -> Iterator[dict[str, object]]:
 
 
 def findings_of(targets: Sequence[Shifted]) -> Iterator[Finding]:
-    """One finding per kind over all champions: the same feature is read by several."""
+    """One finding per kind over all champions: the same feature is read by several.
+
+    What moves with the calendar is no finding: see :func:`calendar_note`.
+    """
     fitting = "the fitting of " + ", ".join(
         f"{shifted.target} version {shifted.version} ({shifted.span[0]} to {shifted.span[1]})" for shifted in targets
     )
     again = "train again: " + ", ".join(f"`bellwether train --target {shifted.target}`" for shifted in targets)
-    large = _worst(targets, lambda shift: shift.index or 0.0 if shift.level is Level.LARGE else 0.0)
+    large = {name: shift for name, shift in _worst(targets, _large).items() if name not in _CALENDAR}
     if large:
         names = listed(f"{name} ({_largest(shift)})" for name, shift in large.items())
         yield Finding(
             f"{counted(len(large), 'feature is|features are')} spread otherwise than in {fitting}: {names}.",
-            f"If it is true of your customers, {again}. If not, look at the source of these features. Ages and tenures "
-            "grow with the calendar.",
+            f"If it is true of your customers, {again}. If not, look at the source of these features.",
             is_remark=True,
         )
     missing = _worst(targets, lambda shift: shift.nulls_now - shift.nulls_before if shift.went_missing else 0.0)
@@ -160,6 +163,26 @@ def findings_of(targets: Sequence[Shifted]) -> Iterator[Finding]:
             f"If they are no misspelling, {again} when they have been there for some weeks.",
             is_remark=True,
         )
+
+
+def calendar_note(targets: Sequence[Shifted]) -> str | None:
+    """The features that moved far because time has passed, in a sentence; None where there are none.
+
+    An age grows, a term comes nearer, and nobody did anything: what a model learnt of them holds.
+    """
+    moved = {name: shift for name, shift in _worst(targets, _large).items() if name in _CALENDAR}
+    if not moved:
+        return None
+    names = listed(f"{name} ({_largest(shift)})" for name, shift in moved.items())
+    return f"By the calendar alone, which is no finding: {names}."
+
+
+def _large(shift: Shift) -> float:
+    return shift.index or 0.0 if shift.level is Level.LARGE else 0.0
+
+
+def _moved_by_calendar(name: str, shift: Shift) -> bool:
+    return name in _CALENDAR and shift.level is not Level.NONE
 
 
 def _worst(targets: Sequence[Shifted], weight: Callable[[Shift], float]) -> dict[str, Shift]:
@@ -189,6 +212,8 @@ def _without(shifted: Shifted) -> str:
     )
 
 
+_CALENDAR = {feature.name for feature in CATALOG if feature.is_calendar}
+_BY_CALENDAR = "calendar"
 _FOR_PROGRAMS = {"by chance", "more nulls"}
 _MEANING = (
     "Population stability index of what is not null, among the accounts a target applies to. Below 0.1, or within "
