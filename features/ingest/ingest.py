@@ -239,7 +239,9 @@ class _Work:
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
                 is_first = not rows_stored(self.home, name)
-                records = store_records(self.engine, table, self.home.stores.raw, raw, now=self.now)
+                records = store_records(
+                    self.engine, table, self.home.stores.raw, raw, now=self.now, backfill=self.backfill
+                )
                 reports.append(self._report(table, records.new, (records.conflicts,), refused))
                 backdated = records.first_heard if self.backfill and not is_first else 0
                 told += change_notes(table.table, corrections=records.corrections, backdated=backdated)

@@ -34,7 +34,8 @@ class StoredRecords:
     conflicts
         Versions that lost.
     known_until
-        Newest ``known_at`` of the whole table that does not lie in the future; None where it has none.
+        Newest ``known_at`` of the whole table that does not lie in the future, with ``backfill`` before its clock;
+        None where it has none.
     """
 
     new: int
@@ -45,7 +46,7 @@ class StoredRecords:
 
 
 def store_records(
-    engine: Engine, staged: Staged, store: ManifestStore, writer: StoreWriter, *, now: datetime
+    engine: Engine, staged: Staged, store: ManifestStore, writer: StoreWriter, *, now: datetime, backfill: bool
 ) -> StoredRecords:
     """Merge the good staged rows into their table.
 
@@ -79,5 +80,7 @@ def store_records(
     pq.write_table(whole, path, compression="zstd")
     engine.drop(versions)
     writer.replace(table.name, {table.name: path})
-    known = whole["known_at"].filter(pc.less_equal(whole["known_at"], pa.scalar(now, UTC_MICROSECONDS)))
+    # The clock of a backfill says nothing of how far a history got.
+    is_past = (pc.less if backfill else pc.less_equal)(whole["known_at"], pa.scalar(now, UTC_MICROSECONDS))
+    known = whole["known_at"].filter(is_past)
     return StoredRecords(new, dated.corrections, dated.first_heard, lost, pc.max(known).as_py())

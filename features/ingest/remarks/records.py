@@ -12,6 +12,9 @@ from features.schema import ACCOUNTS, RawTable
 __all__ = ["change_notes", "undated_notes"]
 
 
+_COMPLETE = " Without --complete-until the table counts as complete until its newest known_at."
+
+
 def undated_notes(engine: Engine, staged: Staged, *, backfill: bool) -> Iterator[str]:
     """Whence the missing ``known_at`` of staged CRM rows was taken."""
     table, rows = staged.table, staged.rows
@@ -29,7 +32,7 @@ def undated_notes(engine: Engine, staged: Staged, *, backfill: bool) -> Iterator
         )
         yield (
             f"{table.name}: {which}; where a row is new, it was taken from {source}. Rows that were there before keep "
-            "theirs."
+            f"theirs.{'' if backfill else _COMPLETE}"
         )
     if backfill and row["undated"]:
         rows_have = counted(row["undated"], "row has|rows have")
