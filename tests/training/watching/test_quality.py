@@ -10,7 +10,7 @@ from features.definitions.catalog import CATALOG
 from features.home.home import Home
 from features.quality.section import Inspection
 from features.settings.fields import Settings
-from features.windows import utc
+from features.windows import as_cutoff, utc
 from tests.serving.conftest import make_bundle
 from training.models.bundle import Bundle
 from training.watching.drift import baseline_of
@@ -91,6 +91,28 @@ def test_what_moves_with_the_calendar_is_named_apart_and_raises_no_alarm(fitted:
         older, values | {"tenure_days": [None] * len(CALLS)}, target_name="churn", version="3", accounts=len(CALLS)
     )
     assert ["tenure_days (0 % to 100 %)" in finding.what for finding in findings_of([lost])] == [True]
+
+
+def test_a_count_over_more_days_than_the_log_had_grows_by_the_age_of_the_log(fitted: Bundle) -> None:
+    kinds = dict.fromkeys(("calls_28d", "calls_91d", "payment_failures_91d"), "int")
+    statistics = {name: baseline_of(CALLS, kind) for name, kind in kinds.items()}
+    older = replace(fitted, features=tuple(kinds), kinds=kinds, statistics=statistics)
+    values = {name: (CALLS * 2).tolist() for name in kinds}
+
+    def told(log_start: str) -> tuple[str, str | None]:
+        found = shifted_since(
+            older, values, target_name="churn", version="3", accounts=len(CALLS), log_start=as_cutoff(log_start)
+        )
+        (finding,) = findings_of([found])
+        return finding.what, calendar_note([found])
+
+    what, note = told("2025-12-08")  # 28 days before the first cutoff of the fitting
+    assert "2 features are spread" in what
+    assert "calls_91d" not in what
+    assert note == "By the calendar alone, which is no finding: calls_91d (2.24, over 198: 1 % to 50 %)."
+    what, note = told("2025-10-06")  # 91 days before it
+    assert "3 features are spread" in what
+    assert note is None
 
 
 def test_the_calendar_features_are_those_that_move_though_nobody_does_anything() -> None:
