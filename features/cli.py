@@ -105,7 +105,9 @@ Examples:
 @click.option("--accounts", multiple=True, metavar="P", help="Accounts, likewise.")
 @click.option("--subscriptions", multiple=True, metavar="P", help="Subscription events, likewise.")
 @click.option("--touchpoints", multiple=True, metavar="P", help="Tickets, surveys, logins, likewise.")
-@click.option("--backfill", is_flag=True, help="First load: events without ingested_at were known when they happened.")
+@click.option(
+    "--backfill", is_flag=True, help="First load: rows that do not say when they became known were when they happened."
+)
 @click.option("--complete-until", metavar="D", help="The tables given now hold everything before this moment.")
 @click.option("--dry-run", is_flag=True, help="Store nothing: show mapping, ten rows, refusals, patterns to declare.")
 @_FORMAT

@@ -5,8 +5,8 @@ from features.definitions.feature import FeatureSpec, Risk
 __all__ = ["ADOPTION"]
 
 
-_NULL_HOURS = "null while not reached, and when the account is older than the log or called before it was created"
-_STEPS = "0 signed up, 1 called, 2 succeeded, 3 reached a value endpoint (never without any), 4 at least 5 active days from then on"
+_NULL_HOURS = "null while not reached, and when the account signed up or was sold to before the log begins, or called before it was created"
+_STEPS = "as far as the log shows: 0 signed up, 1 called, 2 succeeded, 3 reached a value endpoint (never without any), 4 at least 5 active days from then on"
 
 ADOPTION: tuple[FeatureSpec, ...] = (
     FeatureSpec(
@@ -20,6 +20,7 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         meaning="days since the account was created",
         text="The account was created {account_age_days:days} ago.",
         null_text="It is not known when this account was created.",
+        is_calendar=True,
     ),
     FeatureSpec(
         name="hours_to_first_call",
@@ -82,10 +83,11 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         window_days=None,
         unit="days",
         kind="float",
-        null_rule="null at stage 4, and at stage 0 without created_at",
+        null_rule="null at stage 4, at stage 0 without created_at, and when the stage may have begun before the log: the account signed up or was sold to before it, or nobody knows when and it called in the log's first 28 days",
         meaning="days since the onboarding stage was reached: long ones are stuck in onboarding",
         text="In onboarding for {days_in_stage:days} at stage {onboarding_stage:count} of 4: {onboarding_stage:stage}.",
-        null_text="This account is not in onboarding any more.",
+        null_text="This account is not in onboarding any more, or since when it is lies before the log.",
         churn=Risk.UP,
+        is_calendar=True,
     ),
 )

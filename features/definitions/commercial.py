@@ -43,6 +43,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         text="The running term ends in {days_to_term_end:days}.",
         past_text="The term ended {days_to_term_end:days} ago.",
         null_text="The subscription has no fixed term.",
+        is_calendar=True,
     ),
     FeatureSpec(
         name="tenure_days",
@@ -55,6 +56,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         meaning="days since the account became a customer",
         text="Customer for {tenure_days:days}.",
         null_text="It is not known when this account became a customer.",
+        is_calendar=True,
     ),
     FeatureSpec(
         name="quota_used_share_28d",
@@ -137,6 +139,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_text="No month's quota is forecast to be passed within 91 days.",
         zero_text="At the pace of the last 13 weeks this month's quota is passed within a day, or it already was.",
         upsell=Risk.CERTAIN_DOWN,
+        is_calendar=True,
     ),
     FeatureSpec(
         name="cost_per_1k_success_28d",

@@ -72,6 +72,10 @@ class FeatureSpec:
         For a plain ratio ``now / base``: the feature that is ``now``, so that ``{base}`` can be said.
     limits
         Smallest and largest value, where :attr:`bounds` would say it wrongly.
+    is_calendar
+        It moves with the date though nobody does anything: an age, a tenure, the days to a date. Of a whole population
+        too, so that its drift says only that time has passed. How long ago somebody did something is none: that all
+        fall silent is an alarm.
     definition
         Digest of what a feature that a user declared means; None for those of this catalogue, whose meaning is code.
     """
@@ -93,6 +97,7 @@ class FeatureSpec:
     zero_text: str | None = None
     base_of: str | None = None
     limits: Limits | None = None
+    is_calendar: bool = False
     definition: str | None = None
 
     @property

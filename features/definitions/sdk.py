@@ -55,10 +55,11 @@ SDK: tuple[FeatureSpec, ...] = (
         window_days=None,
         unit="days",
         kind="float",
-        null_rule="null on the newest version, when it is no number, or without calls that carry an SDK in the last 56 days",
+        null_rule="null on the newest version, when a newer one was there in the log's first 28 days and so may be older than the log, when it is no number, or without calls that carry an SDK in the last 56 days",
         meaning="days since a newer version of the same SDK was first seen in the fleet",
         text="A newer version of this account's SDK has been in use for {sdk_version_age_days:days}.",
-        null_text="No newer version of this account's SDK is known.",
+        null_text="No newer version of this account's SDK is known, or it was there when the log began.",
         churn=Risk.UP,
+        is_calendar=True,
     ),
 )

@@ -82,6 +82,7 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         meaning="days since the last answer to a survey (NPS or CSAT)",
         text="The last answer to a survey came {days_since_survey:days} ago.",
         null_text="No survey was ever answered.",
+        is_calendar=True,
     ),
     FeatureSpec(
         name="logins_7d",

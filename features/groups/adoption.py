@@ -5,6 +5,7 @@ import ibis.expr.types as ir
 
 from features.engine.functions import bit_count
 from features.groups.inputs import Inputs
+from features.groups.observation import is_new_to_log
 from features.windows import days_between, event_day
 
 __all__ = ["SETTLED_DAYS", "adoption_features", "settled"]
@@ -22,7 +23,8 @@ def adoption_features(inputs: Inputs) -> ir.Table:
     The stages are 0 signed up, 1 called, 2 succeeded, 3 reached a value endpoint, 4 at least :data:`SETTLED_DAYS`
     active days from then on. Without value endpoints nobody can be at stage 3, and stage 4 counts from the first
     success. The time to a first call is null when the account is older than the log, which then does not have it, or
-    called before it was created.
+    called before it was created. How long it has been at a stage is null when it is older than the log, or may be: the
+    stage may have been reached before.
     """
     rollups, population, has_value_endpoints = inputs.rollups, inputs.population, inputs.has_value_endpoints
     people = population.mutate(since_day=event_day(_milestone(population, has_value_endpoints=has_value_endpoints)))
@@ -46,7 +48,8 @@ def adoption_features(inputs: Inputs) -> ir.Table:
         "hours_to_first_success": joined.first_success,
         "hours_to_first_value_call": first_value_call,
     }
-    has_sign_up = joined.created_at.between(joined.log_start, joined.first_call)
+    is_in_log = joined.signed_up_at >= joined.log_start
+    has_sign_up = is_in_log & (joined.created_at <= joined.first_call)
     return joined.select(
         "account_id",
         "cutoff",
@@ -56,8 +59,20 @@ def adoption_features(inputs: Inputs) -> ir.Table:
             for name, moment in firsts.items()
         },
         onboarding_stage=stage.cast("int64"),
-        days_in_stage=days_between(reached, joined.cutoff),
+        days_in_stage=ibis.ifelse(_began_in_log(joined), days_between(reached, joined.cutoff), None),
     )
+
+
+def _began_in_log(population: ir.Table) -> ir.BooleanValue:
+    """Whether all that an account ever did is in the log: it signed up since it begins, or is new to it.
+
+    A sign-up after the first call is when somebody entered the account, and says nothing of when it began to call.
+    """
+    signed_up_at, log_start, first_call = population.signed_up_at, population.log_start, population.first_call
+    is_in_log = signed_up_at >= log_start
+    is_dated = is_in_log & (first_call.isnull() | (signed_up_at <= first_call))
+    is_new = (signed_up_at.isnull() | is_in_log) & is_new_to_log(first_call, log_start)
+    return (is_dated | is_new).fill_null(False)
 
 
 def settled(past: ir.Table, population: ir.Table, *, has_value_endpoints: bool) -> ir.Table:

@@ -8,11 +8,13 @@ import ibis.expr.types as ir
 from features.formulas.sums import ratio
 from features.windows import observation_days, starts_before_window
 
-__all__ = ["KEYS", "beside", "count_ratio", "has_history", "known_rows"]
+__all__ = ["KEYS", "beside", "count_ratio", "has_history", "is_new_to_log", "known_rows"]
 
 
 KEYS = ("account_id", "cutoff")
 """The grain of every feature table."""
+
+_SETTLING_DAYS = 28  # after so many days whatever was there before a log has shown: the window of most features
 
 
 def beside(population: ir.Table, *tables: ir.Table) -> ir.Table:
@@ -33,6 +35,15 @@ def has_history(population: ir.Table, *, window_days: int) -> ir.BooleanValue:
     return starts_before_window(
         population.known_since, population.cutoff, window_days=window_days
     ) & starts_before_window(population.log_start, population.cutoff, window_days=window_days)
+
+
+def is_new_to_log(first_seen: ir.TimestampValue, log_start: ir.TimestampValue) -> ir.BooleanValue:
+    """Whether what a log shows first at ``first_seen`` began then, as far as the log can say.
+
+    What it shows in its first 28 days may be older than the log: nobody can tell a first call from the first that was
+    written down.
+    """
+    return starts_before_window(log_start, first_seen, window_days=_SETTLING_DAYS)
 
 
 def known_rows(

@@ -20,8 +20,9 @@ def population_of(
     -------
     Table
         ``account_id``, ``cutoff``; ``created_at``; ``first_call``, ``last_call``, ``first_success``, ``last_success``;
-        ``first_value_call``, ``last_value_call``, of the successful calls to a value endpoint; ``known_since``, the
-        earliest of creation, first subscription event and first call; ``log_start``, the first event day of anybody;
+        ``first_value_call``, ``last_value_call``, of the successful calls to a value endpoint; ``signed_up_at``, the
+        earlier of creation and first subscription event; ``known_since``, the earliest of these and the first call;
+        ``log_start``, the first event day of anybody;
         ``log_has_status``, ``log_has_endpoint``, ``log_has_token``, ``log_has_user``, ``log_has_sdk``,
         ``log_has_latency``: whether any call of anybody carried one. All as known at the cutoff, so a row built again
         later is the same row.
@@ -49,6 +50,7 @@ def population_of(
         "last_success",
         "first_value_call",
         "last_value_call",
+        signed_up_at=ibis.least(joined.created_at, joined.first_subscription_event),
         known_since=ibis.least(joined.created_at, joined.first_subscription_event, joined.first_call),
         log_start=event_day(joined.first_call.min().over(fleet)).cast("timestamp('UTC', 6)"),
         log_has_status=(joined.status_calls.max().over(fleet) > 0).fill_null(False),

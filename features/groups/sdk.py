@@ -5,7 +5,7 @@ import ibis.expr.types as ir
 
 from features.formulas.sums import ratio
 from features.groups.inputs import Inputs
-from features.groups.observation import KEYS, beside, known_rows
+from features.groups.observation import KEYS, beside, is_new_to_log, known_rows
 from features.windows import days_between
 
 __all__ = ["PRIOR_ACCOUNTS", "sdk_features", "sdk_windows"]
@@ -41,7 +41,7 @@ def sdk_features(inputs: Inputs) -> ir.Table:
     rollups, population = inputs.rollups, inputs.population
     windows = rollups.sdk_windows
     joined = beside(
-        population.select(*KEYS, "log_has_sdk"),
+        population.select(*KEYS, "log_has_sdk", "log_start"),
         main_sdk(windows),
         main_release(windows),
         activity(rollups.daily),
@@ -55,7 +55,11 @@ def sdk_features(inputs: Inputs) -> ir.Table:
         "main_sdk_28d",
         sdk_count_28d=ibis.ifelse(joined.log_has_sdk, joined.sdk_count_28d.fill_null(0), None),
         sdk_dropoff_excess=joined.sdk_dropoff_excess,
-        sdk_version_age_days=days_between(joined.superseded_at, joined.cutoff),
+        sdk_version_age_days=ibis.ifelse(
+            is_new_to_log(joined.superseded_at, joined.log_start),
+            days_between(joined.superseded_at, joined.cutoff),
+            None,
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from features.engine.duckdb_engine import Engine
 from features.home.home import Home
 from features.home.secret import passing_key, require_key, secret_key
+from features.ingest.first_loads import refusal_of_first_loads
 from features.ingest.ingest import last_written, source_groups
 from features.ingest.remarks.all import notes_about
 from features.ingest.remarks.route_patterns import Suggestion, count_templates, suggest_patterns
@@ -125,6 +126,8 @@ def dry_run(
             written=last_written(groups),
             known_tables={*groups, *home.stores.raw.manifest().partitions},
         )
+        if not backfill and (refusal := refusal_of_first_loads(engine, home, staged, given)):
+            notes.append(f"It would be refused. {refusal}")
         calls = [
             staged_table.rows.filter(staged_table.rows.reason.isnull())
             for staged_table in staged

@@ -139,7 +139,8 @@ def new_arrivals(home: Home, taken: TakenFiles) -> Inbox:
     """The files that were never taken.
 
     A file of the same name with another content is new. The same content under another name or with another time is
-    not, and is remembered. Files whose name begins with a dot or an underscore are still on their way.
+    not, and is remembered, but for exports of a CRM. Files whose name begins with a dot or an underscore are still on
+    their way.
     """
     refused: list[Refused] = []
     files = {table: tuple(_new_of(inbox_folder(home), table, taken, refused)) for table in INBOX_TABLES}
@@ -187,8 +188,8 @@ def _new_of(root: Path, table: str, taken: TakenFiles, refused: list[Refused]) -
             refused.append(Refused(name, f"It cannot be read: {error.strerror}. Mend its permissions."))
             continue
         arrival = Arrival(path, name, content, state.st_size, written_at)
-        # A snapshot of accounts that says again what an older one said undoes the one between them.
-        is_snapshot = table == "accounts"
+        # An export of a CRM that says again what an older one said undoes the one between them.
+        is_snapshot = table != "events"
         if taken.holds(table, content) and not is_snapshot:
             moved.append(arrival)
         elif content not in contents or is_snapshot:

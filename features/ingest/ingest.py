@@ -14,11 +14,14 @@ import pyarrow.parquet as pq
 from features.engine.duckdb_engine import Engine
 from features.exceptions import InputError, WorkFailedError, counted
 from features.home.home import Home
+from features.home.raw_tables import rows_stored
 from features.home.secret import home_key, key_check
+from features.ingest.first_loads import refusal_of_first_loads
 from features.ingest.loads import Load, note_load
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
 from features.ingest.remarks.all import notes_about
+from features.ingest.remarks.records import change_notes
 from features.ingest.staged import Staged
 from features.ingest.staging import stage
 from features.ingest.store_events import store_events
@@ -121,13 +124,15 @@ def ingest(
     Quarantine is published first, then events, then records: a failure in between loses nothing, and the same
     command again completes the work.
 
-    With ``backfill``, events without ``ingested_at`` were learned of when they happened, otherwise at ``now``.
+    With ``backfill``, rows that do not say when they were learned of were known when they happened, otherwise at
+    ``now``; a CRM row delivered again keeps the time it has.
     ``complete_until`` says up to when the tables given now hold everything.
 
     Raises
     ------
     InputError
-        When nothing was given, or a file cannot be used; the stores are as they were.
+        When nothing was given, a file cannot be used, or the first rows of a CRM table do not say when they became
+        known, without ``backfill``; the stores are as they were.
     SettingsError
         When a mapping is wrong, or the secret key is not the one the stores were written under.
     LockHeldError
@@ -154,7 +159,7 @@ def ingest(
             store.notes["key_check"] = key_check(key)
         engine = home.engine(spill=days.scratch / "spill")
         stack.callback(engine.close)
-        work = _Work(engine, home, groups, key, now, backfill, progress or silent)
+        work = _Work(engine, home, given, groups, key, now, backfill, progress or silent)
         return work.run(days, raw, refused, complete_until=complete_until)
 
 
@@ -192,6 +197,7 @@ class _Work:
 
     engine: Engine
     home: Home
+    given: Mapping[str, Sequence[Path | str]]
     groups: Mapping[str, TableFiles]
     key: bytes
     now: datetime
@@ -214,7 +220,12 @@ class _Work:
             )
             for name, files in self.groups.items()
         }
+        if not self.backfill and (
+            refusal := refusal_of_first_loads(self.engine, self.home, [*staged.values()], self.given)
+        ):
+            raise InputError(f"{refusal} Nothing was stored.")
         reports: list[TableReport] = []
+        told: list[str] = []
         touched: tuple[date, ...] = ()
         for name, table in staged.items():
             if name == EVENTS.name:
@@ -226,13 +237,19 @@ class _Work:
                     threads=self.home.settings.threads,
                     progress=self.progress,
                 )
-                touched = stored.days
+                touched, latest = stored.days, _newest_event(self.engine, table, now=self.now)
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
-                records = store_records(self.engine, table, self.home.stores.raw, raw, now=self.now)
+                is_first = not rows_stored(self.home, name)
+                records = store_records(
+                    self.engine, table, self.home.stores.raw, raw, now=self.now, backfill=self.backfill
+                )
                 reports.append(self._report(table, records.new, (records.conflicts,), refused))
-            _note(raw, self.engine, table, now=self.now, declared=complete_until)
-        notes = notes_about(
+                backdated = records.first_heard if self.backfill and not is_first else 0
+                told += change_notes(table.table, corrections=records.corrections, backdated=backdated)
+                latest = records.known_until
+            _note(raw, name, latest, declared=complete_until)
+        notes = told + notes_about(
             self.engine,
             list(staged.values()),
             reports,
@@ -287,23 +304,23 @@ def _files(store: ManifestStore, writer: StoreWriter, only: str | None = None) -
     ]
 
 
-def _note(raw: StoreWriter, engine: Engine, staged: Staged, *, now: datetime, declared: datetime | None) -> None:
-    """Write down what later stages need to know of a table: until when it is complete."""
+def _newest_event(engine: Engine, staged: Staged, *, now: datetime) -> datetime | None:
+    """Until when a log got: the clock of a load says nothing about it, its last event does."""
     good = staged.rows.filter(lambda t: t.reason.isnull())
-    learned = "ingested_at" if staged.table is EVENTS else "known_at"
-    happened = {"events": "event_time", "accounts": "created_at"}.get(staged.table.name, "occurred_at")
-    # The clock of a load says nothing about how far the source had got; its last event does.
-    moment = good.by_clock.ifelse(good[happened], good[learned])
-    # A planned cancellation lies in the future; it is no sign that the source is complete until then.
-    latest = moment.max(where=moment <= ibis.literal(now, type=moment.type()))
-    newest = good.agg(latest=latest)
+    moment = good.by_clock.ifelse(good.event_time, good.ingested_at)
+    newest = good.agg(latest=moment.max(where=moment <= ibis.literal(now, type=moment.type())))
     row: dict[str, Any] = engine.to_arrow(newest).to_pylist()[0]
+    latest: datetime | None = row["latest"]
+    return latest
+
+
+def _note(raw: StoreWriter, table: str, latest: datetime | None, *, declared: datetime | None) -> None:
+    """Write down what later stages need to know of a table: until when it is complete."""
     until = dict(raw.notes.get("complete_until", {}))
     if declared is not None:
-        until[staged.table.name] = declared.isoformat()
-    elif row["latest"] is not None:
-        before = until.get(staged.table.name)
-        moments = [row["latest"], *([datetime.fromisoformat(before)] if before else [])]
-        until[staged.table.name] = max(moments).isoformat()
+        until[table] = declared.isoformat()
+    elif latest is not None:
+        before = until.get(table)
+        until[table] = max([latest, *([datetime.fromisoformat(before)] if before else [])]).isoformat()
     raw.notes.pop("has", None)  # homes of before hold it, and nothing reads it
     raw.notes.update(complete_until=until)

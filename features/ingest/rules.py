@@ -56,7 +56,8 @@ def check_rows(
 
     An optional value that cannot be read is null and named in ``marks``, a status of words also in ``words``; its row
     is refused where ``strict``, or where null would be an answer.
-    ``by_clock`` says that the time we learned of the row was taken from ``now``.
+    ``by_clock`` says that the row does not say when we learned of it, so that it was taken from ``now``; of a record
+    also when it was taken, with ``backfill``, from when it happened.
 
     Raises
     ------
@@ -91,15 +92,13 @@ def check_rows(
         by_clock = values["ingested_at"].isnull() if not backfill else by_clock
         default = values["event_time"] if backfill else moment(now)
         values["ingested_at"] = ibis.coalesce(values["ingested_at"], default)
-    elif table is ACCOUNTS:
-        # A file without known_at is a snapshot: see features.ingest.store_records.
-        by_clock = values["known_at"].isnull() & (
-            ibis.literal("known_at" not in columns) | values["created_at"].isnull()
-        )
-        values["known_at"] = ibis.coalesce(values["known_at"], values["created_at"], moment(now))
+    else:
+        # A row delivered again keeps its first time: see features.ingest.known_since.
+        by_clock = values["known_at"].isnull()
+        happened = values["created_at" if table is ACCOUNTS else "occurred_at"]
+        default = ibis.least(ibis.coalesce(happened, moment(now)), moment(now)) if backfill else moment(now)
+        values["known_at"] = ibis.coalesce(values["known_at"], default)
     problems += _table_problems(table, values, now=now)
-    if table in (SUBSCRIPTIONS, TOUCHPOINTS):
-        values["known_at"] = ibis.coalesce(values["known_at"], values["occurred_at"])
     reason = ibis.cases(
         (tidy[PROBLEM].notnull(), tidy[PROBLEM]),
         *((problem.rows.fill_null(False), problem.reason) for problem in problems),

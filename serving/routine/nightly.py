@@ -1,6 +1,7 @@
 """The nightly routine: new files of the inbox, rollups, features, the online store, scores; safe to run again."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -108,8 +109,11 @@ class _Night:
         in_time = [arrival for arrival in arrivals if arrival.written_at < deadline]
         late = [arrival for arrival in arrivals if arrival.written_at >= deadline]
         # Rows that do not say when they were learned of were known when this cutoff closed if their file was there.
-        self._take(in_time, taken, now=deadline - datetime.resolution)
-        self._take(late, taken, now=self._now)
+        rounds = _one_export_each(in_time)
+        for number, batch in enumerate(rounds):
+            self._take(batch, taken, now=deadline - (len(rounds) - number) * datetime.resolution)
+        for batch in _one_export_each(late):
+            self._take(batch, taken, now=self._now)
         return self._report
 
     def _take(self, arrivals: Sequence[Arrival], taken: TakenFiles, *, now: datetime) -> None:
@@ -211,6 +215,22 @@ class _Night:
             "Mend or remove them; until then every night tries them again."
         )
         return [Failure("ingest", WorkFailedError(sentence))]
+
+
+def _one_export_each(arrivals: Sequence[Arrival]) -> list[list[Arrival]]:
+    """Arrivals to be taken one list after the other: of exports of several nights the later corrects the earlier.
+
+    Calls correct nothing, and of accounts the last row of several files counts: they are in the first list.
+    """
+    rounds: list[list[Arrival]] = []
+    places: Counter[str] = Counter()
+    for arrival in arrivals:
+        place = places[arrival.table]
+        if arrival.table in ("subscriptions", "touchpoints"):
+            places[arrival.table] += 1
+        rounds.extend([] for _ in range(place + 1 - len(rounds)))
+        rounds[place].append(arrival)
+    return rounds
 
 
 def _failure(step: str, error: Exception) -> Failure:

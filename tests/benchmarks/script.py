@@ -124,11 +124,12 @@ SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS cal
   NULL::DOUBLE AS account_age_days, NULL::DOUBLE AS hours_to_first_call, NULL::DOUBLE AS hours_to_first_success,
   NULL::DOUBLE AS hours_to_first_value_call,
   CASE WHEN arrived THEN 4 ELSE 1 + (first_ok IS NOT NULL)::INT + (first_value IS NOT NULL)::INT END AS onboarding_stage,
-  CASE WHEN arrived IS NOT TRUE THEN (epoch_us($c) - epoch_us(coalesce(first_value, first_ok, first_call))) / 86400e6 END AS days_in_stage,
+  CASE WHEN arrived IS NOT TRUE AND first_call >= log_start + INTERVAL 28 DAY
+    THEN (epoch_us($c) - epoch_us(coalesce(first_value, first_ok, first_call))) / 86400e6 END AS days_in_stage,
   main.sdk AS main_sdk_28d, coalesce(sdks, 0) AS sdk_count_28d,
   CASE WHEN release.here IS NOT NULL THEN (coalesce(s, 0) - own * silent::INT - (coalesce(releases.n, 0) - own) * all_there.share)
     / (coalesce(releases.n, 0) - own + 20) END AS sdk_dropoff_excess,
-  (epoch_us($c) - epoch_us(newer.since)) / 86400e6 AS sdk_version_age_days, {touchpoints}
+  CASE WHEN newer.since >= log_start + INTERVAL 28 DAY THEN (epoch_us($c) - epoch_us(newer.since)) / 86400e6 END AS sdk_version_age_days, {touchpoints}
 FROM population CROSS JOIN fleet LEFT JOIN usual USING (account_id) LEFT JOIN sums USING (account_id) LEFT JOIN gaps USING (account_id) LEFT JOIN tokens USING (account_id)
 LEFT JOIN users USING (account_id) LEFT JOIN routes USING (account_id) LEFT JOIN latency USING (account_id)
 LEFT JOIN settled USING (account_id) LEFT JOIN main USING (account_id) CROSS JOIN all_there

@@ -107,7 +107,23 @@ def a_random_world(log, seed):
             )
     some_busy_days(log, accounts, dice)
     some_touchpoints(log, accounts, begin, dice)
+    some_new_accounts(log, begin, dice)
     return log
+
+
+def some_new_accounts(log, begin, dice):
+    """Sign-ups within the log, some of which were sold to at once, and the first calls that follow."""
+    for number in range(8):
+        created = begin + dice.uniform(-5, 90) * DAY
+        row = {"account_id": f"new_{number}"}
+        log.add("accounts", row | {"created_at": created, "known_at": created})
+        if number % 2:
+            occurred = created + dice.choice([-20, 0, 1]) * DAY
+            log.add("subscriptions", row | {"kind": "start", "occurred_at": occurred, "source_order": 0})
+        for call in range(number):
+            moment = created + dice.uniform(-0.05, 60) * DAY
+            route = {"endpoint": f"/r{call % 4}", "method": "POST", "status": dice.choice([200, 500])}
+            log.add("events", row | route | {"event_time": moment})
 
 
 def some_touchpoints(log, accounts, begin, dice):

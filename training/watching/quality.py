@@ -7,11 +7,14 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from features.definitions.catalog import CATALOG
+from features.definitions.feature import Nulls
 from features.examination import Finding
 from features.exceptions import counted, listed
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, feature_at, group_at
 from features.quality.section import Inspection, Part, Section, percent, with_percent
+from features.windows import as_cutoff
 from training.labels.dataset import subscriptions_frame
 from training.labels.targets import ACTIVITY, TARGETS, Status, status_at, status_by_calls, target
 from training.models import bundle as bundles
@@ -19,7 +22,7 @@ from training.models.bundle import Bundle
 from training.registry.champions import champion, champion_version
 from training.watching.drift import Cell, Level, Shift, shift_from
 
-__all__ = ["MODEL_PARTS", "Shifted", "findings_of", "shifted_since"]
+__all__ = ["MODEL_PARTS", "Shifted", "calendar_note", "findings_of", "shifted_since"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Shifted:
         Feature to its shift; a feature without a baseline is not among them.
     is_blind
         Whether no number has a baseline that can be compared with.
+    by_calendar
+        Features that move with the date though nobody does anything.
     """
 
     target: str
@@ -42,6 +47,7 @@ class Shifted:
     accounts: int
     shifts: Mapping[str, Shift]
     is_blind: bool
+    by_calendar: frozenset[str] = frozenset()
 
 
 def look_at_shift(inspection: Inspection) -> Section:
@@ -54,7 +60,7 @@ def look_at_shift(inspection: Inspection) -> Section:
     ]
     if not targets:
         return Section(note="No target has a champion yet, so the shift is missing: there is no baseline.")
-    notes = [_MEANING, *(_without(shifted) for shifted in targets if shifted.is_blind)]
+    notes = [_MEANING, calendar_note(targets), *(_without(shifted) for shifted in targets if shifted.is_blind)]
     rows = [row for shifted in targets for row in _rows(shifted)]
     changed = [row for row in rows if row["level"] != str(Level.NONE) or row["more nulls"] or row["new values"]]
     return Section(
@@ -64,14 +70,20 @@ def look_at_shift(inspection: Inspection) -> Section:
             ({name: cell for name, cell in row.items() if name not in _FOR_PROGRAMS} for row in changed),
             {"nulls in fitting", "nulls now"},
         ),
-        note=" ".join(notes),
+        note=" ".join(filter(None, notes)),
     )
 
 
 def shifted_since(
-    bundle: Bundle, values: Mapping[str, list[Any]], *, target_name: str, version: str, accounts: int
+    bundle: Bundle,
+    values: Mapping[str, list[Any]],
+    *,
+    target_name: str,
+    version: str,
+    accounts: int,
+    log_start: datetime | None = None,
 ) -> Shifted:
-    """Compare the values of a population with the baseline of a bundle."""
+    """Compare the values of a population with the baseline of a bundle; ``log_start`` is the log's first day."""
     shifts = {
         name: shift
         for name in bundle.features
@@ -79,7 +91,27 @@ def shifted_since(
         and (shift := shift_from(bundle.statistics.get(name, {}), values[name], bundle.kinds[name])) is not None
     }
     is_blind = all(bundle.kinds[name] == "category" for name in shifts)
-    return Shifted(target_name, version, bundle.spans.get("registered", ("", "")), accounts, shifts, is_blind)
+    span = bundle.spans.get("registered", ("", ""))
+    log_days = (as_cutoff(span[0]) - log_start).days if log_start and span[0] else None
+    by_calendar = frozenset(name for name in shifts if _moves_with_the_calendar(name, log_days))
+    return Shifted(target_name, version, span, accounts, shifts, is_blind, by_calendar)
+
+
+def _moves_with_the_calendar(name: str, log_days: int | None) -> bool:
+    """Whether a feature is an age or the like, or counts calls of more days than the log had when its model was fitted.
+
+    Such a count grows until the log is as old as its window; others of the kind are null as long as it is not.
+    """
+    feature = _FEATURES.get(name)
+    if feature is None or feature.is_calendar or log_days is None:
+        return feature is not None and feature.is_calendar
+    counts_calls = feature.group in _GROUPS_OF_CALLS and feature.nulls is not Nulls.ANYBODY
+    return counts_calls and (feature.window_days or 0) > log_days
+
+
+def _log_start(home: Home) -> datetime | None:
+    days = home.stores.events.manifest().partitions
+    return as_cutoff(min(days).removeprefix("day=")) if days else None
 
 
 def _shifted(home: Home, name: str, version: str, cutoff: datetime) -> Shifted:
@@ -96,7 +128,9 @@ def _shifted(home: Home, name: str, version: str, cutoff: datetime) -> Shifted:
             for feature in bundle.features
             if feature in applicable.column_names
         }
-    return shifted_since(bundle, values, target_name=name, version=version, accounts=len(accounts))
+    return shifted_since(
+        bundle, values, target_name=name, version=version, accounts=len(accounts), log_start=_log_start(home)
+    )
 
 
 def _population(home: Home, name: str, cutoff: datetime) -> Any:
@@ -118,7 +152,7 @@ def _rows(shifted: Shifted) -> Iterator[dict[str, object]]:
             "feature": name,
             "shift": None if shift.index is None else round(shift.index, 4),
             "by chance": round(shift.chance, 4),
-            "level": str(shift.level),
+            "level": _BY_CALENDAR if name in shifted.by_calendar and _large(shift) else str(shift.level),
             "moved most": None if shift.moved_most is None else _moved(shift.moved_most),
             "nulls in fitting": shift.nulls_before,
             "nulls now": shift.nulls_now,
@@ -128,18 +162,20 @@ def _rows(shifted: Shifted) -> Iterator[dict[str, object]]:
 
 
 def findings_of(targets: Sequence[Shifted]) -> Iterator[Finding]:
-    """One finding per kind over all champions: the same feature is read by several."""
+    """One finding per kind over all champions: the same feature is read by several.
+
+    What moves with the calendar is no finding: see :func:`calendar_note`.
+    """
     fitting = "the fitting of " + ", ".join(
         f"{shifted.target} version {shifted.version} ({shifted.span[0]} to {shifted.span[1]})" for shifted in targets
     )
     again = "train again: " + ", ".join(f"`bellwether train --target {shifted.target}`" for shifted in targets)
-    large = _worst(targets, lambda shift: shift.index or 0.0 if shift.level is Level.LARGE else 0.0)
+    large = _worst(targets, _large, is_of=lambda shifted, name: name not in shifted.by_calendar)
     if large:
         names = listed(f"{name} ({_largest(shift)})" for name, shift in large.items())
         yield Finding(
             f"{counted(len(large), 'feature is|features are')} spread otherwise than in {fitting}: {names}.",
-            f"If it is true of your customers, {again}. If not, look at the source of these features. Ages and tenures "
-            "grow with the calendar.",
+            f"If it is true of your customers, {again}. If not, look at the source of these features.",
             is_remark=True,
         )
     missing = _worst(targets, lambda shift: shift.nulls_now - shift.nulls_before if shift.went_missing else 0.0)
@@ -162,12 +198,37 @@ def findings_of(targets: Sequence[Shifted]) -> Iterator[Finding]:
         )
 
 
-def _worst(targets: Sequence[Shifted], weight: Callable[[Shift], float]) -> dict[str, Shift]:
-    """Features with a weight, the heaviest first, each with its heaviest shift."""
+def calendar_note(targets: Sequence[Shifted]) -> str | None:
+    """The features that moved far because time has passed, in a sentence; None where there are none.
+
+    An age grows, a term comes nearer, a log becomes as old as a window, and nobody did anything.
+    """
+    moved = _worst(targets, _large, is_of=lambda shifted, name: name in shifted.by_calendar)
+    if not moved:
+        return None
+    names = listed(f"{name} ({_largest(shift)})" for name, shift in moved.items())
+    return f"By the calendar alone, which is no finding: {names}."
+
+
+def _large(shift: Shift) -> float:
+    return shift.index or 0.0 if shift.level is Level.LARGE else 0.0
+
+
+def _worst(
+    targets: Sequence[Shifted],
+    weight: Callable[[Shift], float],
+    *,
+    is_of: Callable[[Shifted, str], bool] = lambda *_: True,
+) -> dict[str, Shift]:
+    """Features with a weight, the heaviest first, each with its heaviest shift among the targets it ``is_of``."""
     worst: dict[str, Shift] = {}
     for shifted in targets:
         for name, shift in shifted.shifts.items():
-            if weight(shift) > 0 and (name not in worst or weight(shift) > weight(worst[name])):
+            if (
+                weight(shift) > 0
+                and is_of(shifted, name)
+                and (name not in worst or weight(shift) > weight(worst[name]))
+            ):
                 worst[name] = shift
     return dict(sorted(worst.items(), key=lambda pair: -weight(pair[1])))
 
@@ -189,6 +250,9 @@ def _without(shifted: Shifted) -> str:
     )
 
 
+_FEATURES = {feature.name: feature for feature in CATALOG}
+_GROUPS_OF_CALLS = ("usage", "errors", "latency", "breadth", "sdk")
+_BY_CALENDAR = "calendar"
 _FOR_PROGRAMS = {"by chance", "more nulls"}
 _MEANING = (
     "Population stability index of what is not null, among the accounts a target applies to. Below 0.1, or within "

@@ -9,10 +9,11 @@ from typing import Protocol
 from features.engine.duckdb_engine import Engine
 from features.exceptions import counted, listed
 from features.ingest.remarks.clocks import clock_notes
+from features.ingest.remarks.records import undated_notes
 from features.ingest.remarks.route_patterns import MOST_TEMPLATES, count_templates, suggest_patterns
 from features.ingest.remarks.unread_values import unread_notes
 from features.ingest.staged import Staged
-from features.schema import ACCOUNTS, EVENTS, TOUCHPOINTS, RawTable
+from features.schema import EVENTS, TOUCHPOINTS, RawTable
 from features.sources.mapping.declared import mappable_columns
 
 __all__ = ["notes_about"]
@@ -116,17 +117,8 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
         if "ingested_at" not in brought:
             source = "event_time (backfill)" if backfill else "the clock of this command; a first load needs --backfill"
             notes.append(f"events: no ingested_at; it was taken from {source}.")
-    elif "known_at" not in brought:
-        source = "created_at, a later change from the clock of its ingest" if table is ACCOUNTS else "occurred_at"
-        notes.append(f"{table.name}: no known_at; it was taken from {source}.")
-    if table is ACCOUNTS:
-        rows = staged.rows
-        undated = rows.filter(rows.by_clock, rows.created_at.isnull())
-        late = engine.count(undated)
-        if late:
-            notes.append(
-                f"accounts: {late:,} rows have no known_at and no created_at; they count as known from now on."
-            )
+    else:
+        notes += undated_notes(engine, staged, backfill=backfill)
     return notes
 
 

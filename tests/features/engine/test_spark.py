@@ -156,6 +156,7 @@ def both(cluster: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -
         accounts=[root / "files" / "accounts.parquet"],
         subscriptions=[root / "files" / "subscriptions.parquet"],
         touchpoints=[root / "files" / "touchpoints.parquet", root / "odd_touchpoints.parquet"],
+        backfill=True,
     )
     shutil.copytree(duckdb.home, root / "spark")
     spark = duckdb.model_copy(update={"home": root / "spark", **cluster})

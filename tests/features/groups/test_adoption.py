@@ -54,7 +54,7 @@ def test_hours_run_from_the_sign_up_to_each_first(new_log):
 
 
 def test_an_account_climbs_from_stage_to_stage(new_log):
-    log = new_log(value_endpoints=("/value",))
+    log = new_log(value_endpoints=("/value",)).add("events", call("before", C - 90 * DAY))
     log.add("accounts", *[account(name, C - 50 * DAY) for name in "ab"])
     log.add("subscriptions", {"account_id": "c", "kind": "start", "occurred_at": C - 9 * DAY})
     ordinary = [call("e", C - days * DAY) for days in (1, 2, 3, 4, 5)]
@@ -74,7 +74,7 @@ def test_an_account_climbs_from_stage_to_stage(new_log):
 
 
 def test_the_fifth_active_day_from_the_milestone_on_is_the_last_step(new_log):
-    log = new_log(value_endpoints=("/value",))
+    log = new_log(value_endpoints=("/value",)).add("events", call("before", C - 300 * DAY))
     reached = C - 200 * DAY + 12 * HOUR
     for name in ("four", "five", "early", "unknown", "known"):
         log.add("events", call(name, reached, endpoint="/value"))
@@ -100,7 +100,7 @@ def test_the_fifth_active_day_from_the_milestone_on_is_the_last_step(new_log):
 
 
 def test_a_milestone_that_turns_out_earlier_counts_from_there(new_log):
-    log = new_log(value_endpoints=("/value",))
+    log = new_log(value_endpoints=("/value",)).add("events", call("before", C - 90 * DAY))
     log.add(
         "events",
         *[call("a", C - days * DAY) for days in (30, 29, 28)],
@@ -114,8 +114,58 @@ def test_a_milestone_that_turns_out_earlier_counts_from_there(new_log):
 def test_without_value_endpoints_regular_use_counts_from_the_first_success(log):
     log.add(
         "events",
+        call("before", C - 90 * DAY),
         *[call("a", C - days * DAY) for days in (9, 8, 7, 6)],
         call("a", C - 10 * DAY, 500),
         *[call("b", C - days * DAY) for days in (9, 8, 7, 6, 5)],
     )
     assert found(log.table(C), STAGE, "ab") == {"a": (2, 9.0), "b": (4, None)}
+
+
+def test_a_stage_that_may_have_begun_before_the_log_has_no_known_length(new_log):
+    start = C - 100 * DAY  # of the log
+    settles = start + 28 * DAY  # whoever was there before it has called by then
+    log = new_log(value_endpoints=("/value",)).add("events", call("first", start + HOUR))
+    log.add("accounts", *[account(name, start - MICROSECOND) for name in ("older", "older_silent", "older_late")])
+    log.add("accounts", *[account(name, start) for name in ("new", "new_silent")])
+    log.add("accounts", *[account(name, C - 20 * DAY) for name in ("entered_late", "entered_very_late", "sold_before")])
+    log.add("subscriptions", {"account_id": "sold_before", "kind": "renew", "occurred_at": start - DAY})
+    log.add("subscriptions", {"account_id": "sold", "kind": "start", "occurred_at": start})
+    log.add(
+        "events",
+        call("older", C - 9 * DAY),
+        call("older_late", C - 9 * DAY, 500),
+        call("new", C - 9 * DAY),
+        call("sold", C - 9 * DAY),
+        call("sold_before", C - 9 * DAY),
+        call("unknown", settles - MICROSECOND),
+        call("unknown_later", settles),
+        call("entered_late", settles - MICROSECOND),
+        call("entered_very_late", settles),
+    )
+    table = log.table(C)
+    days = {name: row["days_in_stage"] for (name, _), row in table.items()}
+    assert {name: value for name, value in days.items() if value is not None} == {
+        "new": 9.0,
+        "new_silent": 100.0,
+        "sold": 9.0,
+        "unknown_later": 72.0,
+        "entered_very_late": 72.0,
+    }
+    assert table["sold_before", C]["hours_to_first_call"] is None  # it was a customer before it was entered
+    assert table["new", C]["hours_to_first_call"] == 91 * 24.0
+    assert table["older", C]["onboarding_stage"] == 2
+
+
+def test_the_log_begins_where_it_was_known_to_begin(new_log):
+    log = new_log().add("accounts", account("a", C - 40 * DAY)).add("events", call("b", C - 40 * DAY))
+    log.add("events", call("a", C - 9 * DAY), call("b", C - 41 * DAY, ingested_at=C + GRACE))
+    log.add("accounts", account("c", C - 41 * DAY))
+    table = log.table(C, C + DAY)
+    assert [table["a", cutoff]["days_in_stage"] for cutoff in (C, C + DAY)] == [9.0, 10.0]
+    assert [table["c", cutoff]["days_in_stage"] for cutoff in (C, C + DAY)] == [None, 42.0]
+
+
+def test_without_a_log_no_stage_has_a_known_length(new_log):
+    log = new_log().add("accounts", account("a", C - 40 * DAY))
+    assert found(log.table(C), STAGE, "a") == {"a": (0, None)}

@@ -17,7 +17,8 @@ CUTOFFS = (C - 28 * DAY, C)
 def fill(log: Log) -> Log:
     """Two accounts with something of everything: late calls, calls over months and of a year ago, and records."""
     for account, ages in (("a", (400, 380, 120, 95, 60, 40, 40, 20, 9, 3, 1, 1)), ("b", (392, 91, 29, 28, 2))):
-        log.add("accounts", {"account_id": account, "created_at": C - 410 * DAY, "known_at": C - 410 * DAY})
+        created_at = C - ages[0] * DAY
+        log.add("accounts", {"account_id": account, "created_at": created_at, "known_at": created_at})
         for number, age in enumerate(ages):
             call = {
                 "account_id": account,

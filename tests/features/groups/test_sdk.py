@@ -83,10 +83,25 @@ def test_a_version_ages_from_the_first_sight_of_a_newer_one_in_the_fleet(log):
         call("e", C - DAY, version="nightly"),
         call("f", C - 40 * DAY, version="1.9"),
     )
+    log.add("events", call("before", C - 90 * DAY, version=None))
     table = log.table(C, C + DAY)
     ages = {account: table[account, C]["sdk_version_age_days"] for account in "abcdef"}
     assert ages == {"a": 30.0, "b": None, "c": None, "d": None, "e": None, "f": 30.0}
     assert table["b", C + DAY]["sdk_version_age_days"] == 10.0
+
+
+def test_a_version_that_was_there_when_the_log_began_may_be_older_than_it(log):
+    start, microsecond = C - 90 * DAY, timedelta(microseconds=1)
+    log.add(
+        "events",
+        *[call(account, start, account, "1.0") for account in "ab"],
+        call("a", start + 28 * DAY - microsecond, "a", "1.1"),
+        call("a", start + 50 * DAY, "a", "1.2"),
+        call("b", start + 28 * DAY, "b", "1.1"),
+        *[call(account, C - days * DAY, account, "1.0") for account in "ab" for days in (1, 2, 3)],
+    )
+    table = log.table(C)
+    assert {account: table[account, C]["sdk_version_age_days"] for account in "ab"} == {"a": None, "b": 62.0}
 
 
 def test_versions_are_in_order():

@@ -93,12 +93,13 @@ def test_two_new_files_of_one_content_are_one(settings: Settings) -> None:
     assert new(settings) == ["events/a.csv"]
 
 
-def test_a_snapshot_that_says_again_what_an_older_one_said_is_new(settings: Settings) -> None:
-    put(settings, "accounts/1.csv", "account_id,owner\na,ann\n")
+@pytest.mark.parametrize("table", ["accounts", "subscriptions", "touchpoints"])
+def test_an_export_that_says_again_what_an_older_one_said_is_new(settings: Settings, table: str) -> None:
+    put(settings, f"{table}/1.csv", "account_id,owner\na,ann\n")
     take(settings)
-    put(settings, "accounts/2.csv", "account_id,owner\na,bob\n")
-    put(settings, "accounts/3.csv", "account_id,owner\na,ann\n")
-    assert new(settings) == ["accounts/2.csv", "accounts/3.csv"]
+    put(settings, f"{table}/2.csv", "account_id,owner\na,bob\n")
+    put(settings, f"{table}/3.csv", "account_id,owner\na,ann\n")
+    assert new(settings) == [f"{table}/2.csv", f"{table}/3.csv"]
     take(settings)
     assert new(settings) == []
 

@@ -206,9 +206,9 @@ def test_the_same_files_again_change_nothing(tmp_path, settings):
         ",acme,never,,,,,,",
     )
     accounts = csv(tmp_path / "a.csv", "acme,2025-01-01T00:00:00Z", "beta,", header="account_id,created_at")
-    ingest(Home(settings), now=NOW, events=[events], accounts=[accounts])
+    ingest(Home(settings), now=NOW, events=[events], accounts=[accounts], backfill=True)
     before = disk(settings)
-    report = ingest(Home(settings), now=NOW + timedelta(days=1), events=[events], accounts=[accounts])
+    report = ingest(Home(settings), now=NOW + timedelta(days=1), events=[events], accounts=[accounts], backfill=True)
     assert disk(settings) == before
     assert [one.rows_stored for one in report.tables] == [0, 0]
 
@@ -457,7 +457,7 @@ def test_subscription_events_are_checked_and_repeats_collapse(tmp_path, settings
         "acme,2026-01-01T00:00:00Z,2026-02-02T00:00:00Z,renew,,1,,",
         header=SUBSCRIPTION,
     )
-    report = ingest(Home(settings), now=NOW, subscriptions=[path]).table("subscriptions")
+    report = ingest(Home(settings), now=NOW, subscriptions=[path], backfill=True).table("subscriptions")
     assert (report.rows_read, report.rows_stored, report.duplicates) == (6, 3, 1)
     assert report.quarantined == {"kind_unknown": 1, "known_at_in_future": 1}
     assert rows("subscriptions", settings, "kind", "known_at", "source_order") == [
@@ -477,7 +477,7 @@ def test_accounts_are_versioned_by_known_at(tmp_path, settings):
         "acme,huge,2025-01-01T00:00:00Z,2026-01-01T00:00:00Z",
         header=header,
     )
-    report = ingest(Home(settings), now=NOW, accounts=[old, new]).table("accounts")
+    report = ingest(Home(settings), now=NOW, accounts=[old, new], backfill=True).table("accounts")
     assert (report.rows_stored, report.quarantined) == (2, {"conflict": 1})
     assert sorted(row["known_at"] for row in rows("accounts", settings)) == [utc(2025, 1, 1), utc(2026, 1, 1)]
 
@@ -489,13 +489,13 @@ def test_touchpoints_are_stored(tmp_path, settings):
         "acme,2026-03-01T00:00:00Z,nps,9",
         header="account_id,occurred_at,kind,value",
     )
-    report = ingest(Home(settings), now=NOW, touchpoints=[path]).table("touchpoints")
+    report = ingest(Home(settings), now=NOW, touchpoints=[path], backfill=True).table("touchpoints")
     assert (report.rows_stored, report.quarantined) == (1, {"occurred_at_in_future": 1})
 
 
 def test_complete_until_can_be_declared_but_not_for_the_future(tmp_path, settings):
     path = csv(tmp_path / "t.csv", "acme,2026-01-01T00:00:00Z,nps,9", header="account_id,occurred_at,kind,value")
-    ingest(Home(settings), now=NOW, touchpoints=[path], complete_until=utc(2026, 1, 15))
+    ingest(Home(settings), now=NOW, touchpoints=[path], backfill=True, complete_until=utc(2026, 1, 15))
     assert complete_until(Home(settings), "touchpoints") == utc(2026, 1, 15)
     with pytest.raises(InputError, match="lies after 2026-02-01T00:00:00"):
-        ingest(Home(settings), now=NOW, touchpoints=[path], complete_until=utc(2026, 3, 1))
+        ingest(Home(settings), now=NOW, touchpoints=[path], backfill=True, complete_until=utc(2026, 3, 1))

@@ -105,7 +105,7 @@ def test_na_is_a_region_and_a_constant_is_what_somebody_said(tmp_path):
 def test_a_line_of_totals_is_told_and_no_account(tmp_path):
     home = home_of(tmp_path)
     lines = ("account_id,name,created_at", f"acme,Acme,{TIME}", "Total,,", f"Sum,Sum Ltd,{TIME}")
-    report = ingest(home, now=NOW, accounts=[put(tmp_path / "a.csv", *lines)])
+    report = ingest(home, now=NOW, accounts=[put(tmp_path / "a.csv", *lines)], backfill=True)
     assert stored(home, "accounts", "account_id") == ["Sum", "acme"]
     assert report.table("accounts").quarantined == {"line_of_totals": 1}
     assert any("1 line looks like totals" in note for note in report.notes)
@@ -177,7 +177,10 @@ def test_zero_dates_are_no_time(tmp_path, zone):
     home = home_of(tmp_path, sources={"accounts": {"columns": {"created_at": {"from": "at", "time_zone": zone}}}})
     lines = [f"a{place},{text}" for place, text in enumerate(ZEROS)]
     report = ingest(
-        home, now=NOW, accounts=[put(tmp_path / "a.csv", "account_id,at", *lines, "b,2026-06-01T10:00:00Z")]
+        home,
+        now=NOW,
+        accounts=[put(tmp_path / "a.csv", "account_id,at", *lines, "b,2026-06-01T10:00:00Z")],
+        backfill=True,
     )
     assert stored(home, "accounts", "created_at") == [*[None] * len(ZEROS), utc(2026, 6, 1, 10)]
     assert report.table("accounts").quarantined == {}
@@ -196,7 +199,7 @@ def test_epoch_0_is_no_time_in_any_unit(tmp_path, unit, ending):
         put(path, *(json.dumps({"account_id": account, "at": at}) for account, at in zip("abc", epochs, strict=True)))
     else:
         put(path, "account_id,at", *(f"{account},{at}" for account, at in zip("abc", epochs, strict=True)))
-    report = ingest(home, now=NOW, accounts=[path])
+    report = ingest(home, now=NOW, accounts=[path], backfill=True)
     assert stored(home, "accounts", "created_at") == [None, utc(2026, 6, 1, 10), None]
     (note,) = [note for note in report.notes if "created_at is null" in note]
     assert "created_at is null in 1 row that gave something else (before oldest_event 1;" in note
@@ -218,7 +221,7 @@ def test_another_old_time_is_refused_by_the_name_of_the_setting(tmp_path, text):
 def test_an_old_time_of_an_optional_column_is_null_and_told(tmp_path):
     home = home_of(tmp_path)
     file = put(tmp_path / "a.csv", "account_id,created_at", "a,1955-11-05T06:00:00Z", f"b,{TIME}")
-    report = ingest(home, now=NOW, accounts=[file])
+    report = ingest(home, now=NOW, accounts=[file], backfill=True)
     assert stored(home, "accounts", "created_at") == [None, utc(2026, 6, 1, 10)]
     assert any(
         "created_at is null in 1 row that gave something else (before oldest_event 1;" in n for n in report.notes

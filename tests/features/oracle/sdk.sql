@@ -21,6 +21,7 @@ newer AS (SELECT a.sdk, a.v, min(b.since) AS since FROM seen a JOIN seen b ON a.
 SELECT e.account_id, main.sdk AS main_sdk_28d,
   CASE WHEN (SELECT count(sdk) FROM known) > 0 THEN coalesce(names, 0) END AS sdk_count_28d,
   (s + 20 * p) / (n + 20) - p AS sdk_dropoff_excess,
-  date_diff('microsecond', newer.since, $c) / 86400e6 AS sdk_version_age_days
+  CASE WHEN date_diff('microsecond', (SELECT min(day) FROM known)::TIMESTAMPTZ, newer.since) >= 28 * 86400e6
+    THEN date_diff('microsecond', newer.since, $c) / 86400e6 END AS sdk_version_age_days
 FROM everybody e LEFT JOIN main USING (account_id) LEFT JOIN here USING (account_id) LEFT JOIN excess USING (account_id)
 LEFT JOIN newer ON here.pair = (newer.sdk, newer.v)

@@ -356,7 +356,7 @@ def test_identical_lines_of_a_json_log_are_as_many_calls(tmp_path, settings):
 def test_accounts_are_read_from_a_json_log_too(tmp_path, settings):
     home = settings(accounts={"format": "json", "columns": {"account_id": {"from": "acct"}}})
     log = put(tmp_path / "accounts.log", '{"acct": "acme"}', '{"acct": "acme"}')
-    assert ingest(Home(home), now=NOW, accounts=[log]).table("accounts").rows_stored == 1
+    assert ingest(Home(home), now=NOW, accounts=[log], backfill=True).table("accounts").rows_stored == 1
 
 
 @pytest.mark.parametrize(
@@ -504,7 +504,7 @@ def test_a_crm_export_without_half_of_the_accounts_is_said(tmp_path, settings):
     log = put(tmp_path / "access.log", *[line(f"a{number}") for number in range(8)])
     ingest(Home(home), now=NOW, events=[log], backfill=True)
     crm = put(tmp_path / "crm.csv", "account_id", "a0", "a1", "x1", "x2")
-    report = ingest(Home(home), now=NOW, accounts=[crm])
+    report = ingest(Home(home), now=NOW, accounts=[crm], backfill=True)
     assert note(report, "accounts and events") == (
         "accounts and events: 2 accounts matched; 6 unmatched, which call and do not have an account row: a2, a3, a4, "
         "a5, a6 and 1 more; 2 orphaned, which have an account row and no call: x1, x2."

@@ -14,6 +14,7 @@ import pytest
 
 from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
 from features.home.home import Home
+from features.settings.load import load_settings
 from features.storage.lock import exclusive_lock
 from features.storage.manifest import Manifest
 from features.storage.store import ManifestStore
@@ -145,6 +146,49 @@ def test_rows_without_a_time_of_learning_were_known_when_their_file_was_there(ow
     deadline = END + timedelta(hours=own.settings.grace_hours)
     assert max(learned[26]) < deadline
     assert NOW in learned[27]
+
+
+def test_whole_exports_of_a_crm_bring_only_what_is_new_and_correct_it_by_the_last(
+    own: Household, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (path,) = own.home.stores.raw.files("subscriptions", "subscriptions")
+    before = pq.read_table(path, partitioning=None)
+    export = before.drop_columns(["known_at", "source_order"])
+    moment = END - timedelta(hours=20)
+    nothing = dict.fromkeys(export.column_names)
+    for number, mrr in enumerate((10.0, 20.0)):
+        row = nothing | {
+            "account_id": "acct_000001",
+            "occurred_at": moment,
+            "kind": "upgrade",
+            "plan": "pro",
+            "mrr": mrr,
+        }
+        file = tmp_path / f"crm-{number}.parquet"
+        pq.write_table(pa.concat_tables([export, pa.Table.from_pylist([row], export.schema)]), file)
+        arrived(own, file, table="subscriptions")
+    report = night(own)
+    (path,) = own.home.stores.raw.files("subscriptions", "subscriptions")
+    after = pq.read_table(path, partitioning=None)
+    (subscriptions,) = [table for table in report.tables if table.table == "subscriptions"]
+    assert (subscriptions.rows_stored, after.num_rows) == (2, before.num_rows + 2)
+    fresh = [row for row in after.to_pylist() if row["occurred_at"] == moment]
+    assert [row["mrr"] for row in sorted(fresh, key=lambda row: row["known_at"])] == [10.0, 20.0]
+    deadline = END + timedelta(hours=own.settings.grace_hours)
+    assert all(deadline - timedelta(seconds=1) < row["known_at"] < deadline for row in fresh)
+    assert YESTERDAY not in report.cutoffs_built
+
+
+def test_a_first_export_that_does_not_say_is_refused_with_the_command_that_loads_it(tmp_path: Path) -> None:
+    home = Home(load_settings(home=tmp_path / "home"))
+    file = tmp_path / "home" / "inbox" / "accounts" / "crm.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("account_id,owner\na,Ann\n")
+    (refused,) = run_nightly(home, now=NOW).refused
+    assert f"`bellwether ingest --accounts {file} --backfill`" in refused.why
 
 
 @pytest.mark.parametrize(
