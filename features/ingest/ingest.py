@@ -16,6 +16,7 @@ from features.exceptions import InputError, WorkFailedError, counted
 from features.home.home import Home
 from features.home.secret import secret_key
 from features.ingest.loads import Load, note_load
+from features.ingest.machines import note_machines
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
 from features.ingest.remarks.all import notes_about
@@ -150,6 +151,8 @@ def ingest(
         refused = stack.enter_context(home.stores.quarantine.writer())
         for store in (raw, days):  # tells this store from one that takes its place later
             store.notes.setdefault("generation", uuid.uuid4().hex)
+        if EVENTS.name in groups:
+            note_machines(days, home.settings.sources.get(EVENTS.name, SourceSettings()))
         engine = home.engine(spill=days.scratch / "spill")
         stack.callback(engine.close)
         work = _Work(engine, home, groups, key, now, backfill, progress or silent)

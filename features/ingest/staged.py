@@ -46,6 +46,8 @@ class Staged:
         Files beside these that nothing reads.
     damaged
         Files of a folder that are left out, and why.
+    hosts
+        The machine that each of ``paths`` names, where machines tell rows apart.
     commas
         Place of each file that writes decimal commas, to the columns that show it.
     """
@@ -63,6 +65,7 @@ class Staged:
     commas: FileColumns = field(default_factory=dict)
     unread: tuple[Path, ...] = ()
     damaged: Mapping[Path, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
 
     @property
     def files_read(self) -> int:

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
+from features.ingest.identity import MADE_ID, name_machines, plain_id, with_machines
 from features.ingest.staged import Staged
-from features.ingest.staging import MADE_ID
 from features.ingest.versions import as_refused, resolve_versions
 from features.progress import Progress, silent
 from features.schema import EVENTS
@@ -114,7 +114,7 @@ def _merged(engine: Engine, good: ir.Table, stored: Sequence[Path], days: Sequen
         stored_events = engine.read_parquet(stored, schema=EVENTS.schema)
         nowhere = {"source_file": ibis.null("int32"), "source_row": ibis.null("int64"), "by_clock": ibis.literal(False)}
         arriving = arriving.union(stored_events.select(*columns, **nowhere, stored=ibis.literal(True)))
-    return arriving.mutate(day=cutoff_days(arriving.event_time), mark=arriving.event_id.hash())
+    return arriving.mutate(day=cutoff_days(arriving.event_time), mark=plain_id(arriving.event_id).hash())
 
 
 def _resolved(
@@ -129,7 +129,10 @@ def _resolved(
     if not len(repeated):
         return rows.select(columns), np.arange(len(rows)), []
     is_repeated = repeated[np.minimum(np.searchsorted(repeated, marks), len(repeated) - 1)] == marks
-    several = engine.name_rows("events_several", rows.take(pa.array(np.flatnonzero(is_repeated))))
+    several_rows = rows.take(pa.array(np.flatnonzero(is_repeated)))
+    several = engine.name_rows("events_several", several_rows)
+    if name_machines(several_rows.column("event_id")):
+        several = with_machines(several)
     content = [name for name in columns if name != "ingested_at"]
     key = ("event_id", "day")
     versions = engine.cache(

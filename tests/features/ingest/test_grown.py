@@ -1,0 +1,206 @@
+"""Calls count once however their files grow, are renamed, packed or exported again; those of two machines twice."""
+
+import bz2
+import gzip
+import json
+import lzma
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.engine.duckdb_engine import duckdb_engine
+from features.exceptions import InputError, SettingsError
+from features.home.home import Home
+from features.home.raw_tables import read_events
+from features.ingest.ingest import ingest
+from features.settings.load import load_settings
+from features.windows import utc
+
+NOW = utc(2026, 2, 1)
+ACCESS_LOG = {
+    "format": '$remote_addr - - [$time_local] "$request" $status $request_time "$http_x_account_id"',
+    "columns": {
+        "account_id": {"from": "http_x_account_id"},
+        "event_time": {"from": "time_local"},
+        "endpoint": {"from": "uri"},
+    },
+}
+JSON_LOG = {"format": "json"}
+SOURCES = {"log": ACCESS_LOG, "json log": JSON_LOG, "json": {}, "csv": {}, "parquet": {}}
+NAMES = {"log": "access.log", "json log": "calls.jsonl", "json": "calls.jsonl", "csv": "calls.csv"}
+PACKED = (".gz", ".zst", ".xz", ".bz2", ".zip")
+
+
+def calls(*seconds, account="acme"):
+    return [
+        {"account_id": account, "event_time": f"2026-01-01T10:{s // 60:02d}:{s % 60:02d}Z", "endpoint": "/v1/a"}
+        for s in seconds
+    ]
+
+
+def line(call):
+    time, request = call["event_time"][11:19], f"GET {call['endpoint']} HTTP/1.1"
+    return f'10.0.0.7 - - [01/Jan/2026:{time} +0000] "{request}" 200 0.012 "{call["account_id"]}"'
+
+
+def text(kind, rows):
+    if kind == "log":
+        return "".join(line(row) + "\n" for row in rows)
+    if kind.startswith("json"):
+        return "".join(json.dumps(row) + "\n" for row in rows)
+    return "".join(",".join(values) + "\n" for values in [list(rows[0]), *(row.values() for row in rows)])
+
+
+def put(path, content):
+    content = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    middle = len(content) // 2
+    packers = {
+        ".gz": lambda: gzip.compress(content[:middle]) + gzip.compress(content[middle:]),  # appended as a second member
+        ".zst": lambda: pa.Codec("zstd").compress(content, asbytes=True),
+        ".xz": lambda: lzma.compress(content),
+        ".bz2": lambda: bz2.compress(content),
+    }
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(path.stem, content)
+    else:
+        path.write_bytes(packers.get(path.suffix, lambda: content)())
+    return path
+
+
+def write(kind, path, rows):
+    if kind != "parquet":
+        return put(path, text(kind, rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.fixture
+def home(tmp_path):
+    def declared(**events):
+        return Home(load_settings(home=tmp_path / "home", threads=1, sources={"events": events}))
+
+    return declared
+
+
+def take(home, *paths):
+    return ingest(home, now=NOW, events=paths, backfill=True)
+
+
+def stored(home, *columns):
+    engine = duckdb_engine(threads=1, memory_limit="1GB")
+    rows = engine.to_arrow(read_events(engine, home)).to_pylist()
+    engine.close()
+    return sorted(tuple(row[name] for name in columns) for row in rows)
+
+
+def note(report, words):
+    (text,) = [text for text in report.notes if words in text]
+    return text
+
+
+# ---- two machines ----
+
+
+@pytest.mark.parametrize("kind", ["log", "json log", "json", "csv", "parquet"])
+@pytest.mark.parametrize("together", [True, False])
+def test_equal_rows_of_two_machines_are_kept_apart_by_the_names_of_their_files(tmp_path, home, kind, together):
+    name = NAMES.get(kind, "calls.parquet")
+    web1 = write(kind, tmp_path / "web1" / name, calls(1, 2, 3))
+    web2 = write(kind, tmp_path / "web2" / name, calls(2, 3, 4))
+    company = home(**SOURCES[kind], distinct_files="host")
+    for paths in [[web1, web2]] if together else [[web2], [web1]]:
+        report = take(company, *paths)
+    assert report.events_total == 6
+    again = take(company, web1, web2)
+    assert (again.table("events").rows_stored, again.table("events").duplicates) == (0, 6)
+    assert note(again, "distinct_files") == (
+        "events: distinct_files keeps equal rows of different machines apart: web1 (1 file), web2 (1 file)."
+    )
+
+
+def test_a_machine_stays_the_same_when_its_log_grows_is_rotated_and_packed(tmp_path, home):
+    company = home(**ACCESS_LOG, distinct_files="host")
+    take(company, write("log", tmp_path / "web1" / "access.log", calls(*range(40))))
+    rotated = [write("log", tmp_path / "web1" / f"access.log.1{ending}", calls(*range(60))) for ending in ("", *PACKED)]
+    other = write("log", tmp_path / "web2" / "access.log", calls(*range(10)))
+    assert take(company, tmp_path / "web1" / "access.log", *rotated, other).events_total == 70
+
+
+def test_a_machine_whose_files_lie_in_several_named_folders_is_told(tmp_path, home):
+    logs = [write("log", tmp_path / host / "orders-access.log", calls(1)) for host in ("web1", "web2")]
+    report = take(home(**ACCESS_LOG, distinct_files="host"), *logs)
+    assert note(report, "takes orders for one machine") == (
+        "events: distinct_files takes orders for one machine, and its files lie in web1, web2. Where these are the "
+        'machines, say so in a new home: distinct_files = "{host}/*".'
+    )
+
+
+def test_machines_that_are_named_otherwise_than_before_are_refused(tmp_path, home):
+    log = write("log", tmp_path / "web1" / "access.log", calls(1))
+    take(home(**ACCESS_LOG, distinct_files="host"), log)
+    columns = {**ACCESS_LOG["columns"], "host": {"from": "remote_addr"}}
+    text = 'The machines of stored events were named by distinct_files = "host", and .* says host = remote_addr'
+    for other in ({**ACCESS_LOG, "distinct_files": "{host}/*"}, {**ACCESS_LOG, "columns": columns}):
+        with pytest.raises(SettingsError, match=text if "distinct_files" not in other else "were named by"):
+            take(home(**other), log)
+    assert take(home(**ACCESS_LOG, distinct_files="host"), log).events_total == 1
+
+
+def test_a_file_that_names_no_machine_is_refused(tmp_path, home):
+    logs = [write("log", tmp_path / "logs" / name, calls(1)) for name in ("web1-access.log", "access.log")]
+    text = r"1 of 2 files do not say in path or name which machine it is of: \S*/logs/access.log\. .* = \"\{host\}/\*\""
+    with pytest.raises(InputError, match=text):
+        take(home(**ACCESS_LOG, distinct_files="host"), *logs)
+
+
+def test_only_events_have_machines(tmp_path, home):
+    settings = load_settings(home=tmp_path / "home", threads=1, sources={"accounts": {"distinct_files": "host"}})
+    accounts = put(tmp_path / "accounts.csv", "account_id\nacme\n")
+    with pytest.raises(SettingsError, match=r"\[sources.accounts\] has distinct_files, which only events have"):
+        ingest(Home(settings), now=NOW, accounts=[accounts])
+
+
+def test_a_mapped_column_names_the_machine_and_is_not_stored(tmp_path, home):
+    rows = [{**call, "node": node} for call in calls(1, 1, 2) for node in ("n1", "n2", "-")]
+    path = write("csv", tmp_path / "calls.csv", rows)
+    company = home(columns={"host": {"from": "node"}})
+    report = take(company, path)
+    # A row that does not say its machine is one of those that do.
+    assert report.events_total == 4
+    assert report.table("events").duplicates == 5
+    assert "host" not in read_columns(company)
+    assert take(company, path).events_total == 4
+
+
+def read_columns(home):
+    engine = duckdb_engine(threads=1, memory_limit="1GB")
+    columns = read_events(engine, home).columns
+    engine.close()
+    return columns
+
+
+def test_of_columns_an_event_does_not_have_only_the_host_may_be_mapped(tmp_path, home):
+    path = write("csv", tmp_path / "calls.csv", calls(1))
+    with pytest.raises(SettingsError, match="names machine, which the table events does not have"):
+        take(home(columns={"machine": {"constant": "n1"}}), path)
+    with pytest.raises(SettingsError, match=r"host.* takes from, constant or expression alone"):
+        take(home(columns={"host": {"from": "endpoint", "hashed": True}}), path)
+
+
+def test_declaring_the_machines_later_counts_nothing_twice_and_brings_back_what_was_lost(tmp_path, home):
+    web1 = write("log", tmp_path / "web1" / "access.log", calls(1, 2, 3))
+    web2 = write("log", tmp_path / "web2" / "access.log", calls(2, 3, 4))
+    take(home(**ACCESS_LOG), web1, web2)
+    before = stored(home(**ACCESS_LOG), "event_time", "ingested_at")
+    assert len(before) == 4
+    company = home(**ACCESS_LOG, distinct_files="host")
+    later = ingest(company, now=utc(2026, 3, 1), events=[web1])
+    assert (later.events_total, later.table("events").rows_stored) == (4, 0)
+    assert stored(company, "event_time", "ingested_at") == before  # known since then
+    assert ingest(company, now=utc(2026, 3, 1), events=[web2]).events_total == 6
+    assert take(home(**ACCESS_LOG), web1, web2).events_total == 6  # nor when the setting is taken away
