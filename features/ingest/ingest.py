@@ -15,11 +15,13 @@ from features.engine.duckdb_engine import Engine
 from features.exceptions import InputError, WorkFailedError, counted
 from features.home.home import Home
 from features.home.secret import secret_key
+from features.ingest.collapsed import Collapsed
 from features.ingest.loads import Load, note_load
 from features.ingest.machines import note_machines
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
 from features.ingest.remarks.all import notes_about
+from features.ingest.remarks.equal_rows import collapsed_notes
 from features.ingest.staged import Staged
 from features.ingest.staging import stage
 from features.ingest.store_events import store_events
@@ -217,6 +219,7 @@ class _Work:
         }
         reports: list[TableReport] = []
         touched: tuple[date, ...] = ()
+        collapsed = Collapsed()
         for name, table in staged.items():
             if name == EVENTS.name:
                 stored = store_events(
@@ -227,7 +230,7 @@ class _Work:
                     threads=self.home.settings.threads,
                     progress=self.progress,
                 )
-                touched = stored.days
+                touched, collapsed = stored.days, stored.collapsed
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
                 records = store_records(self.engine, table, self.home.stores.raw, raw, now=self.now)
@@ -243,6 +246,8 @@ class _Work:
             known_tables=raw.partitions,
         )
         log = _files(self.home.stores.events, days)
+        if EVENTS.name in staged:
+            notes += collapsed_notes(collapsed, staged[EVENTS.name])
         notes += self._matching(staged, log, raw)
         total = sum(pq.read_metadata(path).num_rows for path in log)
         damaged = tuple(path for table in staged.values() for path in table.damaged)

@@ -12,7 +12,7 @@ from features.exceptions import InputError, listed
 from features.ingest.decimals import FileColumns
 from features.ingest.times import NAIVE
 from features.schema import RawTable
-from features.sources.mapping.declared import MappedColumn, MappedFile
+from features.sources.mapping.declared import HOST, MappedColumn, MappedFile
 from features.sources.text.lines import FAULTS, Fault
 
 __all__ = ["Staged", "refuse_naive"]
@@ -66,6 +66,11 @@ class Staged:
     unread: tuple[Path, ...] = ()
     damaged: Mapping[Path, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
+
+    @property
+    def has_machines(self) -> bool:
+        """Whether equal rows of two machines are told apart."""
+        return bool(self.hosts) or any(HOST in mapped.columns for _, mapped in self.mapped)
 
     @property
     def files_read(self) -> int:

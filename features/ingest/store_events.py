@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
+from features.ingest.collapsed import Collapsed, collapsed_rows
 from features.ingest.identity import MADE_ID, name_machines, plain_id, with_machines
 from features.ingest.staged import Staged
 from features.ingest.versions import as_refused, resolve_versions
@@ -38,11 +39,15 @@ _Writing = tuple[datetime, Future[Path]]  # an event day, and its file once it i
 
 @dataclass(frozen=True)
 class StoredEvents:
-    """What changed in the event store: events that are new, versions that lost, and the days that were touched."""
+    """What changed in the event store: events that are new, versions that lost, and the days that were touched.
+
+    ``collapsed`` are the rows without an id that were equal to others.
+    """
 
     new: int
     conflicts: tuple[Path, ...]
     days: tuple[date, ...]
+    collapsed: Collapsed
 
 
 def store_events(
@@ -66,7 +71,7 @@ def store_events(
     incoming = {cutoff_of_day(row["day"]): row["rows"] for row in engine.to_arrow(per_day).to_pylist()}
     existing = {day: store.files(_partition(day)) for day in incoming}
     stored_rows = {day: sum(pq.read_metadata(path).num_rows for path in paths) for day, paths in existing.items()}
-    new, done = 0, 0
+    new, done, collapsed = 0, 0, Collapsed()
     conflicts: list[Path] = []
     writing: list[_Writing] = []
     with ThreadPoolExecutor(threads) as pool:
@@ -74,8 +79,11 @@ def store_events(
             progress("storing events by day", done, len(incoming))
             paths = [path for day in days for path in existing[day]]
             rows = engine.to_arrow(_merged(engine, good, paths, days))
-            rows, places, lost = _resolved(engine, rows, staged, writer.scratch / f"conflicts-{done:06d}.parquet")
+            rows, places, lost, equal = _resolved(
+                engine, rows, staged, writer.scratch / f"conflicts-{done:06d}.parquet"
+            )
             conflicts += lost
+            collapsed += equal
             new += len(places) - sum(stored_rows[day] for day in days)
             ordered = in_store_order(rows, places)
             # The days of one batch are written while the engine works on the next.
@@ -84,7 +92,7 @@ def store_events(
             done += len(days)
         _finish(writing, writer)
     progress("storing events by day", len(incoming), len(incoming))
-    return StoredEvents(new, tuple(conflicts), tuple(sorted(day.date() for day in incoming)))
+    return StoredEvents(new, tuple(conflicts), tuple(sorted(day.date() for day in incoming)), collapsed)
 
 
 def _partition(day: datetime) -> str:
@@ -119,7 +127,7 @@ def _merged(engine: Engine, good: ir.Table, stored: Sequence[Path], days: Sequen
 
 def _resolved(
     engine: Engine, rows: pa.Table, staged: Staged, path: Path
-) -> tuple[pa.Table, npt.NDArray[np.int64], list[Path]]:
+) -> tuple[pa.Table, npt.NDArray[np.int64], list[Path], Collapsed]:
     """Events, and the places of those that stay; versions that lost go to ``path`` as quarantine rows, if any did."""
     columns = EVENTS.schema.names
     # Most ids come once: a hash finds the others, a few too many, before whole rows are compared.
@@ -127,11 +135,13 @@ def _resolved(
     ordered = np.sort(marks)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(repeated):
-        return rows.select(columns), np.arange(len(rows)), []
+        return rows.select(columns), np.arange(len(rows)), [], Collapsed()
     is_repeated = repeated[np.minimum(np.searchsorted(repeated, marks), len(repeated) - 1)] == marks
     several_rows = rows.take(pa.array(np.flatnonzero(is_repeated)))
     several = engine.name_rows("events_several", several_rows)
-    if name_machines(several_rows.column("event_id")):
+    ids = several_rows.column("event_id")
+    collapsed = collapsed_rows(engine, several, ids)
+    if name_machines(ids):
         several = with_machines(several)
     content = [name for name in columns if name != "ingested_at"]
     key = ("event_id", "day")
@@ -146,7 +156,7 @@ def _resolved(
     stayed = engine.to_arrow(versions.filter(versions.place == 0).select(columns))
     engine.drop(versions)
     together = pa.concat_tables([rows.select(columns).cast(EVENTS.schema), stayed.cast(EVENTS.schema)])
-    return together, np.append(np.flatnonzero(~is_repeated), np.arange(len(rows), len(together))), lost
+    return together, np.append(np.flatnonzero(~is_repeated), np.arange(len(rows), len(together))), lost, collapsed
 
 
 def in_store_order(rows: pa.Table, places: npt.NDArray[np.int64]) -> pa.Table:

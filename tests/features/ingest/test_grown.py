@@ -106,8 +106,9 @@ def note(report, words):
 # ---- two machines ----
 
 
-@pytest.mark.parametrize("kind", ["log", "json log", "json", "csv", "parquet"])
-@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "together"), [("log", False), ("json log", True), ("json", True), ("csv", True), ("parquet", True)]
+)
 def test_equal_rows_of_two_machines_are_kept_apart_by_the_names_of_their_files(tmp_path, home, kind, together):
     name = NAMES.get(kind, "calls.parquet")
     web1 = write(kind, tmp_path / "web1" / name, calls(1, 2, 3))
@@ -118,7 +119,7 @@ def test_equal_rows_of_two_machines_are_kept_apart_by_the_names_of_their_files(t
     assert report.events_total == 6
     again = take(company, web1, web2)
     assert (again.table("events").rows_stored, again.table("events").duplicates) == (0, 6)
-    assert note(again, "distinct_files") == (
+    assert note(again, "keeps equal rows") == (
         "events: distinct_files keeps equal rows of different machines apart: web1 (1 file), web2 (1 file)."
     )
 
@@ -204,3 +205,49 @@ def test_declaring_the_machines_later_counts_nothing_twice_and_brings_back_what_
     assert stored(company, "event_time", "ingested_at") == before  # known since then
     assert ingest(company, now=utc(2026, 3, 1), events=[web2]).events_total == 6
     assert take(home(**ACCESS_LOG), web1, web2).events_total == 6  # nor when the setting is taken away
+
+
+# ---- equal rows that count once are told ----
+
+
+def test_equal_lines_of_two_logs_are_told_with_two_of_them_and_the_setting(tmp_path, home):
+    web1 = write("log", tmp_path / "web1" / "access.log", calls(1, 2, 3, 3))
+    web2 = write("log", tmp_path / "web2" / "access.log", calls(9, 2, 3, 3, 4))
+    report = take(home(**ACCESS_LOG), web1, web2)
+    assert (report.events_total, report.table("events").duplicates) == (6, 3)
+    assert note(report, "count once") == (
+        "events: 3 rows are equal to rows of other files, or to stored ones, and count once, as in files that grew, "
+        "were rotated or exported again: web1/access.log 2 and web2/access.log 2. Where they are calls of different "
+        'machines, set distinct_files = "host" under [sources.events], or map a column to host, and ingest again.'
+    )
+    apart = take(home(**ACCESS_LOG, distinct_files="host"), web1, web2)
+    assert apart.events_total == 9
+    assert not [text for text in apart.notes if "count once" in text]
+
+
+def test_rows_that_are_stored_already_are_told_with_one_of_them(tmp_path, home):
+    take(home(**ACCESS_LOG), write("log", tmp_path / "web1" / "access.log", calls(1, 2, 3)))
+    report = take(home(**ACCESS_LOG), write("log", tmp_path / "web2" / "access.log", calls(4, 3, 2)))
+    assert "events: 2 rows are equal to rows of other files, or to stored ones" in note(report, "count once")
+    assert "exported again: web2/access.log 2 and a stored one. Where" in note(report, "count once")
+
+
+@pytest.mark.parametrize(("kind", "places"), [("csv", "2 and calls.csv 5"), ("parquet", "1 and calls.parquet 4")])
+def test_equal_rows_of_one_file_are_told_with_two_of_them(tmp_path, home, kind, places):
+    name = NAMES.get(kind, "calls.parquet")
+    report = take(home(), write(kind, tmp_path / name, calls(1, 2, 1, 1)))
+    assert (report.events_total, report.table("events").duplicates) == (2, 2)
+    assert note(report, "count once") == (
+        "events: 2 rows are equal in every column to another row of their file and count once: "
+        f"{name} {places}. Where each is a call of its own, map what tells them apart to event_id or host under "
+        "[sources.events.columns]."
+    )
+    more = take(home(), write("json", tmp_path / "a.jsonl", calls(7, 7)))
+    assert 'also format = "json"' in note(more, "count once")
+
+
+def test_rows_with_ids_that_come_again_are_not_told(tmp_path, home):
+    rows = [{"event_id": f"e{number}", **call} for number, call in enumerate(calls(1, 2))]
+    report = take(home(), write("csv", tmp_path / "a.csv", rows), write("csv", tmp_path / "b.csv", rows))
+    assert report.table("events").duplicates == 2
+    assert not [text for text in report.notes if "count once" in text]
