@@ -5,10 +5,14 @@ import gzip
 import json
 import lzma
 import zipfile
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from features.engine.duckdb_engine import duckdb_engine
 from features.exceptions import InputError, SettingsError
@@ -251,3 +255,59 @@ def test_rows_with_ids_that_come_again_are_not_told(tmp_path, home):
     report = take(home(), write("csv", tmp_path / "a.csv", rows), write("csv", tmp_path / "b.csv", rows))
     assert report.table("events").duplicates == 2
     assert not [text for text in report.notes if "count once" in text]
+
+
+# ---- whatever order, split and repetition the files come in ----
+
+
+def test_equal_lines_of_one_log_stay_as_many_in_an_overlapping_export(tmp_path, home):
+    log = write("log", tmp_path / "access.log", calls(1, 2, 2, 3, 3, 3))
+    export = write("log", tmp_path / "export.log.gz", calls(2, 3, 3, 3, 3, 4, 4))
+    assert take(home(**ACCESS_LOG), log, export).events_total == 9
+    assert Counter(stored(home(**ACCESS_LOG), "event_time")) == Counter(
+        {(utc(2026, 1, 1, 10, 0, second),): count for second, count in {1: 1, 2: 2, 3: 4, 4: 2}.items()}
+    )
+
+
+pieces = st.lists(
+    st.tuples(st.sampled_from(["web1", "web2"]), st.integers(0, 8), st.integers(1, 9), st.sampled_from(["", *PACKED])),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("kind", ["log", "csv"])
+@given(
+    lines=st.lists(st.integers(0, 3), min_size=1, max_size=9).map(sorted),
+    pieces=pieces,
+    half=st.booleans(),
+    data=st.data(),
+)
+@hypothesis_settings(max_examples=5, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+def test_grown_packed_and_overlapping_files_in_any_order_and_split_are_one_log(
+    tmp_path_factory, kind, lines, pieces, half, data
+):
+    folder = tmp_path_factory.mktemp("grown")
+    most: Counter[tuple[str, int]] = Counter()
+    files = []
+    for number, (host, start, size, ending) in enumerate(pieces):
+        seconds = lines[start : start + size] or lines[:1]
+        content = text(kind, calls(*seconds))
+        if half and kind == "log" and len(seconds) > 1:  # of the last line a part was written
+            content, seconds = content[:-20], seconds[:-1]
+        files.append(put(folder / host / f"{number}-{NAMES[kind]}{ending}", content))
+        counts = Counter(seconds) if kind == "log" else Counter(set(seconds))
+        most |= Counter({(host, second): count for second, count in counts.items()})
+    order = data.draw(st.permutations(files)) + data.draw(st.lists(st.sampled_from(files), max_size=1))
+    cut = data.draw(st.integers(0, len(order)))
+    settings = load_settings(
+        home=folder / "home", threads=1, sources={"events": {**SOURCES[kind], "distinct_files": "{host}/*"}}
+    )
+    for paths in (order[:cut], order[cut:]):
+        if paths:
+            take(Home(settings), *paths)
+    expected: Counter[int] = Counter()
+    for (_, second), count in most.items():
+        expected[second] += count
+    times = [time.second for (time,) in stored(Home(settings), "event_time")]
+    assert Counter(times) == +expected
