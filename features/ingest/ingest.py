@@ -18,10 +18,11 @@ from features.home.secret import secret_key
 from features.ingest.collapsed import Collapsed
 from features.ingest.loads import Load, note_load
 from features.ingest.machines import note_machines
+from features.ingest.open_ends import gone_on, note_open_ends, noted_open_ends, open_ends_of
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
 from features.ingest.remarks.all import notes_about
-from features.ingest.remarks.equal_rows import collapsed_notes
+from features.ingest.remarks.equal_rows import collapsed_notes, open_end_notes
 from features.ingest.staged import Staged
 from features.ingest.staging import stage
 from features.ingest.store_events import store_events
@@ -218,15 +219,22 @@ class _Work:
             for name, files in self.groups.items()
         }
         reports: list[TableReport] = []
+        notes: list[str] = []
         touched: tuple[date, ...] = ()
         collapsed = Collapsed()
         for name, table in staged.items():
             if name == EVENTS.name:
+                ends = open_ends_of(self.engine, table, key=self.key)
+                earlier = noted_open_ends(days)
+                parts, wholes = gone_on([*earlier, *ends], _delimited(self.groups[name]), key=self.key)
+                note_open_ends(days, [*earlier, *ends], settled=parts | wholes)
+                notes += open_end_notes(len(parts))
                 stored = store_events(
                     self.engine,
-                    table,
+                    table.without([place for end, place in ends.items() if end in parts]),
                     self.home.stores.events,
                     days,
+                    withdrawn=[(end.event_id, date.fromisoformat(end.day)) for end in parts],
                     threads=self.home.settings.threads,
                     progress=self.progress,
                 )
@@ -236,7 +244,7 @@ class _Work:
                 records = store_records(self.engine, table, self.home.stores.raw, raw, now=self.now)
                 reports.append(self._report(table, records.new, (records.conflicts,), refused))
             _note(raw, self.engine, table, now=self.now, declared=complete_until)
-        notes = notes_about(
+        notes += notes_about(
             self.engine,
             list(staged.values()),
             reports,
@@ -281,6 +289,11 @@ class _Work:
             note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason))
         repeated = staged.rows_read - new - sum(by_reason.values())
         return TableReport(staged.table.name, staged.files_read, staged.rows_read, new, repeated, by_reason)
+
+
+def _delimited(files: TableFiles) -> list[Path]:
+    """The CSV files, of which a last row that is a part of one looks like a whole one."""
+    return [path for group in files.groups if group.kind == "csv" for path in group.paths]
 
 
 def _files(store: ManifestStore, writer: StoreWriter, only: str | None = None) -> list[Path]:

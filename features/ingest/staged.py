@@ -1,7 +1,7 @@
 """What reading the files of one raw table has come to: checked rows, and what there is to say of the files."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import ibis
@@ -46,6 +46,8 @@ class Staged:
         Files beside these that nothing reads.
     damaged
         Files of a folder that are left out, and why.
+    open_ends
+        File and line of each last row whose line has no end.
     hosts
         The machine that each of ``paths`` names, where machines tell rows apart.
     commas
@@ -66,6 +68,7 @@ class Staged:
     unread: tuple[Path, ...] = ()
     damaged: Mapping[Path, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
+    open_ends: tuple[tuple[int, int], ...] = ()
 
     @property
     def has_machines(self) -> bool:
@@ -81,6 +84,13 @@ class Staged:
         """How the first of the files makes a canonical column."""
         columns: list[Mapping[str, MappedColumn]] = [mapped.columns for _, mapped in self.mapped]
         return next((each[name] for each in columns if name in each), MappedColumn())
+
+    def without(self, places: Sequence[tuple[int, int]]) -> "Staged":
+        """The same but for the rows at these files and lines."""
+        rows = self.rows
+        for file, line in places:
+            rows = rows.filter((rows.source_file != file) | (rows.source_row != line))
+        return replace(self, rows=rows)
 
     def with_names(self, refused: ir.Table) -> ir.Table:
         """Refused rows with the path of their file instead of its place; ``store`` where they come from none."""

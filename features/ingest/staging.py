@@ -99,6 +99,7 @@ class _Reading:
     mapped: list[MappedFile] = field(default_factory=list)
     faults: list[tuple[Path, Fault]] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
+    open_ends: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class _Staging:
             unread=files.unread,
             damaged=reading.damaged,
             hosts=self.hosts,
+            open_ends=tuple(end for end in reading.open_ends if self.paths[end[0]] not in reading.damaged),
         )
 
     def read(self, files: SourceFiles, staged_rows: ir.Table, reading: _Reading) -> MappedFile:
@@ -162,6 +164,8 @@ class _Staging:
                 for rows in self._rows_of(path, files, mapped, seen, reading):
                     if len(rows.table):
                         taking.add(self._given(rows, taking.mapped, place, tried, title=path.name))
+                    if rows.has_open_end:
+                        reading.open_ends.append((place, int(rows.numbers[-1])))
                     if rows.faults:
                         self._refuse(rows.faults, place, staged_rows)
             except DamagedFileError as error:

@@ -1,6 +1,6 @@
 """Takes staged events into the event store, some days at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,7 +22,7 @@ from features.ingest.versions import as_refused, resolve_versions
 from features.progress import Progress, silent
 from features.schema import EVENTS
 from features.storage.store import ManifestStore, StoreWriter
-from features.windows import DAY, cutoff_days, cutoff_of_day
+from features.windows import DAY, as_cutoff, cutoff_day, cutoff_days, cutoff_of_day
 
 __all__ = ["StoredEvents", "in_store_order", "store_events"]
 
@@ -56,6 +56,7 @@ def store_events(
     store: ManifestStore,
     writer: StoreWriter,
     *,
+    withdrawn: Collection[tuple[str, date]] = (),
     threads: int = 1,
     progress: Progress = silent,
 ) -> StoredEvents:
@@ -64,13 +65,17 @@ def store_events(
     An event id is unique in its day. Of identical rows the earliest ``ingested_at`` stays; of two versions of one
     event the smallest (``ingested_at``, hash of the row) stays, whichever file came first. An id that was made of the
     row has two versions only when the mapping changed: what is stored stays, and the other is a duplicate. Every
-    touched day is written anew, sorted, so that equal events are equal bytes.
+    touched day is written anew, sorted, so that equal events are equal bytes. Stored events whose id and day
+    are ``withdrawn`` leave the store.
     """
     good = staged.rows.filter(lambda t: t.reason.isnull())
     per_day = good.group_by(day=cutoff_days(good.event_time)).agg(rows=good.count())
     incoming = {cutoff_of_day(row["day"]): row["rows"] for row in engine.to_arrow(per_day).to_pylist()}
+    incoming = {as_cutoff(day): 0 for _, day in withdrawn} | incoming
     existing = {day: store.files(_partition(day)) for day in incoming}
     stored_rows = {day: sum(pq.read_metadata(path).num_rows for path in paths) for day, paths in existing.items()}
+    if withdrawn:
+        stored_rows = {day: engine.count(_stored(engine, paths, withdrawn)) for day, paths in existing.items()}
     new, done, collapsed = 0, 0, Collapsed()
     conflicts: list[Path] = []
     writing: list[_Writing] = []
@@ -78,7 +83,7 @@ def store_events(
         for days in _batches({day: rows + stored_rows[day] for day, rows in incoming.items()}):
             progress("storing events by day", done, len(incoming))
             paths = [path for day in days for path in existing[day]]
-            rows = engine.to_arrow(_merged(engine, good, paths, days))
+            rows = engine.to_arrow(_merged(engine, good, paths, days, withdrawn))
             rows, places, lost, equal = _resolved(
                 engine, rows, staged, writer.scratch / f"conflicts-{done:06d}.parquet"
             )
@@ -89,6 +94,8 @@ def store_events(
             # The days of one batch are written while the engine works on the next.
             _finish(writing, writer)
             writing = _start_writing(pool, ordered, writer.scratch)
+            for day in {day for day in days if existing[day]} - {day for day, _ in writing}:
+                writer.remove(_partition(day))  # all of it was withdrawn
             done += len(days)
         _finish(writing, writer)
     progress("storing events by day", len(incoming), len(incoming))
@@ -113,13 +120,28 @@ def _batches(rows: Mapping[datetime, int]) -> Iterator[list[datetime]]:
         yield batch
 
 
-def _merged(engine: Engine, good: ir.Table, stored: Sequence[Path], days: Sequence[datetime]) -> ir.Table:
+def _stored(engine: Engine, paths: Sequence[Path], withdrawn: Collection[tuple[str, date]]) -> ir.Table:
+    events = engine.read_parquet(paths, schema=EVENTS.schema)
+    for event_id, day in sorted(withdrawn):
+        events = events.filter(
+            (events.event_id != event_id) | (cutoff_days(events.event_time) != cutoff_day(as_cutoff(day)))
+        )
+    return events
+
+
+def _merged(
+    engine: Engine,
+    good: ir.Table,
+    stored: Sequence[Path],
+    days: Sequence[datetime],
+    withdrawn: Collection[tuple[str, date]],
+) -> ir.Table:
     """What arrives for these days and what the store holds of them, one row each."""
     columns = EVENTS.schema.names
     arriving = good.filter(good.event_time >= days[0], good.event_time < days[-1] + DAY)
     arriving = arriving.select(*columns, "source_file", "source_row", "by_clock", stored=False)
     if stored:
-        stored_events = engine.read_parquet(stored, schema=EVENTS.schema)
+        stored_events = _stored(engine, stored, withdrawn)
         nowhere = {"source_file": ibis.null("int32"), "source_row": ibis.null("int64"), "by_clock": ibis.literal(False)}
         arriving = arriving.union(stored_events.select(*columns, **nowhere, stored=ibis.literal(True)))
     return arriving.mutate(day=cutoff_days(arriving.event_time), mark=plain_id(arriving.event_id).hash())

@@ -4,7 +4,7 @@ from features.exceptions import counted
 from features.ingest.collapsed import Collapsed, Place
 from features.ingest.staged import Staged
 
-__all__ = ["collapsed_notes"]
+__all__ = ["collapsed_notes", "open_end_notes"]
 
 
 def collapsed_notes(collapsed: Collapsed, staged: Staged) -> list[str]:
@@ -32,6 +32,14 @@ def collapsed_notes(collapsed: Collapsed, staged: Staged) -> list[str]:
             f"were rotated or exported again: {first} and {second}.{'' if staged.has_machines else remedy}"
         )
     return notes
+
+
+def open_end_notes(count: int) -> list[str]:
+    """A sentence about rows whose line was only a part of what it became."""
+    if not count:
+        return []
+    rows = counted(count, "row, the last of a file when it was read, has|rows, the last of their files when read, have")
+    return [f"events: {rows} grown since: the whole line takes its place."]
 
 
 def _named(place: Place, staged: Staged) -> str:

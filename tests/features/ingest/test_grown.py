@@ -54,7 +54,7 @@ def text(kind, rows):
         return "".join(line(row) + "\n" for row in rows)
     if kind.startswith("json"):
         return "".join(json.dumps(row) + "\n" for row in rows)
-    return "".join(",".join(values) + "\n" for values in [list(rows[0]), *(row.values() for row in rows)])
+    return "".join(",".join(map(str, values)) + "\n" for values in [list(rows[0]), *(row.values() for row in rows)])
 
 
 def put(path, content):
@@ -255,6 +255,43 @@ def test_rows_with_ids_that_come_again_are_not_told(tmp_path, home):
     report = take(home(), write("csv", tmp_path / "a.csv", rows), write("csv", tmp_path / "b.csv", rows))
     assert report.table("events").duplicates == 2
     assert not [text for text in report.notes if "count once" in text]
+
+
+# ---- lines that are half written, and logs that were cut at their beginning ----
+
+
+def test_the_zero_bytes_that_a_log_truncated_under_its_writer_begins_with_are_no_line(tmp_path, home):
+    rows = calls(1, 2)
+    log = put(tmp_path / "access.log", b"\0" * 5_000_000 + text("log", rows).encode())
+    report = take(home(**ACCESS_LOG), log)
+    assert (report.events_total, report.table("events").quarantined) == (2, {})
+    packed = put(tmp_path / "access.log.1.gz", b"\0" * 100 + text("log", rows).encode())
+    assert take(home(**ACCESS_LOG), packed).events_total == 2
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_last_row_of_which_a_part_was_written_is_replaced_by_the_whole(tmp_path, home, ending):
+    rows = [{**call, "latency_ms": 12.5} for call in calls(1, 2, 3, 4)]
+    company = home()
+    file = put(tmp_path / "calls.csv", text("csv", rows[:2]).removesuffix(".5\n"))
+    assert take(company, file).events_total == 2  # it may be whole
+    assert stored(company, "latency_ms") == [(12.0,), (12.5,)]
+    grown = put(tmp_path / f"calls.csv{ending}", text("csv", rows))
+    report = take(company, grown)
+    assert stored(company, "latency_ms") == [(12.5,)] * 4
+    assert "1 row, the last of a file when it was read, has grown since" in note(report, "has grown")
+    assert take(company, grown).events_total == 4
+
+
+def test_a_last_row_without_an_end_stays_when_its_file_does_not_go_on_there(tmp_path, home):
+    rows = [{**call, "latency_ms": 12.5} for call in calls(1, 2, 3)]
+    company = home()
+    file = put(tmp_path / "calls.csv", text("csv", rows[:2]).removesuffix("\n"))
+    take(company, file)
+    take(company, put(tmp_path / "other.csv", text("csv", [rows[2], {**rows[1], "latency_ms": 12.52}])))
+    assert len(stored(company, "latency_ms")) == 4
+    put(file, text("csv", rows))
+    assert take(company, file).events_total == 5 - 1
 
 
 # ---- whatever order, split and repetition the files come in ----
