@@ -16,11 +16,15 @@ from features.exceptions import InputError, WorkFailedError, counted
 from features.home.home import Home
 from features.home.raw_tables import rows_stored
 from features.home.secret import home_key, key_check
+from features.ingest.collapsed import Collapsed
 from features.ingest.first_loads import refusal_of_first_loads
 from features.ingest.loads import Load, note_load
+from features.ingest.machines import note_machines
+from features.ingest.open_ends import gone_on, note_open_ends, noted_open_ends, open_ends_of
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
 from features.ingest.remarks.all import notes_about
+from features.ingest.remarks.equal_rows import collapsed_notes, open_end_notes
 from features.ingest.remarks.records import change_notes
 from features.ingest.staged import Staged
 from features.ingest.staging import stage
@@ -157,6 +161,8 @@ def ingest(
             store.notes.setdefault("generation", uuid.uuid4().hex)
         for store in (raw, days, refused):
             store.notes["key_check"] = key_check(key)
+        if EVENTS.name in groups:
+            note_machines(days, home.settings.sources.get(EVENTS.name, SourceSettings()))
         engine = home.engine(spill=days.scratch / "spill")
         stack.callback(engine.close)
         work = _Work(engine, home, given, groups, key, now, backfill, progress or silent)
@@ -225,19 +231,27 @@ class _Work:
         ):
             raise InputError(f"{refusal} Nothing was stored.")
         reports: list[TableReport] = []
-        told: list[str] = []
+        notes: list[str] = []
         touched: tuple[date, ...] = ()
+        collapsed = Collapsed()
         for name, table in staged.items():
             if name == EVENTS.name:
+                ends = open_ends_of(self.engine, table, key=self.key)
+                earlier = noted_open_ends(days)
+                parts, wholes = gone_on([*earlier, *ends], _delimited(self.groups[name]), key=self.key)
+                note_open_ends(days, [*earlier, *ends], settled=parts | wholes)
+                notes += open_end_notes(len(parts))
                 stored = store_events(
                     self.engine,
-                    table,
+                    table.without([place for end, place in ends.items() if end in parts]),
                     self.home.stores.events,
                     days,
+                    withdrawn=[(end.event_id, date.fromisoformat(end.day)) for end in parts],
                     threads=self.home.settings.threads,
                     progress=self.progress,
                 )
                 touched, latest = stored.days, _newest_event(self.engine, table, now=self.now)
+                collapsed = stored.collapsed
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
                 is_first = not rows_stored(self.home, name)
@@ -246,10 +260,10 @@ class _Work:
                 )
                 reports.append(self._report(table, records.new, (records.conflicts,), refused))
                 backdated = records.first_heard if self.backfill and not is_first else 0
-                told += change_notes(table.table, corrections=records.corrections, backdated=backdated)
+                notes += change_notes(table.table, corrections=records.corrections, backdated=backdated)
                 latest = records.known_until
             _note(raw, name, latest, declared=complete_until)
-        notes = told + notes_about(
+        notes += notes_about(
             self.engine,
             list(staged.values()),
             reports,
@@ -259,6 +273,8 @@ class _Work:
             known_tables=raw.partitions,
         )
         log = _files(self.home.stores.events, days)
+        if EVENTS.name in staged:
+            notes += collapsed_notes(collapsed, staged[EVENTS.name])
         notes += self._matching(staged, log, raw)
         total = sum(pq.read_metadata(path).num_rows for path in log)
         damaged = tuple(path for table in staged.values() for path in table.damaged)
@@ -292,6 +308,11 @@ class _Work:
             note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason))
         repeated = staged.rows_read - new - sum(by_reason.values())
         return TableReport(staged.table.name, staged.files_read, staged.rows_read, new, repeated, by_reason)
+
+
+def _delimited(files: TableFiles) -> list[Path]:
+    """The CSV files, of which a last row that is a part of one looks like a whole one."""
+    return [path for group in files.groups if group.kind == "csv" for path in group.paths]
 
 
 def _files(store: ManifestStore, writer: StoreWriter, only: str | None = None) -> list[Path]:

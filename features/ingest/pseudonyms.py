@@ -7,11 +7,13 @@ import pyarrow as pa
 from features.home.secret import pseudonym
 from features.ingest.route_templates import Templates
 from features.schema import EVENTS, RawTable
+from features.sources.mapping.declared import HOST
 
 __all__ = ["PATH_KEY", "Pseudonyms"]
 
 
 PATH_KEY = "_bellwether_path"
+_HOST_DIGITS = 12
 _REMEMBERED = 500_000  # values per column; each is a pure function of the value, so forgetting costs time alone
 
 
@@ -35,17 +37,20 @@ class Pseudonyms:
         self._hidden = _Remembered(lambda value: pseudonym(key, value))
         self._routes = _Remembered(self._template)
         self._path_keys = _Remembered(self._path_key)
+        self._hosts = _Remembered(lambda value: pseudonym(key, value)[:_HOST_DIGITS])
 
     def hide(self, text: str) -> str:
         """The keyed hash of a text."""
         return pseudonym(self._key, text)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """The rows with hashes for secrets and, of events, templates for paths and :data:`PATH_KEY` beside them."""
+        """The rows with hashes for secrets and machines, and for paths templates and :data:`PATH_KEY` beside them."""
         for names, hidden in ((self._secret, self._hidden), (self._ids, self._hidden_ids)):
             for name in names:
                 if name in rows.column_names:
                     rows = _replaced(rows, name, _looked_up(rows.column(name), hidden))
+        if self._table is EVENTS and HOST in rows.column_names:
+            rows = _replaced(rows, HOST, _looked_up(rows.column(HOST), self._hosts))
         if self._table is EVENTS and "endpoint" in rows.column_names:
             paths = rows.column("endpoint")
             rows = _replaced(rows, "endpoint", _looked_up(paths, self._routes))

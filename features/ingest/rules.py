@@ -14,7 +14,7 @@ from features.ingest.readings import Problem, Reading, canonical_type
 from features.ingest.times import moment, read_time
 from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable, SubscriptionKind
 from features.sources.mapping.apply import PROBLEM, SPOILED
-from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn, mappable_columns
+from features.sources.mapping.declared import HOST, UNITS_PER_SECOND, MappedColumn, mappable_columns
 
 __all__ = ["CLOCK_TOLERANCE", "IDENTITY", "TOTALS", "check_rows", "tidy_text"]
 
@@ -107,7 +107,7 @@ def check_rows(
     return tidy.select(
         "source_file",
         "source_row",
-        *(name for name in (PATH_KEY, *IDENTITY) if name in tidy.columns),
+        *(name for name in (PATH_KEY, HOST, *IDENTITY) if name in tidy.columns),
         **values,
         by_clock=by_clock,
         reason=reason,

@@ -1,7 +1,7 @@
 """What reading the files of one raw table has come to: checked rows, and what there is to say of the files."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import ibis
@@ -12,7 +12,7 @@ from features.exceptions import InputError, listed
 from features.ingest.decimals import FileColumns
 from features.ingest.times import NAIVE
 from features.schema import RawTable
-from features.sources.mapping.declared import MappedColumn, MappedFile
+from features.sources.mapping.declared import HOST, MappedColumn, MappedFile
 from features.sources.text.lines import FAULTS, Fault
 
 __all__ = ["Staged", "refuse_naive"]
@@ -46,6 +46,10 @@ class Staged:
         Files beside these that nothing reads.
     damaged
         Files of a folder that are left out, and why.
+    open_ends
+        File and line of each last row whose line has no end.
+    hosts
+        The machine that each of ``paths`` names, where machines tell rows apart.
     commas
         Place of each file that writes decimal commas, to the columns that show it.
     """
@@ -63,6 +67,13 @@ class Staged:
     commas: FileColumns = field(default_factory=dict)
     unread: tuple[Path, ...] = ()
     damaged: Mapping[Path, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    open_ends: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def has_machines(self) -> bool:
+        """Whether equal rows of two machines are told apart."""
+        return bool(self.hosts) or any(HOST in mapped.columns for _, mapped in self.mapped)
 
     @property
     def files_read(self) -> int:
@@ -73,6 +84,13 @@ class Staged:
         """How the first of the files makes a canonical column."""
         columns: list[Mapping[str, MappedColumn]] = [mapped.columns for _, mapped in self.mapped]
         return next((each[name] for each in columns if name in each), MappedColumn())
+
+    def without(self, places: Sequence[tuple[int, int]]) -> "Staged":
+        """The same but for the rows at these files and lines."""
+        rows = self.rows
+        for file, line in places:
+            rows = rows.filter((rows.source_file != file) | (rows.source_row != line))
+        return replace(self, rows=rows)
 
     def with_names(self, refused: ir.Table) -> ir.Table:
         """Refused rows with the path of their file instead of its place; ``store`` where they come from none."""

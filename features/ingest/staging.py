@@ -9,14 +9,16 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.engine.prepared import Prepared, named, prepare
-from features.exceptions import DamagedFileError, InputError
+from features.exceptions import DamagedFileError, InputError, counted, listed
 from features.home.home import Home
 from features.ingest.decimals import FileColumns, files_with_commas, with_decimal_commas
-from features.ingest.pseudonyms import PATH_KEY, Pseudonyms
+from features.ingest.identity import identified
+from features.ingest.pseudonyms import Pseudonyms
 from features.ingest.rules import IDENTITY, check_rows, tidy_text
 from features.ingest.staged import Staged, refuse_naive
 from features.ingest.texts import Marks, usual_texts
@@ -24,8 +26,10 @@ from features.progress import Progress, silent
 from features.schema import EVENTS, RawTable
 from features.settings.fields import SourceSettings
 from features.sources.files import SourceFiles, TableFiles
+from features.sources.hosts import host_of
 from features.sources.mapping.apply import apply_mapping
 from features.sources.mapping.declared import (
+    HOST,
     MappedFile,
     check_expressions,
     check_mapping,
@@ -37,11 +41,8 @@ from features.sources.text.lines import Fault
 from features.sources.text.rows import Rows
 from features.windows import as_cutoff
 
-__all__ = ["MADE_ID", "Staged", "stage"]
+__all__ = ["Staged", "stage"]
 
-
-MADE_ID = "^row-[0-9a-f]{32}$"
-"""What an event id looks like that is made of the row, since the source has none."""
 
 _GIVEN = "given_rows"
 _LINE, _COPY = IDENTITY
@@ -77,7 +78,8 @@ def stage(
     hide = Pseudonyms(table, key=key, path_patterns=source.path_patterns, hashed=hashed)
     paths = tuple(path for group in files.groups for path in group.paths)
     oldest, strict = as_cutoff(home.settings.oldest_event), home.settings.strict_values
-    work = _Staging(engine, table, source, hide, paths, files.named, now, backfill, oldest, strict)
+    hosts = _hosts_of(paths, source)
+    work = _Staging(engine, table, source, hide, paths, files.named, now, backfill, oldest, strict, hosts)
     staged = work.read_all(files, progress)
     commas = files_with_commas(work.marks, work.mapped)
     if commas:
@@ -97,6 +99,7 @@ class _Reading:
     mapped: list[MappedFile] = field(default_factory=list)
     faults: list[tuple[Path, Fault]] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
+    open_ends: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class _Staging:
     backfill: bool
     oldest: datetime
     strict: bool
+    hosts: tuple[str, ...] = ()
     commas: FileColumns = field(default_factory=dict)
     marks: dict[int, Marks] = field(default_factory=dict)
     mapped: dict[int, MappedFile] = field(default_factory=dict)
@@ -140,6 +144,8 @@ class _Staging:
             all(group.is_log for group in files.groups),
             unread=files.unread,
             damaged=reading.damaged,
+            hosts=self.hosts,
+            open_ends=tuple(end for end in reading.open_ends if self.paths[end[0]] not in reading.damaged),
         )
 
     def read(self, files: SourceFiles, staged_rows: ir.Table, reading: _Reading) -> MappedFile:
@@ -158,6 +164,8 @@ class _Staging:
                 for rows in self._rows_of(path, files, mapped, seen, reading):
                     if len(rows.table):
                         taking.add(self._given(rows, taking.mapped, place, tried, title=path.name))
+                    if rows.has_open_end:
+                        reading.open_ends.append((place, int(rows.numbers[-1])))
                     if rows.faults:
                         self._refuse(rows.faults, place, staged_rows)
             except DamagedFileError as error:
@@ -196,6 +204,12 @@ class _Staging:
         given = usual_texts(given, self.table, mapped.columns, self.marks.setdefault(place, set()))
         given = given.append_column("source_file", pa.array(np.full(len(given), place, dtype=np.int32)))
         given = given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
+        if self.hosts:
+            host = pa.repeat(pa.scalar(self.hosts[place]), len(given))
+            if HOST in given.column_names:
+                host = pc.coalesce(pc.cast(given.column(HOST), pa.string()), host)
+                given = given.drop_columns([HOST])
+            given = given.append_column(HOST, host)
         if rows.identity is None:
             return given
         return given.append_column(_LINE, rows.identity.lines).append_column(_COPY, rows.identity.copies)
@@ -213,7 +227,7 @@ class _Staging:
             strict=self.strict,
             title=title,
         )
-        return prepare(_identified(rows, self.hide.hide(_LINE)) if self.table is EVENTS else rows)
+        return prepare(identified(rows, self.hide.hide(_LINE)) if self.table is EVENTS else rows)
 
     def _refuse(self, faults: Sequence[Fault], place: int, staged_rows: ir.Table) -> None:
         hidden = self.hide.hide if self.table.secret else None
@@ -289,24 +303,20 @@ def _staged_schema(table: RawTable) -> pa.Schema:
     )
 
 
-def _identified(rows: ir.Table, key: str) -> ir.Table:
-    """Rows without an event id get one, made of all they hold but ``ingested_at``: identical rows are one event.
-
-    A log's line is the identity of its row, whatever the mapping reads of it, so that columns mapped later make no
-    other event of it; under a key, since it may hold a secret. Identical lines of one file are as many events.
-    """
-    rows = rows.mutate(synthetic=rows.synthetic.fill_null(False))
-    if _LINE in rows.columns:
-        return _with_id(rows, [ibis.literal(key), rows[_LINE], rows[_COPY].cast("string")])
-    columns = ["account_id", "event_time", PATH_KEY, "method", "status", "latency_ms"]
-    columns += ["token", "user_id", "sdk", "sdk_version", "synthetic"]
-    values = [rows[name].cast("string").fill_null("") for name in columns if name in rows.columns]
-    return _with_id(rows, values)
-
-
-def _with_id(rows: ir.Table, values: list[ir.StringValue]) -> ir.Table:
-    identity = ibis.literal("row-") + ibis.literal("\x1f").join(values).hexdigest("md5")
-    return rows.mutate(event_id=ibis.coalesce(rows.event_id, identity))
+def _hosts_of(paths: Sequence[Path], source: SourceSettings) -> tuple[str, ...]:
+    """The machine that each file names; none where machines do not tell rows apart."""
+    if source.distinct_files is None:
+        return ()
+    hosts = [host_of(path, source.distinct_files) for path in paths]
+    nameless = [path for path, host in zip(paths, hosts, strict=True) if host is None]
+    if nameless:
+        raise InputError(
+            f"{len(nameless):,} of {counted(len(paths), 'file does|files do')} not say in path or name which machine "
+            f"it is of: {listed(nameless)}. Put the files of each machine into a folder with its name, or say which "
+            'part of the path it is: distinct_files = "{host}/*" or "{host}-access.log" under [sources.events]. '
+            "Nothing was stored."
+        )
+    return tuple(host for host in hosts if host is not None)
 
 
 def _refuse_nested(mapped: MappedFile, table: RawTable, schema: pa.Schema, *, title: str) -> None:

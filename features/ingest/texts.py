@@ -8,7 +8,7 @@ import pyarrow as pa
 from features.ingest.numbers import has_commas, has_points, plain_number
 from features.ingest.times import usual_time
 from features.schema import RawTable
-from features.sources.mapping.declared import MappedColumn
+from features.sources.mapping.declared import HOST, MappedColumn
 
 __all__ = ["Marks", "usual_texts"]
 
@@ -24,6 +24,8 @@ _LEAST = 20  # bytes of 2026-06-01T10:00:00Z
 def usual_texts(given: pa.Table, table: RawTable, columns: Mapping[str, MappedColumn], marks: Marks) -> pa.Table:
     """The rows with times and numbers as the engine reads them; what is seen of decimal marks is added to ``marks``."""
     for name, column in columns.items():
+        if name == HOST:  # any text
+            continue
         kind, texts = table.schema.field(name).type, given.column(name)
         if not (pa.types.is_string(texts.type) or pa.types.is_dictionary(texts.type)):
             continue

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
-__all__ = ["as_refused", "resolve_versions"]
+__all__ = ["ROWS_PER_FILE", "as_refused", "resolve_versions"]
 
 
-_ROWS_PER_FILE = 2**40  # more than any file has
+ROWS_PER_FILE = 2**40  # more than any file has
 
 
 def resolve_versions(
@@ -27,10 +27,10 @@ def resolve_versions(
         copies=rows.count(),
         stored=rows.stored.any(),
         by_clock=rows.by_clock.all(),
-        position=(rows.source_file.cast("int64") * _ROWS_PER_FILE + rows.source_row).min(),
+        position=(rows.source_file.cast("int64") * ROWS_PER_FILE + rows.source_row).min(),
     )
     several = several.mutate(
-        source_file=(several.position // _ROWS_PER_FILE).cast("int32"), source_row=several.position % _ROWS_PER_FILE
+        source_file=(several.position // ROWS_PER_FILE).cast("int32"), source_row=several.position % ROWS_PER_FILE
     )
     values = [several[name].cast("string").fill_null("") for name in content]
     hashed = several.mutate(row_hash=ibis.literal("\x1f").join(values).hexdigest("md5"))

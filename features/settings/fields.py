@@ -17,6 +17,8 @@ __all__ = ["ClashError", "ColumnMapping", "Settings", "SourceSettings"]
 
 _MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+# The end of a path with {host} once, so that what lies around it says where the name begins and ends.
+_HOST_PATTERN = re.compile(r"(?:[^{}]*[^{}*])?\{host\}[^{}*][^{}]*")
 
 
 class ColumnMapping(BaseModel):
@@ -58,10 +60,25 @@ class SourceSettings(BaseModel):
         default=None, description="of access logs: combined, common, json, or the text of log_format or LogFormat"
     )
     decimal: Literal[".", ","] | None = Field(default=None, description="decimal mark of all numbers of these files")
+    distinct_files: str | None = Field(
+        default=None,
+        description="equal rows of different machines are different events: host (told by each file's name or folder), "
+        "or the end of a path with {host} in it, e.g. {host}/access.log*",
+    )
     columns: dict[str, ColumnMapping] = Field(default_factory=dict)
     path_patterns: tuple[str, ...] = Field(
         default=(), description="extra route templates, most specific first, e.g. /v1/files/{name}"
     )
+
+    @field_validator("distinct_files")
+    @classmethod
+    def _names_a_machine(cls, value: str | None) -> str | None:
+        if value is None or value == "host" or _HOST_PATTERN.fullmatch(value):
+            return value
+        raise ValueError(
+            f'{value!r} does not say which part of a path names the machine: write "host", or the end of a path with '
+            '{host} in it and something else beside it, such as "{host}/*" or "{host}-access.log"'
+        )
 
 
 def _setting(default: Any, unit: str, text: str, **limits: Any) -> Any:

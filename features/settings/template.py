@@ -36,6 +36,7 @@ def configuration_text() -> str:
         "# [sources.events]",
         '# path_patterns = ["/v1/files/{name}"]',
         '# format = "combined"  # of access logs: a name, or the text of log_format (nginx) or LogFormat (Apache)',
+        '# distinct_files = "host"  # equal rows of two machines are two calls; the machine is named by file or folder',
         "",
         "# Features of your own, counted from the events: count, sum, mean, share, ratio, distinct, percentile.",
         "# [metrics.report_errors]",

@@ -3,13 +3,14 @@
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from features.exceptions import DamagedFileError, counted
-from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
+from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Block, Fault, read_blocks
 from features.sources.text.rows import Rows
 
 __all__ = ["csv_header", "read_delimited"]
@@ -84,11 +85,18 @@ def read_delimited(path: Path, columns: Sequence[str], *, delimiter: str, block_
             content, first = content.partition(b"\n")[2], first + 1
         plain = None if opened else parser.plain(content, first)
         if plain is not None:
-            yield plain
+            yield _ended(plain, block)
             continue
         lines = [*opened, *_lines(content)]
         rows, opened = parser.careful(lines, first - len(opened), last=block.is_last)
-        yield rows
+        yield _ended(rows, block)
+
+
+def _ended(rows: Rows, block: Block) -> Rows:
+    """The rows of a block, and whether the last of them may still be being written, since its line has no end."""
+    if not block.is_last or not len(rows.numbers) or block.content.endswith(b"\n"):
+        return rows
+    return replace(rows, has_open_end=int(rows.numbers[-1]) == block.first_line + block.content.count(b"\n"))
 
 
 def _lines(content: bytes) -> list[bytes]:

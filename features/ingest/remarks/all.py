@@ -1,6 +1,7 @@
 """Collects the sentences that an ingest prints about the data, each of them once."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from features.ingest.remarks.route_patterns import MOST_TEMPLATES, count_templat
 from features.ingest.remarks.unread_values import unread_notes
 from features.ingest.staged import Staged
 from features.schema import EVENTS, TOUCHPOINTS, RawTable
+from features.sources.hosts import folder_host, host_of
 from features.sources.mapping.declared import mappable_columns
 
 __all__ = ["notes_about"]
@@ -54,7 +56,7 @@ def notes_about(
     notes: list[str] = []
     for staged_table in staged:
         notes += _faults(staged_table) + _columns(staged_table) + _defaults(engine, staged_table, backfill=backfill)
-        notes += unread_notes(engine, staged_table)
+        notes += unread_notes(engine, staged_table) + _machines(staged_table)
         notes += clock_notes(engine, staged_table, written, now=now) + _templates(engine, staged_table)
     notes += _look_alikes(engine, staged)
     refused = [report for report in reports if report.quarantined_total]
@@ -119,6 +121,28 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
             notes.append(f"events: no ingested_at; it was taken from {source}.")
     else:
         notes += undated_notes(engine, staged, backfill=backfill)
+    return notes
+
+
+def _machines(staged: Staged) -> list[str]:
+    """Which machines the files were taken to be of, and which of them may be something that several have."""
+    if not staged.hosts:
+        return []
+    files = Counter(staged.hosts)
+    machines = listed(f"{host} ({counted(files[host], 'file|files')})" for host in sorted(files))
+    notes = [f"{staged.table.name}: distinct_files keeps equal rows of different machines apart: {machines}."]
+    folders: dict[str, set[str]] = {}
+    for path, host in zip(staged.paths, staged.hosts, strict=True):
+        folder = folder_host(path)
+        if folder is not None and host_of(path, "host") == host != folder:
+            folders.setdefault(host, set()).add(folder)
+    for host, names in sorted(folders.items()):
+        if len(names) > 1:
+            notes.append(
+                f"{staged.table.name}: distinct_files takes {host} for one machine, and its files lie in "
+                f"{listed(sorted(names))}. Where these are the machines, say so in a new home: "
+                'distinct_files = "{host}/*".'
+            )
     return notes
 
 

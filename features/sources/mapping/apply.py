@@ -10,7 +10,7 @@ from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.exceptions import InputError
 from features.schema import RawTable
-from features.sources.mapping.declared import MappedFile
+from features.sources.mapping.declared import HOST, MappedFile
 from features.sources.mapping.nothing import without_words_for_nothing
 from features.sources.text.rows import Rows
 
@@ -19,7 +19,7 @@ __all__ = ["PROBLEM", "SPOILED", "apply_mapping"]
 
 PROBLEM = "_bellwether_problem"  # the prefix is ours: a file may have columns of any other name
 SPOILED = "_bellwether_spoiled"
-_IDS = ("account_id", "event_id", "user_id", "token")
+_IDS = ("account_id", "event_id", "user_id", "token", HOST)
 _INVISIBLE = r"^[\s\p{Z}\p{Cf}]+|[\s\p{Z}\p{Cf}]+$"
 _WHOLE_DOUBLE = r"^(-?\d+)\.0$"
 

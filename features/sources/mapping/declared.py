@@ -12,10 +12,11 @@ from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.engine.sql import columns_in, refuse_changing
 from features.exceptions import InputError, SettingsError, listed
-from features.schema import RawTable
+from features.schema import EVENTS, RawTable
 from features.settings.fields import ColumnMapping, SourceSettings
 
 __all__ = [
+    "HOST",
     "UNITS_PER_SECOND",
     "MappedColumn",
     "MappedFile",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 
+HOST = "host"
+"""What a mapping of events may name beside their columns: the machine, which tells equal rows apart, not stored."""
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -96,7 +99,11 @@ def check_mapping(table: RawTable, source: SourceSettings) -> None:
     SettingsError
         Naming the place in the configuration.
     """
-    names = mappable_columns(table)
+    if source.distinct_files is not None and table is not EVENTS:
+        raise SettingsError(
+            f"[sources.{table.name}] has distinct_files, which only events have. Move it under [sources.events]."
+        )
+    names = (*mappable_columns(table), *((HOST,) if table is EVENTS else ()))
     unknown = [name for name in source.columns if name not in names]
     if unknown:
         raise SettingsError(
@@ -110,6 +117,10 @@ def check_mapping(table: RawTable, source: SourceSettings) -> None:
             raise SettingsError(f"{place} gives {' and '.join(given)}. Give exactly one of from, constant, expression.")
         if not given and not any((mapping.unit, mapping.time_zone, mapping.hashed, mapping.decimal)):
             raise SettingsError(f"{place} says nothing. Give one of from, constant, expression.")
+        if name == HOST:
+            if any((mapping.unit, mapping.time_zone, mapping.hashed, mapping.decimal)):
+                raise SettingsError(f"{place} takes from, constant or expression alone. Leave out what else it says.")
+            continue
         if mapping.hashed and (table.schema.field(name).type != pa.string() or name == "endpoint"):
             raise SettingsError(f"{place} is to be hashed, which only an id can be. Leave hashed out.")
         if mapping.decimal is not None and not _is_number(table.schema.field(name).type):
@@ -149,6 +160,9 @@ def map_columns(table: RawTable, source: SourceSettings, file_columns: Sequence[
             columns[name] = replace(mapped, is_hashed=mapping.hashed)
         if name in columns and _is_number(table.schema.field(name).type):
             columns[name] = replace(columns[name], decimal=mapping.decimal or source.decimal, takes_decimal=True)
+    if table is EVENTS and HOST in source.columns:
+        place = f"[sources.{table.name}.columns.{HOST}]"
+        columns[HOST] = _declared(source.columns[HOST], file_columns, place=place, title=title)
     missing = [name for name in table.required if name not in columns]
     if missing:
         example = f", for example {missing[0]} = {{ from = {_quoted(file_columns[0])} }}" if file_columns else ""

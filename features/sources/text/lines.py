@@ -134,14 +134,23 @@ def _as_utf8(pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
     first = next(pieces, b"")
     encoding = None if first is None else _utf_16(first[:_LOOKED_AT])
     if encoding is None:
-        yield first
-        yield from pieces
+        yield from _without_hole(itertools.chain((first,), pieces))
         return
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     for piece in itertools.chain((first,), pieces):
         yield None if piece is None else decoder.decode(piece).encode("utf-8", "surrogatepass")
     if decoder.getstate()[0]:
         yield None
+
+
+def _without_hole(pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
+    """The pieces without zero bytes before the first other one: a log that is cut while its writer goes on has them."""
+    for piece in pieces:
+        rest = piece if piece is None else piece.lstrip(b"\0")
+        if rest != b"":
+            yield rest
+            break
+    yield from pieces
 
 
 def _utf_16(begin: bytes) -> str | None:

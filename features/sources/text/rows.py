@@ -42,6 +42,8 @@ class Rows:
         Column to the places (in ``table``, from 0) at which it held an object or a list, written as JSON.
     identity
         Of lines of a log, JSON or not; elsewhere identical rows are one event.
+    has_open_end
+        The file ends with the last of these rows, and its line has no end: it may still be being written.
     """
 
     table: pa.Table
@@ -49,3 +51,4 @@ class Rows:
     faults: tuple[Fault, ...] = ()
     nested: dict[str, list[int]] = field(default_factory=dict)
     identity: Identity | None = None
+    has_open_end: bool = False
