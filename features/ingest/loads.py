@@ -8,7 +8,7 @@ from features.home.home import Home
 from features.storage.store import StoreWriter
 from features.windows import DAY
 
-__all__ = ["REMEMBERED", "Load", "load_moments", "loads_of", "note_load"]
+__all__ = ["REMEMBERED", "Load", "forget_loads_after", "load_moments", "loads_of", "note_load"]
 
 
 REMEMBERED = 28 * DAY
@@ -49,6 +49,15 @@ def note_load(writer: StoreWriter, table: str, load: Load) -> None:
     days = sorted({at.date() for at in moments})[-_DAYS:]
     of_tables[table] = [entry for entry, at in zip(loads, moments, strict=True) if at > first or at.date() in days]
     writer.notes[_NOTE] = of_tables
+
+
+def forget_loads_after(writer: StoreWriter, moment: datetime) -> None:
+    """Leave the loads out of what the writer of quarantine will publish that say they were made after a moment."""
+    of_tables = writer.notes.get(_NOTE, {})
+    writer.notes[_NOTE] = {
+        table: [entry for entry in entries if datetime.fromisoformat(entry["at"]) <= moment]
+        for table, entries in of_tables.items()
+    }
 
 
 def loads_of(home: Home, table: str) -> list[Load]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from statistics import median
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,14 +13,16 @@ import pyarrow.parquet as pq
 from features.exceptions import counted
 from features.home.home import Home
 from features.ingest.loads import load_moments
+from features.ingest.rules import CLOCK_TOLERANCE
 from features.schema import EVENTS, UTC_MICROSECONDS
 from features.windows import DAY, as_cutoff
 
-__all__ = ["LogEnd", "log_end", "newest_event", "usual_gap"]
+__all__ = ["LogEnd", "dated_after", "is_clock_behind", "log_end", "newest_event", "usual_gap"]
 
 
 _TIMES = 3  # the usual gap
 _FEWEST, _MOST = 2, 8  # gaps: one is no habit, and old habits are given up
+_RECENT_DAYS, _SHARE = 28, 0.1  # dated after the clock: a share of the usual rows a day is no slip of a sender
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,35 @@ def newest_event(home: Home, *, now: datetime) -> datetime | None:
                 moment: datetime = newest
                 return moment
     return None
+
+
+def dated_after(home: Home, *, now: datetime) -> int:
+    """How many stored events are dated after ``now``, by more than clocks may differ."""
+    store = home.stores.events
+    manifest, latest = store.manifest(), now + CLOCK_TOLERANCE
+    later = 0
+    for day in (day for day in manifest.partitions if day >= f"day={latest:%Y-%m-%d}"):
+        for file in store.files(day, manifest=manifest):
+            times = pq.read_table(file, columns=["event_time"], partitioning=None)["event_time"]
+            later += pc.sum(pc.greater(times, pa.scalar(latest, UTC_MICROSECONDS))).as_py() or 0
+    return later
+
+
+def is_clock_behind(home: Home, *, now: datetime) -> bool:
+    """Whether so much happened after ``now`` that it is the clock that is wrong and not a few senders'.
+
+    So much is a tenth of the rows a day of the newest four weeks of events before it, for each day after it.
+    """
+    store = home.stores.events
+    manifest, today = store.manifest(), f"day={now:%Y-%m-%d}"
+    later = dated_after(home, now=now)
+    if not later:
+        return False
+    before = sorted(day for day in manifest.partitions if day < today)[-_RECENT_DAYS:]
+    rows = [sum(pq.read_metadata(file).num_rows for file in store.files(day, manifest=manifest)) for day in before]
+    days_after = sum(day >= today for day in manifest.partitions)
+    usual: float = median(rows or [0])
+    return later > _SHARE * days_after * usual
 
 
 def usual_gap(loads: list[datetime], *, now: datetime) -> timedelta | None:
