@@ -1,13 +1,14 @@
-"""Which built cutoff is meant by whoever names none."""
+"""Which built cutoffs are meant by whoever names none: none at which everybody looks silent."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from features.exceptions import InputError
+from features.exceptions import InputError, counted, listed
 from features.home.home import Home
 from features.ingest.log_end import log_end
 from features.offline.cutoffs import built_cutoffs, left_out
 
-__all__ = ["default_cutoff", "nothing_built"]
+__all__ = ["default_cutoff", "nothing_built", "silence_told", "silent_cutoffs"]
 
 
 def default_cutoff(home: Home, *, now: datetime) -> datetime:
@@ -44,3 +45,21 @@ def nothing_built(home: Home) -> InputError:
     """What to say where no cutoff is built."""
     first = left_out(home) or ["Run `bellwether features build` first."]
     return InputError(" ".join(["No cutoff is built yet.", *first]))
+
+
+def silent_cutoffs(home: Home, cutoffs: Sequence[datetime]) -> list[datetime]:
+    """Those of the cutoffs that lie so long after the newest event that everybody looks silent."""
+    if not cutoffs:
+        return []
+    end = log_end(home, now=max(cutoffs))
+    return [cutoff for cutoff in cutoffs if end.is_late(cutoff)]
+
+
+def silence_told(home: Home) -> list[str]:
+    """A sentence about weekly cutoffs of silence, which nothing is learnt from; none where there are none."""
+    silent = silent_cutoffs(home, [cutoff for cutoff in built_cutoffs(home) if cutoff.weekday() == 0])
+    if not silent:
+        return []
+    what = counted(len(silent), "weekly cutoff lies|weekly cutoffs lie")
+    which = listed(cutoff.date() for cutoff in reversed(silent))
+    return [f"{what} so long after the newest event that everybody looks silent there; left out of training: {which}."]

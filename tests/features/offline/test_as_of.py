@@ -7,7 +7,7 @@ import pytest
 from features.exceptions import InputError
 from features.ingest.loads import Load, load_moments, loads_of, note_load
 from features.ingest.log_end import log_end, newest_event
-from features.offline.as_of import default_cutoff
+from features.offline.as_of import default_cutoff, silence_told, silent_cutoffs
 from features.windows import DAY, utc
 
 END = utc(2024, 3, 4)
@@ -95,3 +95,14 @@ def test_old_loads_are_remembered_and_say_nothing_of_recent_refusals(ended):
     load(ended, *(END + number * DAY for number in range(0, 600, 30)))
     assert len(load_moments(ended.home, "events")) == 12
     assert [entry.at for entry in loads_of(ended.home, "events")] == [END + 570 * DAY]
+
+
+def test_cutoffs_of_silence_are_told_apart_and_told(ended, write_features):
+    write_features(
+        ended.settings.home, {day: ["a"] for day in ("2024-02-26", "2024-03-04", "2024-03-11", "2024-03-18")}
+    )
+    assert silent_cutoffs(ended.home, [END - 7 * DAY, END, END + 7 * DAY]) == [END + 7 * DAY]
+    assert silent_cutoffs(ended.home, []) == []
+    (sentence,) = silence_told(ended.home)
+    assert sentence.startswith("2 weekly cutoffs lie so long after the newest event that everybody looks silent there")
+    assert "left out of training: 2024-03-18, 2024-03-11." in sentence
