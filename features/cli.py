@@ -181,7 +181,7 @@ Examples:
 """
 )
 @click.option("--from", "first", metavar="D", help="First cutoff.  [default: four weeks after the first event]")
-@click.option("--to", "last", metavar="D", help="Last cutoff.  [default: the newest that can be built]")
+@click.option("--to", "last", metavar="D", help="Last cutoff.  [default: where the events end]")
 @click.option("--every", default="7d", show_default=True, metavar="Nd", help="Step; whole weeks fall on Mondays.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be built, and why; write nothing.")
 @_FORMAT
@@ -199,6 +199,7 @@ def build(
     from features.build.unknown_accounts import strange_accounts
     from features.build.which_cutoffs import build_cutoffs
     from features.external.take import take_tables
+    from features.ingest.log_end import log_end
     from features.offline.cutoffs import is_of_earlier_version
     from features.rollup.count import roll_up
     from features.rollup.metrics import empty_metrics
@@ -229,7 +230,7 @@ def build(
         ],
         output,
     )
-    notes = [note for table in taken for note in table.notes]
+    notes = [*(note for table in taken for note in table.notes), *log_end(home, now=now).told(cutoffs)]
     emit_notes([*notes, *strange_accounts(home), *empty_metrics(home)])
 
 
@@ -249,14 +250,12 @@ def apply(home: Home) -> None:
 def materialize(home: Home, as_of: str | None) -> None:
     """Copy one cutoff's features into the online store."""
     from features.feature_store.store import open_store
-    from features.offline.cutoffs import built_cutoffs, left_out
+    from features.offline.as_of import default_cutoff
+    from features.offline.cutoffs import left_out
     from features.windows import as_cutoff
 
-    built, notes = built_cutoffs(home), left_out(home)
-    if not built:
-        raise InputError(" ".join(["No features are built.", *(notes or ["Run `bellwether features build` first."])]))
-    emit_notes(notes)
-    cutoff = as_cutoff(as_of) if as_of else built[-1]
+    emit_notes(left_out(home))
+    cutoff = as_cutoff(as_of) if as_of else default_cutoff(home, now=_now())
     with progress_bar() as progress:
         accounts = open_store(home).materialize(cutoff, progress=progress)
     say(f"{accounts:,} accounts online as of {cutoff:%Y-%m-%d}.")

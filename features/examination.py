@@ -32,7 +32,8 @@ class Check:
     look
         Gives what is wrong, from the settings and the clock; an error of ours is a finding too.
     mend
-        Repairs what can be repaired without losing anything; None where a person has to decide.
+        Repairs what can be repaired without losing anything; None where a person has to decide. A text it returns
+        is told beside what it repaired.
     """
 
     name: str
@@ -42,11 +43,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """A finding of a check, and whether it was repaired."""
+    """A finding of a check, whether it was repaired, and what there is to say about that."""
 
     check: str
     finding: Finding
     is_repaired: bool = False
+    note: str = ""
 
 
 def examine(checks: Sequence[Check], home: Home, *, now: datetime, repair: bool = False) -> list[Result]:
@@ -54,12 +56,12 @@ def examine(checks: Sequence[Check], home: Home, *, now: datetime, repair: bool 
     results: list[Result] = []
     for check in checks:
         findings = _looked(check, home, now)
-        left = findings
+        left, note = findings, ""
         if findings and repair and check.mend is not None:
-            failed = _mended(check.mend, home, now)
+            note, failed = _mended(check.mend, home, now)
             left = [*_looked(check, home, now), *failed]
         mended = [finding for finding in findings if finding not in left]
-        results += [Result(check.name, finding, is_repaired=True) for finding in mended]
+        results += [Result(check.name, finding, is_repaired=True, note=note) for finding in mended]
         results += [Result(check.name, finding) for finding in left]
     return results
 
@@ -71,13 +73,13 @@ def _looked(check: Check, home: Home, now: datetime) -> list[Finding]:
         return [not_done("looked at", error)]
 
 
-def _mended(mend: Callable[[Home, datetime], object], home: Home, now: datetime) -> list[Finding]:
-    """Mend; a finding more when that failed."""
+def _mended(mend: Callable[[Home, datetime], object], home: Home, now: datetime) -> tuple[str, list[Finding]]:
+    """Mend; what there is to say, and a finding more when it failed."""
     try:
-        mend(home, now)
+        told = mend(home, now)
     except BROKEN as error:
-        return [not_done("repaired", error)]
-    return []
+        return "", [not_done("repaired", error)]
+    return (told if isinstance(told, str) else ""), []
 
 
 def not_done(what: str, error: Exception) -> Finding:

@@ -140,21 +140,25 @@ Examples:
 """
 )
 @click.option("--as-of", metavar="D", help="Cutoff to bring everything up to, YYYY-MM-DD.  [default: today's midnight]")
+@click.option("--force", is_flag=True, help="Go on though the source is late, or the clock ahead.")
 @click.option("--format", "output", default="text", show_default=True, type=click.Choice(["text", "json"]))
 @click.pass_obj
-def nightly(home: Home, as_of: str | None, output: str) -> None:
+def nightly(home: Home, as_of: str | None, force: bool, output: str) -> None:  # noqa: FBT001 - as above
     """Take new files in, build, materialize and score; safe to run again.
 
     New files lie in the inbox, in the sub-folders events, accounts, subscriptions and touchpoints. Leaves with 0 when
-    all is done, 1 when a step failed or a file was refused, 2 before the grace is over, 3 when there is no champion
-    yet or a store is away, 5 while another night runs.
+    all is done; 1 when a step failed, a file was refused or nothing of it could be stored, the newest event lies too
+    long ago (source late: nobody is scored without --force), or the online store holds a newer day; 2 before the
+    grace is over; 3 when there is no champion yet or a store is away; 5 while another night runs.
     """
     from features.windows import as_cutoff
     from serving.routine.nightly import run_nightly
     from serving.routine.nightly_text import nightly_json, nightly_lines
 
     with progress_bar() as progress:
-        report = run_nightly(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+        report = run_nightly(
+            home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), force=force, progress=progress
+        )
     if output == "json":
         emit_json(nightly_json(report))
     else:

@@ -38,13 +38,14 @@ def train(home: Home, target_name: str | None, truth: Path | None) -> None:
     For example: bellwether train --target upsell
     """
     from features.console import emit_notes, progress_bar, say
+    from features.offline.as_of import silence_told
     from features.offline.cutoffs import left_out
     from training.flow import train as run
     from training.text import train_lines
 
     with progress_bar() as progress:
         report = run(home, target_name or _default(home), now=datetime.now(UTC), truth=truth, progress=progress)
-    emit_notes(left_out(home))
+    emit_notes([*left_out(home), *silence_told(home)])
     for line in train_lines(report):
         say(line)
 

@@ -19,10 +19,11 @@ _MOST = 1000  # unasked: nineteen years of weeks, which is one event of 1970 rat
 def build_cutoffs(
     home: Home, *, now: datetime, first: str | None = None, last: str | None = None, every_days: int = 7
 ) -> list[datetime]:
-    """Cutoffs from ``first`` to ``last``: by default from the first whole four weeks of events to now.
+    """Cutoffs from ``first`` to ``last``: by default from the first whole four weeks of events to where they end.
 
-    Without ``last`` the newest cutoff is one of them, and without both also those whose rows mean something else
-    by now. The same day twice is that day, whatever its weekday.
+    They end with the newest event day, or now where they go on. Without ``last`` that cutoff is one of them, and
+    without both also those whose rows mean something else by now. The same day twice is that day, whatever its
+    weekday.
 
     Raises
     ------
@@ -32,17 +33,14 @@ def build_cutoffs(
     days = _event_days(home)
     begin = as_cutoff(first) if first else days[0] + _FIRST_WINDOW_DAYS * DAY
     newest = newest_cutoff(now, grace_hours=home.settings.grace_hours)
-    end = as_cutoff(last) if last else newest
+    end = as_cutoff(last) if last else _end_of(days, newest)
     if first and begin == end:
         return [begin]
     cutoffs = set(cutoffs_between(begin, end, every_days=every_days))
-    if last is None and begin <= newest:
-        cutoffs.add(newest)  # what is scored tonight, whatever the weekday
+    if last is None and begin <= end:
+        cutoffs.add(end)  # what is scored next, whatever the weekday
     if not cutoffs:
-        raise InputError(
-            f"No cutoff lies between {begin:%Y-%m-%d} and {end:%Y-%m-%d}. "
-            "Give an earlier --from or a later --to, or ingest more days."
-        )
+        raise InputError(_nothing_between(begin, end, days, has_first=first is not None, has_last=last is not None))
     if first is None:
         _refuse_too_many(cutoffs, days)
     if first is None and last is None:
@@ -53,13 +51,16 @@ def build_cutoffs(
 def missing_cutoffs(home: Home, cutoff: datetime) -> list[datetime]:
     """``cutoff``, and up to it what training would miss: Mondays never built, and whole cutoffs that are outdated.
 
+    No Monday after the events' end is missed: nothing is known of it yet.
+
     Raises
     ------
     InputError
         When there are no events, or too many Mondays are missing for a log that was meant.
     """
     days, built = _event_days(home), set(built_cutoffs(home))
-    mondays = {monday for monday in cutoffs_between(days[0] + _FIRST_WINDOW_DAYS * DAY, cutoff) if monday not in built}
+    weekly = cutoffs_between(days[0] + _FIRST_WINDOW_DAYS * DAY, _end_of(days, cutoff))
+    mondays = {monday for monday in weekly if monday not in built}
     _refuse_too_many(mondays, days)
     outdated = {moment for moment in outdated_cutoffs(home) if moment <= cutoff}
     return sorted({cutoff} | mondays | outdated)
@@ -70,6 +71,31 @@ def _event_days(home: Home) -> list[datetime]:
     if not days:
         raise InputError("There are no events. Run `bellwether ingest --events …` first.")
     return days
+
+
+def _end_of(days: Sequence[datetime], newest: datetime) -> datetime:
+    """The midnight that ends the newest event day, and ``newest`` where events go on; what comes later is no event."""
+    return min(newest, max((day for day in days if day <= newest), default=newest) + DAY)
+
+
+def _nothing_between(
+    begin: datetime, end: datetime, days: Sequence[datetime], *, has_first: bool, has_last: bool
+) -> str:
+    """Why there is no cutoff, and the option that helps, with a day that works."""
+    if has_last:
+        return (
+            f"No cutoff lies between {begin:%Y-%m-%d} and {end:%Y-%m-%d}. "
+            "Give an earlier --from or a later --to, or ingest more days."
+        )
+    if has_first:
+        return (
+            f"No cutoff lies between {begin:%Y-%m-%d} and {end:%Y-%m-%d}, where the events end. Give "
+            f"--from {end:%Y-%m-%d} or an earlier one, or --to for cutoffs after the events."
+        )
+    return (
+        f"By default the first cutoff is four weeks after the first event, {days[0]:%Y-%m-%d}, and the events end at "
+        f"{end:%Y-%m-%d}. Ingest more days, or give --from {end:%Y-%m-%d} to build with less history."
+    )
 
 
 def _refuse_too_many(cutoffs: Collection[datetime], days: Sequence[datetime]) -> None:

@@ -6,8 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from features.definitions.catalog import cutoff_day_field
+from features.doctor.clock import mended_after, remedy
 from features.examination import Check, Finding
-from features.exceptions import BellwetherError, InputError, listed
+from features.exceptions import BellwetherError, listed
 from features.feature_store.sqlite_files import (
     accounts_stamped,
     forget_newer,
@@ -23,7 +24,6 @@ from features.feature_store.sqlite_files import (
 )
 from features.feature_store.store import Store, online_table, open_store
 from features.home.home import Home
-from features.home.raw_tables import complete_until
 from features.offline.cutoffs import built_cutoffs
 from features.offline.files import accounts_built
 from features.storage.lock import exclusive_lock
@@ -124,19 +124,23 @@ def _look_at_future(home: Home, now: datetime) -> Iterator[Finding]:
         yield Finding(
             f"Online rows are of {newest:%Y-%m-%d}, and it is {now:%Y-%m-%d %H:%M} UTC: they would keep every true row "
             "out until then.",
-            "Check the clock first. If it is right, `bellwether doctor --repair` removes them and fills anew.",
+            remedy(home, now),
+        )
+    ahead = [state.group for state in open_store(home).views() if state.until is not None and state.until > now]
+    if ahead:
+        yield Finding(
+            f"The registry says of {listed(ahead)} that it is filled to a time that has not come.", remedy(home, now)
         )
 
 
-def _mend_future(home: Home, now: datetime) -> None:
-    known = [complete_until(home, "events"), *built_cutoffs(home)]
-    if any(moment is not None and moment > now for moment in known):
-        raise InputError("The data reach beyond this clock too: set the clock first.")
+def _mend_future(home: Home, now: datetime) -> str:
+    told = mended_after(home, now)
     store = open_store(home)
     store.renew([state.group for state in store.views() if state.until is not None and state.until > now])
     with exclusive_lock(home.feast):
         forget_newer(_online(home), _tables(home), now)
     _fill(home, store, now)
+    return told
 
 
 def _look_at_counts(home: Home, _: datetime) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Checks of a home's files: key, stores, locks, what is outdated, and the clock."""
+"""Checks of a home's files: key, stores, locks, and what is outdated."""
 
 import stat
 from collections.abc import Callable, Iterator
@@ -10,18 +10,16 @@ from features.engine.choice import require_engine
 from features.examination import Check, Finding
 from features.exceptions import DependencyError, LockHeldError, counted, listed
 from features.home.home import Home
-from features.home.raw_tables import complete_until
 from features.home.secret import RESTORE_KEY, key_fault
 from features.offline.cutoffs import built_cutoffs, is_of_earlier_version, outdated_cutoffs
 from features.rollup.count import outdated_days, roll_up
 from features.rollup.metrics import count_metrics
 from features.storage.damage import damaged_files
 from features.storage.lock import exclusive_lock
-from features.storage.manifest import Manifest
 from features.storage.store import ManifestStore
 from features.windows import DAY, as_cutoff, newest_cutoff
 
-__all__ = ["FILE_CHECKS"]
+__all__ = ["DERIVED_CHECKS", "FILE_CHECKS"]
 
 
 _STORES = ("events", "raw", "tables", "quarantine", "rollups", "metrics", "features")
@@ -187,35 +185,16 @@ def _build_again(home: Home, now: datetime) -> None:
         build(home, outdated, now=now)
 
 
-def _look_at_clock(home: Home, now: datetime) -> Iterator[Finding]:
-    reached = {
-        f"{name} reach to": until
-        for name in ("events", "accounts", "subscriptions", "touchpoints")
-        if (until := complete_until(home, name)) is not None
-    }
-    built = _whole_cutoffs(home.stores.features.manifest())
-    if built:
-        reached["the newest features are of"] = built[-1]
-    for what, moment in reached.items():
-        if moment > now:
-            yield Finding(
-                f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, but {what} {moment:%Y-%m-%d %H:%M}: one of "
-                "them is wrong. While the clock is behind, new rows look as if they came from the future.",
-                "Set the clock (`timedatectl` shows it), then look again. If the data is wrong, load it again.",
-            )
-
-
-def _whole_cutoffs(manifest: Manifest) -> list[datetime]:
-    return sorted({as_cutoff(name.partition("/cutoff=")[2]) for name in manifest.partitions})
-
-
 FILE_CHECKS: tuple[Check, ...] = (
     Check("secret key", _look_at_key, _mend_key),
     Check("engine", _look_at_engine),
     Check("locks", _look_at_locks),
     *(_store_check(name) for name in _STORES),
-    Check("rollups", _look_at_rollups, lambda home, _: roll_up(home)),
-    Check("features", _look_at_features, _build_again),
-    Check("clock", _look_at_clock),
 )
 """In the order in which a repair helps the next."""
+
+DERIVED_CHECKS: tuple[Check, ...] = (
+    Check("rollups", _look_at_rollups, lambda home, _: roll_up(home)),
+    Check("features", _look_at_features, _build_again),
+)
+"""Of whole stores: whether they were made from what there is now."""

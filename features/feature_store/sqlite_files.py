@@ -10,6 +10,7 @@ from features.exceptions import DependencyError
 
 __all__ = [
     "accounts_stamped",
+    "copy_database",
     "forget_newer",
     "forget_others",
     "is_damaged",
@@ -27,6 +28,12 @@ __all__ = [
 
 
 _SNAPSHOT = "registry.snapshot.db"
+
+
+def copy_database(database: Path, target: Path) -> None:
+    """Copy a database as it is, with what still stands in its journal."""
+    with _connected(database) as source, _connected(target) as copy:
+        source.backup(copy)
 
 
 def read_ahead_journal(database: Path) -> None:
@@ -136,8 +143,7 @@ def restore_snapshot(registry: Path) -> None:
     if not _has_views(snapshot_file):
         raise DependencyError(f"There is no snapshot {snapshot_file} to put back. Restore {registry} from a backup.")
     remove_database(registry)
-    with _connected(snapshot_file) as source, _connected(registry) as target:
-        source.backup(target)
+    copy_database(snapshot_file, registry)
 
 
 def refuse_lost_registry(registry: Path, online: Path) -> None:
@@ -165,8 +171,7 @@ def snapshot(registry: Path) -> None:
         return
     draft = registry.with_name(f"{_SNAPSHOT}.draft")
     draft.unlink(missing_ok=True)
-    with _connected(registry) as source, _connected(draft) as target:
-        source.backup(target)
+    copy_database(registry, draft)
     draft.replace(registry.with_name(_SNAPSHOT))
 
 

@@ -113,6 +113,16 @@ class Home:
         return self.root / "nightly"
 
     @property
+    def nightly_state(self) -> Path:
+        """How the last night ended."""
+        return self.nightly / "state.json"
+
+    @property
+    def set_aside(self) -> Path:
+        """Copies of what a repair changed or removed."""
+        return self.root / "set-aside"
+
+    @property
     def feast(self) -> Path:
         """Folder of Feast's registry and online store."""
         return self.root / "feast"

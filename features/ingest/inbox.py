@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,8 +109,27 @@ class TakenFiles:
             name.startswith(f"{table}/") and known.get("content") == content for name, known in self._files.items()
         )
 
-    def add(self, arrivals: Sequence[Arrival]) -> None:
-        """Remember that these files were taken.
+    def stamped(self, table: str, moment: datetime) -> dict[str, str]:
+        """The files of a table whose rows count as known at this moment where they do not say since when."""
+        return {
+            name: entry["content"]
+            for name, entry in self._files.items()
+            if name.startswith(f"{table}/") and entry.get("known_at") == moment.isoformat()
+        }
+
+    def forget(self, names: Collection[str]) -> None:
+        """Take these files for new again; the others stay taken, whatever became of the stores.
+
+        Raises
+        ------
+        WorkFailedError
+            When it cannot be written down.
+        """
+        self._files = {name: entry for name, entry in self._files.items() if name not in names}
+        remember(self._path, {**_stores(self._home), "files": self._files})
+
+    def add(self, arrivals: Sequence[Arrival], *, known_at: datetime | None = None) -> None:
+        """Remember that these files were taken, and since when their rows count as known that do not say it.
 
         Raises
         ------
@@ -124,6 +143,7 @@ class TakenFiles:
                 "content": arrival.content,
                 "size": arrival.size,
                 "written_at": arrival.written_at.isoformat(),
+                **({} if known_at is None else {"known_at": known_at.isoformat()}),
             }
             for arrival in arrivals
         }

@@ -89,23 +89,34 @@ class IngestReport:
         """The report of one raw table; of nothing read where it was not given."""
         return next((report for report in self.tables if report.table == name), TableReport(name, 0, 0, 0, 0))
 
+    @property
+    def nothing_stored(self) -> dict[str, str]:
+        """Why nothing is stored of a table of which every row, of several, went to quarantine; by table.
+
+        Then not a row is wrong but the mapping.
+        """
+        sentences = {}
+        for table in self.tables:
+            refused = {reason: rows for reason, rows in table.quarantined.items() if reason != "conflict"}
+            if table.rows_read >= _SEVERAL and sum(refused.values()) >= table.rows_read:
+                reason, rows = max(refused.items(), key=lambda item: item[1])
+                sentences[table.table] = (
+                    f"None of the {table.rows_read:,} rows of {table.table} was stored: "
+                    f"{counted(rows, 'row was|rows were')} refused as {reason}. See with "
+                    "`bellwether ingest --dry-run` what the mapping makes of the files, mend it, and ingest again."
+                )
+        return sentences
+
     def require_good_rows(self) -> None:
-        """Fail where every row of a table, of several, went to quarantine: then not a row is wrong but the mapping.
+        """Fail where nothing is stored of a table.
 
         Raises
         ------
         WorkFailedError
             Naming the most frequent reason.
         """
-        for table in self.tables:
-            refused = {reason: rows for reason, rows in table.quarantined.items() if reason != "conflict"}
-            if table.rows_read >= _SEVERAL and sum(refused.values()) >= table.rows_read:
-                reason, rows = max(refused.items(), key=lambda item: item[1])
-                raise WorkFailedError(
-                    f"None of the {table.rows_read:,} rows of {table.table} was stored: "
-                    f"{counted(rows, 'row was|rows were')} refused as {reason}. See with "
-                    "`bellwether ingest --dry-run` what the mapping makes of the files, mend it, and ingest again."
-                )
+        for sentence in self.nothing_stored.values():
+            raise WorkFailedError(sentence)
 
 
 def ingest(

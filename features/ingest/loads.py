@@ -8,13 +8,14 @@ from features.home.home import Home
 from features.storage.store import StoreWriter
 from features.windows import DAY
 
-__all__ = ["REMEMBERED", "Load", "loads_of", "note_load"]
+__all__ = ["REMEMBERED", "Load", "forget_loads_after", "load_moments", "loads_of", "note_load"]
 
 
 REMEMBERED = 28 * DAY
-"""Before a table's newest load; older ones are forgotten."""
+"""Before a table's newest load; older ones say nothing of recent refusals."""
 
 _NOTE = "loads"
+_DAYS = 12  # the newest with a load are never forgotten, however long ago: who loads once a month has a rhythm too
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,32 @@ def note_load(writer: StoreWriter, table: str, load: Load) -> None:
     loads = [*(entry for entry in of_tables.get(table, []) if entry != added), added]  # a killed ingest left it already
     moments = [datetime.fromisoformat(entry["at"]) for entry in loads]
     first = max(moments) - REMEMBERED
-    of_tables[table] = [entry for entry, at in zip(loads, moments, strict=True) if at > first]
+    days = sorted({at.date() for at in moments})[-_DAYS:]
+    of_tables[table] = [entry for entry, at in zip(loads, moments, strict=True) if at > first or at.date() in days]
     writer.notes[_NOTE] = of_tables
+
+
+def forget_loads_after(writer: StoreWriter, moment: datetime) -> None:
+    """Leave the loads out of what the writer of quarantine will publish that say they were made after a moment."""
+    of_tables = writer.notes.get(_NOTE, {})
+    writer.notes[_NOTE] = {
+        table: [entry for entry in entries if datetime.fromisoformat(entry["at"]) <= moment]
+        for table, entries in of_tables.items()
+    }
 
 
 def loads_of(home: Home, table: str) -> list[Load]:
     """The loads of one raw table in the 28 days that end with its newest, as they came; none where none was noted."""
+    loads = _noted(home, table)
+    newest = max((load.at for load in loads), default=None)
+    return [load for load in loads if newest is None or load.at > newest - REMEMBERED]
+
+
+def load_moments(home: Home, table: str) -> list[datetime]:
+    """When each load of a raw table was made that is remembered: at least those of the newest twelve days."""
+    return [load.at for load in _noted(home, table)]
+
+
+def _noted(home: Home, table: str) -> list[Load]:
     entries = home.stores.quarantine.manifest().notes.get(_NOTE, {}).get(table, [])
     return [Load(datetime.fromisoformat(entry["at"]), entry["rows_read"], entry["refused"]) for entry in entries]

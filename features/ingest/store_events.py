@@ -24,7 +24,7 @@ from features.schema import EVENTS
 from features.storage.store import ManifestStore, StoreWriter
 from features.windows import DAY, as_cutoff, cutoff_day, cutoff_days, cutoff_of_day
 
-__all__ = ["StoredEvents", "in_store_order", "store_events"]
+__all__ = ["StoredEvents", "in_store_order", "store_events", "write_day"]
 
 
 _ROWS_PER_BATCH = 1_000_000
@@ -211,7 +211,7 @@ def _start_writing(pool: Executor, rows: pa.Table, scratch: Path) -> list[_Writi
     return [
         (
             cutoff_of_day(int(days[start])),
-            pool.submit(_write_day, rows.slice(start, end - start), int(days[start]), scratch),
+            pool.submit(write_day, rows.slice(start, end - start), int(days[start]), scratch),
         )
         for start, end in zip(starts, ends, strict=True)
     ]
@@ -222,7 +222,8 @@ def _finish(writing: Sequence[_Writing], writer: StoreWriter) -> None:
         writer.replace(_partition(day), {"events": path.result()})
 
 
-def _write_day(rows: pa.Table, day: int, scratch: Path) -> Path:
+def write_day(rows: pa.Table, day: int, scratch: Path) -> Path:
+    """Write the file of one event day, given as days since 1970, of rows in the order of the store."""
     path = scratch / f"day-{day}.parquet"
     whole = rows.select(EVENTS.schema.names).cast(EVENTS.schema).combine_chunks()
     pq.write_table(whole, path, compression="zstd", row_group_size=_ROWS_PER_GROUP, use_dictionary=_REPEATING)

@@ -17,7 +17,7 @@ from features.home.raw_tables import rows_stored
 from features.ingest.inbox import inbox_folder, unread_files, waiting
 from features.quality.section import Inspection, Section, engine_of
 from features.schema import EVENTS, RAW_TABLES
-from features.windows import hour_number, hours_between
+from features.windows import DAY, as_cutoff, hour_number, hours_between
 
 __all__ = ["Reach", "look_at_freshness"]
 
@@ -158,7 +158,8 @@ def _late(reach: Reach, home: Home) -> Finding:
         return Finding(
             f"{what}{_minute(reach.newest_event)} UTC.{usual} A silent account may not be silent: its calls are "
             "missing.",
-            f"{where} Scores say so too until new events are in.",
+            f"{where} Scores say so too until new events are in. A log that ended for good is looked at as of its end: "
+            f"--as-of {_end(reach.newest_event)}.",
         )
     return Finding(f"{what}{_minute(reach.newest_known)} UTC.{usual}", where, is_remark=True)
 
@@ -203,6 +204,10 @@ def _inbox(inspection: Inspection, files: dict[str, list[datetime]]) -> Iterator
             "Put them into the sub-folder of their table, as Parquet, CSV or JSON Lines.",
             is_remark=True,
         )
+
+
+def _end(newest_event: datetime | None) -> str:
+    return "D" if newest_event is None else f"{as_cutoff(newest_event.date()) + DAY:%Y-%m-%d}"
 
 
 def _minute(moment: datetime | None) -> str | None:

@@ -117,6 +117,12 @@ class Settings(BaseSettings):
     medium_share: float = _setting(0.15, "share", "accounts after those: band medium", gt=0, lt=0.5)
     minimum_tenure_days: int = _setting(28, "days", "accounts younger than this are not scored for churn", ge=0)
     stale_after_hours: float = _setting(36.0, "hours", "scores of features older than this are marked stale", gt=0)
+    source_late_days: float = _setting(
+        3.0,
+        "days",
+        "a cutoff more than this, and than three usual gaps between loads, after the newest event is not scored",
+        gt=0,
+    )
     slow_call_ms: float = _setting(1000.0, "ms", "a call at least this slow is a slow call", gt=0)
     value_endpoints: tuple[str, ...] = _setting((), "routes", "routes that make the value: /v1/orders, POST /v1/orders")
     plan_ranks: tuple[str, ...] = _setting((), "plans", "plans from smallest to largest; empty: by median MRR")

@@ -39,11 +39,7 @@ class StoreWriter:
     def __init__(self, store: "ManifestStore", manifest: Manifest) -> None:
         self.store = store
         self._root = store.root
-        self.partitions = {name: dict(files) for name, files in manifest.partitions.items()}
-        self.lineage = dict(manifest.lineage)
-        self.facts = dict(manifest.facts)
-        self.notes = dict(manifest.notes)
-        self.sizes = dict(manifest.sizes)
+        self.restore(manifest)
         self.scratch = store.root / f".scratch-{uuid.uuid4().hex}"
         self.scratch.mkdir(mode=0o700, parents=True)  # what is half done is for nobody else to read
 
@@ -91,6 +87,12 @@ class StoreWriter:
         """Leave a partition out of the next manifest."""
         for entries in (self.partitions, self.lineage, self.facts, self.sizes):
             entries.pop(partition, None)
+
+    def restore(self, manifest: Manifest) -> None:
+        """Make the next manifest say what an earlier one said; a reader must have held on to its files since."""
+        self.partitions = {name: dict(files) for name, files in manifest.partitions.items()}
+        self.lineage, self.facts, self.notes = dict(manifest.lineage), dict(manifest.facts), dict(manifest.notes)
+        self.sizes = dict(manifest.sizes)
 
     def _enter(
         self,

@@ -20,7 +20,7 @@ from serving.http_api.problems import HttpProblemError
 from serving.http_api.schemas import ScoreRequest
 from serving.scoring.accounts import applicability, records_version
 from serving.scoring.assess import Assessed, FeatureRows, applicable, assess
-from serving.scoring.freshness import Freshness, age_hours
+from serving.scoring.freshness import Freshness, age_hours, refused_night
 from serving.scoring.offers import CHURN, is_offer, offers, with_offers
 from serving.scoring.reasons import Reason
 from serving.scoring.score import Scorer, Scores
@@ -140,7 +140,12 @@ class Answerer:
         return assess(
             scorer,
             feature_rows,
-            freshness=Freshness(now, self._home.settings.stale_after_hours, self._complete_until(version)),
+            freshness=Freshness(
+                now,
+                self._home.settings.stale_after_hours,
+                self._complete_until(version),
+                refused_night(self._home),
+            ),
             applies=applicable(scorer.target, feature_rows, statuses),
             reasons=reasons,
         )

@@ -54,6 +54,10 @@ class Meters:
         """Count a promoted model that was not taken."""
         self._refusals.labels(target).inc(times)
 
+    def source_late(self, *, is_late: bool) -> None:
+        """Say whether the last night scored nobody, since the call log ends too early."""
+        self._source.set(is_late)
+
     def page(self) -> bytes:
         """The metrics of every worker as Prometheus reads them."""
         from prometheus_client import CollectorRegistry, generate_latest
@@ -106,3 +110,10 @@ class Meters:
         text = "1 for the version of each target's model that a worker (pid) serves, 0 for those it served before."
         labels = ("target", "version")
         return Gauge("bellwether_served_model", text, labels, multiprocess_mode="liveall", registry=self._registry)
+
+    @cached_property
+    def _source(self) -> "Gauge":
+        from prometheus_client import Gauge
+
+        text = "1 where the last night scored nobody, since the call log ends too early."
+        return Gauge("bellwether_source_late", text, registry=self._registry, multiprocess_mode="mostrecent")

@@ -140,7 +140,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "/metrics",
         "Prometheus metrics",
         "`bellwether_requests_total` and `bellwether_request_seconds` by route, `bellwether_served_model` (the version "
-        "each worker serves) and `bellwether_refused_models_total` (promoted models that did not verify).",
+        "each worker serves), `bellwether_refused_models_total` (promoted models that did not verify) and "
+        "`bellwether_source_late` (1 where the last night scored nobody, since the call log ends too early).",
         "text/plain",
         (401, 403, 405, 421, 500),
         handler="metrics",

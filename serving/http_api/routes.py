@@ -33,7 +33,7 @@ from serving.http_api.request_id import REQUEST_ID
 from serving.http_api.schemas import AccountQuery, ScoreRequest
 from serving.http_api.work_queue import WorkQueue
 from serving.ledger.ledger import AccountRow, Ledger, RunHead
-from serving.scoring.freshness import Status, age_hours, old_features
+from serving.scoring.freshness import Status, age_hours, old_features, refused_night
 from serving.scoring.offers import default_sort
 from serving.scoring.score import Scorer
 
@@ -77,6 +77,7 @@ def make_api(
 
     async def metrics(_request: Request) -> Response:
         # Not by the work queue: a service that is full must still say so.
+        meters.source_late(is_late=refused_night(home) is not None)
         return Response(await run_in_threadpool(meters.page), media_type=CONTENT_TYPE)
 
     document = openapi()
@@ -181,12 +182,13 @@ def _accounts_page(ledger: Ledger, query: AccountQuery, home: Home, now: datetim
     )
     shown = rows[: query.limit]
     more = len(rows) > query.limit
-    hours = age_hours(run.as_of, now)
-    late = old_features(hours, home.settings.stale_after_hours)
+    late = old_features(
+        run.as_of, now, stale_after_hours=home.settings.stale_after_hours, refused_night=refused_night(home)
+    )
     return {
         "target": run.target,
         "features_as_of": run.as_of.isoformat(),
-        "data_age_hours": round(hours, 2),
+        "data_age_hours": round(age_hours(run.as_of, now), 2),
         "scored_at": run.scored_at.isoformat(),
         "horizon_days": run.horizon_days,
         "lead_days": run.lead_days,

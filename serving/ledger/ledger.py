@@ -152,6 +152,25 @@ class Ledger:
         with self._connection() as connection:
             return [AccountRow(**row) for row in connection.execute(query).mappings()]
 
+    def later_than(self, as_of: datetime, *, scored_at: datetime) -> list[RunHead]:
+        """The runs of a later as-of, and those that say they were made or confirmed later than ``scored_at``."""
+        confirmed = sa.select(CONFIRMED.c.run_id).where(CONFIRMED.c.at > scored_at.isoformat())
+        query = sa.select(RUNS).where(sa.or_(_is_later(as_of, scored_at), RUNS.c.run_id.in_(confirmed)))
+        with self._connection() as connection:
+            return [_run_head(row) for row in connection.execute(query).mappings()]
+
+    def forget_later_than(self, as_of: datetime, *, scored_at: datetime) -> None:
+        """Remove these runs with all that belongs to them, all or nothing: a clock was ahead when they were made.
+
+        Of a run that was only confirmed later, the confirmation goes.
+        """
+        with self._connection() as connection:
+            later = sa.select(RUNS.c.run_id).where(_is_later(as_of, scored_at))
+            for table in (REASONS, SCORES, CONFIRMED):
+                connection.execute(sa.delete(table).where(table.c.run_id.in_(later)))
+            connection.execute(sa.delete(CONFIRMED).where(CONFIRMED.c.at > scored_at.isoformat()))
+            connection.execute(sa.delete(RUNS).where(_is_later(as_of, scored_at)))
+
     def create(self) -> None:
         """Make the tables where they are not there yet.
 
@@ -176,17 +195,7 @@ class Ledger:
             row = connection.execute(query).mappings().first()
         if row is None:
             return None
-        return RunHead(
-            run_id=row["run_id"],
-            target=row["target"],
-            as_of=datetime.fromisoformat(row["as_of"]).astimezone(UTC),
-            scored_at=datetime.fromisoformat(row["scored_at"]).astimezone(UTC),
-            model=row["model"],
-            version=row["version"],
-            horizon_days=row["horizon_days"],
-            lead_days=row["lead_days"],
-            accounts=row["accounts"],
-        )
+        return _run_head(row)
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
@@ -217,6 +226,24 @@ def _reported(engine: sa.Engine) -> Iterator[None]:
             f"The ledger {engine.url.database} cannot be used: {getattr(error, 'orig', error)}. "
             "Check that its folder is there and can be written, then run the same command again."
         ) from error
+
+
+def _run_head(row: sa.RowMapping) -> RunHead:
+    return RunHead(
+        run_id=row["run_id"],
+        target=row["target"],
+        as_of=datetime.fromisoformat(row["as_of"]).astimezone(UTC),
+        scored_at=datetime.fromisoformat(row["scored_at"]).astimezone(UTC),
+        model=row["model"],
+        version=row["version"],
+        horizon_days=row["horizon_days"],
+        lead_days=row["lead_days"],
+        accounts=row["accounts"],
+    )
+
+
+def _is_later(as_of: datetime, scored_at: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(RUNS.c.as_of > as_of.isoformat(), RUNS.c.scored_at > scored_at.isoformat())
 
 
 def _newest_first(target: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -17,7 +17,8 @@ from features.feature_store.store import Store, open_store
 from features.fingerprint import digest
 from features.home.home import Home
 from features.home.raw_tables import complete_until
-from features.offline.cutoffs import built_cutoffs, left_out
+from features.offline.as_of import default_cutoff, nothing_built
+from features.offline.cutoffs import built_cutoffs
 from features.progress import Progress, silent
 from serving.ledger.ledger import Ledger, open_ledger
 from serving.ledger.runs import ScoredAccounts, ScoreRun, TargetRun, run_id
@@ -46,14 +47,14 @@ def score_batch(
     Raises
     ------
     InputError
-        When the cutoff is not built.
+        When the cutoff is not built, or none is named and the newest lies too long after the log.
     DependencyError
         When no target can be scored, or a store is away.
     """
     report = progress or silent
     runs: list[TargetRun] = []
     with closing(open_ledger(home)) as ledger, home.snapshot() as steady:
-        cutoff = _cutoff(steady, as_of)
+        cutoff = _cutoff(steady, as_of, now)
         scorers, failures = _loaded(steady, ledger)
         accounts = built_accounts(steady, cutoff)
         report("score", 0, len(scorers))
@@ -78,7 +79,7 @@ def score_account(
 
 
 def _score_account(home: Home, account: str, *, target: str | None, as_of: datetime | None, now: datetime) -> ScoreRun:
-    cutoff = _cutoff(home, as_of)
+    cutoff = _cutoff(home, as_of, now)
     known = built_accounts(home, cutoff)
     if account not in set(known):
         near = difflib.get_close_matches(account, known, n=5, cutoff=0.6)
@@ -230,13 +231,12 @@ def _scorers(home: Home, target: str | None) -> list[Scorer]:
     return [load_scorer(named) for named in by_target.values()]
 
 
-def _cutoff(home: Home, as_of: datetime | None) -> datetime:
+def _cutoff(home: Home, as_of: datetime | None, now: datetime) -> datetime:
+    if as_of is None:
+        return default_cutoff(home, now=now)
     built = built_cutoffs(home)
     if not built:
-        first = left_out(home) or ["Run `bellwether features build` first."]
-        raise InputError(" ".join(["No cutoff is built yet.", *first]))
-    if as_of is None:
-        return built[-1]
+        raise nothing_built(home)
     if as_of not in built:
         raise InputError(
             f"The cutoff {as_of.date()} is not built. Built, newest first: "

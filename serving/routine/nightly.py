@@ -8,6 +8,7 @@ from datetime import datetime
 
 from features.build.build import build
 from features.build.which_cutoffs import missing_cutoffs
+from features.doctor.clock import REPAIR_CLOCK
 from features.exceptions import BellwetherError, InputError, WorkFailedError, counted, listed
 from features.external.take import TablesRefusedError, TableTaken, take_tables
 from features.feature_store.store import open_store
@@ -15,6 +16,7 @@ from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.ingest.ingest import ingest
+from features.ingest.log_end import LogEnd, log_end, newest_event
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
 from features.rollup.metrics import count_metrics
@@ -23,7 +25,9 @@ from features.storage.state_file import recall, remember
 from features.windows import DAY, as_cutoff, is_buildable, known_before, newest_cutoff, require_utc
 from serving.ledger.ledger import open_ledger
 from serving.routine.batch import features_fingerprint, score_batch
+from serving.routine.clock_traces import clock_failure
 from serving.routine.nightly_report import Failure, NightlyReport, Source, summed, target_night, together
+from serving.routine.undo import kept_as_is
 
 __all__ = ["due_cutoff", "run_nightly"]
 
@@ -39,12 +43,18 @@ def due_cutoff(now: datetime, *, grace_hours: float) -> datetime:
 
 
 def run_nightly(
-    home: Home, *, as_of: datetime | None = None, now: datetime, progress: Progress = silent
+    home: Home,
+    *,
+    as_of: datetime | None = None,
+    now: datetime,
+    force: bool = False,
+    progress: Progress = silent,
 ) -> NightlyReport:
     """Take the inbox in and bring everything up to one cutoff; running it again changes nothing.
 
     A step that fails ends the night and is named in the report; what was done before it stays, every store is whole,
-    and the next run goes on from there.
+    and the next run goes on from there. Where the cutoff lies too long after the newest event, the clock is wrong or
+    the source is late: then the stores stay as they were, new files wait, and nobody is scored; ``force`` goes on.
 
     Raises
     ------
@@ -62,21 +72,26 @@ def run_nightly(
             f"then on, or give an earlier cutoff: --as-of {earlier:%Y-%m-%d}."
         )
     with exclusive_lock(home.nightly):
-        return _Night(home, cutoff, now, progress).run()
+        return _Night(home, cutoff, now, progress, force=force).run()
 
 
 class _Night:
     """One night under its lock."""
 
-    def __init__(self, home: Home, cutoff: datetime, now: datetime, progress: Progress) -> None:
+    def __init__(self, home: Home, cutoff: datetime, now: datetime, progress: Progress, *, force: bool) -> None:
         self._home = home
         self._cutoff = cutoff
         self._now = now
+        self._force = force
         self._progress = progress
         self._report = NightlyReport(cutoff)
         self._left_over: list[Failure] = []
 
     def run(self) -> NightlyReport:
+        traces = clock_failure(self._home, now=self._now)
+        if traces is not None and not self._force:
+            return self._ended(traces)  # rows that no cutoff sees before their time would make accounts look silent
+        self._left_over += [] if traces is None else [traces]
         steps: Sequence[Callable[[], NightlyReport]] = (
             self._ingest,
             self._roll_up,
@@ -94,26 +109,36 @@ class _Night:
     def _ended(self, failure: Failure | None) -> NightlyReport:
         try:
             sources = self._sources()
+            ended = replace(self._report, sources=sources, failure=failure)
+            remember(self._home.nightly_state, ended.state(self._now))
         except Exception as error:  # noqa: BLE001 - as above
             return replace(self._report, failure=failure or _failure("summary", error))
-        return replace(self._report, sources=sources, failure=failure)
+        return ended
 
     # ---- the steps ----
 
     def _ingest(self) -> NightlyReport:
-        taken = TakenFiles(self._home)
-        inbox = new_arrivals(self._home, taken)
-        self._report = replace(self._report, unread=tuple(unread_files(self._home)), refused=inbox.refused)
-        arrivals = [arrival for files in inbox.files.values() for arrival in files]
-        deadline = known_before(self._cutoff, grace_hours=self._home.settings.grace_hours)
-        in_time = [arrival for arrival in arrivals if arrival.written_at < deadline]
-        late = [arrival for arrival in arrivals if arrival.written_at >= deadline]
-        # Rows that do not say when they were learned of were known when this cutoff closed if their file was there.
-        rounds = _one_export_each(in_time)
-        for number, batch in enumerate(rounds):
-            self._take(batch, taken, now=deadline - (len(rounds) - number) * datetime.resolution)
-        for batch in _one_export_each(late):
-            self._take(batch, taken, now=self._now)
+        before = log_end(self._home, now=self._now)  # what this very night loads is no habit yet
+        with kept_as_is(self._home) as undo:
+            taken = TakenFiles(self._home)
+            inbox = new_arrivals(self._home, taken)
+            self._report = replace(self._report, unread=tuple(unread_files(self._home)), refused=inbox.refused)
+            begun = self._report
+            arrivals = [arrival for files in inbox.files.values() for arrival in files]
+            deadline = known_before(self._cutoff, grace_hours=self._home.settings.grace_hours)
+            in_time = [arrival for arrival in arrivals if arrival.written_at < deadline]
+            late = [arrival for arrival in arrivals if arrival.written_at >= deadline]
+            # Rows that do not say when they were learned of were known when this cutoff closed if their file was there.
+            rounds = _one_export_each(in_time)
+            for number, batch in enumerate(rounds):
+                self._take(batch, taken, now=deadline - (len(rounds) - number) * datetime.resolution)
+            for batch in _one_export_each(late):
+                self._take(batch, taken, now=self._now)
+            end = replace(before, newest_event=newest_event(self._home, now=self._now))
+            if end.is_late(self._cutoff) and not self._force:
+                undo(taken, [arrival.name for arrival in arrivals])
+                self._report = replace(begun, is_source_late=True)
+                raise WorkFailedError(_source_late(end, self._cutoff, waiting=len(arrivals)))
         return self._report
 
     def _take(self, arrivals: Sequence[Arrival], taken: TakenFiles, *, now: datetime) -> None:
@@ -140,10 +165,14 @@ class _Night:
             touchpoints=given["touchpoints"],
             progress=self._progress,
         )
-        taken.add(arrivals)
+        useless = report.nothing_stored
+        stored = [arrival for arrival in arrivals if arrival.table not in useless]
+        taken.add(stored, known_at=now)
+        refused = (Refused(file.name, useless[file.table]) for file in arrivals if file.table in useless)
         self._report = replace(
             self._report,
-            files_taken=self._report.files_taken + len(arrivals),
+            files_taken=self._report.files_taken + len(stored),
+            refused=(*self._report.refused, *refused),
             tables=summed((*self._report.tables, *report.tables)),
             notes=tuple(dict.fromkeys((*self._report.notes, *report.notes))),
         )
@@ -171,11 +200,17 @@ class _Night:
     def _materialize(self) -> NightlyReport:
         store = open_store(self._home)
         store.apply()
-        online = store.materialized_cutoff()
+        filled = [view.until for view in store.views()]
+        online = max((until for until in filled if until is not None), default=None)
         path = self._home.nightly / "online.json"
         features = features_fingerprint(self._home, self._cutoff)
         wanted = {"cutoff": self._cutoff.date().isoformat(), "features": features}
-        if online is not None and (online > self._cutoff or (online == self._cutoff and recall(path) == wanted)):
+        if online is not None and online > self._cutoff:
+            self._left_over.append(
+                Failure("materialize", WorkFailedError(_newer_online(online, self._cutoff, self._now)))
+            )
+            return replace(self._report, is_online_kept=True)
+        if set(filled) == {self._cutoff} and recall(path) == wanted:
             return replace(self._report, is_online_kept=True)
         accounts = store.materialize(self._cutoff, progress=self._progress)
         remember(path, wanted)
@@ -231,6 +266,23 @@ def _one_export_each(arrivals: Sequence[Arrival]) -> list[list[Arrival]]:
         rounds.extend([] for _ in range(place + 1 - len(rounds)))
         rounds[place].append(arrival)
     return rounds
+
+
+def _source_late(end: LogEnd, cutoff: datetime, *, waiting: int) -> str:
+    files = f" {counted(waiting, 'new file waits|new files wait')} in the inbox." if waiting else ""
+    return (
+        f"The source is late, or the clock is ahead: {end.in_words(cutoff)}. Nothing was taken in or built, and nobody "
+        f"was scored.{files} Check the clock (`timedatectl`) and whether the export still runs. Of a log that ended, "
+        f"give its end: --as-of {end.cutoff:%Y-%m-%d}. Where all is as it should be, --force goes on, and a larger "
+        "source_late_days allows it every night."
+    )
+
+
+def _newer_online(online: datetime, cutoff: datetime, now: datetime) -> str:
+    what = f"The online store holds {online:%Y-%m-%d}, newer than {cutoff:%Y-%m-%d}, and the service answers from it."
+    if online > now:
+        return f"{what} {online:%Y-%m-%d} has not come yet: a clock was ahead. {REPAIR_CLOCK}"
+    return f"{what} Everything else was done; `bellwether score --as-of {cutoff:%Y-%m-%d}` is what scores an older day."
 
 
 def _failure(step: str, error: Exception) -> Failure:

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from features.exceptions import BellwetherError
 from features.ingest.inbox import Refused
 from features.ingest.ingest import TableReport
 from serving.ledger.ledger import Ledger, RunHead
 from serving.ledger.runs import TargetRun
+from serving.scoring.freshness import SOURCE_LATE
 
 __all__ = ["Failure", "Mover", "NightlyReport", "Source", "TargetNight", "summed", "target_night", "together"]
 
@@ -72,7 +74,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class NightlyReport:
-    """What one night did, step by step, up to a failure if there was one."""
+    """What one night did, step by step, up to a failure if there was one.
+
+    Attributes
+    ----------
+    is_source_late
+        Whether the cutoff lies so long after the newest event that nothing was done.
+    """
 
     as_of: datetime
     files_taken: int = 0
@@ -87,6 +95,21 @@ class NightlyReport:
     targets: tuple[TargetNight, ...] = ()
     sources: tuple[Source, ...] = ()
     failure: Failure | None = None
+    is_source_late: bool = False
+
+    @property
+    def state_name(self) -> str:
+        """``done``, ``failed`` or ``source_late``."""
+        return SOURCE_LATE if self.is_source_late else "done" if self.failure is None else "failed"
+
+    def state(self, now: datetime) -> dict[str, Any]:
+        """What the home remembers of its last night."""
+        return {
+            "state": self.state_name,
+            "as_of": self.as_of.isoformat(),
+            "ended_at": now.isoformat(),
+            "why": self.failure and str(self.failure.error),
+        }
 
     @property
     def changed_nothing(self) -> bool:

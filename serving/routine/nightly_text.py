@@ -15,7 +15,9 @@ _BANDS = ("high", "medium", "low")
 
 def nightly_lines(report: NightlyReport) -> list[str]:
     """The summary: what came in, what was built, who scored how, who moved, which source is late."""
-    lines = [f"Night of {report.as_of:%Y-%m-%d}", *_came_in(report), *_built(report)]
+    lines = [f"Night of {report.as_of:%Y-%m-%d}", *_came_in(report)]
+    lines += ["  SOURCE LATE: the stores are as they were, and nobody was scored."] if report.is_source_late else []
+    lines += [] if report.is_source_late else _built(report)
     for target in report.targets:
         lines += ["", *_scored(target)]
     lines += ["", *(_reaches(source) for source in report.sources)]
@@ -30,6 +32,7 @@ def nightly_json(report: NightlyReport) -> dict[str, Any]:
     """The same for programs; times are ISO-8601 with offset."""
     return {
         "as_of": report.as_of.isoformat(),
+        "state": report.state_name,
         "files_taken": report.files_taken,
         "tables": [
             {
@@ -59,7 +62,7 @@ def nightly_json(report: NightlyReport) -> dict[str, Any]:
 
 
 def _came_in(report: NightlyReport) -> Iterator[str]:
-    if not report.files_taken:
+    if not report.files_taken and not report.is_source_late:
         yield "  Inbox: no new files."
     for table in report.tables:
         yield (

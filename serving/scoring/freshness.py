@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["Freshness", "Status", "age_hours", "judge", "old_features"]
+from features.exceptions import WorkFailedError
+from features.home.home import Home
+from features.storage.state_file import recall
+
+__all__ = ["SOURCE_LATE", "Freshness", "Status", "age_hours", "judge", "old_features", "refused_night"]
+
+SOURCE_LATE = "source_late"
+"""What the home remembers of a night that scored nobody, since the call log ends too early."""
 
 
 class Status(StrEnum):
@@ -41,15 +48,20 @@ class Freshness:
         Features older than this are stale.
     source_complete_until
         The moment up to which the call log is known; None when nobody knows.
+    refused_night
+        The as-of of the last night, where that found the source late and scored nobody.
     """
 
     measured_at: datetime
     stale_after_hours: float
     source_complete_until: datetime | None
+    refused_night: datetime | None = None
 
     def too_late(self, as_of: datetime) -> str | None:
         """What to say when features of this cutoff are too old, or stand on a log that ends too early."""
-        old = old_features(age_hours(as_of, self.measured_at), self.stale_after_hours)
+        old = old_features(
+            as_of, self.measured_at, stale_after_hours=self.stale_after_hours, refused_night=self.refused_night
+        )
         return old or self.late_source(as_of)
 
     def late_source(self, as_of: datetime) -> str | None:
@@ -66,11 +78,36 @@ def age_hours(as_of: datetime, moment: datetime) -> float:
     return max((moment - as_of).total_seconds() / 3600, 0.0)
 
 
-def old_features(hours: float, stale_after_hours: float) -> str | None:
-    """What to say when features of this age are stale; None when they are not."""
+def old_features(
+    as_of: datetime, now: datetime, *, stale_after_hours: float, refused_night: datetime | None
+) -> str | None:
+    """What to say when features of this cutoff are not to be believed at ``now``; None when they are.
+
+    They are of a time that has not come, or too old: since the source is late, or the night.
+    """
+    if as_of > now:
+        return (
+            f"clock_ahead: the features are of {as_of:%Y-%m-%d}, which has not come; a clock was ahead, or is behind "
+            "now. `bellwether doctor` says more."
+        )
+    hours = age_hours(as_of, now)
     if hours <= stale_after_hours:
         return None
+    if refused_night is not None and refused_night > as_of:
+        return (
+            f"source_late: the night of {refused_night:%Y-%m-%d} found the call log to end too early and scored "
+            f"nobody; the features are {hours:,.0f} hours old."
+        )
     return f"old_features: the features are {hours:,.0f} hours old; the nightly run is late."
+
+
+def refused_night(home: Home) -> datetime | None:
+    """The as-of of the last night, where that found the source late and scored nobody."""
+    try:
+        state = recall(home.nightly_state)
+    except WorkFailedError:  # the next night writes it anew
+        return None
+    return datetime.fromisoformat(state["as_of"]) if state.get("state") == SOURCE_LATE else None
 
 
 def judge(

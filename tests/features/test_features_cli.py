@@ -99,3 +99,20 @@ def test_a_table_sets_numbers_to_the_right(capsys):
 def test_describe_prints_the_one_list_of_features(run):
     rows = json.loads(run("features", "describe", "--format", "json").stdout)
     assert rows == described()
+
+
+def test_of_a_log_that_ended_each_command_takes_its_end_or_names_the_day(run, tmp_path):
+    path = tmp_path / "e.csv"
+    days = [f"2024-0{month}-{day:02}" for month, day in ((1, 20), (2, 3), (2, 29), (3, 3))]
+    path.write_text("account_id,event_time\n" + "".join(f"acme,{day}T10:00:00Z\n" for day in days))
+    run("init", "--write", str(tmp_path / "b.toml"))
+    run("ingest", "--events", str(path), "--backfill")
+    rows = json.loads(run("features", "build", "--format", "json").stdout)
+    told = {row["what"]: row["count"] for row in rows}
+    assert (told["first cutoff"], told["last cutoff"]) == ("2024-02-19", "2024-03-04")
+    run("features", "apply")
+    assert "1 accounts online as of 2024-03-04" in run("features", "materialize").stdout
+    beyond = run("features", "build", "--from", "2026-06-01", "--to", "2026-06-01")
+    assert "2026-06-01 lies 820 days after the newest event, of 2024-03-03 10:00 UTC" in beyond.stderr
+    with pytest.raises(InputError, match=r"everybody would look silent.*--as-of 2024-03-04"):
+        run("features", "materialize", code=2)

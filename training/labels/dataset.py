@@ -103,9 +103,12 @@ def closed_labels(home: Home, target: Target) -> Labels:
     WorkFailedError
         When there is no such Monday, or nobody in the population.
     """
+    from features.offline.as_of import silent_cutoffs
     from features.offline.cutoffs import built_cutoffs, left_out
 
     mondays = [cutoff for cutoff in built_cutoffs(home) if cutoff.weekday() == 0]
+    silent = set(silent_cutoffs(home, mondays))
+    mondays = [monday for monday in mondays if monday not in silent]
     if not mondays:
         raise WorkFailedError(
             " ".join(

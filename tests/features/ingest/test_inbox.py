@@ -14,6 +14,7 @@ from features.home.home import Home
 from features.ingest.inbox import TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.settings.fields import Settings
 from features.settings.load import load_settings
+from features.windows import DAY, utc
 
 
 @pytest.fixture
@@ -173,3 +174,27 @@ def test_a_copy_that_kept_its_time_arrived_when_it_was_put_here(settings: Settin
     os.utime(path, (0, 0))
     (arrival,) = new_arrivals(Home(settings), TakenFiles(Home(settings))).files["events"]
     assert arrival.written_at.timestamp() == pytest.approx(path.stat().st_ctime)
+
+
+def test_files_are_known_by_the_moment_their_rows_count_as_known_and_can_be_forgotten(settings: Settings) -> None:
+    for name in ("events/a.csv", "events/b.csv", "accounts/a.csv"):
+        put(settings, name, name)
+    taken, moment = TakenFiles(Home(settings)), utc(2026, 6, 29, 6)
+    arrivals = [one for files in new_arrivals(Home(settings), taken).files.values() for one in files]
+    taken.add([one for one in arrivals if one.name != "events/b.csv"], known_at=moment)
+    taken.add([one for one in arrivals if one.name == "events/b.csv"])
+    assert list(TakenFiles(Home(settings)).stamped("events", moment)) == ["events/a.csv"]
+    assert TakenFiles(Home(settings)).stamped("accounts", moment + DAY) == {}
+    taken.forget(["events/a.csv"])
+    assert new(settings) == ["events/a.csv"]
+
+
+def test_what_is_forgotten_takes_nothing_else_with_it_when_the_stores_lose_a_day(settings: Settings) -> None:
+    begin(settings, days=("day=2026-06-28", "day=2027-04-25"))
+    for name in ("events/a.csv", "events/b.csv"):
+        put(settings, name, name)
+    take(settings)
+    taken = TakenFiles(Home(settings))
+    begin(settings, days=("day=2026-06-28",))
+    taken.forget(["events/b.csv"])
+    assert new(settings) == ["events/b.csv"]

@@ -12,6 +12,7 @@ import pytest
 
 from features.home.home import Home
 from features.settings.load import load_settings
+from features.storage.state_file import remember
 from features.windows import DAY
 from serving.http_api.meters import Meters
 from serving.http_api.middleware import Gatekeeper
@@ -31,7 +32,7 @@ def listing(tmp_path: Path) -> Any:
     ledger, work_queue = open_ledger(Home(settings)), WorkQueue()
     ledger.append(run(*FIVE))
 
-    def ask(query: str = "", *, days: int = 1) -> Any:
+    def ask(query: str = "", *, days: int = 1, path: str = "/v1/accounts") -> Any:
         unused: Any = None
         app = make_api(
             Home(settings),
@@ -42,7 +43,7 @@ def listing(tmp_path: Path) -> Any:
             meters=Meters(),
             clock=lambda: AS_OF + days * DAY,
         )
-        return Client(Gatekeeper(app)).get(f"/v1/accounts{query}")
+        return Client(Gatekeeper(app)).get(f"{path}{query}")
 
     yield ask
     work_queue.close()
@@ -55,6 +56,27 @@ def test_scores_of_a_late_nightly_run_are_stale_in_the_list(listing: Any) -> Non
     assert {(one.status, one.detail) for one in fresh.accounts} == {("scored", None)}
     assert {one.status for one in late.accounts} == {"stale"}
     assert "old_features: the features are 72 hours old" in str(late.accounts[0].detail)
+
+
+def test_after_a_night_that_found_the_source_late_old_scores_say_so_and_a_meter_too(
+    listing: Any, tmp_path: Path
+) -> None:
+    home = Home(load_settings(home=tmp_path))
+    refused = {"state": "source_late", "as_of": (AS_OF + 3 * DAY).isoformat()}
+    remember(home.nightly_state, refused)
+    late = AccountList.model_validate_json(listing(days=3).content)
+    assert {one.status for one in late.accounts} == {"stale"}
+    assert "source_late: the night of 2026-07-02 found the call log to end too early" in str(late.accounts[0].detail)
+    assert b"bellwether_source_late 1.0" in listing(days=3, path="/metrics").content
+    remember(home.nightly_state, {**refused, "state": "done"})
+    assert "old_features" in listing(days=3).text
+    assert b"bellwether_source_late 0.0" in listing(days=3, path="/metrics").content
+
+
+def test_scores_of_a_time_that_has_not_come_are_stale(listing: Any) -> None:
+    ahead = AccountList.model_validate_json(listing(days=-300).content)
+    assert {one.status for one in ahead.accounts} == {"stale"}
+    assert "clock_ahead: the features are of 2026-06-29, which has not come" in str(ahead.accounts[0].detail)
 
 
 FILTERS = ["churn", None, None, None, "mrr_at_risk"]

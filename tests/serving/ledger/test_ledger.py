@@ -105,6 +105,26 @@ def test_the_reason_of_a_list_raises_when_one_does(ledger: Ledger) -> None:
     assert FIVE[0].top_reason == "Raises."
 
 
+def test_runs_of_a_time_that_has_not_come_are_forgotten_with_all_that_belongs_to_them(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.append(run(*FIVE))
+    ledger.append(run(*FIVE, version="2", hour=1))
+    now = {"as_of": AS_OF + DAY, "scored_at": AS_OF + DAY}
+    assert ledger.later_than(**now) == []
+    before = _rows(tmp_path, "score_runs", "scores", "reasons", "run_confirmed")
+    ledger.append(run(*FIVE, day=300))  # of a later day
+    ledger.append(run(*FIVE, version="3", hour=7200))  # of this day, made later
+    ledger.append(run(*FIVE, hour=7300))  # nothing new: the first is confirmed, later
+    assert sorted(head.version for head in ledger.later_than(**now)) == ["1", "1", "3"]
+    ledger.forget_later_than(**now)
+    assert ledger.later_than(**now) == []
+    assert _rows(tmp_path, "score_runs", "scores", "reasons", "run_confirmed") == before
+    latest = ledger.latest("churn")
+    assert latest is not None
+    assert latest.version == "2"
+
+
 def test_the_latest_run_has_the_newest_as_of(ledger: Ledger) -> None:
     assert ledger.latest("churn") is None
     ledger.append(run(FIVE[0], day=1))

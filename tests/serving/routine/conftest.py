@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
+from features.storage.store import ManifestStore
 from features.windows import DAY, utc
 from tests.shared import linked, made_once
+
+if TYPE_CHECKING:
+    from serving.routine.nightly_report import NightlyReport
 
 END = utc(2026, 6, 29)  # a Monday
 YESTERDAY = END - DAY
@@ -97,3 +103,37 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Household:
 def own(yesterday: Household, tmp_path: Path) -> Household:
     """The same, for a test that writes."""
     return yesterday.copy_to(tmp_path)
+
+
+@pytest.fixture
+def times_of_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file arrives when a test says so: nobody can set the time at which the system saw it come."""
+    monkeypatch.setattr("features.ingest.inbox._arrived_at", lambda state: datetime.fromtimestamp(state.st_mtime, UTC))
+
+
+def state(household: Household) -> dict[str, Any]:
+    """Every manifest of the home, and how many score runs it has."""
+    from serving.ledger.ledger import open_ledger
+
+    ledger = open_ledger(household.home)
+    head = ledger.latest("churn")
+    ledger.close()
+    manifests = {
+        name: ManifestStore(household.settings.home / name).manifest()
+        for name in ("events", "raw", "quarantine", "rollups", "features")
+    }
+    return {"run": head, **manifests}
+
+
+def arrived(household: Household, *files: Path, at: datetime = END + timedelta(hours=1), table: str = "events") -> None:
+    """Deliver files that were written at a moment."""
+    household.deliver(*files, table=table)
+    for file in files:
+        os.utime(household.settings.home / "inbox" / table / file.name, (at.timestamp(), at.timestamp()))
+
+
+def night(household: Household, *, now: datetime = NOW, **given: Any) -> NightlyReport:
+    """One night."""
+    from serving.routine.nightly import run_nightly
+
+    return run_nightly(household.home, now=now, **given)

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.exceptions import DependencyError, InputError, WorkFailedError
 from features.home.home import Home
+from features.schema import EVENTS
+from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.storage.manifest import Manifest
 from features.storage.store import ManifestStore
@@ -132,6 +137,34 @@ def test_a_cutoff_that_is_not_built_is_refused(place: Place) -> None:
         score_batch(place.home, as_of=utc(2026, 1, 5), now=NOW)
 
 
+def test_a_cutoff_of_silence_is_scored_only_when_it_is_named(copied: Place) -> None:
+    from serving.routine.batch import score_account, score_batch
+
+    write_event(copied.settings, CUTOFF - 4 * DAY)
+    message = r"2026-06-29 lies 4 days after the newest event.*everybody would look silent"
+    with pytest.raises(InputError, match=message):
+        score_batch(copied.home, now=NOW)
+    with pytest.raises(InputError, match=message):
+        score_account(copied.home, "acct_003", now=NOW)
+    assert score_batch(copied.home, as_of=CUTOFF, now=NOW).as_of == CUTOFF
+
+
+def test_a_log_that_ended_years_ago_is_scored_as_of_its_end(copied: Place) -> None:
+    from serving.routine.batch import score_batch
+
+    write_event(copied.settings, CUTOFF - timedelta(hours=2))
+    assert score_batch(copied.home, now=NOW + 800 * DAY).as_of == CUTOFF
+
+
+def write_event(settings: Settings, moment: datetime) -> None:
+    """Make one call the whole log."""
+    row = {"event_id": "1", "account_id": "acct_003", "event_time": moment, "ingested_at": moment, "synthetic": False}
+    with Home(settings).stores.events.writer() as writer:
+        staged = writer.scratch / "events"
+        pq.write_table(pa.Table.from_pylist([dict.fromkeys(EVENTS.schema.names) | row], EVENTS.schema), staged)
+        writer.replace(f"day={moment:%Y-%m-%d}", {"events": staged})
+
+
 def test_without_a_champion_nothing_is_scored(tmp_path: Path) -> None:
     from serving.routine.batch import score_batch
 
@@ -169,7 +202,7 @@ def test_a_score_run_reads_each_manifest_once(copied: Place, monkeypatch: pytest
 
     monkeypatch.setattr(ManifestStore, "manifest", counted)
     score_batch(copied.home, now=NOW)
-    assert reads == {"features": 1, "raw": 1}
+    assert reads == {"features": 1, "raw": 1, "events": 1, "quarantine": 1}
 
 
 @pytest.mark.parametrize("file", ["features/errors", "features/usage", "raw/accounts", "raw/subscriptions"])

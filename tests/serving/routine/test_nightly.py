@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,47 +19,15 @@ from features.storage.manifest import Manifest
 from features.storage.store import ManifestStore
 from features.windows import DAY
 from serving.routine.nightly import due_cutoff, run_nightly
-from serving.routine.nightly_report import NightlyReport
 from serving.routine.nightly_text import nightly_lines
 from tests.killing import finished, killed
-from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household
+from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household, arrived, night, state
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def _times_of_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file arrives when a test says so: nobody can set the time at which the system saw it come."""
-    monkeypatch.setattr("features.ingest.inbox._arrived_at", lambda state: datetime.fromtimestamp(state.st_mtime, UTC))
-
-
-def state(household: Household) -> dict[str, Any]:
-    """Every manifest of the home, and how many score runs it has."""
-    from serving.ledger.ledger import open_ledger
-
-    ledger = open_ledger(household.home)
-    head = ledger.latest("churn")
-    ledger.close()
-    manifests = {
-        name: ManifestStore(household.settings.home / name).manifest()
-        for name in ("events", "raw", "quarantine", "rollups", "features")
-    }
-    return {"run": head, **manifests}
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("times_of_arrival")]
 
 
 def rows_of(manifest: Manifest) -> int:
     return sum(len(files) for files in manifest.partitions.values())
-
-
-def arrived(household: Household, *files: Path, at: datetime = END + timedelta(hours=1), table: str = "events") -> None:
-    """Deliver files that were written at a moment."""
-    household.deliver(*files, table=table)
-    for file in files:
-        os.utime(household.settings.home / "inbox" / table / file.name, (at.timestamp(), at.timestamp()))
-
-
-def night(household: Household, *, now: datetime = NOW, **given: Any) -> NightlyReport:
-    return run_nightly(household.home, now=now, **given)
 
 
 def test_a_night_brings_new_files_to_scores_and_the_same_night_again_changes_nothing(own: Household) -> None:
@@ -123,6 +90,20 @@ def test_a_refused_file_stays_is_reported_and_keeps_no_other_out(own: Household,
     assert "Refused events/broken.parquet" in "\n".join(nightly_lines(report))
     assert (own.settings.home / "inbox/events/broken.parquet").exists()
     assert [one.name for one in night(own).refused] == ["events/broken.parquet"]
+
+
+def test_a_file_of_which_nothing_can_be_stored_is_refused_and_tried_again(own: Household, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("account_id,event_time\n" + "acme,the other day\n" * 4)
+    arrived(own, wrong)
+    for _ in range(2):
+        report = night(own, as_of=YESTERDAY)
+        (refused,) = report.refused
+        assert refused.name == "events/wrong.csv"
+        assert refused.why.startswith("None of the 4 rows of events was stored: 4 rows were refused as event_time_unre")
+        assert (report.files_taken, len(report.targets)) == (0, 1)
+        assert report.failure is not None
+        assert report.failure.error.exit_code == 1
 
 
 def test_rows_without_a_time_of_learning_were_known_when_their_file_was_there(own: Household, tmp_path: Path) -> None:
@@ -212,10 +193,15 @@ def test_two_nights_at_once_are_refused(own: Household) -> None:
         night(own)
 
 
-def test_an_earlier_night_leaves_the_newer_features_online(own: Household) -> None:
+def test_an_earlier_night_does_all_but_says_that_newer_features_are_online(own: Household) -> None:
     report = night(own, as_of=YESTERDAY - DAY)
-    assert report.failure is None
+    assert report.failure is not None
+    with pytest.raises(
+        WorkFailedError, match=r"The online store holds 2026-06-28, newer than 2026-06-27, and the serv"
+    ):
+        raise report.failure.error
     assert report.is_online_kept
+    assert report.targets[0].is_new
     assert report.targets[0].previous is None
 
 
@@ -279,7 +265,7 @@ def test_whatever_ends_a_step_the_summary_names_it(own: Household, monkeypatch: 
 
 def test_a_late_source_is_named(own: Household) -> None:
     strict = Household(own.settings.model_copy(update={"stale_after_hours": 36.0}), own.newest_days)
-    report = night(strict)
+    report = night(strict, force=True)
     (events,) = [one for one in report.sources if one.table == "events"]
     assert events.is_late
     assert any("Source events" in line and "LATE" in line for line in nightly_lines(report))

@@ -63,6 +63,28 @@ def test_a_silent_source_is_a_fault_and_not_a_silent_customer(hours: float, stat
     assert detail is None or detail.startswith("source_late: the call log ends at 2026-06-27 11:00 UTC")
 
 
+@pytest.mark.parametrize(
+    ("refused", "word"),
+    [
+        (None, "old_features:"),
+        (AS_OF, "old_features:"),
+        (AS_OF + timedelta(days=3), "source_late: the night of 2026-0"),
+    ],
+)
+def test_features_that_are_old_because_the_source_is_late_say_that(refused: datetime | None, word: str) -> None:
+    freshness = Freshness(AS_OF + timedelta(days=3), 36.0, AS_OF, refused)
+    detail = freshness.too_late(AS_OF)
+    assert detail is not None
+    assert detail.startswith(word)
+
+
+def test_features_of_a_time_that_has_not_come_are_not_believed() -> None:
+    found, detail = judged(now=AS_OF - timedelta(days=300))
+    assert found == Status.STALE
+    assert detail is not None
+    assert detail.startswith("clock_ahead: the features are of 2026-06-29, which has not come")
+
+
 def test_age_is_never_negative() -> None:
     assert age_hours(AS_OF, AS_OF - timedelta(hours=3)) == 0.0
     assert age_hours(AS_OF, AS_OF + timedelta(hours=3)) == 3.0

@@ -1,8 +1,16 @@
 """Labelled rows beside their features, and a fingerprint that sees every value."""
 
-import pandas as pd
+from datetime import timedelta
 
-from training.labels.dataset import fingerprint
+import pandas as pd
+import pytest
+
+from features.exceptions import WorkFailedError
+from features.home.home import Home
+from features.ingest.log_end import LogEnd
+from features.windows import utc
+from training.labels.dataset import closed_labels, fingerprint
+from training.labels.targets import target
 
 
 def test_the_fingerprint_sees_values_nulls_names_and_order():
@@ -28,3 +36,21 @@ def test_no_feature_is_a_label_or_a_key(small_company):
     assert {feature.name for feature in dataset.features}.isdisjoint(
         {"account_id", "cutoff", "label", "event_time", "in_lead"}
     )
+
+
+def test_no_label_is_made_at_a_cutoff_of_silence(settings, monkeypatch):
+    mondays = [utc(2024, 2, 26), utc(2024, 3, 4), utc(2024, 3, 11)]
+    monkeypatch.setattr("features.offline.cutoffs.built_cutoffs", lambda _: mondays)
+    monkeypatch.setattr(
+        "features.offline.as_of.log_end", lambda *_, **__: LogEnd(utc(2024, 3, 3, 22), timedelta(days=3))
+    )
+    asked = []
+
+    def labels(home, target, cutoffs, complete):
+        asked.extend(cutoffs)
+        raise WorkFailedError("enough")
+
+    monkeypatch.setattr("training.labels.dataset._labels", labels)
+    with pytest.raises(WorkFailedError, match="enough"):
+        closed_labels(Home(settings), target("churn", Home(settings)))
+    assert asked == mondays[:2]
