@@ -68,12 +68,15 @@ class DryRun:
         Different endpoints that would be stored.
     suggestions
         Patterns that would make them fewer.
+    refusal
+        Why the ingest itself would store nothing, and what to do; None where it would.
     """
 
     tables: tuple[TableDryRun, ...]
     templates: int
     suggestions: tuple[Suggestion, ...]
     notes: tuple[str, ...]
+    refusal: str | None = None
 
 
 def dry_run(
@@ -126,8 +129,7 @@ def dry_run(
             written=last_written(groups),
             known_tables={*groups, *home.stores.raw.manifest().partitions},
         )
-        if not backfill and (refusal := refusal_of_first_loads(engine, home, staged, given)):
-            notes.append(f"It would be refused. {refusal}")
+        refusal = None if backfill else refusal_of_first_loads(engine, home, staged, given)
         calls = [
             staged_table.rows.filter(staged_table.rows.reason.isnull())
             for staged_table in staged
@@ -135,7 +137,7 @@ def dry_run(
         ]
         templates = count_templates(engine, calls[0]) if calls else 0
         suggestions = tuple(suggest_patterns(engine, calls[0])) if calls else ()
-    return DryRun(tables, templates, suggestions, tuple(notes))
+    return DryRun(tables, templates, suggestions, tuple(notes), refusal)
 
 
 def _dry_run_of(engine: Engine, staged: Staged) -> TableDryRun:

@@ -25,7 +25,8 @@ def show_dry_run(dry_run: DryRun, output: str) -> None:
             _show_endpoints(dry_run)
     else:
         emit(list(_findings(dry_run)), output)
-    emit_notes([*dry_run.notes, "Nothing was stored; without --dry-run it will be."])
+    outlook = f"it will be refused. {dry_run.refusal}" if dry_run.refusal else "it will be."
+    emit_notes([*dry_run.notes, f"Nothing was stored; without --dry-run {outlook}"])
 
 
 def _show_table(table: TableDryRun) -> None:

@@ -181,7 +181,8 @@ def _never_came(home: Home, reaches: list[Reach]) -> Iterator[Finding]:
         if name in empty:
             yield Finding(
                 f"[sources.{name}] is set, and no row of {name} was ever stored.",
-                f"Run `bellwether ingest --{name} FILE`, or put files into {inbox_folder(home) / name}.",
+                f"Run `bellwether ingest --{name} FILE --backfill`, which is for a first load; then put files into "
+                f"{inbox_folder(home) / name}.",
                 is_remark=True,
             )
 

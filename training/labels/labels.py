@@ -117,8 +117,8 @@ def label(
     if complete_until is None or subscriptions.empty:
         raise WorkFailedError(
             f"There are no subscription events, so nobody is known to have {target.happened} and {target.name} cannot "
-            "be learnt. Load them with `bellwether ingest --subscriptions FILE`, or train from the calls alone with "
-            "`bellwether train --target churn_inactivity`."
+            "be learnt. Load them with `bellwether ingest --subscriptions FILE --backfill`, or train from the calls "
+            "alone with `bellwether train --target churn_inactivity`."
         )
     departures = churn_events(
         subscriptions,

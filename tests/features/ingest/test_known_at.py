@@ -102,7 +102,8 @@ def test_a_refused_first_load_stores_nothing_of_the_other_tables(tmp_path, home)
         ingest(home, now=FIRST, events=[tmp_path / "e.csv"], accounts=[tmp_path / "a.csv"])
     assert home.stores.events.manifest().partitions == {}
     outcome = dry_run(home, {"accounts": [tmp_path / "a.csv"]}, now=FIRST)
-    assert any(note.startswith("It would be refused.") and "--backfill" in note for note in outcome.notes)
+    assert "--backfill" in outcome.refusal
+    assert dry_run(home, {"accounts": [tmp_path / "a.csv"]}, now=FIRST, backfill=True).refusal is None
 
 
 def test_a_constant_says_that_a_first_load_became_known_now(tmp_path):
