@@ -42,6 +42,8 @@ class Staged:
         What the mapping made of the files that were read together, with their names.
     is_log
         All files are access logs.
+    ended
+        Rows that also say when a subscription ended, of which there are two here.
     unread
         Files beside these that nothing reads.
     damaged
@@ -61,6 +63,7 @@ class Staged:
     mapped: tuple[tuple[str, MappedFile], ...] = ()
     is_log: bool = False
     commas: FileColumns = field(default_factory=dict)
+    ended: int = 0
     unread: tuple[Path, ...] = ()
     damaged: Mapping[Path, str] = field(default_factory=dict)
 

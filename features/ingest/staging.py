@@ -1,5 +1,6 @@
 """Reads source files once: mapped, pseudonymised and checked rows, in a table of the engine until they are stored."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,6 +26,7 @@ from features.schema import EVENTS, RawTable
 from features.settings.fields import SourceSettings
 from features.sources.files import SourceFiles, TableFiles
 from features.sources.mapping.apply import apply_mapping
+from features.sources.mapping.cancellations import with_cancellations
 from features.sources.mapping.declared import (
     MappedFile,
     check_expressions,
@@ -114,11 +116,13 @@ class _Staging:
     commas: FileColumns = field(default_factory=dict)
     marks: dict[int, Marks] = field(default_factory=dict)
     mapped: dict[int, MappedFile] = field(default_factory=dict)
+    ended: Counter[int] = field(default_factory=Counter)
 
     def read_all(self, files: TableFiles, progress: Progress) -> Staged:
         """Take all files in."""
         staged_rows = self.engine.keep(f"staged_{self.table.name}", schema=_staged_schema(self.table))
         reading = _Reading({}, dict(files.damaged))
+        self.ended.clear()
         for number, group in enumerate(files.groups):
             progress(f"reading {self.table.name}", number, len(files.groups))
             reading.mapped.append(self.read(group, staged_rows, reading))
@@ -138,6 +142,7 @@ class _Staging:
             tuple(reading.empty),
             tuple(zip((group.title for group in files.groups), reading.mapped, strict=True)),
             all(group.is_log for group in files.groups),
+            ended=sum(count for place, count in self.ended.items() if place not in left_out),
             unread=files.unread,
             damaged=reading.damaged,
         )
@@ -157,7 +162,9 @@ class _Staging:
             try:
                 for rows in self._rows_of(path, files, mapped, seen, reading):
                     if len(rows.table):
-                        taking.add(self._given(rows, taking.mapped, place, tried, title=path.name))
+                        given = self._given(rows, taking.mapped, place, tried, title=path.name)
+                        reading.rows[path] += len(given) - len(rows.table)
+                        taking.add(given)
                     if rows.faults:
                         self._refuse(rows.faults, place, staged_rows)
             except DamagedFileError as error:
@@ -193,12 +200,13 @@ class _Staging:
     def _given(self, rows: Rows, mapped: MappedFile, place: int, tried: frozenset[str], *, title: str) -> pa.Table:
         """Rows as the file gives them, with canonical columns."""
         given = apply_mapping(self.engine, rows, mapped, self.table, tried=tried, title=title)
-        given = usual_texts(given, self.table, mapped.columns, self.marks.setdefault(place, set()))
         given = given.append_column("source_file", pa.array(np.full(len(given), place, dtype=np.int32)))
         given = given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
-        if rows.identity is None:
-            return given
-        return given.append_column(_LINE, rows.identity.lines).append_column(_COPY, rows.identity.copies)
+        if rows.identity is not None:
+            given = given.append_column(_LINE, rows.identity.lines).append_column(_COPY, rows.identity.copies)
+        given, ended = with_cancellations(given, title=title)
+        self.ended[place] += ended
+        return usual_texts(given, self.table, mapped.columns, self.marks.setdefault(place, set()))
 
     def prepared(self, given: pa.Schema, mapped: MappedFile, *, title: str) -> Prepared:
         """What checks given rows and has all columns of the staged ones."""

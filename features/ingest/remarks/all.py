@@ -119,6 +119,9 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
     elif "known_at" not in brought:
         source = "created_at, a later change from the clock of its ingest" if table is ACCOUNTS else "occurred_at"
         notes.append(f"{table.name}: no known_at; it was taken from {source}.")
+    if staged.ended:
+        rows_ended = counted(staged.ended, "row also says when its|rows also say when their")
+        notes.append(f"{table.name}: {rows_ended} subscription ended: each is a start and a cancellation.")
     if table is ACCOUNTS:
         rows = staged.rows
         undated = rows.filter(rows.by_clock, rows.created_at.isnull())

@@ -10,7 +10,7 @@ from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.exceptions import InputError
 from features.schema import RawTable
-from features.sources.mapping.declared import MappedFile
+from features.sources.mapping.declared import ENDED, MappedFile
 from features.sources.mapping.nothing import without_words_for_nothing
 from features.sources.text.rows import Rows
 
@@ -40,10 +40,10 @@ def apply_mapping(
     """
     count = len(rows.table)
     reasons: dict[str, pa.Array] = {}
-    expressions = {name: column.expression for name, column in mapped.columns.items() if column.expression is not None}
+    expressions = {name: column.expression for name, column in mapped.made.items() if column.expression is not None}
     computed, failed = _computed(engine, rows, mapped, expressions, table=table, tried=tried, title=title)
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
-    for name, column in mapped.columns.items():
+    for name, column in mapped.made.items():
         if name in expressions:
             columns[name] = computed.column(name)
             if name in failed:
@@ -59,11 +59,11 @@ def apply_mapping(
             columns[name] = without_words_for_nothing(columns[name])
         if name in _IDS:
             columns[name] = _trimmed(columns[name])
-        if name in _IDS or _is_double_text(columns[name].type, name, table):
+        if name in _IDS or (name != ENDED and _is_double_text(columns[name].type, name, table)):
             columns[name] = _plain_ids(columns[name])
     problem, spoiled = pa.nulls(count, pa.string()), pa.nulls(count, pa.string())
     for reason, rows_spoiled in reasons.items():
-        if any(reason.startswith(f"{name}_") for name in table.required):
+        if any(reason.startswith(f"{name}_") for name in (*table.required, ENDED)):
             problem = _first(problem, rows_spoiled, reason)
         else:
             spoiled = _added(spoiled, rows_spoiled, reason)
@@ -82,7 +82,7 @@ def _computed(
 ) -> tuple[pa.Table, dict[str, pa.Array]]:
     if not expressions:
         return pa.table({}), {}
-    read = list(dict.fromkeys(column for name in expressions for column in mapped.columns[name].reads))
+    read = list(dict.fromkeys(column for name in expressions for column in mapped.made[name].reads))
     given = rows.table.select(read)
     try:
         return engine.evaluate(given, expressions, tried=tried)
