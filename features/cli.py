@@ -145,21 +145,7 @@ def ingest(
             complete_until=_moment(complete_until) if complete_until else None,
             progress=progress,
         )
-    emit(
-        [
-            {
-                "table": table.table,
-                "files": table.files,
-                "rows_read": table.rows_read,
-                "new": table.rows_stored,
-                "duplicates": table.duplicates,
-                "quarantined": table.quarantined_total,
-                "reasons": ", ".join(f"{reason} {rows}" for reason, rows in table.quarantined.items()),
-            }
-            for table in report.tables
-        ],
-        output,
-    )
+    emit([table.row(with_values=output != "table") for table in report.tables], output)
     emit_notes(report.notes)
     report.require_good_rows()
     if report.damaged:

@@ -15,7 +15,8 @@ from features.engine.duckdb_engine import Engine
 from features.exceptions import InputError, WorkFailedError, counted
 from features.home.home import Home
 from features.home.secret import secret_key
-from features.ingest.loads import Load, note_load
+from features.ingest.left_out import values_left_out
+from features.ingest.loads import LeftOut, Load, note_load
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
 from features.ingest.remarks.all import notes_about
@@ -47,6 +48,8 @@ class TableReport:
         Rows that say what another row says already.
     quarantined
         Reason to number of rows; ``conflict`` counts the versions that lost, wherever they lay.
+    left_out
+        What is told of values of rows that are not in quarantine, such as ``status_unreadable``, to how often.
     """
 
     table: str
@@ -55,11 +58,26 @@ class TableReport:
     rows_stored: int
     duplicates: int
     quarantined: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
 
     @property
     def quarantined_total(self) -> int:
         """Rows that were refused."""
         return sum(self.quarantined.values())
+
+    def row(self, *, with_values: bool) -> dict[str, str | int]:
+        """The report as a row of a table, for programs also what is told of values."""
+        values = ", ".join(f"{mark} {told}" for mark, told in self.left_out.items())
+        return {
+            "table": self.table,
+            "files": self.files,
+            "rows_read": self.rows_read,
+            "new": self.rows_stored,
+            "duplicates": self.duplicates,
+            "quarantined": self.quarantined_total,
+            "reasons": ", ".join(f"{reason} {rows}" for reason, rows in self.quarantined.items()),
+            **({"left_out": values} if with_values else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -269,10 +287,11 @@ class _Work:
         by_reason = keep_refused(
             self.engine, self.home, refused, staged.table.name, bad.union(lost), is_log=staged.is_log
         )
+        left_out = values_left_out(self.engine, staged)
         if new or set(refused.partitions) != before:  # the same files again are no other load
-            note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason))
+            note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason, left_out))
         repeated = staged.rows_read - new - sum(by_reason.values())
-        return TableReport(staged.table.name, staged.files_read, staged.rows_read, new, repeated, by_reason)
+        return TableReport(staged.table.name, staged.files_read, staged.rows_read, new, repeated, by_reason, left_out)
 
 
 def _files(store: ManifestStore, writer: StoreWriter, only: str | None = None) -> list[Path]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from features.ingest.readings import Problem, Reading
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
 
-__all__ = ["has_commas", "has_points", "plain_number", "read_number"]
+__all__ = ["has_commas", "has_points", "plain_number", "read_number", "without_currency"]
 
 
 _LARGEST = {"int16": 2.0**15 - 1, "int64": 2.0**53}
@@ -20,7 +20,8 @@ _ONLY_COMMA = re.compile(
     rf"[+-]?(\d{{1,3}}((\.|{_GAP})\d{{3}})+,\d+|\d*,(\d{{1,2}}|\d{{4,}})|0+,\d+|\d{{4,}},\d+|\d{{1,3}}(\.\d{{3}}){{2,}})"
 )
 _ONLY_POINT = re.compile(
-    rf"[+-]?(\d{{1,3}}((,|{_GAP})\d{{3}})+\.\d+|\d{{1,3}}(,\d{{3}}){{2,}}|\d{{1,3}}({_GAP}\d{{3}})+)"
+    rf"[+-]?(\d{{1,3}}((,|{_GAP})\d{{3}})+\.\d+|\d{{1,3}}(,\d{{3}}){{2,}}|\d{{1,3}}({_GAP}\d{{3}})+"
+    r"|\d{1,2}(,\d{2})+,\d{3}(\.\d+)?)"  # 1,29,950.00 is written in India
 )
 _PLAIN_POINT = re.compile(r"[+-]?(\d*\.(\d{1,2}|\d{4,})|0+\.\d+|\d{4,}\.\d+)")
 _THOUSANDS = re.compile(rf"[+-]?\d{{1,3}}((,|{_GAP})\d{{3}})+(\.\d+)?")
@@ -30,6 +31,9 @@ _TIME = r'"?(?:-|\d+(?:\.\d+)?)"?'
 _TIMES = re.compile(  # of the upstreams that were tried: nginx writes "0.001, 0.012" and "0.1 : 0.2", JSON a list
     rf"\[\s*(?:{_TIME}(?:\s*,\s*{_TIME})*)?\s*\]|{_TIME}(?:(?:,\s+|\s*;\s*|\s+:\s+){_TIME})+|\d+\.\d+(?:,\d+\.\d+)+"
 )
+_SIGN = "[A-Z]{3}|[$\u20ac\u00a3\u00a5\u20b9]"
+_AMOUNT = r"[+-]?\d[\d.,' \u00a0\u202f\u2019]*"
+_CURRENCY = re.compile(rf"(?P<first>{_SIGN})\s?(?P<before>{_AMOUNT})|(?P<behind>{_AMOUNT}?)\s?(?P<last>{_SIGN})")
 _QUOTA = "quota_calls_per_month"
 _NO_LIMIT = ("unlimited", "no limit", "infinite", "infinity", "inf", "∞", "unbegrenzt", "-1", "-1.0", "-1,0")
 
@@ -93,6 +97,18 @@ def has_commas(text: str, name: str) -> bool:
 def has_points(text: str) -> bool:
     """Whether only a decimal point explains a text."""
     return bool(_PLAIN_POINT.fullmatch(text.strip()))
+
+
+def without_currency(text: str) -> tuple[str, str | None]:
+    """An amount without the currency before or behind it, and that.
+
+    >>> without_currency("CHF 1'299.50"), without_currency("49,00 \u20ac"), without_currency("49")
+    (("1'299.50", 'CHF'), ('49,00', '\u20ac'), ('49', None))
+    """
+    match = _CURRENCY.fullmatch(text.strip())
+    if match is None:
+        return text, None
+    return match["before"] or match["behind"], match["first"] or match["last"]
 
 
 def read_number(given: ir.Value, name: str, canonical: pa.DataType, column: MappedColumn) -> Reading:

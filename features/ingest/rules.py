@@ -13,7 +13,7 @@ from features.ingest.pseudonyms import PATH_KEY
 from features.ingest.readings import Problem, Reading, canonical_type
 from features.ingest.times import moment, read_time
 from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable, SubscriptionKind
-from features.sources.mapping.apply import PROBLEM, SPOILED
+from features.sources.mapping.apply import IDS, PROBLEM, SPOILED
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn, mappable_columns
 
 __all__ = ["CLOCK_TOLERANCE", "IDENTITY", "TOTALS", "check_rows", "tidy_text"]
@@ -56,6 +56,7 @@ def check_rows(
 
     An optional value that cannot be read is null and named in ``marks``, a status of words also in ``words``, unless
     ``strict``: then its row is refused.
+    ``given`` is there too where something is told of a good row.
     ``by_clock`` says that the time we learned of the row was taken from ``now``.
 
     Raises
@@ -73,7 +74,7 @@ def check_rows(
             continue
         reading = _read(tidy[name], name, canonical, columns[name], table=table.name, title=title)
         values[name] = reading.value
-        marks += reading.marks
+        marks += [*reading.marks, *_stripped(tidy, name)]
         unread = [*_spoiled(tidy, name, canonical), *reading.problems, *_out_of_range(name, reading.value, now=now)]
         if strict or name in table.required:
             problems += unread
@@ -100,6 +101,7 @@ def check_rows(
         (tidy[PROBLEM].notnull(), tidy[PROBLEM]),
         *((problem.rows.fill_null(False), problem.reason) for problem in problems),
     )
+    named = _named(marks)
     given = ibis.struct({name: tidy[name].cast("string") for name in columns}).cast("json").cast("string")
     return tidy.select(
         "source_file",
@@ -108,9 +110,9 @@ def check_rows(
         **values,
         by_clock=by_clock,
         reason=reason,
-        marks=_named(marks),
+        marks=named,
         words=_status_words(tidy),
-        given=reason.notnull().ifelse(given, ibis.null("string")),
+        given=(reason.notnull() | named.notnull()).ifelse(given, ibis.null("string")),
     )
 
 
@@ -122,6 +124,12 @@ def _spoiled(tidy: ir.Table, name: str, canonical: pa.DataType) -> list[Problem]
         nested = f"{name}_nested"
         problems.append(Problem(nested, name, tidy[SPOILED].contains(f",{nested},")))
     return problems
+
+
+def _stripped(tidy: ir.Table, name: str) -> list[Problem]:
+    """An id that had spaces or invisible signs around it."""
+    mark = f"{name}_stripped"
+    return [Problem(mark, name, tidy[SPOILED].contains(f",{mark},"))] if name in IDS else []
 
 
 def _unless(problems: Sequence[Problem], value: ir.Value) -> ir.Value:

@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 from features.engine.duckdb_engine import Engine
 from features.exceptions import InputError, listed
 from features.ingest.decimals import FileColumns
+from features.ingest.texts import Marks
 from features.ingest.times import NAIVE
 from features.schema import RawTable
 from features.sources.mapping.declared import MappedColumn, MappedFile
@@ -42,6 +43,8 @@ class Staged:
         What the mapping made of the files that were read together, with their names.
     is_log
         All files are access logs.
+    seen
+        Place of each file to what was seen in its number columns: decimal marks, currencies, units.
     ended
         Rows that also say when a subscription ended, of which there are two here.
     unread
@@ -64,6 +67,7 @@ class Staged:
     is_log: bool = False
     commas: FileColumns = field(default_factory=dict)
     ended: int = 0
+    seen: Mapping[int, Marks] = field(default_factory=dict)
     unread: tuple[Path, ...] = ()
     damaged: Mapping[Path, str] = field(default_factory=dict)
 

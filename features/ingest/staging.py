@@ -142,6 +142,7 @@ class _Staging:
             tuple(reading.empty),
             tuple(zip((group.title for group in files.groups), reading.mapped, strict=True)),
             all(group.is_log for group in files.groups),
+            seen=self.marks,
             ended=sum(count for place, count in self.ended.items() if place not in left_out),
             unread=files.unread,
             damaged=reading.damaged,

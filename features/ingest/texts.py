@@ -5,16 +5,19 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from features.ingest.numbers import has_commas, has_points, plain_number
+from features.ingest.numbers import has_commas, has_points, plain_number, without_currency
 from features.ingest.times import usual_time
 from features.schema import RawTable
-from features.sources.mapping.declared import MappedColumn
+from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
+from features.sources.mapping.durations import seconds_of
 
-__all__ = ["Marks", "usual_texts"]
+__all__ = ["UNIT", "Marks", "usual_texts"]
 
 
 Marks = set[tuple[str, str]]
-"""Columns with a decimal mark that was seen in them: ``,`` or ``.`` where only that one explains a text."""
+"""Columns with what was seen in them: ``,`` or ``.`` where only that mark explains a text, a currency, a unit."""
+
+UNIT = "unit"
 
 _PLAIN = np.zeros(256, dtype=bool)
 _PLAIN[[ord(character) for character in "0123456789."]] = True
@@ -39,7 +42,14 @@ _QUOTA = "quota_calls_per_month"  # of whose whole numbers 100.000 is unusual
 
 
 def _number_of(name: str, column: MappedColumn, marks: Marks) -> Callable[[str], str | None]:
-    def number(text: str) -> str | None:
+    def number(given: str) -> str | None:
+        seconds = seconds_of(given) if name == "latency_ms" else None
+        if seconds is not None:
+            marks.add((name, UNIT))
+            return repr(round(seconds * UNITS_PER_SECOND[column.unit or "ms"], 9))
+        text, currency = without_currency(given) if name == "mrr" else (given, None)
+        if currency is not None:
+            marks.add((name, currency))
         if has_commas(text, name):
             marks.add((name, ","))
         elif has_points(text):

@@ -3,13 +3,16 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from features.engine.duckdb_engine import Engine
 from features.exceptions import counted, listed
+from features.ingest.left_out import values_left_out
+from features.ingest.loads import LeftOut
 from features.ingest.rules import TOTALS
 from features.ingest.staged import Staged
+from features.ingest.texts import UNIT
 from features.ingest.times import NAIVE, SKIPPED, TWICE
 from features.schema import EVENTS
 
@@ -48,15 +51,10 @@ _UNITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}  # by the digits of an epoch of
 
 def unread_notes(engine: Engine, staged: Staged) -> list[str]:
     """Sentences about values that were left out, read by a guess, or may mean something else."""
-    rows = staged.rows
-    good = rows.filter(rows.reason.isnull(), rows.marks.notnull())
-    counts = engine.to_arrow(good.group_by("marks").agg(rows=good.count()).order_by("marks")).to_pylist()
-    marks: Counter[str] = Counter()
-    for row in counts:
-        for mark in row["marks"].split(","):
-            marks[mark] += row["rows"]
-    notes = [*_left_out(engine, staged, marks), *_decimals(staged), *_changes(staged, marks)]
-    return [*notes, *_times(engine, staged), *_totals(engine, staged)]
+    told = values_left_out(engine, staged)
+    marks = Counter({mark: values.rows for mark, values in told.items()})
+    notes = [*_left_out(engine, staged, marks), *_stripped(staged, told), *_decimals(staged), *_units(staged)]
+    return [*notes, *_changes(staged, marks), *_times(engine, staged), *_totals(engine, staged)]
 
 
 def _left_out(engine: Engine, staged: Staged, marks: Counter[str]) -> Iterator[str]:
@@ -114,6 +112,30 @@ def _decimals(staged: Staged) -> Iterator[str]:
             f"{staged.table.name}: {files} {verb} decimal commas in {listed(columns)}, so all numbers there are read "
             f'so: 1.299,50 is 1299.5. Say it for good: decimal = "," under [sources.{staged.table.name}].'
         )
+
+
+def _stripped(staged: Staged, told: Mapping[str, LeftOut]) -> Iterator[str]:
+    for name in staged.brought:
+        values = told.get(f"{name}_stripped")
+        if values is not None:
+            yield (
+                f"{staged.table.name}: {name} was stripped of spaces or invisible characters around it in "
+                f"{counted(values.rows, 'row|rows')} (the first: {'; '.join(values.examples)})."
+            )
+
+
+def _units(staged: Staged) -> Iterator[str]:
+    table = staged.table.name
+    files = [staged.paths[place].name for place, seen in sorted(staged.seen.items()) if ("latency_ms", UNIT) in seen]
+    if files:
+        unit = staged.column("latency_ms").unit or "ms"
+        yield (
+            f"{table}: latency_ms says its unit in {listed(files)}, as in 12ms, and is read by it; a number without "
+            f"one counts {unit}."
+        )
+    currencies = {mark for seen in staged.seen.values() for name, mark in seen if name == "mrr" and mark not in ",."}
+    if len(currencies) > 1:
+        yield f"{table}: mrr is in {listed(sorted(currencies))}, and nothing is converted. Make it one currency."
 
 
 def _changes(staged: Staged, marks: Counter[str]) -> Iterator[str]:
