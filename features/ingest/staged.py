@@ -45,6 +45,8 @@ class Staged:
         All files are access logs.
     seen
         Place of each file to what was seen in its number columns: decimal marks, currencies, units.
+    told
+        Sentences about the files, with ``{count}`` for the number beside them.
     ended
         Rows that also say when a subscription ended, of which there are two here.
     unread
@@ -67,6 +69,7 @@ class Staged:
     is_log: bool = False
     commas: FileColumns = field(default_factory=dict)
     ended: int = 0
+    told: Mapping[str, int] = field(default_factory=dict)
     seen: Mapping[int, Marks] = field(default_factory=dict)
     unread: tuple[Path, ...] = ()
     damaged: Mapping[Path, str] = field(default_factory=dict)

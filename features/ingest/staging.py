@@ -99,6 +99,7 @@ class _Reading:
     mapped: list[MappedFile] = field(default_factory=list)
     faults: list[tuple[Path, Fault]] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
+    told: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ class _Staging:
             tuple(zip((group.title for group in files.groups), reading.mapped, strict=True)),
             all(group.is_log for group in files.groups),
             seen=self.marks,
+            told=reading.told,
             ended=sum(count for place, count in self.ended.items() if place not in left_out),
             unread=files.unread,
             damaged=reading.damaged,
@@ -189,6 +191,7 @@ class _Staging:
         for rows in files.rows(path, mapped.reads, seen=seen):
             good += len(rows.table)
             reading.rows[path] = reading.rows.get(path, 0) + len(rows.table) + len(rows.faults)
+            reading.told.update(rows.told)
             first = first or next(iter(rows.faults), None)
             reading.faults.extend((path, fault) for fault in rows.faults[: max(0, _NAMED - len(reading.faults))])
             yield rows

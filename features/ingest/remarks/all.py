@@ -77,6 +77,8 @@ def _faults(staged: Staged) -> list[str]:
     if staged.empty:
         count = counted(len(staged.empty), "file without a row|files without a row")
         notes.append(f"{name}: {count}: {listed([path.name for path in staged.empty])}.")
+    for sentence, records in staged.told.items():
+        notes.append(f"{name}: {sentence.format(count=counted(records, 'record|records'))}.")
     for path, why in staged.damaged.items():
         notes.append(f"{name}: left out {path.name}: {why.removesuffix(' Nothing was stored.')}")
     if staged.unread:

@@ -110,6 +110,8 @@ def look_at(path: Path) -> Looked:
     file = find_files([path]).paths[0]
     declared = guessed_format(file) if is_log(file) and not is_w3c(file) else None
     files = group_files([file], SourceSettings(format=declared))[0]
+    if not files.columns and files.kind == "otlp":
+        raise InputError(f"{path} holds no span of kind SERVER and no log record of a request. Give a file with some.")
     if not files.columns:
         raise InputError(f"{path} is empty: there is nothing to guess from. Give a file with some rows.")
     columns = files.columns

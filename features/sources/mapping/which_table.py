@@ -30,7 +30,7 @@ def which_table(looked: Looked) -> Recognised:
     InputError
         When it can be none of them, or several.
     """
-    if looked.files.is_log:
+    if looked.files.is_log or looked.files.kind == "otlp":
         return EVENTS, ()
     signs = {table.name: tuple(_signs(guess_of(looked, table))) for table in RAW_TABLES.values()}
     likely = sorted((name for name in signs if signs[name]), key=lambda name: -len(signs[name]))

@@ -1,6 +1,6 @@
 """Rows of one source file, as the readers of the formats hand them over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,6 +42,8 @@ class Rows:
         Column to the places (in ``table``, from 0) at which it held an object or a list, written as JSON.
     identity
         Of lines of a log, JSON or not; elsewhere identical rows are one event.
+    told
+        What else there is to say of the file, as a sentence with ``{count}`` for how often.
     """
 
     table: pa.Table
@@ -49,3 +51,4 @@ class Rows:
     faults: tuple[Fault, ...] = ()
     nested: dict[str, list[int]] = field(default_factory=dict)
     identity: Identity | None = None
+    told: Mapping[str, int] = field(default_factory=dict)
