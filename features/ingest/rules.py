@@ -22,7 +22,10 @@ __all__ = ["CLOCK_TOLERANCE", "IDENTITY", "TOTALS", "check_rows", "tidy_text"]
 CLOCK_TOLERANCE = timedelta(minutes=5)
 IDENTITY = ("_bellwether_line", "_bellwether_copy")  # beside a log's row: its line, and which of identical ones
 TOTALS = "line_of_totals"  # what an export writes below its last account
-_TOTALS = ("total", "totals", "sum", "grandtotal", "grand_total", "subtotal", "summe", "gesamt", "gesamtsumme")
+_TOTALS = (
+    *("total", "totals", "sum", "grandtotal", "grand_total", "subtotal", "summe", "gesamt", "gesamtsumme"),
+    *("gesamtergebnis", "endsumme", "somme", "totale", "totaal", "suma"),
+)
 
 
 def tidy_text(mapped: ir.Table, table: RawTable) -> ir.Table:

@@ -1,23 +1,24 @@
 """Writes the unusual among the texts of time and number columns as the engine reads them, and sees decimal commas."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
-from features.ingest.numbers import has_commas, has_points, plain_number, without_currency
-from features.ingest.times import usual_time
+from features.ingest.numbers import has_commas, has_points, has_thousands, plain_number, status_of, without_currency
+from features.ingest.times import exact_epoch, usual_time
 from features.schema import RawTable
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
 from features.sources.mapping.durations import seconds_of
 
-__all__ = ["UNIT", "Marks", "usual_texts"]
+__all__ = ["THOUSANDS", "UNIT", "Marks", "usual_texts"]
 
 
 Marks = set[tuple[str, str]]
 """Columns with what was seen in them: ``,`` or ``.`` where only that mark explains a text, a currency, a unit."""
 
-UNIT = "unit"
+UNIT, THOUSANDS = "unit", "1,234"
 
 _PLAIN = np.zeros(256, dtype=bool)
 _PLAIN[[ord(character) for character in "0123456789."]] = True
@@ -31,8 +32,8 @@ def usual_texts(given: pa.Table, table: RawTable, columns: Mapping[str, MappedCo
         if not (pa.types.is_string(texts.type) or pa.types.is_dictionary(texts.type)):
             continue
         if pa.types.is_timestamp(kind):
-            if column.unit is None:
-                given = _replaced(given, name, usual_time, _are_usual_times)
+            make = usual_time if column.unit is None else partial(exact_epoch, unit=column.unit)
+            given = _replaced(given, name, make, _are_usual_times if column.unit is None else _are_digits)
         elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
             given = _replaced(given, name, _number_of(name, column, marks), _are_digits if name != _QUOTA else _never)
     return given
@@ -47,11 +48,15 @@ def _number_of(name: str, column: MappedColumn, marks: Marks) -> Callable[[str],
         if seconds is not None:
             marks.add((name, UNIT))
             return repr(round(seconds * UNITS_PER_SECOND[column.unit or "ms"], 9))
+        if name == "status":
+            return plain_number(status_of(given), name, decimal=column.decimal)
         text, currency = without_currency(given) if name == "mrr" else (given, None)
         if currency is not None:
             marks.add((name, currency))
         if has_commas(text, name):
             marks.add((name, ","))
+        elif has_thousands(text):
+            marks.add((name, THOUSANDS))
         elif has_points(text):
             marks.add((name, "."))
         return plain_number(text, name, decimal=column.decimal)

@@ -126,7 +126,7 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
         notes.append(f"{table.name}: {rows_ended} subscription ended: each is a start and a cancellation.")
     if table is ACCOUNTS:
         rows = staged.rows
-        undated = rows.filter(rows.by_clock, rows.created_at.isnull())
+        undated = rows.filter(rows.by_clock, rows.created_at.isnull(), rows.reason.isnull())
         late = engine.count(undated)
         if late:
             notes.append(

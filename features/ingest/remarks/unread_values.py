@@ -12,7 +12,7 @@ from features.ingest.left_out import values_left_out
 from features.ingest.loads import LeftOut
 from features.ingest.rules import TOTALS
 from features.ingest.staged import Staged
-from features.ingest.texts import UNIT
+from features.ingest.texts import THOUSANDS, UNIT
 from features.ingest.times import NAIVE, SKIPPED, TWICE
 from features.schema import EVENTS
 
@@ -104,10 +104,11 @@ def _status_line(engine: Engine, staged: Staged) -> str:
 
 
 def _decimals(staged: Staged) -> Iterator[str]:
-    if staged.commas:
-        columns = sorted({name for names in staged.commas.values() for name in names})
-        files = listed([staged.paths[place].name for place in staged.commas])
-        verb = "writes" if len(staged.commas) == 1 else "write"
+    commas = {place: names for place, names in staged.commas.items() if "." not in names.values()}
+    if commas:
+        columns = sorted({name for names in commas.values() for name in names})
+        files = listed([staged.paths[place].name for place in commas])
+        verb = "writes" if len(commas) == 1 else "write"
         yield (
             f"{staged.table.name}: {files} {verb} decimal commas in {listed(columns)}, so all numbers there are read "
             f'so: 1.299,50 is 1299.5. Say it for good: decimal = "," under [sources.{staged.table.name}].'
@@ -133,7 +134,12 @@ def _units(staged: Staged) -> Iterator[str]:
             f"{table}: latency_ms says its unit in {listed(files)}, as in 12ms, and is read by it; a number without "
             f"one counts {unit}."
         )
-    currencies = {mark for seen in staged.seen.values() for name, mark in seen if name == "mrr" and mark not in ",."}
+    currencies = {
+        mark
+        for seen in staged.seen.values()
+        for name, mark in seen
+        if name == "mrr" and mark not in (",", ".", THOUSANDS)
+    }
     if len(currencies) > 1:
         yield f"{table}: mrr is in {listed(sorted(currencies))}, and nothing is converted. Make it one currency."
 
@@ -176,7 +182,11 @@ def _times(engine: Engine, staged: Staged) -> Iterator[str]:
         form = next((form for shape, form in _SHAPES if re.fullmatch(shape, value)), "%Y-%m-%d %H:%M:%S")
         quoted = '"' + source.replace('"', '""') + '"'
         line = f'{{ expression = {json.dumps(f"try_strptime({quoted}, {form!r})")}, time_zone = "UTC" }}'
-    yield f"{staged.table.name}: a {name} that cannot be read{shown} can be mapped under {place}: {name} = {line}."
+    yield f"{staged.table.name}: {_an(name)} that cannot be read{shown} can be mapped under {place}: {name} = {line}."
+
+
+def _an(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _totals(engine: Engine, staged: Staged) -> Iterator[str]:

@@ -11,7 +11,7 @@ from features.engine.errors import EngineError
 from features.exceptions import InputError
 from features.schema import RawTable
 from features.sources.mapping.declared import ENDED, MappedFile
-from features.sources.mapping.nothing import without_words_for_nothing
+from features.sources.mapping.nothing import without_nobody, without_words_for_nothing
 from features.sources.text.rows import Rows
 
 __all__ = ["IDS", "PROBLEM", "SPOILED", "apply_mapping"]
@@ -59,6 +59,7 @@ def apply_mapping(
                 reasons[f"{name}_nested"] = pc.is_in(pa.array(range(count)), places)
         if column.constant is None:
             columns[name] = without_words_for_nothing(columns[name])
+            columns[name] = without_nobody(columns[name]) if name == "account_id" else columns[name]
         if name in IDS:
             columns[name] = _stripped(columns[name], f"{name}_stripped", stripped)
         if name in IDS or (name != ENDED and _is_double_text(columns[name].type, name, table)):

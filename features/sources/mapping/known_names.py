@@ -1,6 +1,7 @@
 """What people and servers call the columns of a log of calls."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from features.sources.access_logs.request import PARAMETER
@@ -57,6 +58,8 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
         "route",
         "path",
         "request_path",
+        "resource_path",
+        "http_url_details_path",
         "uri",
         "cs_uri_stem",
         "request_uri",
@@ -83,6 +86,7 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
         "latency",
         "duration",
         "response_time",
+        "upstream_response_time",
         "response_latency",
         "total_time",
         "time_taken",
@@ -127,7 +131,9 @@ def folded(column: str) -> str:
     >>> folded("RequestMethod"), folded("StartUTC"), folded("X-Account-Id"), folded("cs(User-Agent)")
     ('request_method', 'start_utc', 'x_account_id', 'cs_user_agent')
     """
-    return re.sub(r"[^a-z0-9]+", "_", _WORDS.sub("_", column).lower()).strip("_")
+    plain = unicodedata.normalize("NFKD", _WORDS.sub("_", column).replace("ß", "ss"))
+    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
 
 
 def known_as(column: str, *, with_units: bool = False) -> tuple[str, ...]:

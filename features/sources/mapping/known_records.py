@@ -26,7 +26,15 @@ _NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "created_at": (
             *("created", "created_utc", "created_date", "create_date", "date_created", "creation_date", "signup_date"),
             *("sign_up_date", "signup_at", "signed_up_at", "signup", "registered_at", "registration_date"),
-            *("customer_since", "customers_created_at", "account_created", "start_date", "erstellt_am", "angelegt_am"),
+            *(
+                "customer_since",
+                "customers_created_at",
+                "account_created",
+                "start_date",
+                "date_de_creation",
+                "erstellt_am",
+                "angelegt_am",
+            ),
         ),
         "segment": (
             *("customer_segment", "account_segment", "company_size", "size", "industry", "tier", "customer_type"),
@@ -55,14 +63,24 @@ _NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             *("subscription_start_date", "subscriptions_started_at", "subscriptions_start_date"),
             *("subscription_started_at", "activated_at", "activation_date", "contract_start", "contract_start_date"),
             *("subscribed_at", "signup_date", "signed_up_at", "close_date", "created_at", "created", "created_utc"),
-            *("subscriptions_created_at", "created_date", "create_date", "date", "occurred", "vertragsbeginn", "datum"),
+            *(
+                "subscriptions_created_at",
+                "created_date",
+                "create_date",
+                "date",
+                "occurred",
+                "vertragsbeginn",
+                "datum",
+                "date_de_debut",
+                "date_debut",
+            ),
         ),
         "known_at": _LEARNED,
         "kind": ("event", "event_type", "event_name", "type", "action", "change_type", "movement_type", "movement"),
         "plan": (
             *("plan_name", "subscription_plan", "current_plan", "plan_code", "plan_id", "subscriptions_plan_id"),
             *("item_price_id", "subscriptions_item_price_id", "tier", "product_name", "product", "package", "edition"),
-            *("price_id", "sku", "tarif", "produkt"),
+            *("price_id", "sku", "tarif", "produkt", "offre", "forfait"),
         ),
         "mrr": (
             *("monthly_recurring_revenue", "subscriptions_mrr", "mrr_amount", "monthly_price", "monthly_amount"),
@@ -98,7 +116,7 @@ ENDED_NAMES = (
     *("cancelled_at_utc", "subscriptions_cancelled_at", "subscription_canceled_at", "subscription_cancelled_at"),
     *("cancelled_on", "canceled_on", "cancellation_date", "cancel_date", "cancelation_date", "churned_at"),
     *("churn_date", "terminated_at", "termination_date", "end_date", "ends_at", "end", "cancelled", "canceled"),
-    *("gekuendigt_am", "kuendigungsdatum"),
+    *("gekundigt_am", "kundigungsdatum", "gekuendigt_am", "kuendigungsdatum", "date_de_fin", "date_fin"),
 )
 """Names of the day a subscription ended, the surest first: one that was cancelled may run on to its end."""
 

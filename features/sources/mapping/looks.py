@@ -21,8 +21,11 @@ _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}(:\d+)?|\[?[0-9a-fA-F]*:[0-9a-fA-F:
 _REQUEST = re.compile(r"[A-Za-z-]+ \S+( HTTP/[0-9.]+)?")
 _METHOD = re.compile(r"[A-Za-z-]{2,20}")
 _STATUSES = (100, 599)
-_AMOUNT = re.compile(r"([A-Z]{3}|[$€£¥₹])? ?[+-]?\d[\d.,' \u00a0\u202f\u2019]* ?([A-Z]{3}|[$€£¥₹])?|0")
-_NO_LIMIT = ("unlimited", "no limit", "infinite", "inf", "unbegrenzt", "-1")
+_AMOUNT = re.compile(
+    r"([A-Z]{3}|[$€£¥₹])? ?[+-]?\d[\d.,' \u00a0\u202f\u2019]*[-\u2013\u2014]{0,2} ?([A-Z]{3}|[$€£¥₹])?|0"
+)
+_TIMES = re.compile(r"(-|\d+\.\d+)([,:; ]+(-|\d+\.\d+))+")  # of several upstreams
+_NO_LIMIT = ("unlimited", "no limit", "infinite", "inf", "unbegrenzt", "illimité", "ilimitado", "-1")
 
 
 def plain_values(values: Sequence[object]) -> list[object]:
@@ -98,13 +101,15 @@ def _is_time(value: object) -> bool:
 
 
 def _is_status(value: object) -> bool:
-    number = number_of(value)
+    number = number_of(str(value).partition(" ")[0])
     return number is not None and (number == 0 or _STATUSES[0] <= number <= _STATUSES[1])
 
 
 def _is_duration(value: object) -> bool:
     number = number_of(value)
-    return number >= 0 if number is not None else seconds_of(str(value)) is not None
+    if number is not None:
+        return number >= 0 or number == -1  # as HAProxy writes of what did not happen
+    return seconds_of(str(value)) is not None or _TIMES.fullmatch(str(value)) is not None
 
 
 def _is_request(value: object) -> bool:

@@ -136,7 +136,7 @@ def test_ids_that_are_stripped_of_what_nobody_sees_are_counted(tmp_path):
         (["$49.00", "$1,299.50"], [49.0, 1299.5], None),
         (["49,00 €", "1.299,50 €"], [49.0, 1299.5], "decimal commas"),
         (["CHF 1'299.50", "CHF 49"], [1299.5, 49.0], None),
-        (["₹1,29,950.00", "₹4,999"], [129950.0, None], "mrr is null in 1 row"),
+        (["₹1,29,950.00", "₹4,999"], [129950.0, 4999.0], None),
         (["USD 49.50", "EUR 39.50"], [49.5, 39.5], "mrr is in EUR, USD, and nothing is converted"),
     ],
 )
