@@ -9,7 +9,16 @@ import pyarrow as pa
 from features.ingest.readings import Problem, Reading
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
 
-__all__ = ["has_commas", "has_points", "has_thousands", "plain_number", "read_number", "status_of", "without_currency"]
+__all__ = [
+    "has_commas",
+    "has_points",
+    "has_thousands",
+    "may_be_thousands",
+    "plain_number",
+    "read_number",
+    "status_of",
+    "without_currency",
+]
 
 
 _LARGEST = {"int16": 2.0**15 - 1, "int64": 2.0**53}
@@ -113,6 +122,11 @@ def has_thousands(text: str) -> bool:
     """Whether only commas between thousands explain a text: 1,234.50 and 1,29,950."""
     trimmed = text.strip()
     return "," in trimmed and _ONLY_POINT.fullmatch(trimmed) is not None
+
+
+def may_be_thousands(text: str) -> bool:
+    """Whether a point may stand between thousands: 1.299."""
+    return "." in text and _ONE_MARK.fullmatch(text.strip()) is not None
 
 
 def has_points(text: str) -> bool:

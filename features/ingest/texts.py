@@ -6,7 +6,15 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from features.ingest.numbers import has_commas, has_points, has_thousands, plain_number, status_of, without_currency
+from features.ingest.numbers import (
+    has_commas,
+    has_points,
+    has_thousands,
+    may_be_thousands,
+    plain_number,
+    status_of,
+    without_currency,
+)
 from features.ingest.times import exact_epoch, usual_time
 from features.schema import RawTable
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
@@ -35,11 +43,12 @@ def usual_texts(given: pa.Table, table: RawTable, columns: Mapping[str, MappedCo
             make = usual_time if column.unit is None else partial(exact_epoch, unit=column.unit)
             given = _replaced(given, name, make, _are_usual_times if column.unit is None else _are_digits)
         elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
-            given = _replaced(given, name, _number_of(name, column, marks), _are_digits if name != _QUOTA else _never)
+            is_plain = name not in _AMBIGUOUS and column.decimal in (None, ".")
+            given = _replaced(given, name, _number_of(name, column, marks), _are_digits if is_plain else _never)
     return given
 
 
-_QUOTA = "quota_calls_per_month"  # of whose whole numbers 100.000 is unusual
+_AMBIGUOUS = ("quota_calls_per_month", "mrr")  # of which 100.000 and 1.299 may be thousands
 
 
 def _number_of(name: str, column: MappedColumn, marks: Marks) -> Callable[[str], str | None]:
@@ -57,6 +66,8 @@ def _number_of(name: str, column: MappedColumn, marks: Marks) -> Callable[[str],
             marks.add((name, ","))
         elif has_thousands(text):
             marks.add((name, THOUSANDS))
+        elif name == "mrr" and column.decimal is None and may_be_thousands(text):
+            marks.add((name, text.strip()))
         elif has_points(text):
             marks.add((name, "."))
         return plain_number(text, name, decimal=column.decimal)

@@ -35,6 +35,7 @@ _GOOD = re.compile(
 _BAD = re.compile(
     ".*(fail|error|denied|refus|reject|time.?out|timed|abort|cancel|invalid|forbid|block).*", re.IGNORECASE
 )
+_CURRENCY = re.compile(r"[^\d.,]+")
 _TIME = re.compile(r"[\d\s/.,:+ZTAPMapm-]{4,40}")
 _SHAPES = (
     (r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d{2}:\d{2} [AaPp][Mm]", "%m/%d/%Y %I:%M:%S %p"),
@@ -54,6 +55,7 @@ def unread_notes(engine: Engine, staged: Staged) -> list[str]:
     told = values_left_out(engine, staged)
     marks = Counter({mark: values.rows for mark, values in told.items()})
     notes = [*_left_out(engine, staged, marks), *_stripped(staged, told), *_decimals(staged), *_units(staged)]
+    notes += _amounts(staged)
     return [*notes, *_changes(staged, marks), *_times(engine, staged), *_totals(engine, staged)]
 
 
@@ -134,14 +136,29 @@ def _units(staged: Staged) -> Iterator[str]:
             f"{table}: latency_ms says its unit in {listed(files)}, as in 12ms, and is read by it; a number without "
             f"one counts {unit}."
         )
-    currencies = {
-        mark
-        for seen in staged.seen.values()
-        for name, mark in seen
-        if name == "mrr" and mark not in (",", ".", THOUSANDS)
-    }
+
+
+def _amounts(staged: Staged) -> Iterator[str]:
+    """Amounts in several currencies, and amounts that may be a thousand times as large."""
+    table = staged.table.name
+    seen = {place: {mark for name, mark in marks if name == "mrr"} for place, marks in staged.seen.items()}
+    currencies = {mark for marks in seen.values() for mark in marks if _CURRENCY.fullmatch(mark)}
     if len(currencies) > 1:
         yield f"{table}: mrr is in {listed(sorted(currencies))}, and nothing is converted. Make it one currency."
+    unclear = {place: sorted(mark for mark in marks if mark[0].isdigit()) for place, marks in seen.items()}
+    unclear = {
+        place: [mark for mark in amounts if mark != THOUSANDS]
+        for place, amounts in unclear.items()
+        if "." not in seen[place] and place not in staged.commas
+    }
+    amount = min((amounts[0] for amounts in unclear.values() if amounts), default=None)
+    if amount is not None:
+        files = listed([staged.paths[place].name for place, amounts in unclear.items() if amounts])
+        yield (
+            f"{table}: mrr has amounts such as {amount} in {files}, read as {amount} and not as "
+            f"{amount.replace('.', '')}. If the point stands between thousands, say "
+            f'decimal = "," under [sources.{table}]; if not, decimal = ".".'
+        )
 
 
 def _changes(staged: Staged, marks: Counter[str]) -> Iterator[str]:

@@ -36,6 +36,7 @@ _INTERVALS = (
 _LEAST_CENTS = 500
 _ENDED_WORDS = ("canceled", "cancelled", "ended", "expired", "churned", "inactive", "terminated")
 _FEW_SHARE, _FULL_SHARE = 0.2, 0.9
+_TERM_ENDS = ("end_date", "end", "ends_at", "date_de_fin")
 _TICKETS = ("subject", "ticket_id", "ticket", "priority", "ticket_number", "case_number")
 
 
@@ -63,6 +64,14 @@ class RecordGuesser(Guesser):
         if self._is_snapshot and (line := self._ended()):
             yield ENDED, line
 
+    def called(self, names: Collection[str], *, with_units: bool = False) -> list[str]:
+        """The columns with one of the names, also with that of the subscription before it, as inside an object."""
+        columns = super().called(names, with_units=with_units)
+        if self.table is not SUBSCRIPTIONS or "id" in names:
+            return columns
+        inside = super().called([f"subscription_{name}" for name in names], with_units=with_units)
+        return list(dict.fromkeys((*columns, *inside)))
+
     def special(self, name: str) -> str | None:
         """A line that is made before any column is picked."""
         if name == "account_id":
@@ -78,6 +87,8 @@ class RecordGuesser(Guesser):
         """Why a column is not the one; None where it can be."""
         if name == "term_end" and folded(column) == "end_date" and self._share(column) < _FULL_SHARE:
             return "is empty in many rows, so that it says when a subscription ended"
+        if name == ENDED and folded(column) in _TERM_ENDS and self._share(column) >= _FULL_SHARE:
+            return "is filled in nearly every row, so that it says when a term ends"
         if name == "kind" and self.table is TOUCHPOINTS:
             is_known = any(str(value) in KINDS for value in self.values[column])
             return None if is_known else "holds no kinds of touchpoints"

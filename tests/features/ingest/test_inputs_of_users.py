@@ -220,6 +220,54 @@ GIVEN = {
         SUBSCRIBED,
         "subscriptions",
     ),
+    "German thousands and no decimals": Given(
+        "s.csv",
+        table_of(
+            "account_id;occurred_at;kind;mrr;quota_calls_per_month",
+            f"a;{T}0Z;start;49;100.000",
+            f"b;{T}0Z;start;1.299;50.000",
+        ),
+        [(49.0, 100_000), (1299.0, 50_000)],
+        ("mrr", "quota_calls_per_month"),
+        "subscriptions",
+        mapping=NOTHING,
+        said=("decimal commas in quota_calls_per_month",),
+    ),
+    "points that were said to be thousands": Given(
+        "e.csv",
+        table_of("account_id;event_time;latency_ms", f"a;{T}0Z;1.299", f"b;{T}0Z;49"),
+        [("a", 1299.0), ("b", 49.0)],
+        ("account_id", "latency_ms"),
+        mapping={"latency_ms": {"from": "latency_ms", "decimal": ","}},
+    ),
+    "amounts that may be thousands": Given(
+        "s.csv",
+        table_of("account_id;occurred_at;kind;mrr", f"a;{T}0Z;start;49", f"b;{T}0Z;start;1.299"),
+        [(49.0,), (1.299,)],
+        ("mrr",),
+        "subscriptions",
+        mapping=NOTHING,
+        said=("mrr has amounts such as 1.299 in s.csv, read as 1.299 and not as 1299", 'decimal = ","'),
+    ),
+    "API of Chargebee": Given(
+        "subs.json",
+        json.dumps(
+            {
+                "list": [
+                    {
+                        "subscription": {"id": f"s{n}", "customer_id": f"c{n}", "plan_id": "pro", "mrr": 4900}
+                        | {"started_at": 1735812000, "cancelled_at": None if n else 1767348000},
+                        "customer": {"id": f"c{n}", "company": "Acme"},
+                    }
+                    for n in range(2)
+                ]
+            }
+        ),
+        [("c0", "start", 4900.0), ("c0", "cancel", 4900.0), ("c1", "start", 4900.0)],
+        ("account_id", "kind", "mrr"),
+        "subscriptions",
+        said=("1 row also says when its subscription ended",),
+    ),
     # times
     "epochs that a sheet has rounded": Given(
         "e.csv",
@@ -255,10 +303,10 @@ GIVEN = {
             ),
         ),
         [
-            (MOMENT.replace(microsecond=123_456),),
+            (MOMENT,),
+            (MOMENT,),
             (MOMENT.replace(microsecond=123_000),),
-            (MOMENT,),
-            (MOMENT,),
+            (MOMENT.replace(microsecond=123_456),),
         ],
         ("event_time",),
         mapping=NOTHING,
@@ -306,9 +354,8 @@ def test_a_file_is_read_as_one_counts_it_by_hand(tmp_path, given):
     report = ingest(home, now=NOW, backfill=True, **{given.table: [file]})
     engine = duckdb_engine(threads=1, memory_limit="1GB")
     stored = read_events(engine, home) if given.table == "events" else read_raw(engine, home, given.table)
-    order = ("event_time", "account_id") if given.table == "events" else ("account_id",)
-    order = ("account_id",) if given.name == "e.csv" else order
-    rows = engine.to_arrow(stored.order_by(*order).select(*given.columns)).to_pylist()
+    order = {"events": ("event_time", "account_id"), "subscriptions": ("account_id", "occurred_at")}
+    rows = engine.to_arrow(stored.order_by(*order.get(given.table, ("account_id",))).select(*given.columns)).to_pylist()
     engine.close()
     assert [tuple(row.values()) for row in rows] == given.rows
     assert report.table(given.table).quarantined == given.refused

@@ -223,6 +223,15 @@ def test_ends_that_nobody_dated_and_cents_and_currencies_are_asked_about(tmp_pat
     assert "currency has eur, usd, and nothing is converted; is that right?" in said
 
 
+def test_the_end_of_a_term_is_no_cancellation(tmp_path):
+    rows = ("001A,2025-01-01,2025-12-31,Activated", "001B,2025-02-01,2026-01-31,Expired")
+    file = put(tmp_path / "contracts.csv", "AccountId,StartDate,EndDate,Status", *rows)
+    tables, said = proposed(tmp_path, file)
+    assert tables["subscriptions"]["columns"]["term_end"] == {"from": "EndDate", "time_zone": "UTC"}
+    assert "cancelled_at" not in tables["subscriptions"]["columns"]
+    assert "some are expired, and no column says since when" in said
+
+
 def test_an_account_that_never_calls_is_asked_about(tmp_path):
     calls = put(tmp_path / "calls.csv", "customer,ts,path,status", "c1,1795335934,/a,200")
     accounts = put(tmp_path / "accounts.csv", "id,name,region", "901,Acme,DE")
