@@ -20,14 +20,15 @@ _FORMAT = click.option("--format", "output", default="table", show_default=True,
 Examples:
   bellwether init
   bellwether init --from logs/2026-06-01.parquet
+  bellwether init --from calls.jsonl --from accounts.csv --from subscriptions=billing.csv
 """
 )
 @click.option(
     "--from",
-    "source",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Guess a mapping from this file's columns.",
+    "sources",
+    multiple=True,
+    metavar="[TABLE=]FILE",
+    help="Guess a mapping from this file's columns; once per table, which may be named: accounts=crm.csv.",
 )
 @click.option(
     "--write",
@@ -38,11 +39,11 @@ Examples:
     help="Settings file to write; one that is there is left alone.",
 )
 @click.pass_obj
-def init(home: Home, source: Path | None, target: Path) -> None:
+def init(home: Home, sources: tuple[str, ...], target: Path) -> None:
     """Make the home: stores, secret key, and a commented settings file."""
     from features.init import initialise, write_configuration
 
-    for line in (*initialise(home), *write_configuration(target, now=_now(), source=source)):
+    for line in (*initialise(home), *write_configuration(target, now=_now(), sources=sources)):
         say(line)
 
 
@@ -146,21 +147,7 @@ def ingest(
             complete_until=_moment(complete_until) if complete_until else None,
             progress=progress,
         )
-    emit(
-        [
-            {
-                "table": table.table,
-                "files": table.files,
-                "rows_read": table.rows_read,
-                "new": table.rows_stored,
-                "duplicates": table.duplicates,
-                "quarantined": table.quarantined_total,
-                "reasons": ", ".join(f"{reason} {rows}" for reason, rows in table.quarantined.items()),
-            }
-            for table in report.tables
-        ],
-        output,
-    )
+    emit([table.row(with_values=output != "table") for table in report.tables], output)
     emit_notes(report.notes)
     report.require_good_rows()
     if report.damaged:

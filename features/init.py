@@ -1,5 +1,6 @@
 """Makes a home: its stores, its secret key, and a settings file that explains itself."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -37,18 +38,19 @@ def initialise(home: Home) -> list[str]:
     ]
 
 
-def write_configuration(path: Path, *, now: datetime, source: Path | None = None) -> list[str]:
-    """Write a settings file with every setting commented out, and a first mapping for ``source``.
+def write_configuration(path: Path, *, now: datetime, sources: Sequence[str] = ()) -> list[str]:
+    """Write a settings file with every setting commented out, and a first mapping for each of ``sources``.
 
-    The mapping is tried on the first rows of ``source``: three of them are shown as it reads them, and what it is
-    unsure of. A file that is there is left as it is.
+    A source is a file, or ``TABLE=FILE`` where its columns do not say of which raw table it is. Each mapping is tried
+    on the first rows of its file: three of them are shown as it reads them, and what it is unsure of. A file that is
+    there is left as it is.
 
     Raises
     ------
     InputError
-        When ``source`` cannot be read or ``path`` cannot be written.
+        When a source cannot be read or can be no raw table, or ``path`` cannot be written.
     """
-    mapping, remarks = _mapping(source, now=now) if source is not None else ("", [])
+    mapping, remarks = _mappings(sources, now=now) if sources else ("", [])
     if path.exists():
         lines = [f"Settings: {path} is there already and was left alone."]
         return [*lines, "The mapping to put into it:", "", mapping, *remarks] if mapping else lines
@@ -59,10 +61,19 @@ def write_configuration(path: Path, *, now: datetime, source: Path | None = None
     return [f"Settings: {path} (every line explains itself)", *(["", mapping, *remarks] if mapping else [])]
 
 
-def _mapping(source: Path, *, now: datetime) -> tuple[str, list[str]]:
-    """A mapping that was tried on the first rows of a file, and what is to be said of it."""
+def _mappings(sources: Sequence[str], *, now: datetime) -> tuple[str, list[str]]:
+    """Mappings that were tried on the first rows of their files, and what is to be said of them."""
     from features.ingest.trial import tried
-    from features.sources.mapping.guess import guess
+    from features.sources.mapping.guess import callers_of, guess_of
+    from features.sources.mapping.sources_given import recognised
 
-    mapping, remarks = tried(guess(source), now=now)
-    return mapping.text, remarks
+    given = recognised(sources)
+    texts, remarks = [], list[str]()
+    callers: frozenset[str] = frozenset()
+    for source in given:
+        mapping, said = tried(guess_of(source.looked, source.table, callers=callers), now=now)
+        if source.table.name == "events":
+            callers = callers_of(mapping)
+        texts.append(mapping.text)
+        remarks += [*([""] if remarks else []), *([source.title] if len(given) > 1 or source.signs else []), *said]
+    return "\n".join(texts), remarks

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ import ibis
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
-from features.exceptions import InputError, WorkFailedError, counted
+from features.exceptions import InputError
 from features.home.home import Home
 from features.home.raw_tables import rows_stored
 from features.home.secret import home_key, key_check
 from features.ingest.collapsed import Collapsed
 from features.ingest.first_loads import refusal_of_first_loads
+from features.ingest.left_out import values_left_out
 from features.ingest.loads import Load, note_load
 from features.ingest.machines import note_machines
 from features.ingest.open_ends import gone_on, note_open_ends, noted_open_ends, open_ends_of
@@ -26,6 +27,7 @@ from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_n
 from features.ingest.remarks.all import notes_about
 from features.ingest.remarks.equal_rows import collapsed_notes, open_end_notes
 from features.ingest.remarks.records import change_notes
+from features.ingest.report import IngestReport, TableReport
 from features.ingest.staged import Staged
 from features.ingest.staging import stage
 from features.ingest.store_events import store_events
@@ -37,86 +39,7 @@ from features.sources.files import TableFiles, table_files
 from features.storage.store import ManifestStore, StoreWriter
 from features.windows import require_utc
 
-__all__ = ["IngestReport", "TableReport", "ingest", "last_written", "source_groups"]
-
-_SEVERAL = 3  # rows; fewer may all be bad by chance
-
-
-@dataclass(frozen=True)
-class TableReport:
-    """What became of one raw table's rows: each row read is new, a duplicate, or in quarantine.
-
-    Attributes
-    ----------
-    rows_stored
-        Rows that were not in the store before.
-    duplicates
-        Rows that say what another row says already.
-    quarantined
-        Reason to number of rows; ``conflict`` counts the versions that lost, wherever they lay.
-    """
-
-    table: str
-    files: int
-    rows_read: int
-    rows_stored: int
-    duplicates: int
-    quarantined: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def quarantined_total(self) -> int:
-        """Rows that were refused."""
-        return sum(self.quarantined.values())
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """What one ingest did, with everything that has to be said about the data, once.
-
-    Attributes
-    ----------
-    damaged
-        Files of folders of which nothing could be read; the notes say why.
-    """
-
-    tables: tuple[TableReport, ...]
-    notes: tuple[str, ...]
-    days_touched: tuple[date, ...]
-    events_total: int
-    damaged: tuple[Path, ...] = ()
-
-    def table(self, name: str) -> TableReport:
-        """The report of one raw table; of nothing read where it was not given."""
-        return next((report for report in self.tables if report.table == name), TableReport(name, 0, 0, 0, 0))
-
-    @property
-    def nothing_stored(self) -> dict[str, str]:
-        """Why nothing is stored of a table of which every row, of several, went to quarantine; by table.
-
-        Then not a row is wrong but the mapping.
-        """
-        sentences = {}
-        for table in self.tables:
-            refused = {reason: rows for reason, rows in table.quarantined.items() if reason != "conflict"}
-            if table.rows_read >= _SEVERAL and sum(refused.values()) >= table.rows_read:
-                reason, rows = max(refused.items(), key=lambda item: item[1])
-                sentences[table.table] = (
-                    f"None of the {table.rows_read:,} rows of {table.table} was stored: "
-                    f"{counted(rows, 'row was|rows were')} refused as {reason}. See with "
-                    "`bellwether ingest --dry-run` what the mapping makes of the files, mend it, and ingest again."
-                )
-        return sentences
-
-    def require_good_rows(self) -> None:
-        """Fail where nothing is stored of a table.
-
-        Raises
-        ------
-        WorkFailedError
-            Naming the most frequent reason.
-        """
-        for sentence in self.nothing_stored.values():
-            raise WorkFailedError(sentence)
+__all__ = ["ingest", "last_written", "source_groups"]
 
 
 def ingest(
@@ -315,10 +238,11 @@ class _Work:
         by_reason = keep_refused(
             self.engine, self.home, refused, staged.table.name, bad.union(lost), is_log=staged.is_log
         )
+        left_out = values_left_out(self.engine, staged)
         if new or set(refused.partitions) != before:  # the same files again are no other load
-            note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason))
+            note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason, left_out))
         repeated = staged.rows_read - new - sum(by_reason.values())
-        return TableReport(staged.table.name, staged.files_read, staged.rows_read, new, repeated, by_reason)
+        return TableReport(staged.table.name, staged.files_read, staged.rows_read, new, repeated, by_reason, left_out)
 
 
 def _delimited(files: TableFiles) -> list[Path]:

@@ -1,14 +1,15 @@
 """Remembers how many rows each load read and refused, so that recent loads can be told from all there ever were."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from features.home.home import Home
 from features.storage.store import StoreWriter
 from features.windows import DAY
 
-__all__ = ["REMEMBERED", "Load", "forget_loads_after", "load_moments", "loads_of", "note_load"]
+__all__ = ["REMEMBERED", "LeftOut", "Load", "forget_loads_after", "load_moments", "loads_of", "note_load"]
 
 
 REMEMBERED = 28 * DAY
@@ -16,6 +17,17 @@ REMEMBERED = 28 * DAY
 
 _NOTE = "loads"
 _DAYS = 12  # the newest with a load are never forgotten, however long ago: who loads once a month has a rhythm too
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows in which one thing was told of one column, and where the first of them lie, with what they held."""
+
+    rows: int
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.rows} ({'; '.join(self.examples)})"
 
 
 @dataclass(frozen=True)
@@ -30,11 +42,14 @@ class Load:
         Rows of its files, known or not, good or refused.
     refused
         Reason to rows.
+    left_out
+        What is told of values that were left out, to how often.
     """
 
     at: datetime
     rows_read: int
     refused: Mapping[str, int]
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
 
 
 def note_load(writer: StoreWriter, table: str, load: Load) -> None:
@@ -43,6 +58,8 @@ def note_load(writer: StoreWriter, table: str, load: Load) -> None:
         return
     of_tables = dict(writer.notes.get(_NOTE, {}))
     added = {"at": load.at.isoformat(), "rows_read": load.rows_read, "refused": dict(load.refused)}
+    if load.left_out:
+        added["left_out"] = {mark: [told.rows, list(told.examples)] for mark, told in load.left_out.items()}
     loads = [*(entry for entry in of_tables.get(table, []) if entry != added), added]  # a killed ingest left it already
     moments = [datetime.fromisoformat(entry["at"]) for entry in loads]
     first = max(moments) - REMEMBERED
@@ -74,4 +91,12 @@ def load_moments(home: Home, table: str) -> list[datetime]:
 
 def _noted(home: Home, table: str) -> list[Load]:
     entries = home.stores.quarantine.manifest().notes.get(_NOTE, {}).get(table, [])
-    return [Load(datetime.fromisoformat(entry["at"]), entry["rows_read"], entry["refused"]) for entry in entries]
+    return [
+        Load(datetime.fromisoformat(entry["at"]), entry["rows_read"], entry["refused"], _left_out(entry))
+        for entry in entries
+    ]
+
+
+def _left_out(entry: Mapping[str, Any]) -> dict[str, LeftOut]:
+    """What was told of values; a home of an earlier version noted nothing."""
+    return {mark: LeftOut(rows, tuple(examples)) for mark, (rows, examples) in entry.get("left_out", {}).items()}

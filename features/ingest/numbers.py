@@ -9,7 +9,16 @@ import pyarrow as pa
 from features.ingest.readings import Problem, Reading
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
 
-__all__ = ["has_commas", "has_points", "plain_number", "read_number"]
+__all__ = [
+    "has_commas",
+    "has_points",
+    "has_thousands",
+    "may_be_thousands",
+    "plain_number",
+    "read_number",
+    "status_of",
+    "without_currency",
+]
 
 
 _LARGEST = {"int16": 2.0**15 - 1, "int64": 2.0**53}
@@ -20,7 +29,8 @@ _ONLY_COMMA = re.compile(
     rf"[+-]?(\d{{1,3}}((\.|{_GAP})\d{{3}})+,\d+|\d*,(\d{{1,2}}|\d{{4,}})|0+,\d+|\d{{4,}},\d+|\d{{1,3}}(\.\d{{3}}){{2,}})"
 )
 _ONLY_POINT = re.compile(
-    rf"[+-]?(\d{{1,3}}((,|{_GAP})\d{{3}})+\.\d+|\d{{1,3}}(,\d{{3}}){{2,}}|\d{{1,3}}({_GAP}\d{{3}})+)"
+    rf"[+-]?(\d{{1,3}}((,|{_GAP})\d{{3}})+\.\d+|\d{{1,3}}(,\d{{3}}){{2,}}|\d{{1,3}}({_GAP}\d{{3}})+"
+    r"|\d{1,2}(,\d{2})+,\d{3}(\.\d+)?)"  # 1,29,950.00 is written in India
 )
 _PLAIN_POINT = re.compile(r"[+-]?(\d*\.(\d{1,2}|\d{4,})|0+\.\d+|\d{4,}\.\d+)")
 _THOUSANDS = re.compile(rf"[+-]?\d{{1,3}}((,|{_GAP})\d{{3}})+(\.\d+)?")
@@ -30,8 +40,26 @@ _TIME = r'"?(?:-|\d+(?:\.\d+)?)"?'
 _TIMES = re.compile(  # of the upstreams that were tried: nginx writes "0.001, 0.012" and "0.1 : 0.2", JSON a list
     rf"\[\s*(?:{_TIME}(?:\s*,\s*{_TIME})*)?\s*\]|{_TIME}(?:(?:,\s+|\s*;\s*|\s+:\s+){_TIME})+|\d+\.\d+(?:,\d+\.\d+)+"
 )
+_SIGN = "[A-Z]{3}|[$\u20ac\u00a3\u00a5\u20b9]"
+_AMOUNT = r"[+-]?\d[\d.,' \u00a0\u202f\u2019]*(?:(?<=[.,])[-\u2013\u2014]{1,2})?"
+_CURRENCY = re.compile(rf"(?P<first>{_SIGN})\s?(?P<before>{_AMOUNT})|(?P<behind>{_AMOUNT})\s?(?P<last>{_SIGN})")
+_STATUS = re.compile(r"(?:HTTP(?:/[\d.]+)?[ :-]*)?([1-5]\d\d)(?:[ :-]+[A-Za-z][A-Za-z '-]*)?", re.IGNORECASE)
+_NO_CENTS = re.compile(r"(?<=\d)[.,][-\u2013\u2014]{1,2}$")  # 49.- is 49
 _QUOTA = "quota_calls_per_month"
-_NO_LIMIT = ("unlimited", "no limit", "infinite", "infinity", "inf", "∞", "unbegrenzt", "-1", "-1.0", "-1,0")
+_NO_LIMIT = (
+    "unlimited",
+    "no limit",
+    "infinite",
+    "infinity",
+    "inf",
+    "∞",
+    "unbegrenzt",
+    "illimité",
+    "ilimitado",
+    "-1",
+    "-1.0",
+    "-1,0",
+)
 
 
 def plain_number(text: str, name: str, *, decimal: str | None) -> str | None:
@@ -90,9 +118,44 @@ def has_commas(text: str, name: str) -> bool:
     return bool(_ONLY_COMMA.fullmatch(trimmed) or is_thousands)
 
 
+def has_thousands(text: str) -> bool:
+    """Whether only commas between thousands explain a text: 1,234.50 and 1,29,950."""
+    trimmed = text.strip()
+    return "," in trimmed and _ONLY_POINT.fullmatch(trimmed) is not None
+
+
+def may_be_thousands(text: str) -> bool:
+    """Whether a point may stand between thousands: 1.299."""
+    return "." in text and _ONE_MARK.fullmatch(text.strip()) is not None
+
+
 def has_points(text: str) -> bool:
     """Whether only a decimal point explains a text."""
     return bool(_PLAIN_POINT.fullmatch(text.strip()))
+
+
+def without_currency(text: str) -> tuple[str, str | None]:
+    """An amount without the currency before or behind it, and that.
+
+    >>> without_currency("CHF 1'299.50"), without_currency("49,00 \u20ac"), without_currency("49")
+    (("1'299.50", 'CHF'), ('49,00', '\u20ac'), ('49', None))
+    """
+    trimmed = _NO_CENTS.sub("", text.strip())
+    match = _CURRENCY.fullmatch(trimmed)
+    if match is None:
+        return trimmed, None
+    amount = (match["before"] or match["behind"]).strip()
+    return _NO_CENTS.sub("", amount), match["first"] or match["last"]
+
+
+def status_of(text: str) -> str:
+    """The number of a status with its words: ``200 OK``, ``HTTP/1.1 404 Not Found``.
+
+    >>> status_of("200 OK"), status_of("HTTP 404"), status_of("OK"), status_of("2000 OK")
+    ('200', '404', 'OK', '2000 OK')
+    """
+    match = _STATUS.fullmatch(text.strip())
+    return match[1] if match else text
 
 
 def read_number(given: ir.Value, name: str, canonical: pa.DataType, column: MappedColumn) -> Reading:

@@ -13,7 +13,7 @@ from features.ingest.pseudonyms import PATH_KEY
 from features.ingest.readings import Problem, Reading, canonical_type
 from features.ingest.times import moment, read_time
 from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable, SubscriptionKind
-from features.sources.mapping.apply import PROBLEM, SPOILED
+from features.sources.mapping.apply import IDS, PROBLEM, SPOILED
 from features.sources.mapping.declared import HOST, UNITS_PER_SECOND, MappedColumn, mappable_columns
 
 __all__ = ["CLOCK_TOLERANCE", "IDENTITY", "TOTALS", "check_rows", "tidy_text"]
@@ -22,7 +22,10 @@ __all__ = ["CLOCK_TOLERANCE", "IDENTITY", "TOTALS", "check_rows", "tidy_text"]
 CLOCK_TOLERANCE = timedelta(minutes=5)
 IDENTITY = ("_bellwether_line", "_bellwether_copy")  # beside a log's row: its line, and which of identical ones
 TOTALS = "line_of_totals"  # what an export writes below its last account
-_TOTALS = ("total", "totals", "sum", "grandtotal", "grand_total", "subtotal", "summe", "gesamt", "gesamtsumme")
+_TOTALS = (
+    *("total", "totals", "sum", "grandtotal", "grand_total", "subtotal", "summe", "gesamt", "gesamtsumme"),
+    *("gesamtergebnis", "endsumme", "somme", "totale", "totaal", "suma"),
+)
 
 
 def tidy_text(mapped: ir.Table, table: RawTable) -> ir.Table:
@@ -55,7 +58,8 @@ def check_rows(
     """Every row with canonical columns, its ``reason`` (null when it is good) and, when not, ``given``: what it held.
 
     An optional value that cannot be read is null and named in ``marks``, a status of words also in ``words``; its row
-    is refused where ``strict``, or where null would be an answer.
+    is refused where ``strict``, or where null would be an answer. ``given`` is there too where something is told of a
+    good row.
     ``by_clock`` says that the row does not say when we learned of it, so that it was taken from ``now``; of a record
     also when it was taken, with ``backfill``, from when it happened.
 
@@ -74,7 +78,7 @@ def check_rows(
             continue
         reading = _read(tidy[name], name, canonical, columns[name], table=table.name, title=title)
         values[name] = reading.value
-        marks += reading.marks
+        marks += [*reading.marks, *_stripped(tidy, name)]
         unread = [
             *_spoiled(tidy, name, canonical),
             *reading.problems,
@@ -103,6 +107,7 @@ def check_rows(
         (tidy[PROBLEM].notnull(), tidy[PROBLEM]),
         *((problem.rows.fill_null(False), problem.reason) for problem in problems),
     )
+    named = _named(marks)
     given = ibis.struct({name: tidy[name].cast("string") for name in columns}).cast("json").cast("string")
     return tidy.select(
         "source_file",
@@ -111,9 +116,9 @@ def check_rows(
         **values,
         by_clock=by_clock,
         reason=reason,
-        marks=_named(marks),
+        marks=named,
         words=_status_words(tidy),
-        given=reason.notnull().ifelse(given, ibis.null("string")),
+        given=(reason.notnull() | named.notnull()).ifelse(given, ibis.null("string")),
     )
 
 
@@ -125,6 +130,12 @@ def _spoiled(tidy: ir.Table, name: str, canonical: pa.DataType) -> list[Problem]
         nested = f"{name}_nested"
         problems.append(Problem(nested, name, tidy[SPOILED].contains(f",{nested},")))
     return problems
+
+
+def _stripped(tidy: ir.Table, name: str) -> list[Problem]:
+    """An id that had spaces or invisible signs around it."""
+    mark = f"{name}_stripped"
+    return [Problem(mark, name, tidy[SPOILED].contains(f",{mark},"))] if name in IDS else []
 
 
 def _unless(problems: Sequence[Problem], value: ir.Value) -> ir.Value:

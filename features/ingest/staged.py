@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 from features.engine.duckdb_engine import Engine
 from features.exceptions import InputError, listed
 from features.ingest.decimals import FileColumns
+from features.ingest.texts import Marks
 from features.ingest.times import NAIVE
 from features.schema import RawTable
 from features.sources.mapping.declared import HOST, MappedColumn, MappedFile
@@ -42,6 +43,12 @@ class Staged:
         What the mapping made of the files that were read together, with their names.
     is_log
         All files are access logs.
+    seen
+        Place of each file to what was seen in its number columns: decimal marks, currencies, units.
+    told
+        Sentences about the files, with ``{count}`` for the number beside them.
+    ended
+        Rows that also say when a subscription ended, of which there are two here.
     unread
         Files beside these that nothing reads.
     damaged
@@ -65,6 +72,9 @@ class Staged:
     mapped: tuple[tuple[str, MappedFile], ...] = ()
     is_log: bool = False
     commas: FileColumns = field(default_factory=dict)
+    ended: int = 0
+    told: Mapping[str, int] = field(default_factory=dict)
+    seen: Mapping[int, Marks] = field(default_factory=dict)
     unread: tuple[Path, ...] = ()
     damaged: Mapping[Path, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """Reads source files once: mapped, pseudonymised and checked rows, in a table of the engine until they are stored."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,6 +29,7 @@ from features.settings.fields import SourceSettings
 from features.sources.files import SourceFiles, TableFiles
 from features.sources.hosts import host_of
 from features.sources.mapping.apply import apply_mapping
+from features.sources.mapping.cancellations import with_cancellations
 from features.sources.mapping.declared import (
     HOST,
     MappedFile,
@@ -100,6 +102,7 @@ class _Reading:
     faults: list[tuple[Path, Fault]] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
     open_ends: list[tuple[int, int]] = field(default_factory=list)
+    told: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,13 @@ class _Staging:
     commas: FileColumns = field(default_factory=dict)
     marks: dict[int, Marks] = field(default_factory=dict)
     mapped: dict[int, MappedFile] = field(default_factory=dict)
+    ended: Counter[int] = field(default_factory=Counter)
 
     def read_all(self, files: TableFiles, progress: Progress) -> Staged:
         """Take all files in."""
         staged_rows = self.engine.keep(f"staged_{self.table.name}", schema=_staged_schema(self.table))
         reading = _Reading({}, dict(files.damaged))
+        self.ended.clear()
         for number, group in enumerate(files.groups):
             progress(f"reading {self.table.name}", number, len(files.groups))
             reading.mapped.append(self.read(group, staged_rows, reading))
@@ -142,6 +147,9 @@ class _Staging:
             tuple(reading.empty),
             tuple(zip((group.title for group in files.groups), reading.mapped, strict=True)),
             all(group.is_log for group in files.groups),
+            seen=self.marks,
+            told=reading.told,
+            ended=sum(count for place, count in self.ended.items() if place not in left_out),
             unread=files.unread,
             damaged=reading.damaged,
             hosts=self.hosts,
@@ -163,7 +171,9 @@ class _Staging:
             try:
                 for rows in self._rows_of(path, files, mapped, seen, reading):
                     if len(rows.table):
-                        taking.add(self._given(rows, taking.mapped, place, tried, title=path.name))
+                        given = self._given(rows, taking.mapped, place, tried, title=path.name)
+                        reading.rows[path] += len(given) - len(rows.table)
+                        taking.add(given)
                     if rows.has_open_end:
                         reading.open_ends.append((place, int(rows.numbers[-1])))
                     if rows.faults:
@@ -189,6 +199,7 @@ class _Staging:
         for rows in files.rows(path, mapped.reads, seen=seen):
             good += len(rows.table)
             reading.rows[path] = reading.rows.get(path, 0) + len(rows.table) + len(rows.faults)
+            reading.told.update(rows.told)
             first = first or next(iter(rows.faults), None)
             reading.faults.extend((path, fault) for fault in rows.faults[: max(0, _NAMED - len(reading.faults))])
             yield rows
@@ -201,7 +212,6 @@ class _Staging:
     def _given(self, rows: Rows, mapped: MappedFile, place: int, tried: frozenset[str], *, title: str) -> pa.Table:
         """Rows as the file gives them, with canonical columns."""
         given = apply_mapping(self.engine, rows, mapped, self.table, tried=tried, title=title)
-        given = usual_texts(given, self.table, mapped.columns, self.marks.setdefault(place, set()))
         given = given.append_column("source_file", pa.array(np.full(len(given), place, dtype=np.int32)))
         given = given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
         if self.hosts:
@@ -210,9 +220,11 @@ class _Staging:
                 host = pc.coalesce(pc.cast(given.column(HOST), pa.string()), host)
                 given = given.drop_columns([HOST])
             given = given.append_column(HOST, host)
-        if rows.identity is None:
-            return given
-        return given.append_column(_LINE, rows.identity.lines).append_column(_COPY, rows.identity.copies)
+        if rows.identity is not None:
+            given = given.append_column(_LINE, rows.identity.lines).append_column(_COPY, rows.identity.copies)
+        given, ended = with_cancellations(given, title=title)
+        self.ended[place] += ended
+        return usual_texts(given, self.table, mapped.columns, self.marks.setdefault(place, set()))
 
     def prepared(self, given: pa.Schema, mapped: MappedFile, *, title: str) -> Prepared:
         """What checks given rows and has all columns of the staged ones."""

@@ -1,20 +1,32 @@
 """Writes the unusual among the texts of time and number columns as the engine reads them, and sees decimal commas."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
-from features.ingest.numbers import has_commas, has_points, plain_number
-from features.ingest.times import usual_time
+from features.ingest.numbers import (
+    has_commas,
+    has_points,
+    has_thousands,
+    may_be_thousands,
+    plain_number,
+    status_of,
+    without_currency,
+)
+from features.ingest.times import exact_epoch, usual_time
 from features.schema import RawTable
-from features.sources.mapping.declared import HOST, MappedColumn
+from features.sources.mapping.declared import HOST, UNITS_PER_SECOND, MappedColumn
+from features.sources.mapping.durations import seconds_of
 
-__all__ = ["Marks", "usual_texts"]
+__all__ = ["THOUSANDS", "UNIT", "Marks", "usual_texts"]
 
 
 Marks = set[tuple[str, str]]
-"""Columns with a decimal mark that was seen in them: ``,`` or ``.`` where only that one explains a text."""
+"""Columns with what was seen in them: ``,`` or ``.`` where only that mark explains a text, a currency, a unit."""
+
+UNIT, THOUSANDS = "unit", "1,234"
 
 _PLAIN = np.zeros(256, dtype=bool)
 _PLAIN[[ord(character) for character in "0123456789."]] = True
@@ -30,20 +42,34 @@ def usual_texts(given: pa.Table, table: RawTable, columns: Mapping[str, MappedCo
         if not (pa.types.is_string(texts.type) or pa.types.is_dictionary(texts.type)):
             continue
         if pa.types.is_timestamp(kind):
-            if column.unit is None:
-                given = _replaced(given, name, usual_time, _are_usual_times)
+            make = usual_time if column.unit is None else partial(exact_epoch, unit=column.unit)
+            given = _replaced(given, name, make, _are_usual_times if column.unit is None else _are_digits)
         elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
-            given = _replaced(given, name, _number_of(name, column, marks), _are_digits if name != _QUOTA else _never)
+            is_plain = name not in _AMBIGUOUS and column.decimal in (None, ".")
+            given = _replaced(given, name, _number_of(name, column, marks), _are_digits if is_plain else _never)
     return given
 
 
-_QUOTA = "quota_calls_per_month"  # of whose whole numbers 100.000 is unusual
+_AMBIGUOUS = ("quota_calls_per_month", "mrr")  # of which 100.000 and 1.299 may be thousands
 
 
 def _number_of(name: str, column: MappedColumn, marks: Marks) -> Callable[[str], str | None]:
-    def number(text: str) -> str | None:
+    def number(given: str) -> str | None:
+        seconds = seconds_of(given) if name == "latency_ms" else None
+        if seconds is not None:
+            marks.add((name, UNIT))
+            return repr(round(seconds * UNITS_PER_SECOND[column.unit or "ms"], 9))
+        if name == "status":
+            return plain_number(status_of(given), name, decimal=column.decimal)
+        text, currency = without_currency(given) if name == "mrr" else (given, None)
+        if currency is not None:
+            marks.add((name, currency))
         if has_commas(text, name):
             marks.add((name, ","))
+        elif has_thousands(text):
+            marks.add((name, THOUSANDS))
+        elif name == "mrr" and column.decimal is None and may_be_thousands(text):
+            marks.add((name, text.strip()))
         elif has_points(text):
             marks.add((name, "."))
         return plain_number(text, name, decimal=column.decimal)

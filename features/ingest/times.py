@@ -11,7 +11,7 @@ from features.exceptions import InputError
 from features.ingest.readings import UTC_TIME, Problem, Reading
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
 
-__all__ = ["NAIVE", "SKIPPED", "TWICE", "moment", "read_time", "usual_time"]
+__all__ = ["NAIVE", "SKIPPED", "TWICE", "exact_epoch", "moment", "read_time", "usual_time"]
 
 
 NAIVE = "_naive"  # ends the reason of a row whose time has no zone
@@ -52,12 +52,14 @@ _REWRITINGS = tuple(
             r"\1-\2-\3T\4:\5:\6\7",
         ),
         (r"^(\d{4})/(\d{1,2})/(\d{1,2})", r"\1-\2-\3"),
+        (r"^(\d{4}-\d{2}-\d{2})t", r"\1T"),
         (r"(:\d{2}),(\d+)", r"\1.\2"),
         (r"\s*(?:GMT|UTC|UT)\s*([+-]\d)", r"\1"),
         (r"\s*(?:GMT|UTC|UT|z)\s*$", "Z"),
         (r"(:\d{2}(?:\.\d+)?)\s+(Z|[+-]\d{2}(?::?\d{2})?)$", r"\1\2"),
     )
 )
+_ROUNDED = re.compile(r"\d(?:[.,](\d*))?[eE]\+?(\d+)")
 _WHOLE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}(:?\d{2})?)?")
 
 
@@ -149,6 +151,19 @@ def usual_time(text: str) -> str | None:
     for pattern, written in _REWRITINGS:
         time = pattern.sub(written, time)
     return time if _WHOLE.fullmatch(time) else text
+
+
+def exact_epoch(text: str, *, unit: str) -> str:
+    """An epoch, marked as unreadable where a sheet has left it without its seconds: 1.79533593E+12.
+
+    >>> exact_epoch("1.79533593E+12", unit="ms"), exact_epoch("1.795335934123e+12", unit="ms")
+    ('?1.79533593E+12', '1.795335934123e+12')
+    """
+    match = _ROUNDED.fullmatch(text.strip())
+    if match is None:
+        return text
+    step = 10.0 ** (int(match[2]) - len(match[1] or ""))
+    return f"?{text}" if step > UNITS_PER_SECOND[unit] else text
 
 
 def _clock_changes(local: ir.TimestampValue, name: str, column: MappedColumn) -> tuple[Problem, ...]:

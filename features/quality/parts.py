@@ -2,6 +2,7 @@
 
 from features.quality.freshness import look_at_freshness
 from features.quality.lateness import look_at_lateness
+from features.quality.left_out import look_at_values_left_out
 from features.quality.matching import look_at_matching
 from features.quality.refused import look_at_quarantine
 from features.quality.rows import look_at_rows
@@ -15,6 +16,7 @@ DATA_PARTS: tuple[Part, ...] = (
     Part("freshness", "Freshness by source", look_at_freshness),
     Part("lateness", "Late events", look_at_lateness),
     Part("quarantine", "Quarantine", look_at_quarantine),
+    Part("left_out", "Values left out", look_at_values_left_out),
     Part("matching", "Accounts of the tables", look_at_matching),
     Part("rows", "Row counts", look_at_rows),
     Part("values", "Nulls and ranges", look_at_values),

@@ -16,6 +16,7 @@ from features.sources.delimited import csv_header, read_delimited
 from features.sources.json_files.document import first_keys
 from features.sources.json_logs import read_json_log
 from features.sources.kinds import KINDS, Kind, is_error_log, kind_of
+from features.sources.otlp import is_otlp, otlp_columns, read_otlp
 from features.sources.parquet_files import parquet_schema, read_columnar
 from features.sources.text.rows import Rows
 from features.sources.w3c import is_w3c, read_w3c, w3c_columns
@@ -58,7 +59,7 @@ class SourceFiles:
     @property
     def has_late_columns(self) -> bool:
         """Whether columns may come that the first lines do not have."""
-        return self.kind in ("json", "w3c")
+        return self.kind in ("json", "w3c", "otlp")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -88,8 +89,8 @@ class SourceFiles:
         if self.kind == "json":
             yield from read_json_log(path, columns, seen=seen, is_log=self.is_json_log)
             return
-        if self.kind == "w3c":
-            yield from read_w3c(path, columns, seen=seen)
+        if self.kind in ("w3c", "otlp"):
+            yield from (read_w3c if self.kind == "w3c" else read_otlp)(path, columns, seen=seen)
             return
         seen.update(self.columns)
         if self.log is not None:
@@ -239,6 +240,8 @@ def _opened(path: Path, source: SourceSettings, *, table: str) -> SourceFiles:
     if kind == "log" and not _is_json(source.format):
         log = _declared_format(source.format, path, table)
         return SourceFiles((path,), "log", log_schema(log), log=log)
+    if is_otlp(path):
+        return SourceFiles((path,), "otlp", _texts(otlp_columns(path)))
     return SourceFiles((path,), "json", _texts(first_keys(path)), is_json_log=_is_json(source.format))
 
 

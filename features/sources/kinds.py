@@ -10,7 +10,7 @@ from features.sources.text.packed import archived_name, plain_name
 __all__ = ["KINDS", "Kind", "is_error_log", "is_log", "kind_of"]
 
 
-Kind = Literal["parquet", "csv", "json", "log", "w3c"]
+Kind = Literal["parquet", "csv", "json", "log", "w3c", "otlp"]
 KINDS = (
     ".parquet, .csv, .jsonl, .ndjson, .json, .log, access.log.1 (all but .parquet also with .gz, .bz2, .xz, .zst or "
     ".zip behind)"

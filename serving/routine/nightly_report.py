@@ -8,7 +8,7 @@ from typing import Any
 
 from features.exceptions import BellwetherError
 from features.ingest.inbox import Refused
-from features.ingest.ingest import TableReport
+from features.ingest.report import TableReport
 from serving.ledger.ledger import Ledger, RunHead
 from serving.ledger.runs import TargetRun
 from serving.scoring.freshness import SOURCE_LATE

@@ -61,6 +61,7 @@ def test_ingest_prints_data_on_stdout_and_talk_on_stderr(run, tmp_path):
             "duplicates": 0,
             "quarantined": 1,
             "reasons": "event_time_unreadable 1",
+            "left_out": "",
         }
     ]
     assert "taken from event_time (backfill)" in result.stderr

@@ -80,6 +80,8 @@ def _faults(staged: Staged) -> list[str]:
     if staged.empty:
         count = counted(len(staged.empty), "file without a row|files without a row")
         notes.append(f"{name}: {count}: {listed([path.name for path in staged.empty])}.")
+    for sentence, records in staged.told.items():
+        notes.append(f"{name}: {sentence.format(count=counted(records, 'record|records'))}.")
     for path, why in staged.damaged.items():
         notes.append(f"{name}: left out {path.name}: {why.removesuffix(' Nothing was stored.')}")
     if staged.unread:
@@ -121,6 +123,9 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
             notes.append(f"events: no ingested_at; it was taken from {source}.")
     else:
         notes += undated_notes(engine, staged, backfill=backfill)
+    if staged.ended:
+        rows_ended = counted(staged.ended, "row also says when its|rows also say when their")
+        notes.append(f"{table.name}: {rows_ended} subscription ended: each is a start and a cancellation.")
     return notes
 
 

@@ -3,13 +3,16 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from features.engine.duckdb_engine import Engine
 from features.exceptions import counted, listed
+from features.ingest.left_out import values_left_out
+from features.ingest.loads import LeftOut
 from features.ingest.rules import TOTALS
 from features.ingest.staged import Staged
+from features.ingest.texts import THOUSANDS, UNIT
 from features.ingest.times import NAIVE, SKIPPED, TWICE
 from features.schema import EVENTS
 
@@ -33,6 +36,7 @@ _GOOD = re.compile(
 _BAD = re.compile(
     ".*(fail|error|denied|refus|reject|time.?out|timed|abort|cancel|invalid|forbid|block).*", re.IGNORECASE
 )
+_CURRENCY = re.compile(r"[^\d.,]+")
 _TIME = re.compile(r"[\d\s/.,:+ZTAPMapm-]{4,40}")
 _SHAPES = (
     (r"\d{1,2}/\d{1,2}/\d{4} \d{1,2}:\d{2}:\d{2} [AaPp][Mm]", "%m/%d/%Y %I:%M:%S %p"),
@@ -49,15 +53,17 @@ _UNITS = {10: "s", 13: "ms", 16: "us", 19: "ns"}  # by the digits of an epoch of
 
 def unread_notes(engine: Engine, staged: Staged) -> list[str]:
     """Sentences about values that were left out, read by a guess, or may mean something else."""
-    rows = staged.rows
-    good = rows.filter(rows.reason.isnull(), rows.marks.notnull())
-    counts = engine.to_arrow(good.group_by("marks").agg(rows=good.count()).order_by("marks")).to_pylist()
-    marks: Counter[str] = Counter()
-    for row in counts:
-        for mark in row["marks"].split(","):
-            marks[mark] += row["rows"]
-    notes = [*_left_out(engine, staged, marks), *_decimals(staged), *_changes(staged, marks)]
-    return [*notes, *_times(engine, staged), *_too_old(engine, staged), *_totals(engine, staged)]
+    told = values_left_out(engine, staged)
+    marks = Counter({mark: values.rows for mark, values in told.items()})
+    notes = [*_left_out(engine, staged, marks), *_stripped(staged, told), *_decimals(staged), *_units(staged)]
+    notes += _amounts(staged)
+    return [
+        *notes,
+        *_changes(staged, marks),
+        *_times(engine, staged),
+        *_too_old(engine, staged),
+        *_totals(engine, staged),
+    ]
 
 
 def _left_out(engine: Engine, staged: Staged, marks: Counter[str]) -> Iterator[str]:
@@ -107,13 +113,58 @@ def _status_line(engine: Engine, staged: Staged) -> str:
 
 
 def _decimals(staged: Staged) -> Iterator[str]:
-    if staged.commas:
-        columns = sorted({name for names in staged.commas.values() for name in names})
-        files = listed([staged.paths[place].name for place in staged.commas])
-        verb = "writes" if len(staged.commas) == 1 else "write"
+    commas = {place: names for place, names in staged.commas.items() if "." not in names.values()}
+    if commas:
+        columns = sorted({name for names in commas.values() for name in names})
+        files = listed([staged.paths[place].name for place in commas])
+        verb = "writes" if len(commas) == 1 else "write"
         yield (
             f"{staged.table.name}: {files} {verb} decimal commas in {listed(columns)}, so all numbers there are read "
             f'so: 1.299,50 is 1299.5. Say it for good: decimal = "," under [sources.{staged.table.name}].'
+        )
+
+
+def _stripped(staged: Staged, told: Mapping[str, LeftOut]) -> Iterator[str]:
+    for name in staged.brought:
+        values = told.get(f"{name}_stripped")
+        if values is not None:
+            yield (
+                f"{staged.table.name}: {name} was stripped of spaces or invisible characters around it in "
+                f"{counted(values.rows, 'row|rows')} (the first: {'; '.join(values.examples)})."
+            )
+
+
+def _units(staged: Staged) -> Iterator[str]:
+    table = staged.table.name
+    files = [staged.paths[place].name for place, seen in sorted(staged.seen.items()) if ("latency_ms", UNIT) in seen]
+    if files:
+        unit = staged.column("latency_ms").unit or "ms"
+        yield (
+            f"{table}: latency_ms says its unit in {listed(files)}, as in 12ms, and is read by it; a number without "
+            f"one counts {unit}."
+        )
+
+
+def _amounts(staged: Staged) -> Iterator[str]:
+    """Amounts in several currencies, and amounts that may be a thousand times as large."""
+    table = staged.table.name
+    seen = {place: {mark for name, mark in marks if name == "mrr"} for place, marks in staged.seen.items()}
+    currencies = {mark for marks in seen.values() for mark in marks if _CURRENCY.fullmatch(mark)}
+    if len(currencies) > 1:
+        yield f"{table}: mrr is in {listed(sorted(currencies))}, and nothing is converted. Make it one currency."
+    unclear = {place: sorted(mark for mark in marks if mark[0].isdigit()) for place, marks in seen.items()}
+    unclear = {
+        place: [mark for mark in amounts if mark != THOUSANDS]
+        for place, amounts in unclear.items()
+        if "." not in seen[place] and place not in staged.commas
+    }
+    amount = min((amounts[0] for amounts in unclear.values() if amounts), default=None)
+    if amount is not None:
+        files = listed([staged.paths[place].name for place, amounts in unclear.items() if amounts])
+        yield (
+            f"{table}: mrr has amounts such as {amount} in {files}, read as {amount} and not as "
+            f"{amount.replace('.', '')}. If the point stands between thousands, say "
+            f'decimal = "," under [sources.{table}]; if not, decimal = ".".'
         )
 
 
@@ -155,7 +206,11 @@ def _times(engine: Engine, staged: Staged) -> Iterator[str]:
         form = next((form for shape, form in _SHAPES if re.fullmatch(shape, value)), "%Y-%m-%d %H:%M:%S")
         quoted = '"' + source.replace('"', '""') + '"'
         line = f'{{ expression = {json.dumps(f"try_strptime({quoted}, {form!r})")}, time_zone = "UTC" }}'
-    yield f"{staged.table.name}: a {name} that cannot be read{shown} can be mapped under {place}: {name} = {line}."
+    yield f"{staged.table.name}: {_an(name)} that cannot be read{shown} can be mapped under {place}: {name} = {line}."
+
+
+def _an(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _too_old(engine: Engine, staged: Staged) -> Iterator[str]:

@@ -10,17 +10,18 @@ from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.exceptions import InputError
 from features.schema import RawTable
-from features.sources.mapping.declared import HOST, MappedFile
-from features.sources.mapping.nothing import without_words_for_nothing
+from features.sources.mapping.declared import ENDED, HOST, MappedFile
+from features.sources.mapping.nothing import without_nobody, without_words_for_nothing
 from features.sources.text.rows import Rows
 
-__all__ = ["PROBLEM", "SPOILED", "apply_mapping"]
+__all__ = ["IDS", "PROBLEM", "SPOILED", "apply_mapping"]
 
 
 PROBLEM = "_bellwether_problem"  # the prefix is ours: a file may have columns of any other name
 SPOILED = "_bellwether_spoiled"
-_IDS = ("account_id", "event_id", "user_id", "token", HOST)
+IDS = ("account_id", "event_id", "user_id", "token", HOST)
 _INVISIBLE = r"^[\s\p{Z}\p{Cf}]+|[\s\p{Z}\p{Cf}]+$"
+_SPACE, _NOT_ASCII = 0x20, 0x80
 _WHOLE_DOUBLE = r"^(-?\d+)\.0$"
 
 
@@ -40,10 +41,11 @@ def apply_mapping(
     """
     count = len(rows.table)
     reasons: dict[str, pa.Array] = {}
-    expressions = {name: column.expression for name, column in mapped.columns.items() if column.expression is not None}
+    stripped: dict[str, pa.Array] = {}
+    expressions = {name: column.expression for name, column in mapped.made.items() if column.expression is not None}
     computed, failed = _computed(engine, rows, mapped, expressions, table=table, tried=tried, title=title)
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
-    for name, column in mapped.columns.items():
+    for name, column in mapped.made.items():
         if name in expressions:
             columns[name] = computed.column(name)
             if name in failed:
@@ -57,17 +59,29 @@ def apply_mapping(
                 reasons[f"{name}_nested"] = pc.is_in(pa.array(range(count)), places)
         if column.constant is None:
             columns[name] = without_words_for_nothing(columns[name])
-        if name in _IDS:
-            columns[name] = _trimmed(columns[name])
-        if name in _IDS or _is_double_text(columns[name].type, name, table):
+            columns[name] = without_nobody(columns[name]) if name == "account_id" else columns[name]
+        if name in IDS:
+            columns[name] = _stripped(columns[name], f"{name}_stripped", stripped)
+        if name in IDS or (name != ENDED and _is_double_text(columns[name].type, name, table)):
             columns[name] = _plain_ids(columns[name])
+    problem, spoiled = _told(count, reasons, stripped, required=(*table.required, ENDED))
+    return pa.table({**columns, PROBLEM: problem, SPOILED: spoiled})
+
+
+def _told(
+    count: int, reasons: dict[str, pa.Array], stripped: dict[str, pa.Array], *, required: Collection[str]
+) -> tuple[pa.Array, pa.Array]:
+    """Of each row why it has to be refused, and what else is to be told of it."""
     problem, spoiled = pa.nulls(count, pa.string()), pa.nulls(count, pa.string())
+    refusing = tuple(f"{name}_" for name in required)
     for reason, rows_spoiled in reasons.items():
-        if any(reason.startswith(f"{name}_") for name in table.required):
+        if reason.startswith(refusing):
             problem = _first(problem, rows_spoiled, reason)
         else:
             spoiled = _added(spoiled, rows_spoiled, reason)
-    return pa.table({**columns, PROBLEM: problem, SPOILED: spoiled})
+    for mark, rows_stripped in stripped.items():
+        spoiled = _added(spoiled, rows_stripped, mark)
+    return problem, spoiled
 
 
 def _computed(
@@ -82,7 +96,7 @@ def _computed(
 ) -> tuple[pa.Table, dict[str, pa.Array]]:
     if not expressions:
         return pa.table({}), {}
-    read = list(dict.fromkeys(column for name in expressions for column in mapped.columns[name].reads))
+    read = list(dict.fromkeys(column for name in expressions for column in mapped.made[name].reads))
     given = rows.table.select(read)
     try:
         return engine.evaluate(given, expressions, tried=tried)
@@ -109,16 +123,43 @@ def _first(problem: pa.Array, spoiled: pa.Array, reason: str) -> pa.Array:
     return pc.coalesce(problem, pc.if_else(spoiled, pa.scalar(reason), pa.scalar(None, pa.string())))
 
 
+def _stripped(ids: pa.ChunkedArray | pa.Array, mark: str, stripped: dict[str, pa.Array]) -> pa.ChunkedArray | pa.Array:
+    """The ids trimmed; the rows in which that changes one are noted under the mark."""
+    trimmed = _trimmed(ids)
+    if trimmed is not ids:
+        stripped[mark] = pc.not_equal(_texts(trimmed), _texts(ids))
+    return trimmed
+
+
 def _trimmed(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Ids without the invisible signs around them that are copied along from a page or a sheet."""
+    """Ids without the spaces and invisible signs around them that are copied along; the same object where none has."""
+    if isinstance(ids, pa.ChunkedArray):
+        chunks = [_trimmed(chunk) for chunk in ids.chunks]
+        is_same = all(chunk is before for chunk, before in zip(chunks, ids.chunks, strict=True))
+        return ids if is_same else pa.chunked_array(chunks, ids.type)
     if pa.types.is_dictionary(ids.type):
-        return pa.chunked_array(
-            [pa.DictionaryArray.from_arrays(chunk.indices, _trimmed(chunk.dictionary)) for chunk in ids.chunks],
-            ids.type,
-        )
-    if not pa.types.is_string(ids.type) or pc.all(pc.string_is_ascii(ids)).as_py() is not False:
+        dictionary = _trimmed(ids.dictionary)
+        return ids if dictionary is ids.dictionary else pa.DictionaryArray.from_arrays(ids.indices, dictionary)
+    if not pa.types.is_string(ids.type) or not _may_be_padded(ids):
         return ids
-    return pc.replace_substring_regex(ids, _INVISIBLE, "")
+    trimmed = pc.replace_substring_regex(ids, _INVISIBLE, "")
+    return ids if trimmed.equals(ids) else trimmed
+
+
+def _may_be_padded(texts: pa.StringArray) -> bool:
+    """Whether a text may have a space or an invisible sign at an end: a look at two bytes of each."""
+    _, offsets, content = texts.buffers()
+    if content is None or not len(texts):
+        return False
+    bounds = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    has_text = np.diff(bounds) > 0
+    characters = np.frombuffer(content, dtype=np.uint8)
+    ends = np.concatenate((characters[bounds[:-1][has_text]], characters[bounds[1:][has_text] - 1]))
+    return bool(((ends <= _SPACE) | (ends >= _NOT_ASCII)).any())
+
+
+def _texts(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    return pc.cast(ids, pa.string()) if pa.types.is_dictionary(ids.type) else ids
 
 
 def _added(named: pa.Array, spoiled: pa.Array, reason: str) -> pa.Array:

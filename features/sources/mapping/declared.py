@@ -12,10 +12,11 @@ from features.engine.duckdb_engine import Engine
 from features.engine.errors import EngineError
 from features.engine.sql import columns_in, refuse_changing
 from features.exceptions import InputError, SettingsError, listed
-from features.schema import EVENTS, RawTable
+from features.schema import EVENTS, SUBSCRIPTIONS, RawTable
 from features.settings.fields import ColumnMapping, SourceSettings
 
 __all__ = [
+    "ENDED",
     "HOST",
     "UNITS_PER_SECOND",
     "MappedColumn",
@@ -30,6 +31,9 @@ __all__ = [
 
 HOST = "host"
 """What a mapping of events may name beside their columns: the machine, which tells equal rows apart, not stored."""
+ENDED = "cancelled_at"
+"""Mapped beside the columns of subscription events: when the subscription that a row starts has ended."""
+
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -75,15 +79,23 @@ class MappedFile:
         Canonical column to how it is made, in canonical order; columns the file does not bring are left out.
     ignored
         Columns of the file that nothing reads.
+    ended
+        How the end of a subscription is made: a row that has one is its start and its cancellation.
     """
 
     columns: Mapping[str, MappedColumn]
     ignored: tuple[str, ...]
+    ended: MappedColumn | None = None
+
+    @property
+    def made(self) -> Mapping[str, MappedColumn]:
+        """The columns, and the end of a subscription as one of them."""
+        return self.columns if self.ended is None else {**self.columns, ENDED: self.ended}
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Columns of the file that are read, each once."""
-        return tuple(dict.fromkeys(name for column in self.columns.values() for name in column.reads))
+        return tuple(dict.fromkeys(name for column in self.made.values() for name in column.reads))
 
 
 def mappable_columns(table: RawTable) -> tuple[str, ...]:
@@ -103,7 +115,7 @@ def check_mapping(table: RawTable, source: SourceSettings) -> None:
         raise SettingsError(
             f"[sources.{table.name}] has distinct_files, which only events have. Move it under [sources.events]."
         )
-    names = (*mappable_columns(table), *((HOST,) if table is EVENTS else ()))
+    names = (*mappable_columns(table), *((HOST,) if table is EVENTS else (ENDED,) if table is SUBSCRIPTIONS else ()))
     unknown = [name for name in source.columns if name not in names]
     if unknown:
         raise SettingsError(
@@ -121,20 +133,27 @@ def check_mapping(table: RawTable, source: SourceSettings) -> None:
             if any((mapping.unit, mapping.time_zone, mapping.hashed, mapping.decimal)):
                 raise SettingsError(f"{place} takes from, constant or expression alone. Leave out what else it says.")
             continue
+        if name == ENDED:
+            _check_zone(mapping, place)
+            continue
         if mapping.hashed and (table.schema.field(name).type != pa.string() or name == "endpoint"):
             raise SettingsError(f"{place} is to be hashed, which only an id can be. Leave hashed out.")
         if mapping.decimal is not None and not _is_number(table.schema.field(name).type):
             raise SettingsError(f"{place} has a decimal mark, and {name} is no number. Leave decimal out.")
-        if mapping.unit is not None and mapping.unit not in UNITS_PER_SECOND:
-            raise SettingsError(f"{place} has the unit {mapping.unit!r}. Use one of {', '.join(UNITS_PER_SECOND)}.")
-        if mapping.time_zone is not None:
-            try:
-                ZoneInfo(mapping.time_zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-                raise SettingsError(
-                    f"{place} has the time zone {mapping.time_zone!r}, which does not exist. "
-                    "Use a name such as UTC or Europe/Berlin."
-                ) from error
+        _check_zone(mapping, place)
+
+
+def _check_zone(mapping: ColumnMapping, place: str) -> None:
+    if mapping.unit is not None and mapping.unit not in UNITS_PER_SECOND:
+        raise SettingsError(f"{place} has the unit {mapping.unit!r}. Use one of {', '.join(UNITS_PER_SECOND)}.")
+    if mapping.time_zone is not None:
+        try:
+            ZoneInfo(mapping.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise SettingsError(
+                f"{place} has the time zone {mapping.time_zone!r}, which does not exist. "
+                "Use a name such as UTC or Europe/Berlin."
+            ) from error
 
 
 def map_columns(table: RawTable, source: SourceSettings, file_columns: Sequence[str], *, title: str) -> MappedFile:
@@ -171,8 +190,32 @@ def map_columns(table: RawTable, source: SourceSettings, file_columns: Sequence[
             f"It has {listed(file_columns, limit=20) or 'no columns'}. Map them under "
             f"[sources.{table.name}.columns]{example}. Nothing was stored."
         )
-    known = {*table.schema.names, *(name for column in columns.values() for name in column.reads)}
-    return MappedFile(columns, tuple(name for name in file_columns if name not in known))
+    ended = _ended(source, columns, file_columns, place=f"[sources.{table.name}.columns.{ENDED}]", title=title)
+    mapped_file = MappedFile(columns, (), ended)
+    known = {*table.schema.names, *mapped_file.reads}
+    return replace(mapped_file, ignored=tuple(name for name in file_columns if name not in known))
+
+
+def _ended(
+    source: SourceSettings, columns: Mapping[str, MappedColumn], file_columns: Sequence[str], *, place: str, title: str
+) -> MappedColumn | None:
+    """How the end of a subscription is made; its unit and zone are those of the start, beside which it will stand."""
+    mapping = source.columns.get(ENDED)
+    if mapping is None:
+        return None
+    start, kind = columns["occurred_at"], columns["kind"]
+    if kind.constant is None:
+        raise SettingsError(
+            f"{place} is for a table with a row a subscription, and kind is read from the file. Leave it out, or give "
+            'kind = { constant = "start" }.'
+        )
+    ended = _declared(mapping, file_columns, place=place, title=title)
+    given = {name: getattr(mapping, name) for name in ("unit", "time_zone") if getattr(mapping, name) is not None}
+    if any(value != getattr(start, name) for name, value in given.items()):
+        raise SettingsError(
+            f"{place} has another unit or time zone than occurred_at: make both alike, one of them by an expression."
+        )
+    return replace(ended, unit=start.unit, time_zone=start.time_zone)
 
 
 def declared_columns(source: SourceSettings) -> tuple[str, ...]:
@@ -196,7 +239,7 @@ def check_expressions(
         When an expression does not fit the columns.
     """
     tried: set[str] = set()
-    for name, column in mapped.columns.items():
+    for name, column in mapped.made.items():
         if column.expression is None:
             continue
         nothing = pa.schema([files.field(read) for read in column.reads]).empty_table()

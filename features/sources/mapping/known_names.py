@@ -1,6 +1,7 @@
 """What people and servers call the columns of a log of calls."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from features.sources.access_logs.request import PARAMETER
@@ -32,6 +33,8 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "event_time": (
         "time_local",
+        "start_time_unix_nano",
+        "time_unix_nano",
         "time_iso8601",
         "msec",
         "started_at",
@@ -55,11 +58,15 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
         "route",
         "path",
         "request_path",
+        "resource_path",
+        "http_url_details_path",
         "uri",
         "cs_uri_stem",
         "request_uri",
         "url",
         "request_url",
+        "http_target",
+        "url_full",
         "resource",
         "request",
     ),
@@ -79,6 +86,7 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
         "latency",
         "duration",
         "response_time",
+        "upstream_response_time",
         "response_latency",
         "total_time",
         "time_taken",
@@ -90,7 +98,7 @@ KNOWN_NAMES: Mapping[str, tuple[str, ...]] = {
         "seconds",
     ),
     "token": ("api_key", "apikey", "key_id", "token_id", "access_token", "session_token", "key"),
-    "user_id": ("user", "uid", "username"),
+    "user_id": ("user", "uid", "username", "enduser_id"),
     "sdk": ("sdk_name", "client_library", "library"),
     "sdk_version": ("client_version", "library_version"),
     "synthetic": ("is_synthetic", "is_probe", "probe"),
@@ -123,7 +131,9 @@ def folded(column: str) -> str:
     >>> folded("RequestMethod"), folded("StartUTC"), folded("X-Account-Id"), folded("cs(User-Agent)")
     ('request_method', 'start_utc', 'x_account_id', 'cs_user_agent')
     """
-    return re.sub(r"[^a-z0-9]+", "_", _WORDS.sub("_", column).lower()).strip("_")
+    plain = unicodedata.normalize("NFKD", _WORDS.sub("_", column).replace("ß", "ss"))
+    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
 
 
 def known_as(column: str, *, with_units: bool = False) -> tuple[str, ...]:

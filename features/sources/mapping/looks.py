@@ -5,7 +5,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from statistics import median
 
-__all__ = ["number_of", "plain_values", "unit_of_duration", "unit_of_epoch", "why_not"]
+from features.sources.mapping.dates import is_written_date
+from features.sources.mapping.durations import seconds_of
+from features.sources.mapping.known_records import kind_of_change
+
+__all__ = ["number_of", "plain_values", "says_its_zone", "unit_of_duration", "unit_of_epoch", "why_not"]
 
 
 _NOTHING = frozenset(("", "-", "null", "none", "nan", "undefined", "(null)", "n/a"))
@@ -17,6 +21,11 @@ _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}(:\d+)?|\[?[0-9a-fA-F]*:[0-9a-fA-F:
 _REQUEST = re.compile(r"[A-Za-z-]+ \S+( HTTP/[0-9.]+)?")
 _METHOD = re.compile(r"[A-Za-z-]{2,20}")
 _STATUSES = (100, 599)
+_AMOUNT = re.compile(
+    r"([A-Z]{3}|[$€£¥₹])? ?[+-]?\d[\d.,' \u00a0\u202f\u2019]*[-\u2013\u2014]{0,2} ?([A-Z]{3}|[$€£¥₹])?|0"
+)
+_TIMES = re.compile(r"(-|\d+\.\d+)([,:; ]+(-|\d+\.\d+))+")  # of several upstreams
+_NO_LIMIT = ("unlimited", "no limit", "infinite", "inf", "unbegrenzt", "illimité", "ilimitado", "-1")
 
 
 def plain_values(values: Sequence[object]) -> list[object]:
@@ -46,6 +55,11 @@ def why_not(name: str, values: Sequence[object], *, is_request: bool = False) ->
         return "repeats" if len(set(map(str, values))) < len(values) else None
     claim, what = (_is_request, "holds no requests") if is_request else _CLAIMS.get(name, (bool, ""))
     return None if name not in _CLAIMS or sum(map(claim, values)) * 2 > len(values) else what
+
+
+def says_its_zone(value: object) -> bool:
+    """Whether a time says its zone or its offset."""
+    return re.search(r"(Z|UTC|GMT|[+-]\d{2}:?\d{2})$", str(value).strip()) is not None
 
 
 def unit_of_epoch(values: Sequence[object]) -> str | None:
@@ -80,17 +94,22 @@ def unit_of_duration(values: Sequence[object]) -> tuple[str, bool]:
 def _is_time(value: object) -> bool:
     if isinstance(value, date):  # a datetime is one
         return True
-    return unit_of_epoch([value]) is not None or (number_of(value) is None and _TIME.match(str(value)) is not None)
+    if unit_of_epoch([value]) is not None:
+        return True
+    text = str(value).strip()
+    return number_of(value) is None and (_TIME.match(text) is not None or is_written_date(text))
 
 
 def _is_status(value: object) -> bool:
-    number = number_of(value)
+    number = number_of(str(value).partition(" ")[0])
     return number is not None and (number == 0 or _STATUSES[0] <= number <= _STATUSES[1])
 
 
 def _is_duration(value: object) -> bool:
     number = number_of(value)
-    return number is not None and number >= 0
+    if number is not None:
+        return number >= 0 or number == -1  # as HAProxy writes of what did not happen
+    return seconds_of(str(value)) is not None or _TIMES.fullmatch(str(value)) is not None
 
 
 def _is_request(value: object) -> bool:
@@ -109,6 +128,22 @@ def _is_account(value: object) -> bool:
     return _ADDRESS.fullmatch(str(value)) is None
 
 
+def _is_amount(value: object) -> bool:
+    return _AMOUNT.fullmatch(str(value).strip()) is not None
+
+
+def _is_quota(value: object) -> bool:
+    return _is_amount(value) or str(value).strip().lower() in _NO_LIMIT
+
+
+def _is_change(value: object) -> bool:
+    return kind_of_change(str(value)) is not None
+
+
+def _is_text(value: object) -> bool:
+    return number_of(value) is None and not _is_time(value)
+
+
 _CLAIMS: dict[str, tuple[Callable[[object], bool], str]] = {
     "event_time": (_is_time, "holds no times"),
     "ingested_at": (_is_time, "holds no times"),
@@ -117,4 +152,15 @@ _CLAIMS: dict[str, tuple[Callable[[object], bool], str]] = {
     "endpoint": (_is_path, "holds numbers"),
     "method": (_is_method, "holds no methods"),
     "account_id": (_is_account, "holds addresses"),
+    "created_at": (_is_time, "holds no times"),
+    "occurred_at": (_is_time, "holds no times"),
+    "known_at": (_is_time, "holds no times"),
+    "term_end": (_is_time, "holds no times"),
+    "cancelled_at": (_is_time, "holds no times"),
+    "kind": (_is_change, "holds no changes of a subscription"),
+    "mrr": (_is_amount, "holds no amounts"),
+    "value": (_is_amount, "holds no numbers"),
+    "quota_calls_per_month": (_is_quota, "holds no numbers"),
+    "name": (_is_text, "holds no names"),
+    "region": (_is_text, "holds no regions"),
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["WORDS_FOR_NOTHING", "without_words_for_nothing"]
+__all__ = ["WORDS_FOR_NOTHING", "without_nobody", "without_words_for_nothing"]
 
 
 WORDS_FOR_NOTHING = frozenset(
@@ -12,12 +12,17 @@ WORDS_FOR_NOTHING = frozenset(
         *("", "-", "--", "null", "none", "nil", "nan", "-nan", "nat", "undefined", "n/a", "#n/a", r"\n"),
         *("(null)", "(none)", "(nil)", "(undefined)", "(blank)", "<null>", "<none>", "<nil>", "<na>", "[null]"),
         *("#null!", "#ref!", "#value!", "#name?", "#div/0!", "#num!", "\u2014", "\u2013"),
+        *("#nv", "#n/d", "#bezug!", "#wert!", "#zahl!", "#valeur!", "#nom?", "#nombre!"),  # of German and French Excel
+        *("n.a.", "(not set)", "(unknown)", "<unknown>"),
     }
 )
 """In small letters; NA is left out, since it is Namibia and North America."""
 
+_NOBODY = ("unknown", "anonymous")  # as an account; a region may well be called so
+
 _LONGEST = max(len(word.encode()) for word in WORDS_FOR_NOTHING) + 4  # bytes, with some space around
 _WORDS = pa.array(sorted(WORDS_FOR_NOTHING), pa.string())
+_NOBODY_WRITTEN = pa.array([form for word in _NOBODY for form in (word, word.capitalize(), word.upper())], pa.string())
 _FIRST = np.zeros(256, dtype=bool)
 _FIRST[
     sorted({byte for word in WORDS_FOR_NOTHING if word for byte in (word.encode()[0], word.upper().encode()[0])})
@@ -40,6 +45,21 @@ def without_words_for_nothing(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedA
         return values
     words = pc.utf8_lower(pc.utf8_trim_whitespace(values))
     return pc.if_else(pc.is_in(words, _WORDS), pa.scalar(None, pa.string()), values)
+
+
+def without_nobody(accounts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """The accounts with null for the words that gateways write where nobody has signed in."""
+    if isinstance(accounts, pa.ChunkedArray):
+        return pa.chunked_array([without_nobody(chunk) for chunk in accounts.chunks], accounts.type)
+    if pa.types.is_dictionary(accounts.type):
+        dictionary = without_nobody(accounts.dictionary)
+        if dictionary is accounts.dictionary:
+            return accounts
+        return dictionary.take(accounts.indices).dictionary_encode().cast(accounts.type)
+    if not pa.types.is_string(accounts.type):
+        return accounts
+    is_nobody = pc.is_in(accounts, _NOBODY_WRITTEN)
+    return pc.if_else(is_nobody, pa.scalar(None, pa.string()), accounts) if pc.any(is_nobody).as_py() else accounts
 
 
 def _may_say_nothing(texts: pa.StringArray) -> bool:

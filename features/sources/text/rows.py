@@ -1,6 +1,6 @@
 """Rows of one source file, as the readers of the formats hand them over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,6 +44,8 @@ class Rows:
         Of lines of a log, JSON or not; elsewhere identical rows are one event.
     has_open_end
         The file ends with the last of these rows, and its line has no end: it may still be being written.
+    told
+        What else there is to say of the file, as a sentence with ``{count}`` for how often.
     """
 
     table: pa.Table
@@ -52,3 +54,4 @@ class Rows:
     nested: dict[str, list[int]] = field(default_factory=dict)
     identity: Identity | None = None
     has_open_end: bool = False
+    told: Mapping[str, int] = field(default_factory=dict)
