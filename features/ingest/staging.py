@@ -164,8 +164,8 @@ class _Staging:
                 for rows in self._rows_of(path, files, mapped, seen, reading):
                     if len(rows.table):
                         taking.add(self._given(rows, taking.mapped, place, tried, title=path.name))
-                    if rows.has_open_end:
-                        reading.open_ends.append((place, int(rows.numbers[-1])))
+                    if rows.open_end is not None:
+                        reading.open_ends.append((place, rows.open_end))
                     if rows.faults:
                         self._refuse(rows.faults, place, staged_rows)
             except DamagedFileError as error:
