@@ -322,6 +322,16 @@ def test_a_last_row_without_an_end_stays_when_its_file_does_not_go_on_there(tmp_
 # ---- whatever order, split and repetition the files come in ----
 
 
+@pytest.mark.parametrize("kind", SOURCES)
+def test_forty_rows_then_sixty_then_the_last_forty_again_are_sixty_calls(tmp_path, home, kind):
+    company, name, rows = home(**SOURCES[kind]), NAMES.get(kind, "calls.parquet"), calls(*range(60))
+    file = tmp_path / name
+    take(company, write(kind, file, rows[:40]))
+    packed = [write(kind, tmp_path / "old" / f"{name}{ending}", rows) for ending in PACKED if kind != "parquet"]
+    take(company, write(kind, file, rows), *packed)
+    assert take(company, write(kind, tmp_path / f"export-{name}", rows[20:])).events_total == 60
+
+
 def test_equal_lines_of_one_log_stay_as_many_in_an_overlapping_export(tmp_path, home):
     log = write("log", tmp_path / "access.log", calls(1, 2, 2, 3, 3, 3))
     export = write("log", tmp_path / "export.log.gz", calls(2, 3, 3, 3, 3, 4, 4))
