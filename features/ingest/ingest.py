@@ -21,8 +21,8 @@ from features.ingest.first_loads import refusal_of_first_loads
 from features.ingest.left_out import values_left_out
 from features.ingest.loads import Load, note_load
 from features.ingest.machines import note_machines
-from features.ingest.open_ends import gone_on, note_open_ends, noted_open_ends, open_ends_of
-from features.ingest.quarantine import QUARANTINE, keep_refused
+from features.ingest.open_ends import Ended, gone_on, note_open_ends, noted_open_ends, open_ends_of
+from features.ingest.quarantine import QUARANTINE, forget_refused, keep_refused
 from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_notes
 from features.ingest.remarks.all import notes_about
 from features.ingest.remarks.equal_rows import collapsed_notes, open_end_notes
@@ -164,28 +164,27 @@ class _Work:
             refusal := refusal_of_first_loads(self.engine, self.home, [*staged.values()], self.given)
         ):
             raise InputError(f"{refusal} Nothing was stored.")
+        ended = Ended()
+        if EVENTS.name in staged:
+            staged[EVENTS.name], ended = self._without_parts(staged[EVENTS.name], days)
+        notes = open_end_notes(ended)
         reports: list[TableReport] = []
-        notes: list[str] = []
         touched: tuple[date, ...] = ()
         collapsed = Collapsed()
         for name, table in staged.items():
             if name == EVENTS.name:
-                ends = open_ends_of(self.engine, table, key=self.key)
-                earlier = noted_open_ends(days)
-                parts, wholes = gone_on([*earlier, *ends], _delimited(self.groups[name]), key=self.key)
-                note_open_ends(days, [*earlier, *ends], settled=parts | wholes)
-                notes += open_end_notes(len(parts))
                 stored = store_events(
                     self.engine,
-                    table.without([place for end, place in ends.items() if end in parts]),
+                    table,
                     self.home.stores.events,
                     days,
-                    withdrawn=[(end.event_id, date.fromisoformat(end.day)) for end in parts],
+                    withdrawn=ended.events,
                     threads=self.home.settings.threads,
                     progress=self.progress,
                 )
                 touched, latest = stored.days, _newest_event(self.engine, table, now=self.now)
                 collapsed = stored.collapsed
+                forget_refused(refused, EVENTS.name, ended.refused)
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
                 is_first = not rows_stored(self.home, name)
@@ -213,6 +212,15 @@ class _Work:
         total = sum(pq.read_metadata(path).num_rows for path in log)
         damaged = tuple(path for table in staged.values() for path in table.damaged)
         return IngestReport(tuple(reports), tuple(notes), touched, total, damaged)
+
+    def _without_parts(self, events: Staged, days: StoreWriter) -> tuple[Staged, Ended]:
+        """The rows without those that are a part of what another file holds whole, and all ends of that kind."""
+        texts = [path for group in self.groups[EVENTS.name].groups if group.kind != "parquet" for path in group.paths]
+        ends = open_ends_of(self.engine, events, key=self.key)
+        known = [*noted_open_ends(days), *ends]
+        ended = gone_on(known, texts, key=self.key)
+        note_open_ends(days, known, settled=ended.settled)
+        return events.without([place for end, place in ends.items() if ended.supersedes(end)]), ended
 
     def _matching(self, staged: Mapping[str, Staged], log: Sequence[Path], raw: StoreWriter) -> list[str]:
         """How the log's accounts and the CRM's meet: with a CRM table those of the whole log, else the new ones."""
@@ -243,11 +251,6 @@ class _Work:
             note_load(refused, staged.table.name, Load(self.now, staged.rows_read, by_reason, left_out))
         repeated = staged.rows_read - new - sum(by_reason.values())
         return TableReport(staged.table.name, staged.files_read, staged.rows_read, new, repeated, by_reason, left_out)
-
-
-def _delimited(files: TableFiles) -> list[Path]:
-    """The CSV files, of which a last row that is a part of one looks like a whole one."""
-    return [path for group in files.groups if group.kind == "csv" for path in group.paths]
 
 
 def _files(store: ManifestStore, writer: StoreWriter, only: str | None = None) -> list[Path]:

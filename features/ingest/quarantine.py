@@ -1,6 +1,7 @@
 """The quarantine store: rows that broke a rule or lost a conflict, kept with the reason."""
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 import ibis
@@ -12,7 +13,7 @@ from features.engine.duckdb_engine import Engine
 from features.home.home import Home
 from features.storage.store import StoreWriter
 
-__all__ = ["QUARANTINE", "keep_refused", "read_quarantine"]
+__all__ = ["QUARANTINE", "forget_refused", "keep_refused", "read_quarantine"]
 
 
 QUARANTINE = pa.schema(
@@ -42,6 +43,24 @@ def keep_refused(
             writer.replace(f"{table}/rows={_content(path)}", {"refused": path})
     engine.drop(refused)
     return by_reason
+
+
+def forget_refused(writer: StoreWriter, table: str, lines: Collection[tuple[int, str]]) -> None:
+    """Let go of refused lines, by place and what is kept of them, that were only parts of lines which are whole now."""
+    if not lines:
+        return
+    for partition in [name for name in writer.partitions if name.startswith(f"{table}/")]:
+        for file in writer.partitions[partition]:
+            rows = pq.read_table(writer.store.root / partition / file, schema=QUARANTINE, partitioning=None)
+            places = zip(rows["source_row"].to_pylist(), rows["given"].to_pylist(), strict=True)
+            rest = rows.filter(pa.array([place not in lines for place in places], pa.bool_()))
+            if len(rest) == len(rows):
+                continue
+            writer.remove(partition)
+            if len(rest):
+                path = writer.scratch / f"rest-{len(rest)}-{file}"
+                pq.write_table(rest, path, compression="zstd")
+                writer.replace(f"{table}/rows={_content(path)}", {"refused": path})
 
 
 def _several(rows: ir.Table, *, is_log: bool = False) -> ir.Table:

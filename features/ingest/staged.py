@@ -54,7 +54,7 @@ class Staged:
     damaged
         Files of a folder that are left out, and why.
     open_ends
-        File and line of each last row whose line has no end.
+        File and number of each last line that has no end.
     hosts
         The machine that each of ``paths`` names, where machines tell rows apart.
     commas

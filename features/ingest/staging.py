@@ -174,8 +174,8 @@ class _Staging:
                         given = self._given(rows, taking.mapped, place, tried, title=path.name)
                         reading.rows[path] += len(given) - len(rows.table)
                         taking.add(given)
-                    if rows.has_open_end:
-                        reading.open_ends.append((place, int(rows.numbers[-1])))
+                    if rows.open_end is not None:
+                        reading.open_ends.append((place, rows.open_end))
                     if rows.faults:
                         self._refuse(rows.faults, place, staged_rows)
             except DamagedFileError as error:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from features.exceptions import DamagedFileError, counted
-from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Block, Fault, read_blocks
+from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
 from features.sources.text.rows import Rows
 
 __all__ = ["csv_header", "read_delimited"]
@@ -76,7 +76,8 @@ def read_delimited(path: Path, columns: Sequence[str], *, delimiter: str, block_
     for block in read_blocks(path, block_bytes=block_bytes):
         if block.cut:
             what = "the file was cut short here"
-            yield Rows(parser.table([]), (), (Fault(block.first_line, CUT_SHORT, what, block.content),))
+            fault = Fault(block.first_line, CUT_SHORT, what, block.content)
+            yield Rows(parser.table([]), (), (fault,), open_end=block.open_end)
             continue
         content, first = block.content, block.first_line
         if first == 1 and _HINT.fullmatch(content.partition(b"\n")[0]):
@@ -85,18 +86,11 @@ def read_delimited(path: Path, columns: Sequence[str], *, delimiter: str, block_
             content, first = content.partition(b"\n")[2], first + 1
         plain = None if opened else parser.plain(content, first)
         if plain is not None:
-            yield _ended(plain, block)
+            yield replace(plain, open_end=block.open_end)
             continue
         lines = [*opened, *_lines(content)]
         rows, opened = parser.careful(lines, first - len(opened), last=block.is_last)
-        yield _ended(rows, block)
-
-
-def _ended(rows: Rows, block: Block) -> Rows:
-    """The rows of a block, and whether the last of them may still be being written, since its line has no end."""
-    if not block.is_last or not len(rows.numbers) or block.content.endswith(b"\n"):
-        return rows
-    return replace(rows, has_open_end=int(rows.numbers[-1]) == block.first_line + block.content.count(b"\n"))
+        yield replace(rows, open_end=block.open_end)
 
 
 def _lines(content: bytes) -> list[bytes]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from features.exceptions import DamagedFileError, counted
 from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Fault, read_blocks
-from features.sources.text.repeats import identical
+from features.sources.text.repeats import Repeats
 from features.sources.text.rows import Identity, Rows
 
 __all__ = ["is_w3c", "read_w3c", "w3c_columns"]
@@ -47,7 +47,7 @@ def read_w3c(path: Path, columns: Sequence[str], *, seen: set[str], block_bytes:
     """
     schema = pa.schema([(name, pa.string()) for name in columns])
     names: tuple[str, ...] = ()
-    before: dict[bytes, int] = {}
+    repeats = Repeats()
     for block in read_blocks(path, block_bytes=block_bytes):
         rows: list[list[str | None]] = []
         numbers: list[int] = []
@@ -71,10 +71,11 @@ def read_w3c(path: Path, columns: Sequence[str], *, seen: set[str], block_bytes:
         elif block.cut:
             faults.append(Fault(block.first_line, CUT_SHORT, "the file was cut short here", b""))
         texts = pa.array(lines, pa.string())
-        copies, before = identical(texts, before)
         places = zip(*rows, strict=True) if rows else [()] * len(schema)
         table = pa.table([pa.array(values, pa.string()) for values in places], schema)
-        yield Rows(table, numbers, tuple(faults), identity=Identity(texts, pa.array(copies)))
+        yield Rows(
+            table, numbers, tuple(faults), identity=Identity(texts, pa.array(repeats(texts))), open_end=block.open_end
+        )
 
 
 def _names(line: bytes) -> tuple[str, ...]:

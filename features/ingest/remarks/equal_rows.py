@@ -2,6 +2,7 @@
 
 from features.exceptions import counted
 from features.ingest.collapsed import Collapsed, Place
+from features.ingest.open_ends import Ended
 from features.ingest.staged import Staged
 
 __all__ = ["collapsed_notes", "open_end_notes"]
@@ -34,12 +35,16 @@ def collapsed_notes(collapsed: Collapsed, staged: Staged) -> list[str]:
     return notes
 
 
-def open_end_notes(count: int) -> list[str]:
-    """A sentence about rows whose line was only a part of what it became."""
-    if not count:
-        return []
-    rows = counted(count, "row, the last of a file when it was read, has|rows, the last of their files when read, have")
-    return [f"events: {rows} grown since: the whole line takes its place."]
+def open_end_notes(ended: Ended) -> list[str]:
+    """Sentences about rows whose line was only a part of what it became, taken for whole or refused."""
+    notes = []
+    if ended.events:
+        nouns = "row, the last of a file when it was read, has|rows, the last of their files when read, have"
+        notes.append(f"events: {counted(len(ended.events), nouns)} grown since: the whole line takes its place.")
+    if ended.refused:
+        nouns = "line, the last of a file when it was read, is|lines, the last of their files when read, are"
+        notes.append(f"events: {counted(len(ended.refused), nouns)} whole now, and no longer in quarantine.")
+    return notes
 
 
 def _named(place: Place, staged: Staged) -> str:

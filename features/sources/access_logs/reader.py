@@ -20,7 +20,7 @@ from features.sources.access_logs.request import (
 )
 from features.sources.access_logs.table import TableParser
 from features.sources.text.lines import CUT_SHORT, NOT_UTF8, UNREADABLE, Block, Fault, read_blocks
-from features.sources.text.repeats import identical
+from features.sources.text.repeats import Repeats
 from features.sources.text.rows import Identity, Rows
 
 __all__ = ["log_schema", "read_access_log", "times_of"]
@@ -51,15 +51,14 @@ def read_access_log(
     the file's identical lines it is: two calls of one second may look the same.
     """
     parse = _Parser(log, tuple(columns))
-    before: dict[bytes, int] = {}
+    repeats = Repeats()
     for block in read_blocks(path, block_bytes=block_bytes):
         if block.cut and not block.content:  # a log cut inside a line says so by that line
             yield parse.nothing(Fault(block.first_line, CUT_SHORT, "the file was cut short here", b""))
             continue
         lines = _lines(block.content)
         bare = pc.ascii_rtrim(lines, "\r\n")  # a log copied to another system is the same log
-        copies, before = identical(bare, before)
-        yield parse(block, lines, Identity(bare, pa.array(copies)))
+        yield parse(block, lines, Identity(bare, pa.array(repeats(bare))))
 
 
 class _Parser:
@@ -133,7 +132,9 @@ class _Parser:
         taken = pa.array(places)
         known = Identity(identity.lines.take(taken), identity.copies.take(taken))
         numbers = places + block.first_line
-        return Rows(self._table_of(table), numbers, tuple(sorted(faults, key=_line)), identity=known)
+        return Rows(
+            self._table_of(table), numbers, tuple(sorted(faults, key=_line)), identity=known, open_end=block.open_end
+        )
 
     def _table_of(self, fields: pa.Table) -> pa.Table:
         """The asked columns of the fields that were read."""

@@ -1,6 +1,7 @@
 """Reads JSON Lines: one object per line, and the lines that hold none."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from features.sources.json_files.rows import ObjectRows
@@ -25,4 +26,4 @@ def read_json_lines(
             for number, line in enumerate(block.content.split(b"\n"), block.first_line):
                 if line and not line.isspace():
                     object_rows.add(number, line)
-        yield object_rows.rows()
+        yield replace(object_rows.rows(), open_end=block.open_end)

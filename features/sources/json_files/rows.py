@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from features.sources.text.lines import NOT_UTF8, UNREADABLE, Fault
-from features.sources.text.repeats import identical
+from features.sources.text.repeats import Repeats
 from features.sources.text.rows import Identity, Rows
 
 __all__ = ["ObjectRows", "keys_of", "object_of"]
@@ -40,7 +40,7 @@ class ObjectRows:
         self._nested: dict[str, list[int]] = {}
         self._is_log = is_log
         self._contents: list[bytes] = []
-        self._before: dict[bytes, int] = {}
+        self._repeats = Repeats()
 
     def add(self, number: int, content: bytes) -> None:
         """Take in the text of one object."""
@@ -76,8 +76,7 @@ class ObjectRows:
         if not self._is_log:
             return None
         lines = pa.array(self._contents, pa.string())
-        copies, self._before = identical(lines, self._before)
-        return Identity(lines, pa.array(copies))
+        return Identity(lines, pa.array(self._repeats(lines)))
 
     def _row(self, record: dict[str, Any], content: bytes) -> list[str | None]:
         row: list[str | None] = []

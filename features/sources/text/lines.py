@@ -76,6 +76,12 @@ class Block:
     is_last: bool = False
     cut: bool = False
 
+    @property
+    def open_end(self) -> int | None:
+        """The number of the file's last line, where that has no end."""
+        has_end = not self.content or self.content.endswith(b"\n")
+        return self.first_line + self.content.count(b"\n") if self.is_last and not has_end else None
+
 
 def read_blocks(path: Path, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:
     """The lines of a file, in order; of a compressed file that was cut short, whatever can be unpacked.

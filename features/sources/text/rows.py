@@ -42,8 +42,8 @@ class Rows:
         Column to the places (in ``table``, from 0) at which it held an object or a list, written as JSON.
     identity
         Of lines of a log, JSON or not; elsewhere identical rows are one event.
-    has_open_end
-        The file ends with the last of these rows, and its line has no end: it may still be being written.
+    open_end
+        The line of the last row or fault, where the file ends with it and it has no end: it may still be being written.
     told
         What else there is to say of the file, as a sentence with ``{count}`` for how often.
     """
@@ -53,5 +53,5 @@ class Rows:
     faults: tuple[Fault, ...] = ()
     nested: dict[str, list[int]] = field(default_factory=dict)
     identity: Identity | None = None
-    has_open_end: bool = False
+    open_end: int | None = None
     told: Mapping[str, int] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from features.exceptions import InputError, SettingsError
 from features.home.home import Home
 from features.home.raw_tables import read_events
 from features.ingest.ingest import ingest
+from features.ingest.quarantine import read_quarantine
 from features.settings.load import load_settings
 from features.windows import utc
 
@@ -100,6 +101,13 @@ def stored(home, *columns):
     rows = engine.to_arrow(read_events(engine, home)).to_pylist()
     engine.close()
     return sorted(tuple(row[name] for name in columns) for row in rows)
+
+
+def refused(home):
+    engine = duckdb_engine(threads=1, memory_limit="1GB")
+    rows = engine.to_arrow(read_quarantine(engine, home, "events").order_by("source_row")).to_pylist()
+    engine.close()
+    return [row["reason"] for row in rows]
 
 
 def note(report, words):
@@ -283,6 +291,23 @@ def test_a_last_row_of_which_a_part_was_written_is_replaced_by_the_whole(tmp_pat
     assert take(company, grown).events_total == 4
 
 
+@pytest.mark.parametrize("kind", ["log", "json", "csv"])
+def test_a_half_line_is_no_refused_one_any_more_once_it_is_whole(tmp_path, home, kind):
+    company = home(**SOURCES[kind])
+    lines = text(kind, calls(1, 2, 3)).splitlines()
+    whole = "\n".join([lines[0], "broken", *lines[1:]]) + "\n"
+    file = put(tmp_path / NAMES[kind], whole[:-12])
+    assert take(company, file).events_total == 2
+    assert len(refused(company)) == 2
+    take(company, put(tmp_path / f"other-{NAMES[kind]}", text(kind, calls(5, 6, 7, 8))))
+    assert len(refused(company)) == 2
+    grown = put(tmp_path / "moved" / "access.log.1.gz" if kind == "log" else file, whole)
+    assert "1 line, the last of a file when it was read, is whole now" in note(take(company, grown), "is whole now")
+    assert len(refused(company)) == 1
+    assert take(company, grown).events_total == 7
+    assert len(refused(company)) == 1
+
+
 def test_a_last_row_without_an_end_stays_when_its_file_does_not_go_on_there(tmp_path, home):
     rows = [{**call, "latency_ms": 12.5} for call in calls(1, 2, 3)]
     company = home()
@@ -295,6 +320,16 @@ def test_a_last_row_without_an_end_stays_when_its_file_does_not_go_on_there(tmp_
 
 
 # ---- whatever order, split and repetition the files come in ----
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_forty_rows_then_sixty_then_the_last_forty_again_are_sixty_calls(tmp_path, home, kind):
+    company, name, rows = home(**SOURCES[kind]), NAMES.get(kind, "calls.parquet"), calls(*range(60))
+    file = tmp_path / name
+    take(company, write(kind, file, rows[:40]))
+    packed = [write(kind, tmp_path / "old" / f"{name}{ending}", rows) for ending in PACKED if kind != "parquet"]
+    take(company, write(kind, file, rows), *packed)
+    assert take(company, write(kind, tmp_path / f"export-{name}", rows[20:])).events_total == 60
 
 
 def test_equal_lines_of_one_log_stay_as_many_in_an_overlapping_export(tmp_path, home):
