@@ -40,6 +40,7 @@ class RawTable:
     schema: pa.Schema
     required: tuple[str, ...]
     secret: tuple[str, ...] = ()  # stored only as keyed hashes
+    added: tuple[str, ...] = ()  # columns that homes of earlier versions do not hold: null there
 
 
 EVENTS = RawTable(
@@ -86,6 +87,7 @@ SUBSCRIPTIONS = RawTable(
     pa.schema(
         [
             ("account_id", pa.string()),
+            ("subscription_id", pa.string()),
             ("occurred_at", UTC_MICROSECONDS),
             ("known_at", UTC_MICROSECONDS),
             ("kind", pa.string()),
@@ -97,6 +99,7 @@ SUBSCRIPTIONS = RawTable(
         ]
     ),
     required=("account_id", "occurred_at", "kind"),
+    added=("subscription_id",),
 )
 
 TOUCHPOINTS = RawTable(

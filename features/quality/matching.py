@@ -9,9 +9,11 @@ import ibis
 from features.engine.duckdb_engine import Engine
 from features.examination import Finding
 from features.exceptions import listed
-from features.home.raw_tables import read_raw
+from features.home.raw_tables import read_raw, read_records
 from features.quality.section import Inspection, Section, engine_of, percent
 from features.rollup.count import read_rollup
+from features.schema import SUBSCRIPTIONS
+from features.subscriptions.remarks import remarks_on
 from features.windows import DAY, known_before
 
 __all__ = ["Match", "look_at_matching"]
@@ -81,7 +83,7 @@ def look_at_matching(inspection: Inspection) -> Section:
     )
     unmatched = f"Unmatched: they called in the last {_LATE_DAYS} days and the table lacks them."
     note = f"{unmatched} Orphaned: the table has them and they never called."
-    return Section(rows, tuple(_findings(tallies)), note=note)
+    return Section(rows, (*_findings(tallies), *_several_subscriptions(inspection)), note=note)
 
 
 def _examples(tally: Match) -> str:
@@ -112,6 +114,16 @@ def _ids(engine: Engine, inspection: Inspection, name: Literal["accounts", "subs
     closed = known_before(inspection.cutoff, grace_hours=inspection.home.settings.grace_hours)
     known = rows.filter(rows.known_at.isnull() | (rows.known_at < ibis.literal(closed, type="timestamp('UTC', 6)")))
     return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
+
+
+def _several_subscriptions(inspection: Inspection) -> Iterator[Finding]:
+    """Accounts whose rows do not tell their subscriptions apart."""
+    rows = read_records(inspection.home, SUBSCRIPTIONS).to_pandas()
+    settings = inspection.home.settings
+    closed = known_before(inspection.cutoff, grace_hours=settings.grace_hours)
+    known = rows[(rows["known_at"] < closed) & (rows["occurred_at"] < inspection.cutoff)]
+    for remark in remarks_on(known, reactivation_days=settings.reactivation_days):
+        yield Finding(remark.what, remark.remedy, is_remark=True)
 
 
 def _findings(tallies: list[Match]) -> Iterator[Finding]:
