@@ -29,10 +29,13 @@ def remarks_on(
     rows = in_order(subscriptions)
     owner, accounts = pd.factorize(rows["account_id"])
     apart = told_apart(rows.assign(owner=owner.astype(np.int64)), reactivation_days=reactivation_days)
-    name = id_column(other_columns)
+    name = id_column(other_columns) if rows["subscription_id"].isna().all() else None
     mapping = "" if name is None else f': [sources.subscriptions.columns] subscription_id = {{ from = "{name}" }}'
     remedy = f"Give the rows a subscription_id{mapping}, or one row per account and change."
     remarks = []
+    if name is not None and not apart.with_second and not apart.kept_alive:
+        what = f'Nothing reads the column "{name}"; all rows of an account are taken for one subscription.'
+        remarks.append(Remark(what, f"If it tells several apart, map it{mapping}."))
     if apart.with_second:
         ids = [accounts[number] for number in apart.with_second]
         have = counted(len(ids), "account has|accounts have")

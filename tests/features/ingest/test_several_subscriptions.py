@@ -34,11 +34,11 @@ PLAIN = ("plain,5,2026-01-01T00:00:00Z,start,pro,100", "plain,5,2026-02-01T00:00
 MAPPED = {"subscriptions": {"columns": {"subscription_id": {"from": "sub_id"}}}}
 
 
-def loaded(tmp_path, *lines, **settings):
+def loaded(tmp_path, *lines, header=HEADER, **settings):
     """A home with these subscription events and a call of each account, and the report."""
     home = Home(load_settings(home=tmp_path / "home", threads=1, **settings))
     rows, calls = tmp_path / "subscriptions.csv", tmp_path / "events.csv"
-    rows.write_text("\n".join((HEADER, *lines)) + "\n", encoding="utf-8")
+    rows.write_text("\n".join((header, *lines)) + "\n", encoding="utf-8")
     accounts = sorted({line.split(",")[0] for line in lines})
     calls.write_text("account_id,event_time\n" + "".join(f"{name},2026-06-20T00:00:00Z\n" for name in accounts))
     return home, ingest(home, now=NOW, events=[calls], subscriptions=[rows], backfill=True)
@@ -72,8 +72,18 @@ def test_with_ids_or_one_subscription_each_nothing_is_told(tmp_path):
     assert sorted(read_records(home, SUBSCRIPTIONS)["subscription_id"].to_pylist()) == ["1", "2", "2", "3", "3", "4"]
 
 
-def test_of_accounts_with_one_subscription_nothing_is_told(tmp_path):
-    _, report = loaded(tmp_path, *PLAIN)
+def test_a_column_that_may_tell_them_apart_and_is_not_read_is_named(tmp_path):
+    seats = ("seats,1,2026-01-01T00:00:00Z,start,pro,100", "seats,2,2026-03-01T00:00:00Z,start,pro,100")
+    _, report = loaded(tmp_path, *seats)
+    (note,) = [note for note in report.notes if "subscription_id" in note]
+    assert note == (
+        'subscriptions: Nothing reads the column "sub_id"; all rows of an account are taken for one subscription. '
+        'If it tells several apart, map it: [sources.subscriptions.columns] subscription_id = { from = "sub_id" }.'
+    )
+
+
+def test_of_accounts_with_one_subscription_and_no_such_column_nothing_is_told(tmp_path):
+    _, report = loaded(tmp_path, *PLAIN, header=HEADER.replace("sub_id", "note"))
     assert not [note for note in report.notes if "subscription_id" in note]
 
 
