@@ -41,6 +41,7 @@ class RawTable:
     required: tuple[str, ...]
     secret: tuple[str, ...] = ()  # stored only as keyed hashes
     null_says: tuple[str, ...] = ()  # null is an answer, as no limit: what cannot be read must not become one
+    added: tuple[str, ...] = ()  # columns that homes of earlier versions do not hold: null there
 
 
 EVENTS = RawTable(
@@ -87,6 +88,7 @@ SUBSCRIPTIONS = RawTable(
     pa.schema(
         [
             ("account_id", pa.string()),
+            ("subscription_id", pa.string()),
             ("occurred_at", UTC_MICROSECONDS),
             ("known_at", UTC_MICROSECONDS),
             ("kind", pa.string()),
@@ -99,6 +101,7 @@ SUBSCRIPTIONS = RawTable(
     ),
     required=("account_id", "occurred_at", "kind"),
     null_says=("quota_calls_per_month", "term_end"),
+    added=("subscription_id",),
 )
 
 TOUCHPOINTS = RawTable(

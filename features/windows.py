@@ -16,6 +16,7 @@ from features.exceptions import InputError
 
 __all__ = [
     "DAY",
+    "DAY_MICROSECONDS",
     "as_cutoff",
     "cutoff_day",
     "cutoff_days",
@@ -41,7 +42,7 @@ __all__ = [
 
 DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1)
-_DAY_MICROSECONDS = 86_400_000_000
+DAY_MICROSECONDS = 86_400_000_000
 _HOUR_MICROSECONDS = 3_600_000_000
 
 
@@ -109,7 +110,7 @@ def first_cutoffs(happened: pa.ChunkedArray, known: pa.ChunkedArray, *, grace_ho
     grace = round(grace_hours * 3600) * 1_000_000
     microseconds = [times.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()) for times in (happened, known)]
     by_time, by_arrival = (
-        pc.floor(pc.divide(pc.subtract(moments, late).cast(pa.float64()), float(_DAY_MICROSECONDS))).cast(pa.int32())
+        pc.floor(pc.divide(pc.subtract(moments, late).cast(pa.float64()), float(DAY_MICROSECONDS))).cast(pa.int32())
         for moments, late in zip(microseconds, (0, grace), strict=True)
     )
     return pc.add(pc.max_element_wise(by_time, by_arrival), 1).cast(pa.int32()).cast(pa.date32())
@@ -248,7 +249,7 @@ def is_weekend(cutoff: ir.TimestampValue, age_days: ir.IntegerValue) -> ir.Boole
 
 def days_between(earlier: ir.TimestampValue, later: ir.TimestampValue) -> ir.FloatingValue:
     """Fractional days from one moment to another, exact to the microsecond."""
-    return (microseconds_since_epoch(later) - microseconds_since_epoch(earlier)) / float(_DAY_MICROSECONDS)
+    return (microseconds_since_epoch(later) - microseconds_since_epoch(earlier)) / float(DAY_MICROSECONDS)
 
 
 def starts_before_window(moment: ir.TimestampValue, cutoff: ir.TimestampValue, *, window_days: int) -> ir.BooleanValue:
@@ -262,7 +263,7 @@ def is_in_window(moment: ir.TimestampValue, cutoff: ir.TimestampValue, *, window
 
 
 def _day_number(microseconds: ir.IntegerValue) -> ir.IntegerValue:
-    return microseconds // _DAY_MICROSECONDS
+    return microseconds // DAY_MICROSECONDS
 
 
 def _date_of_day(day: ir.IntegerValue) -> ir.DateValue:

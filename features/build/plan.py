@@ -21,6 +21,7 @@ from features.rollup.months import past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, UTC_MICROSECONDS
 from features.storage.compile_cache import compiled
+from features.subscriptions.known import ACCOUNT_STATES
 
 __all__ = ["CUTOFFS", "Plan", "plan"]
 
@@ -49,7 +50,7 @@ class Plan:
     shared
         What several groups ask of a rollup, from it and ``cutoffs``; its rows are to be named by its key here.
     groups
-        Every group as it is stored, from ``population``, ``cutoffs``, ``subscriptions``, ``touchpoints``, the rollups
+        Every group as it is stored, from ``population``, ``cutoffs``, ``account_states``, ``touchpoints``, the rollups
         by name, ``together`` and ``shared``.
     """
 
@@ -123,7 +124,7 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
             Rollups(**rollups, **counted),
             population,
             cutoffs,
-            subscriptions=subscriptions,
+            account_states=named("account_states", ACCOUNT_STATES),
             touchpoints=named("touchpoints", TOUCHPOINTS.schema),
             grace_hours=grace_hours,
             has_value_endpoints=has_value_endpoints,

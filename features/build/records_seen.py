@@ -88,7 +88,7 @@ def _counted(home: Home, records: Manifest, tables: list[RawTable]) -> dict[str,
     engine = home.engine()
     try:
         for table in filter(files.get, tables):
-            engine.name_parquet(table.name, files[table], schema=table.schema)
+            engine.name_parquet(table.name, files[table], schema=table.schema, absent_as_null=table.added)
             counted = engine.run_prepared(_prepared(table, home.settings.grace_hours))
             days[table.name] = [[row["first"], row["rows"], row["hashes"]] for row in counted.to_pylist()]
         return days
@@ -114,8 +114,11 @@ def first_seen(rows: ir.Table, table: RawTable, *, grace_hours: float) -> ir.Tab
         if "occurred_at" in rows.columns
         else known_from(known, grace_hours=grace_hours)
     )
-    row = ibis.struct({name: rows[name] for name in table.schema.names})
-    marked = rows.select(first=first.fill_null(ibis.date(1970, 1, 1)).epoch_days(), row_hash=row.hash().hash())
+    row = ibis.struct({name: rows[name] for name in table.schema.names if name not in table.added}).hash()
+    if table.added:  # a row without them is the one it was before they came
+        whole = ibis.struct({name: rows[name] for name in table.schema.names}).hash()
+        row = ibis.ifelse(ibis.and_(*(rows[name].isnull() for name in table.added)), row, whole)
+    marked = rows.select(first=first.fill_null(ibis.date(1970, 1, 1)).epoch_days(), row_hash=row.hash())
     return (
         marked.group_by("first")
         .agg(rows=marked.count(), hashes=marked.row_hash.bit_xor())

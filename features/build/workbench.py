@@ -15,15 +15,17 @@ from features.engine.duckdb_engine import Engine
 from features.groups.inputs import REACH, WHOLE
 from features.groups.population import population_of
 from features.home.home import Home
+from features.home.raw_tables import read_records
 from features.rollup.months import event_days, past_files, past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS
 from features.storage.derived import batches
 from features.storage.manifest import Manifest
 from features.storage.partition_files import write_parts
+from features.subscriptions.known import account_states_table
 from features.windows import days_of_ages
 
-__all__ = ["Workbench", "population"]
+__all__ = ["Workbench", "account_states_of", "population"]
 
 
 _TOGETHER = 32  # cutoffs whose population is found in one pass over the history
@@ -36,9 +38,23 @@ def population(engine: Engine, home: Home, cutoffs: ir.Table) -> ir.Table:
     raw = home.stores.raw
     accounts = engine.name_parquet("accounts", raw.files("accounts", "accounts"), schema=ACCOUNTS.schema)
     subscriptions = engine.name_parquet(
-        "subscriptions", raw.files("subscriptions", "subscriptions"), schema=SUBSCRIPTIONS.schema
+        "subscriptions",
+        raw.files("subscriptions", "subscriptions"),
+        schema=SUBSCRIPTIONS.schema,
+        absent_as_null=SUBSCRIPTIONS.added,
     )
     return population_of(past, accounts, subscriptions, cutoffs, grace_hours=home.settings.grace_hours)
+
+
+def account_states_of(home: Home) -> pa.Table:
+    """What every account has subscribed to, as each cutoff knows it."""
+    settings = home.settings
+    return account_states_table(
+        read_records(home, SUBSCRIPTIONS),
+        grace_hours=settings.grace_hours,
+        renewal_grace_days=settings.renewal_grace_days,
+        reactivation_days=settings.reactivation_days,
+    )
 
 
 class Workbench:
@@ -57,7 +73,10 @@ class Workbench:
         self._engine = home.working_engine(spill=spill)
         raw = home.stores.raw
         for table in (ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS):
-            self._engine.name_parquet(table.name, raw.files(table.name, table.name), schema=table.schema)
+            self._engine.name_parquet(
+                table.name, raw.files(table.name, table.name), schema=table.schema, absent_as_null=table.added
+            )
+        self._engine.name_rows("account_states", account_states_of(home))
         self._cutoffs_together: list[datetime] = []
         self._batch: list[datetime] = []
 

@@ -56,7 +56,9 @@ class EngineChoice:
 class WorkingEngine(Protocol):
     """What rollup and build ask of an engine; :mod:`features.engine.duckdb_engine` says what each method means."""
 
-    def name_parquet(self, name: str, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
+    def name_parquet(
+        self, name: str, paths: Sequence[Path], *, schema: pa.Schema, absent_as_null: Sequence[str] = ()
+    ) -> ir.Table:
         """Let ``name`` stand for these files from now on."""
 
     def name_rows(self, name: str, rows: pa.Table) -> ir.Table:

@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from ibis.backends.sql.datatypes import DuckDBType
 
 from features.engine.errors import engine_failures
@@ -32,11 +33,16 @@ class Engine:
         self.connection = connection
         self._numbers = itertools.count()
 
-    def read_parquet(self, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
-        """A table over exactly these files, whose folder names add no column; empty of ``schema`` without files."""
+    def read_parquet(self, paths: Sequence[Path], *, schema: pa.Schema, absent_as_null: Sequence[str] = ()) -> ir.Table:
+        """A table over exactly these files, whose folder names add no column; empty of ``schema`` without files.
+
+        Columns of ``absent_as_null`` that the first file does not have are null.
+        """
         if not paths:
             return ibis.memtable(schema.empty_table())
-        return self.connection.read_parquet([written_out(path) for path in paths], hive_partitioning=False)
+        rows = self.connection.read_parquet([written_out(path) for path in paths], hive_partitioning=False)
+        types = ibis.Schema.from_pyarrow(schema)
+        return rows.mutate(**{name: ibis.null(types[name]) for name in absent_as_null if name not in rows.columns})
 
     def evaluable(self, expression: str, nothing: pa.Table) -> bool:
         """Whether an SQL expression over these columns can be tried row by row, so that a failure is one row's.
@@ -123,11 +129,20 @@ class Engine:
         # S608: the text is compiled.
         return self.name_prepared(name, Prepared(f"SELECT {typed} FROM ({prepared.sql})", prepared.schema))  # noqa: S608
 
-    def name_parquet(self, name: str, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
-        """Let ``name`` stand for these files from now on; a prepared expression over it reads them when it runs."""
+    def name_parquet(
+        self, name: str, paths: Sequence[Path], *, schema: pa.Schema, absent_as_null: Sequence[str] = ()
+    ) -> ir.Table:
+        """Let ``name`` stand for these files from now on; a prepared expression over it reads them when it runs.
+
+        Columns of ``absent_as_null`` that the first file does not have are null.
+        """
         columns = ibis.Schema.from_pyarrow(schema)
         listed = ", ".join(literal(written_out(path)) for path in paths)
-        names = ", ".join(quoted(column) for column in columns)
+        absent = set(absent_as_null) - set(pq.read_schema(paths[0]).names) if paths and absent_as_null else set()
+        names = ", ".join(
+            f"CAST(NULL AS {SQL_TYPES[type(kind)]}) AS {quoted(key)}" if key in absent else quoted(key)
+            for key, kind in columns.items()
+        )
         # A table and a view cannot share a name, so no files are a view over nothing.
         nothing = ", ".join(f"CAST(NULL AS {SQL_TYPES[type(kind)]}) AS {quoted(key)}" for key, kind in columns.items())
         source = f"read_parquet([{listed}], hive_partitioning=false)" if paths else f"(SELECT {nothing}) WHERE false"

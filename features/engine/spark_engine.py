@@ -65,8 +65,18 @@ class SparkEngine:
             for key, value in _MEANING.items():
                 session.conf.set(key, value)
 
-    def name_parquet(self, name: str, paths: Sequence[Path], *, schema: pa.Schema) -> ir.Table:
-        """Let ``name`` stand for these files from now on; the executors read them, so each must see them there."""
+    def name_parquet(
+        self,
+        name: str,
+        paths: Sequence[Path],
+        *,
+        schema: pa.Schema,
+        absent_as_null: Sequence[str] = (),  # noqa: ARG002 (Spark's reader takes every absent column so)
+    ) -> ir.Table:
+        """Let ``name`` stand for these files from now on; the executors read them, so each must see them there.
+
+        Columns that a file does not have are null.
+        """
         columns = ibis.Schema.from_pyarrow(schema)
         with _spark_failures():
             if paths:

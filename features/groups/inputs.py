@@ -56,6 +56,8 @@ class Inputs:
         One row per account and cutoff; see :mod:`features.groups.population`.
     cutoffs
         The column ``cutoff``.
+    account_states
+        What each account has subscribed to, as each cutoff knows it; see :mod:`features.subscriptions.known`.
     has_value_endpoints
         Whether the setting ``value_endpoints`` names any.
     """
@@ -63,7 +65,7 @@ class Inputs:
     rollups: Rollups
     population: ir.Table
     cutoffs: ir.Table
-    subscriptions: ir.Table
+    account_states: ir.Table
     touchpoints: ir.Table
     grace_hours: float
     has_value_endpoints: bool

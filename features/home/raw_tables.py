@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Literal
 
 import ibis.expr.types as ir
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.engine.duckdb_engine import Engine
 from features.home.home import Home
-from features.schema import EVENTS, RAW_TABLES
+from features.schema import EVENTS, RAW_TABLES, RawTable
 
-__all__ = ["RecordTable", "complete_until", "read_events", "read_raw", "rows_stored"]
+__all__ = ["RecordTable", "complete_until", "read_events", "read_raw", "read_records", "rows_stored"]
 
 
 RecordTable = Literal["accounts", "subscriptions", "touchpoints"]
@@ -26,7 +27,18 @@ def read_events(engine: Engine, home: Home) -> ir.Table:
 
 def read_raw(engine: Engine, home: Home, name: RecordTable) -> ir.Table:
     """One record table with its canonical columns; empty where none was ingested."""
-    return engine.read_parquet(home.stores.raw.files(name, name), schema=RAW_TABLES[name].schema)
+    table = RAW_TABLES[name]
+    return engine.read_parquet(home.stores.raw.files(name, name), schema=table.schema, absent_as_null=table.added)
+
+
+def read_records(home: Home, table: RawTable) -> pa.Table:
+    """The rows of a record table, small enough to hold; empty where none was ingested."""
+    parts = [pq.ParquetFile(path).read() for path in home.stores.raw.files(table.name, table.name)]
+    rows = pa.concat_tables(parts) if parts else table.schema.empty_table()
+    for name in table.added:
+        if name not in rows.column_names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, table.schema.field(name).type))
+    return rows.select(table.schema.names).cast(table.schema)
 
 
 def rows_stored(home: Home, name: str) -> int:

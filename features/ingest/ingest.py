@@ -33,10 +33,11 @@ from features.ingest.staging import stage
 from features.ingest.store_events import store_events
 from features.ingest.store_records import store_records
 from features.progress import Progress, silent
-from features.schema import EVENTS, RAW_TABLES
+from features.schema import EVENTS, RAW_TABLES, SUBSCRIPTIONS
 from features.settings.fields import SourceSettings
 from features.sources.files import TableFiles, table_files
 from features.storage.store import ManifestStore, StoreWriter
+from features.subscriptions.remarks import remarks_on
 from features.windows import require_utc
 
 __all__ = ["ingest", "last_written", "source_groups"]
@@ -209,6 +210,8 @@ class _Work:
         if EVENTS.name in staged:
             notes += collapsed_notes(collapsed, staged[EVENTS.name])
         notes += self._matching(staged, log, raw)
+        if SUBSCRIPTIONS.name in staged:
+            notes += self._several_subscriptions(staged[SUBSCRIPTIONS.name], raw)
         total = sum(pq.read_metadata(path).num_rows for path in log)
         damaged = tuple(path for table in staged.values() for path in table.damaged)
         return IngestReport(tuple(reports), tuple(notes), touched, total, damaged)
@@ -237,6 +240,14 @@ class _Work:
         else:
             return []
         return list(matching_notes(self.engine, account_ids(calling), known, is_whole=bool(given)))
+
+    def _several_subscriptions(self, staged: Staged, raw: StoreWriter) -> list[str]:
+        """What is made of accounts whose rows do not tell several subscriptions apart."""
+        paths = _files(self.home.stores.raw, raw, SUBSCRIPTIONS.name)
+        stored = self.engine.to_arrow(self.engine.read_parquet(paths, schema=SUBSCRIPTIONS.schema))
+        days = self.home.settings.reactivation_days
+        remarks = remarks_on(stored.to_pandas(), reactivation_days=days, other_columns=staged.ignored)
+        return [f"subscriptions: {remark.what} {remark.remedy}" for remark in remarks]
 
     def _report(self, staged: Staged, new: int, conflicts: Sequence[Path], refused: StoreWriter) -> TableReport:
         rows = staged.rows

@@ -56,7 +56,8 @@ def store_records(
     """
     table = staged.table
     columns = table.schema.names
-    stored = engine.read_parquet(store.files(table.name, table.name), schema=table.schema)
+    paths = store.files(table.name, table.name)
+    stored = engine.read_parquet(paths, schema=table.schema, absent_as_null=table.added)
     arriving = staged.rows.filter(lambda t: t.reason.isnull())
     if table is SUBSCRIPTIONS:
         arriving = arriving.mutate(source_order=arriving.source_row)

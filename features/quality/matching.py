@@ -9,10 +9,12 @@ import ibis.expr.types as ir
 from features.engine.duckdb_engine import Engine
 from features.examination import Finding
 from features.exceptions import listed
-from features.home.raw_tables import RecordTable, read_raw
+from features.home.raw_tables import RecordTable, read_raw, read_records
 from features.quality.section import Inspection, Section, engine_of, percent
 from features.quality.twins import twin_findings
 from features.rollup.count import read_rollup
+from features.schema import SUBSCRIPTIONS
+from features.subscriptions.remarks import remarks_on
 from features.windows import DAY, known_before
 
 __all__ = ["Match", "look_at_matching"]
@@ -85,7 +87,8 @@ def look_at_matching(inspection: Inspection) -> Section:
     )
     unmatched = f"Unmatched: they called in the last {_LATE_DAYS} days and the table lacks them."
     note = f"{unmatched} Orphaned: the table has them and they never called."
-    return Section(rows, (*_findings(tallies), *twins), note=note)
+    findings = (*_findings(tallies), *twins, *_several_subscriptions(inspection))
+    return Section(rows, findings, note=note)
 
 
 def _examples(tally: Match) -> str:
@@ -136,6 +139,16 @@ def _known(engine: Engine, inspection: Inspection, name: RecordTable) -> ir.Tabl
 def _ids(engine: Engine, inspection: Inspection, name: RecordTable) -> set[str]:
     known = _known(engine, inspection, name)
     return set(engine.to_arrow(known.select("account_id").distinct())["account_id"].to_pylist())
+
+
+def _several_subscriptions(inspection: Inspection) -> Iterator[Finding]:
+    """Accounts whose rows do not tell their subscriptions apart."""
+    rows = read_records(inspection.home, SUBSCRIPTIONS).to_pandas()
+    settings = inspection.home.settings
+    closed = known_before(inspection.cutoff, grace_hours=settings.grace_hours)
+    known = rows[(rows["known_at"] < closed) & (rows["occurred_at"] < inspection.cutoff)]
+    for remark in remarks_on(known, reactivation_days=settings.reactivation_days):
+        yield Finding(remark.what, remark.remedy, is_remark=True)
 
 
 def _findings(tallies: list[Match]) -> Iterator[Finding]:

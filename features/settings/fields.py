@@ -109,7 +109,9 @@ class Settings(BaseSettings):
         "auto", "mark", "decimal mark of the numbers in files; auto: told by what each file holds"
     )
     renewal_grace_days: int = _setting(14, "days", "a term that ended may still be renewed this long", ge=0)
-    reactivation_days: int = _setting(14, "days", "a cancellation taken back within this time is no churn", ge=0)
+    reactivation_days: int = _setting(
+        14, "days", "a cancellation taken back, or followed by another subscription, within this time is no churn", ge=0
+    )
     horizon_days: int = _setting(30, "days", "length of the label window", ge=1)
     lead_days: int = _setting(7, "days", "warning time before the label window starts", ge=0)
     test_share: float = _setting(0.3, "share", "closed cutoffs, newest first, kept for the one judgement", gt=0, lt=1)

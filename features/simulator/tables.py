@@ -26,7 +26,9 @@ ANNUAL_DISCOUNT = 0.85
 LATE_RENEWAL_SHARE = 0.15  # renewed a few days after the term ended
 TICKETS_IN_TROUBLE = 0.7  # a day, of an account in full trouble that has not lost patience yet
 CSAT_SHARE = 0.4  # of closed tickets
-SUBSCRIPTION_FILE = pa.schema([field for field in SUBSCRIPTIONS.schema if field.name != "source_order"])
+SUBSCRIPTION_FILE = pa.schema(
+    [field for field in SUBSCRIPTIONS.schema if field.name not in ("source_order", "subscription_id")]
+)
 _MOMENT = ACCOUNTS.schema.field("created_at").type
 _FIRST = (
     "Amber",

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from features.home.home import Home
+from features.home.raw_tables import read_records
 from features.schema import RAW_TABLES
 from features.windows import known_before
 from training.labels.targets import status_at, target
@@ -63,10 +64,5 @@ def built_accounts(home: Home, cutoff: datetime) -> list[str]:
 
 
 def _records(home: Home, name: Literal["accounts", "subscriptions"]) -> pd.DataFrame:
-    schema = RAW_TABLES[name].schema
-    files = home.stores.raw.files(name, name)
-    if not files:
-        empty: pd.DataFrame = schema.empty_table().to_pandas()
-        return empty
-    records: pd.DataFrame = pq.ParquetFile(files[0]).read(columns=schema.names).to_pandas()
+    records: pd.DataFrame = read_records(home, RAW_TABLES[name]).to_pandas()
     return records

@@ -22,6 +22,7 @@ from features.rollup.months import past_schema
 from features.rollup.tables import ROLLUPS
 from features.schema import RAW_TABLES
 from features.settings.fields import Settings
+from features.subscriptions.known import account_states_table
 from tests.features.conftest import Log
 
 
@@ -45,6 +46,9 @@ class Counter:
         engine = self._engine
         for name, rows in tables.items():
             engine.name_rows(name, rows)
+        days = {"renewal_grace_days": settings.renewal_grace_days, "reactivation_days": settings.reactivation_days}
+        states = account_states_table(tables["subscriptions"], grace_hours=settings.grace_hours, **days)
+        engine.name_rows("account_states", states)
         counted = self._count(settings.grace_hours, settings.value_endpoints, settings.slow_call_ms)
         chosen = self._plan(settings.grace_hours, has_value_endpoints=bool(settings.value_endpoints))
         wanted = _needed(chosen, groups)

@@ -19,6 +19,7 @@ from features.settings.fields import Settings
 from features.simulator import simulate
 from features.windows import DAY, utc
 from tests.features.conftest import Log
+from tests.subscription_oracle import Days, Row, account_at, as_known, lines_of
 
 CUTOFFS = [utc(2026, 3, 2), utc(2026, 5, 4), utc(2026, 5, 5), utc(2026, 6, 29)]
 APPROXIMATE = {"latency_p50_ms_28d": 0.025, "latency_p95_ms_7d": 0.025, "latency_p95_ms_28d": 0.025}
@@ -224,10 +225,33 @@ def by_plain_sql(home, cutoffs, *, groups=GROUPS):
             )
         for cutoff in cutoffs:
             run(oracle, "known", cutoff)
+            name_states(oracle, cutoff)
             for group in groups:
                 for row in run(oracle, group, cutoff):
                     expected.setdefault((row["account_id"], cutoff), {}).update(row)
     return expected
+
+
+def name_states(oracle, cutoff):
+    """The table ``states``: what each account has subscribed to at the cutoff and 91 days before, as known at it."""
+    mine = {}
+    names = "account_id, occurred_at, known_at, kind, plan, mrr, quota_calls_per_month, term_end, source_order"
+    for values in oracle.execute(f"SELECT {names} FROM subs").fetchall():
+        mine.setdefault(values[0], []).append(Row(*values))
+    columns = ("account_id", "back", "plan", "mrr", "quota", "term_end", "since", "changed")
+    rows = []
+    for account, known in mine.items():
+        for back in (0, 91):
+            lines = lines_of(known, Days())
+            state = account_at(lines, cutoff - back * DAY, Days())
+            whole = as_known(known, cutoff, timedelta(hours=6), Days())
+            if state is not None:
+                stated = (state["plan"], state["mrr"], state["quota"], state["term_end"])
+                rows.append((account, back, *stated, whole["since"], whole["plan_changes"]))
+    types = "account_id VARCHAR, back INT, plan VARCHAR, mrr DOUBLE, quota DOUBLE, term_end TIMESTAMPTZ"
+    oracle.execute(f"CREATE OR REPLACE TEMP TABLE states ({types}, since TIMESTAMPTZ, changed INT)")
+    if rows:
+        oracle.executemany(f"INSERT INTO states VALUES ({', '.join('?' * len(columns))})", rows)
 
 
 def differences(made, expected, *, groups=GROUPS):

@@ -7,11 +7,11 @@ from datetime import datetime
 import pandas as pd
 
 from features.exceptions import InputError, WorkFailedError
-from features.schema import SubscriptionKind
 from features.settings.fields import Settings
+from features.subscriptions.known import known_states, states_at, states_of
 from features.windows import as_cutoff, days_later, label_window
-from training.labels.cancel_notices import keep_what_notices_leave
-from training.labels.targets import Status, Target, plan_ranks, status_at, status_by_calls
+from training.labels.departures import churn_events
+from training.labels.targets import Status, Target, plan_ranks, status_by_calls, status_of
 from training.labels.upgrades import plan_states, upgrades_after
 
 __all__ = ["GONE", "Labels", "churn_events", "is_closed", "label", "label_silence"]
@@ -21,13 +21,6 @@ GONE = "already_gone"
 """Accounts that had left before the cutoff although it was not yet known: left out, counted."""
 
 _COLUMNS = ("account_id", "cutoff", "label", "event_time", "in_lead")
-_ORDER = ["account_id", "occurred_at", "known_at", "source_order"]
-_RENEWING = (
-    SubscriptionKind.START,
-    SubscriptionKind.RENEW,
-    SubscriptionKind.UPGRADE,
-    SubscriptionKind.REACTIVATE,
-)
 
 
 @dataclass(frozen=True)
@@ -56,45 +49,6 @@ def is_closed(target: Target, cutoff: datetime, *, complete_until: datetime) -> 
     return bool(days_later(window_end, target.settlement_days) <= complete_until)
 
 
-def churn_events(
-    subscriptions: pd.DataFrame, *, complete_until: datetime, renewal_grace_days: int, reactivation_days: int
-) -> pd.DataFrame:
-    """When accounts left: one row per account and departure, with ``event_time`` and ``return_time`` (null if none).
-
-    A departure is a ``cancel`` without a start or reactivation within ``reactivation_days``, or a term that passed
-    without a start, renew, upgrade or reactivation within ``renewal_grace_days`` (a downgrade that carries a later
-    term renews it as well); its date is then ``term_end``. The first of both counts until the account returns. A
-    ``cancel_notice`` is no departure, and one without a term leaves the running term as it was.
-    """
-    in_order = subscriptions[subscriptions["known_at"] <= complete_until].sort_values(_ORDER, kind="stable")
-    known = keep_what_notices_leave(in_order)
-    occurred, ends, kind = known["occurred_at"], known["term_end"], known["kind"]
-    renews = kind.isin(_RENEWING) | ((kind == SubscriptionKind.DOWNGRADE) & (ends > occurred))
-    returns = kind.isin((SubscriptionKind.START, SubscriptionKind.REACTIVATE))
-    account = known["account_id"]
-    next_row = occurred.groupby(account).shift(-1)
-    next_renewal = _next(occurred.where(renews), account)
-    next_return = _next(occurred.where(returns), account)
-
-    is_cancel = kind == SubscriptionKind.CANCEL
-    is_final = ~(next_return < days_later(occurred, reactivation_days))
-    # The row in force when its term ends: it began before, and no other row came between.
-    is_in_force = ends.notna() & ~is_cancel & (occurred < ends) & ~(next_row < ends)
-    is_expiry = is_in_force & ~(next_renewal < days_later(ends, renewal_grace_days))
-
-    spell = renews.groupby(account).cumsum()
-    departures = pd.concat(
-        [
-            pd.DataFrame({"account_id": account, "event_time": times, "return_time": next_renewal, "spell": spell})[
-                is_departure
-            ]
-            for times, is_departure in ((occurred, is_cancel & is_final), (ends, is_expiry))
-        ]
-    ).sort_values(["account_id", "event_time"], kind="stable")
-    first: pd.DataFrame = departures.drop_duplicates(["account_id", "spell"])
-    return first.drop(columns="spell").reset_index(drop=True)
-
-
 def label(
     target: Target,
     subscriptions: pd.DataFrame,
@@ -120,14 +74,11 @@ def label(
             "be learnt. Load them with `bellwether ingest --subscriptions FILE --backfill`, or train from the calls "
             "alone with `bellwether train --target churn_inactivity`."
         )
-    departures = churn_events(
-        subscriptions,
-        complete_until=complete_until,
-        renewal_grace_days=settings.renewal_grace_days,
-        reactivation_days=settings.reactivation_days,
-    )
     known = subscriptions[subscriptions["known_at"] <= complete_until]
-    states = plan_states(known, plan_ranks(known, settings))
+    days = {"renewal_grace_days": settings.renewal_grace_days, "reactivation_days": settings.reactivation_days}
+    states = plan_states(states_of(known, **days), plan_ranks(known, settings))
+    departures = churn_events(subscriptions, complete_until=complete_until, **days)
+    as_known = known_states(subscriptions, grace_hours=settings.grace_hours, **days)
 
     def at(cutoff: datetime) -> _Known:
         moment = as_cutoff(cutoff)
@@ -135,7 +86,7 @@ def label(
         left, came_back = departures["event_time"], departures["return_time"]
         events = departures if target.kind == "subscription" else upgrades_after(states, cutoff)
         return _Known(
-            status=status_at(target, subscriptions, cutoff, settings),
+            status=status_of(target, states_at(as_known, cutoff), subscriptions, cutoff, settings),
             gone=departures[(left < moment) & ~(came_back < moment)]["account_id"],
             lead=_first(events, moment, begin),
             window=_first(events, begin, end),
@@ -239,8 +190,3 @@ def _first(events: pd.DataFrame, begin: datetime, end: datetime) -> "pd.Series[p
     times = events["event_time"]
     first: pd.Series[pd.Timestamp] = events[(times >= begin) & (times < end)].groupby("account_id")["event_time"].min()
     return first
-
-
-def _next(times: "pd.Series[pd.Timestamp]", account: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
-    """The next time after this row that is not null, within the account."""
-    return times.groupby(account).shift(-1).groupby(account).bfill()

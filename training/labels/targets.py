@@ -10,10 +10,9 @@ import pandas as pd
 
 from features.exceptions import InputError, listed
 from features.home.home import Home
-from features.schema import SubscriptionKind
 from features.settings.fields import Settings
+from features.subscriptions.known import state_known_at
 from features.windows import as_cutoff, days_later, known_before
-from training.labels.cancel_notices import keep_what_notices_leave
 
 __all__ = [
     "ACTIVITY",
@@ -21,10 +20,10 @@ __all__ = [
     "Status",
     "Target",
     "default_target",
-    "known_state",
     "plan_ranks",
     "status_at",
     "status_by_calls",
+    "status_of",
     "target",
 ]
 
@@ -148,33 +147,6 @@ def default_target(*, has_subscriptions: bool) -> str:
     return "churn" if has_subscriptions else "churn_inactivity"
 
 
-def known_state(
-    subscriptions: pd.DataFrame, cutoff: datetime, *, grace_hours: float, renewal_grace_days: int
-) -> pd.DataFrame:
-    """Subscription state of each account as known at the cutoff: one row per account, indexed by ``account_id``.
-
-    The state is the row with the largest (``occurred_at``, ``known_at``, ``source_order``) among those with
-    ``occurred_at < c`` and ``known_at < c + grace``; what a ``cancel_notice`` leaves empty is as the last other row
-    said. ``spell_start`` is when the account last became a customer: its
-    first start, a reactivation, or a start after a cancellation or an expiry. It is null when no such row is known,
-    since the first row of a log is not a sign-up.
-    """
-    in_order = _known(subscriptions, cutoff, grace_hours=grace_hours).sort_values(
-        ["account_id", "occurred_at", "known_at", "source_order"], kind="stable"
-    )
-    known = keep_what_notices_leave(in_order)
-    before = known.groupby("account_id", sort=False)[["kind", "term_end"]].shift(1)
-    is_start = known["kind"] == SubscriptionKind.START
-    is_return = (before["kind"] == SubscriptionKind.CANCEL) | (
-        days_later(before["term_end"], renewal_grace_days) <= known["occurred_at"]
-    )
-    is_first_start = is_start & ~known["account_id"].where(is_start).duplicated()
-    begins = is_first_start | (is_start & is_return) | (known["kind"] == SubscriptionKind.REACTIVATE)
-    began = known[begins].groupby("account_id", sort=False)["occurred_at"].max()
-    state = known.drop_duplicates("account_id", keep="last").set_index("account_id")
-    return state[["kind", "plan", "mrr", "term_end"]].assign(spell_start=began.reindex(state.index))
-
-
 def plan_ranks(subscriptions: pd.DataFrame, settings: Settings) -> Mapping[str, int]:
     """Rank of each plan, 0 the smallest; plans that share a rank are no upgrade of each other.
 
@@ -199,24 +171,34 @@ def status_at(target: Target, subscriptions: pd.DataFrame, cutoff: datetime, set
     InputError
         For a target whose population is not made from subscriptions: see :func:`status_by_calls`.
     """
+    state = state_known_at(
+        subscriptions,
+        cutoff,
+        grace_hours=settings.grace_hours,
+        renewal_grace_days=settings.renewal_grace_days,
+        reactivation_days=settings.reactivation_days,
+    )
+    return status_of(target, state, subscriptions, cutoff, settings)
+
+
+def status_of(
+    target: Target, state: pd.DataFrame, subscriptions: pd.DataFrame, cutoff: datetime, settings: Settings
+) -> "pd.Series[str]":
+    """:func:`status_at` of accounts whose state as known at the cutoff is at hand."""
     if target.kind == "inactivity":
         raise InputError(f"The population of {target.name} is not made from subscriptions.")
-    state = known_state(
-        subscriptions, cutoff, grace_hours=settings.grace_hours, renewal_grace_days=settings.renewal_grace_days
-    )
-    moment = as_cutoff(cutoff)
     status = pd.Series(str(Status.OK), index=state.index, dtype=object, name="status")
     if target.kind == "upgrade":
-        known = _known(subscriptions, cutoff, grace_hours=settings.grace_hours)
+        known = subscriptions[
+            (subscriptions["occurred_at"] < as_cutoff(cutoff))
+            & (subscriptions["known_at"] < known_before(cutoff, grace_hours=settings.grace_hours))
+        ]
         ranks = plan_ranks(known, settings)
-        # A renewal that names no plan keeps the plan there was: as the labels see it.
-        named = known[~known["kind"].isin((SubscriptionKind.CANCEL, SubscriptionKind.CANCEL_NOTICE))]
-        ordered = named.sort_values(["account_id", "occurred_at", "known_at", "source_order"], kind="stable")
-        plans = ordered.groupby("account_id")["plan"].last().reindex(state.index)  # last() passes over nulls
-        status[plans.map(ranks) == max(ranks.values(), default=None)] = str(Status.TOP_PLAN)
-    status[state["spell_start"] > days_later(moment, -settings.minimum_tenure_days)] = str(Status.TOO_NEW)
-    status[days_later(state["term_end"], settings.renewal_grace_days) <= moment] = str(Status.EXPIRED)
-    status[state["kind"] == SubscriptionKind.CANCEL] = str(Status.CANCELLED)
+        status[state["plan"].map(ranks) == max(ranks.values(), default=None)] = str(Status.TOP_PLAN)
+    newest = days_later(as_cutoff(cutoff), -settings.minimum_tenure_days)
+    status[state["customer_since"] > newest] = str(Status.TOO_NEW)
+    status[~state["is_subscribed"]] = str(Status.EXPIRED)
+    status[state["is_cancelled"]] = str(Status.CANCELLED)
     return status
 
 
@@ -232,11 +214,3 @@ def status_by_calls(calls: "pd.Series[float]") -> "pd.Series[str]":
     status = pd.Series(str(Status.NO_RECENT_CALLS), index=calls.index, dtype=object, name="status")
     status[calls >= 1] = str(Status.OK)
     return status
-
-
-def _known(subscriptions: pd.DataFrame, cutoff: datetime, *, grace_hours: float) -> pd.DataFrame:
-    """The subscription events known at the cutoff."""
-    return subscriptions[
-        (subscriptions["occurred_at"] < as_cutoff(cutoff))
-        & (subscriptions["known_at"] < known_before(cutoff, grace_hours=grace_hours))
-    ]

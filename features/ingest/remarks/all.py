@@ -107,7 +107,7 @@ def _columns(staged: Staged) -> list[str]:
 
 
 def _optional(table: RawTable) -> list[str]:
-    said_elsewhere = {"event_id", "ingested_at", "known_at"}
+    said_elsewhere = {"event_id", "ingested_at", "known_at", "subscription_id"}
     return [name for name in mappable_columns(table) if name not in table.required and name not in said_elsewhere]
 
 

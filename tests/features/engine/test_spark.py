@@ -37,6 +37,7 @@ from features.ingest.ingest import ingest
 from features.offline.files import rows_at
 from features.rollup.count import roll_up
 from features.rollup.tables import ROLLUPS
+from features.schema import SUBSCRIPTIONS
 from features.settings.fields import Settings
 from features.simulator import simulate
 from features.simulator.company import ENDPOINTS
@@ -148,19 +149,39 @@ def both(cluster: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     simulate(root / "files", accounts=60, days=36, calls_per_day=3.0, seed=3, end=END)
     pq.write_table(odd_events(), root / "odd.parquet")
     pq.write_table(odd_touchpoints(), root / "odd_touchpoints.parquet")
+    pq.write_table(odd_subscriptions(), root / "odd_subscriptions.parquet")
     duckdb = Settings(home=root / "duckdb", value_endpoints=VALUE_ENDPOINTS, metrics=METRICS)
     ingest(
         Home(duckdb),
         now=END + DAY,
         events=[root / "files" / "events", root / "odd.parquet"],
         accounts=[root / "files" / "accounts.parquet"],
-        subscriptions=[root / "files" / "subscriptions.parquet"],
+        subscriptions=[root / "files" / "subscriptions.parquet", root / "odd_subscriptions.parquet"],
         touchpoints=[root / "files" / "touchpoints.parquet", root / "odd_touchpoints.parquet"],
         backfill=True,
     )
     shutil.copytree(duckdb.home, root / "spark")
     spark = duckdb.model_copy(update={"home": root / "spark", **cluster})
     return Both(duckdb, spark).make(*CUTOFFS)
+
+
+def odd_subscriptions() -> pa.Table:
+    """Two subscriptions of an account, told apart by an id or not, learned of at once or late."""
+    rows: list[dict[str, Any]] = []
+    for number in range(6):
+        ids, late = (("x", "y"), (None, None))[number % 2], (0, 0, 9)[number % 3] * DAY
+        for age, name, kind, plan, mrr, quota in (
+            (200, ids[0], "start", "pro", 100.0, 1000),
+            (120, ids[1], "start", "add-on", 20.5, 50 if number < 4 else None),
+            (60, ids[0], "upgrade", "max", 300.0, 5000),
+            (9, ids[1], "cancel", "add-on", 20.5, None),
+        ):
+            at = END - age * DAY
+            stated = {"plan": plan, "mrr": mrr, "quota_calls_per_month": quota, "term_end": END + 30 * DAY}
+            account = {"account_id": f"odd_{number}", "subscription_id": name}
+            rows.append({**account, "occurred_at": at, "known_at": at + late, "kind": kind, **stated})
+    schema = pa.schema([field for field in SUBSCRIPTIONS.schema if field.name != "source_order"])
+    return pa.Table.from_pylist(rows, schema)
 
 
 def odd_events() -> pa.Table:

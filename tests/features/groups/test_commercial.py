@@ -182,3 +182,51 @@ def test_the_price_of_a_thousand_successful_calls(log):
     table = log.table(C)
     found = [table[account, C]["cost_per_1k_success_28d"] for account in ("a", "silent", "free rider")]
     assert found == [15_000.0, None, None]
+
+
+@pytest.mark.parametrize("ids", [("s1", "s2"), (None, None)])
+def test_an_add_on_is_beside_the_plan_and_its_end_is_no_departure(log, ids):
+    pro, addon = ids
+    limited = {"quota_calls_per_month": 1000}
+    log.add(
+        "subscriptions",
+        event("start", C - 179 * DAY, "pro", 100.0, subscription_id=pro, **limited),
+        event("start", C - 120 * DAY, "addon", 20.0, 1, subscription_id=addon, term_end=C - 90 * DAY, **limited),
+        event("renew", C - 90 * DAY, "addon", 20.0, 2, subscription_id=addon, term_end=C + 9 * DAY, **limited),
+        event("cancel", C - 28 * DAY, "addon", 20.0, 3, subscription_id=addon),
+    )
+    names = ("plan", "mrr", "mrr_growth_91d", "plan_changes_364d", "days_to_term_end", "tenure_days")
+    cutoffs = [C - 120 * DAY, C - 119 * DAY, C - 28 * DAY, C - 27 * DAY, C]
+    table = log.table(*cutoffs)
+    made = [tuple(table["a", cutoff][name] for name in names) for cutoff in cutoffs]
+    assert made == [
+        ("pro", 100.0, None, 0, None, 59.0),
+        ("pro", 120.0, None, 0, None, 60.0),
+        ("pro", 120.0, 1.0, 0, None, 151.0),
+        ("pro", 100.0, 1.0, 0, None, 152.0),
+        ("pro", 100.0, 100.0 / 120.0, 0, None, 179.0),
+    ]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_move_to_another_plan_is_one_change_whichever_row_comes_first(log, order):
+    moment = C - 28 * DAY
+    rows = [event("start", moment, "new", 100.0), event("cancel", moment, "legacy", 100.0)]
+    log.add("subscriptions", event("start", C - 179 * DAY, "legacy", 100.0))
+    log.add("subscriptions", *[{**rows[place], "source_order": 1 + number} for number, place in enumerate(order)])
+    names = ("plan", "mrr", "mrr_growth_91d", "plan_changes_364d", "tenure_days")
+    assert [log.at(C)[name] for name in names] == ["new", 100.0, 1.0, 1, 179.0]
+
+
+def test_who_cancelled_pays_nothing_and_who_let_a_term_run_out_neither(log):
+    log.add(
+        "subscriptions",
+        event("start", C - 179 * DAY, "pro", 100.0),
+        event("cancel", C - MICROSECOND, "pro", 100.0, 1),
+        event("start", C - 179 * DAY, "pro", 100.0, account_id="b", term_end=C - 14 * DAY),
+        event("start", C - 179 * DAY, "pro", 100.0, account_id="c", term_end=C - 14 * DAY + MICROSECOND),
+    )
+    table = log.table(C)
+    assert [(table[name, C]["plan"], table[name, C]["mrr"]) for name in "abc"] == [
+        ("pro", 0.0), ("pro", 0.0), ("pro", 100.0)
+    ]  # fmt: skip

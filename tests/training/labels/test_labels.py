@@ -83,6 +83,56 @@ def test_a_downgrade_with_a_later_term_renews(plain: Settings):
     assert found(plain, table).loc["a", "label"] == 0
 
 
+def several(*rows: tuple) -> pd.DataFrame:
+    """Events of account ``a`` from (days after C, kind, plan, id[, term_end in days])."""
+    full = [(*row, None)[:5] for row in rows]
+    table = subscriptions(
+        *(("a", at(days), kind, None, None if end is None else at(end)) for days, kind, _, _, end in full)
+    )
+    return table.assign(plan=[row[2] for row in full], subscription_id=[row[3] for row in full])
+
+
+PRO = (-99, "start", "pro", "x")
+ADDON = (-60, "start", "addon", "y")
+
+
+@pytest.mark.parametrize("has_ids", [True, False])
+@pytest.mark.parametrize(
+    ("rows", "outcome"),
+    [
+        ([PRO, ADDON, (10, "cancel", "addon", "y")], 0),  # an add-on ends, the plan goes on
+        ([PRO, ADDON, (10, "cancel", "pro", "x")], 0),
+        ([PRO, ADDON, (10, "cancel", "pro", "x"), (37 - TICK, "cancel", "addon", "y")], 1),  # the last one ends
+        ([PRO, ADDON, (10, "cancel", "pro", "x"), (37, "cancel", "addon", "y")], 0),
+        ([PRO, (10, "start", "new", "y"), (10 + TICK, "cancel", "pro", "x")], 0),  # moved: the new one first
+        ([PRO, (10, "cancel", "pro", "x"), (10 + TICK, "start", "new", "y")], 0),  # the old one first
+        ([PRO, (10, "cancel", "pro", "x"), (24 - TICK, "start", "new", "y")], 0),
+        ([PRO, (10, "cancel", "pro", "x"), (24, "start", "new", "y")], 1),  # too late
+        ([PRO, (10, "start", "new", "y"), (10, "cancel", "pro", "x")], 0),  # at one time, the start first in the file
+        ([PRO, (10, "start", "new", "y"), (11, "cancel", "pro", "x"), (20, "cancel", "new", "y")], 1),
+        ([(-99, "start", "pro", "x", 20), ADDON], 0),  # a term runs out beside a subscription that goes on
+        ([(-99, "start", "pro", "x", 20), (-60, "start", "addon", "y", 10)], 1),
+        ([(-99, "start", "pro", "x", 20), (34 - TICK, "start", "new", "y")], 0),  # renewed as another plan
+        ([(-99, "start", "pro", "x", 20), (34, "start", "new", "y")], 1),
+        ([(-99, "start", "pro", "x"), (12, "cancel", "pro", "x")], 1),
+    ],
+)
+def test_an_account_leaves_when_its_last_subscription_ends(plain: Settings, rows, outcome, has_ids):
+    table = several(*rows)
+    table = table if has_ids else table.drop(columns="subscription_id")
+    assert found(plain, table).loc["a", "label"] == outcome
+
+
+def test_the_day_the_last_one_ended_is_the_day_the_account_left(plain: Settings):
+    table = several((-99, "start", "pro", "x", 12), (-60, "start", "addon", "y"), (20, "cancel", "addon", "y"))
+    assert found(plain, table).loc["a", "event_time"] == at(20)
+
+
+def test_who_started_on_the_1st_and_cancelled_on_the_10th_has_left(plain: Settings):
+    table = several((-29, "start", "pro", None), (-20, "cancel", "pro", None))
+    assert status_at(target("churn", Home(plain)), table, C, plain)["a"] == "cancelled"
+
+
 def test_gone_but_not_yet_known_gone_is_left_out_and_counted(plain: Settings):
     table = subscriptions(("a", at(-99), "start"), ("a", at(-2), "cancel", at(3)), ("b", at(-99), "start"))
     labels = label(target("churn", Home(plain)), table, [C], complete_until=COMPLETE, settings=plain)

@@ -6,6 +6,7 @@ import pytest
 from features.exceptions import InputError
 from features.home.home import Home
 from features.settings.fields import Settings
+from features.subscriptions.known import state_known_at
 from features.windows import days_later, utc
 from tests.training.conftest import subscriptions
 from training.labels.targets import TARGETS, default_target, status_at, status_by_calls, target
@@ -101,3 +102,20 @@ def test_closing_waits_for_settlement_only_where_the_event_can_be_undone(plain: 
 def test_without_subscriptions_silence_is_foretold():
     assert default_target(has_subscriptions=True) == "churn"
     assert default_target(has_subscriptions=False) == "churn_inactivity"
+
+
+def test_the_state_after_a_notice_is_the_one_before_it(plain: Settings):
+    table = subscriptions(
+        ("a", days_later(C, -99), "start", None, days_later(C, -13)), ("a", days_later(C, -30), "cancel_notice")
+    )
+    table.loc[1, ["plan", "mrr"]] = None
+    state = state_known_at(table, C, grace_hours=6, renewal_grace_days=14, reactivation_days=14).loc["a"]
+    assert (state["kind"], state["plan"], state["mrr"]) == ("cancel_notice", "basic", 10.0)
+    assert state["term_end"] == days_later(C, -13)
+
+
+def test_a_term_that_ends_after_a_notice_without_one_expires(plain: Settings):
+    table = subscriptions(
+        ("a", days_later(C, -99), "start", None, days_later(C, -14)), ("a", days_later(C, -30), "cancel_notice")
+    )
+    assert status_at(target("churn", Home(plain)), table, C, plain)["a"] == "expired"

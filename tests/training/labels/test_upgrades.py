@@ -63,6 +63,28 @@ def test_upgrades_at_each_boundary(plain: Settings, rows, outcome):
     assert tuple(found(plain, table).loc["a", ["label", "in_lead"]]) == outcome
 
 
+def test_two_unchanged_subscriptions_that_renew_are_no_upgrade(plain: Settings):
+    renewals = [(7 + 10 * number, "renew", *what) for number in range(3) for what in (("s", 50.0), ("m", 100.0))]
+    table = events((-99, "start", "m", 100.0), (-60, "start", "s", 50.0), *renewals)
+    for ids in (None, table["plan"]):
+        assert tuple(found(plain, table.assign(subscription_id=ids)).loc["a", ["label", "in_lead"]]) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "label"),
+    [
+        ([(10, "start", "m", 100.0)], 1),  # the plan of the account ranks higher
+        ([(10, "start", "xs", 5.0)], 0),  # an add-on
+        ([(10, "upgrade", "xs", 4.0)], 0),
+        ([(10, "start", "m", 100.0), (10 + TICK, "cancel", "s", 50.0)], 1),  # moved to a larger plan
+        ([(10, "cancel", "s", 50.0), (10 + TICK, "start", "m", 100.0)], 1),  # the same, the old one ended first
+    ],
+)
+def test_upgrades_compare_what_the_account_has(plain: Settings, rows, label):
+    table = events((-99, "start", "s", 50.0), *rows)
+    assert found(plain, table).loc["a", "label"] == label
+
+
 def test_back_to_the_plan_of_the_cutoff_is_no_upgrade(plain: Settings):
     table = events((-99, "start", "m", 100.0), (3, "downgrade", "s", 50.0), (10, "upgrade", "m", 100.0))
     assert tuple(found(plain, table).loc["a", ["label", "in_lead"]]) == (0, False)

@@ -3,14 +3,8 @@
 import pandas as pd
 import pytest
 
-from features.home.home import Home
-from features.settings.fields import Settings
-from features.windows import days_later, utc
-from tests.training.conftest import subscriptions
-from training.labels.cancel_notices import keep_what_notices_leave
-from training.labels.targets import known_state, status_at, target
+from features.subscriptions.notices import keep_what_notices_leave
 
-C = utc(2026, 6, 1)
 NONE = float("nan")
 
 
@@ -33,23 +27,6 @@ def events(*rows: tuple) -> pd.DataFrame:
 )
 def test_a_notice_keeps_what_the_last_other_event_said(rows, kept):
     table = events(("other", "start", 1.0, 1.0), *(("a", *row) for row in rows), ("z", "cancel_notice", NONE, NONE))
-    found = keep_what_notices_leave(table)
+    found = keep_what_notices_leave(table, subscription=pd.Series(pd.factorize(table["account_id"])[0]))
     last = found[found["account_id"] == "a"].iloc[-1]
     assert tuple(None if pd.isna(last[name]) else last[name] for name in ("mrr", "quota_calls_per_month")) == kept
-
-
-def test_the_state_after_a_notice_is_the_one_before_it(plain: Settings):
-    table = subscriptions(
-        ("a", days_later(C, -99), "start", None, days_later(C, -13)), ("a", days_later(C, -30), "cancel_notice")
-    )
-    table.loc[1, ["plan", "mrr"]] = None
-    state = known_state(table, C, grace_hours=6, renewal_grace_days=14).loc["a"]
-    assert (state["kind"], state["plan"], state["mrr"]) == ("cancel_notice", "basic", 10.0)
-    assert state["term_end"] == days_later(C, -13)
-
-
-def test_a_term_that_ends_after_a_notice_without_one_expires(plain: Settings):
-    table = subscriptions(
-        ("a", days_later(C, -99), "start", None, days_later(C, -14)), ("a", days_later(C, -30), "cancel_notice")
-    )
-    assert status_at(target("churn", Home(plain)), table, C, plain)["a"] == "expired"

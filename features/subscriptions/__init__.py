@@ -1,0 +1,1 @@
+"""What an account has subscribed to: one definition for features, labels and scores."""

@@ -1,0 +1,68 @@
+"""Says which accounts have several subscriptions that their rows do not tell apart, and what was made of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from features.exceptions import counted, listed
+from features.subscriptions.told_apart import in_order, told_apart
+
+__all__ = ["Remark", "id_column", "remarks_on"]
+
+_NAMES = ("subscription", "subscription_id", "subscriptionid", "sub_id", "subid", "sub", "contract_id", "contract")
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What was made of the rows of some accounts, and what to do where it is wrong."""
+
+    what: str
+    remedy: str
+
+
+def remarks_on(
+    subscriptions: pd.DataFrame, *, reactivation_days: int, other_columns: Sequence[str] = ()
+) -> list[Remark]:
+    """What to say of subscription events without an id; ``other_columns`` are those of the files that nothing reads."""
+    rows = in_order(subscriptions)
+    owner, accounts = pd.factorize(rows["account_id"])
+    apart = told_apart(rows.assign(owner=owner.astype(np.int64)), reactivation_days=reactivation_days)
+    name = id_column(other_columns) if rows["subscription_id"].isna().all() else None
+    mapping = "" if name is None else f': [sources.subscriptions.columns] subscription_id = {{ from = "{name}" }}'
+    remedy = f"Give the rows a subscription_id{mapping}, or one row per account and change."
+    remarks = []
+    if name is not None and not apart.with_second and not apart.kept_alive:
+        what = f'Nothing reads the column "{name}"; all rows of an account are taken for one subscription.'
+        remarks.append(Remark(what, f"If it tells several apart, map it{mapping}."))
+    if apart.with_second:
+        ids = [accounts[number] for number in apart.with_second]
+        have = counted(len(ids), "account has|accounts have")
+        remarks.append(
+            Remark(
+                f"{have} a start of another plan while one runs: {listed(ids)}. It counts as a second "
+                "subscription: the MRR is their sum, and each ends by itself.",
+                remedy,
+            )
+        )
+    if apart.kept_alive:
+        ids = [accounts[number] for number in apart.kept_alive]
+        remarks.append(
+            Remark(
+                f"A cancellation ended one of two subscriptions, or what was before a plan change, and "
+                f"{counted(len(ids), 'account lives|accounts live')} on: {listed(ids)}.",
+                f"If they left, a second cancellation says so. {remedy}",
+            )
+        )
+    return remarks
+
+
+def id_column(columns: Sequence[str]) -> str | None:
+    """The column that by its name tells subscriptions apart.
+
+    >>> id_column(["note", "Sub-Id"])
+    'Sub-Id'
+    """
+    known = {name.replace("_", "") for name in _NAMES}
+    return next((name for name in columns if "".join(filter(str.isalnum, name)).lower() in known), None)
