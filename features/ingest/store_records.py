@@ -37,7 +37,7 @@ def store_records(
     table = staged.table
     columns = table.schema.names
     paths = store.files(table.name, table.name)
-    stored = engine.read_parquet(paths, schema=table.schema)
+    stored = engine.name_parquet(f"stored_{table.name}", paths, schema=table.schema)
     before = sum(pq.read_metadata(path).num_rows for path in paths)
     arriving = staged.rows.filter(lambda t: t.reason.isnull())
     overruled = arriving.filter(ibis.literal(False))
