@@ -30,8 +30,8 @@ hypothesis.settings.register_profile("bellwether", deadline=None)
 hypothesis.settings.load_profile("bellwether")
 
 END = utc(2026, 6, 29)  # a Monday
-ACCOUNTS, DAYS, CALLS_PER_DAY = 700, 300, 1.5
-DAYS_APART = 14  # its cutoffs, Mondays all of them: enough to learn from, and half as many to build
+ACCOUNTS, DAYS, CALLS_PER_DAY = 560, 300, 0.8
+DAYS_APART = 21  # its cutoffs, Mondays all of them: enough to learn from, and a third as many to build
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -229,12 +229,16 @@ class _Work:
         """How the log's accounts and the CRM's meet: with a CRM table those of the whole log, else the new ones."""
         given = [name for name in CRM_TABLES if name in staged]
         known = {
-            name: account_ids(self.engine.read_parquet(paths, schema=RAW_TABLES[name].schema))
+            name: account_ids(
+                self.engine.name_parquet(
+                    f"known_{name}", paths, schema=RAW_TABLES[name].schema, absent_as_null=RAW_TABLES[name].added
+                )
+            )
             for name in given or CRM_TABLES
             if (paths := _files(self.home.stores.raw, raw, name))
         }
         if given:
-            calling = self.engine.read_parquet(log, schema=EVENTS.schema)
+            calling = self.engine.name_parquet("whole_log", log, schema=EVENTS.schema)
         elif EVENTS.name in staged:
             calling = staged[EVENTS.name].rows.filter(lambda t: t.reason.isnull())
         else:
@@ -252,7 +256,7 @@ class _Work:
     def _report(self, staged: Staged, new: int, conflicts: Sequence[Path], refused: StoreWriter) -> TableReport:
         rows = staged.rows
         bad = staged.with_names(rows.filter(rows.reason.notnull()).select(QUARANTINE.names))
-        lost = self.engine.read_parquet(conflicts, schema=QUARANTINE).select(QUARANTINE.names)
+        lost = self.engine.name_parquet("conflicts", conflicts, schema=QUARANTINE)
         before = set(refused.partitions)
         by_reason = keep_refused(
             self.engine, self.home, refused, staged.table.name, bad.union(lost), is_log=staged.is_log

@@ -101,7 +101,7 @@ def read_quarantine(engine: Engine, home: Home, table: str) -> ir.Table:
     manifest = store.manifest()
     partitions = sorted(name for name in manifest.partitions if name.startswith(f"{table}/"))
     paths = [path for partition in partitions for path in store.files(partition, manifest=manifest)]
-    return engine.read_parquet(paths, schema=QUARANTINE)
+    return engine.name_parquet(f"quarantined_{table}", paths, schema=QUARANTINE)
 
 
 def _content(path: Path) -> str:

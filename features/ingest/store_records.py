@@ -57,7 +57,7 @@ def store_records(
     table = staged.table
     columns = table.schema.names
     paths = store.files(table.name, table.name)
-    stored = engine.read_parquet(paths, schema=table.schema, absent_as_null=table.added)
+    stored = engine.name_parquet(f"stored_{table.name}", paths, schema=table.schema, absent_as_null=table.added)
     arriving = staged.rows.filter(lambda t: t.reason.isnull())
     if table is SUBSCRIPTIONS:
         arriving = arriving.mutate(source_order=arriving.source_row)

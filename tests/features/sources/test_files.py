@@ -517,6 +517,23 @@ def test_a_crm_export_without_half_of_the_accounts_is_said(tmp_path, settings):
     assert [text for text in later.notes if "subscriptions and events" in text] == []
 
 
+def test_of_two_crm_exports_each_is_compared_with_the_log(tmp_path, settings):
+    log = put(tmp_path / "access.log", line("a0"), line("a1"))
+    crm = put(tmp_path / "crm.csv", "account_id", "a0")
+    changes = ("a1,2026-01-01T00:00:00Z,start", "x1,2026-01-01T00:00:00Z,start")
+    contracts = put(tmp_path / "contracts.csv", "account_id,occurred_at,kind", *changes)
+    report = ingest(
+        Home(settings(events=LOG)), now=NOW, events=[log], accounts=[crm], subscriptions=[contracts], backfill=True
+    )
+    assert note(report, "accounts and events") == (
+        "accounts and events: 1 accounts matched; 1 unmatched, which call and do not have an account row: a1."
+    )
+    assert note(report, "subscriptions and events") == (
+        "subscriptions and events: 1 accounts matched; 1 unmatched, which call and do not have a subscription event: "
+        "a0; 1 orphaned, which have a subscription event and no call: x1."
+    )
+
+
 # ---- endpoints ----
 
 
