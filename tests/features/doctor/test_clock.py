@@ -65,7 +65,8 @@ def test_a_home_whose_clock_was_right_has_no_findings(home, tmp_path):
 
 
 def test_rows_whose_file_is_gone_are_known_since_the_repair_each_load_in_its_turn(home, tmp_path):
-    ingest(home, now=NOW, events=[usual(tmp_path)], backfill=True)
+    accounts = write(tmp_path, "ann.csv", "account_id,owner", "beta,ann")
+    ingest(home, now=NOW, events=[usual(tmp_path)], accounts=[accounts], backfill=True)
     before = stored(home, "events", "ingested_at")
     ingest(home, now=AHEAD, events=[calls(tmp_path, "a.csv", "2026-06-29T08:00:00Z")])
     for later, owner in ((0, "kim"), (1, "sam")):
@@ -79,6 +80,7 @@ def test_rows_whose_file_is_gone_are_known_since_the_repair_each_load_in_its_tur
     assert "What was there before lies in" in repaired.note
     assert sorted(stored(home, "events", "ingested_at")) == sorted([*before, NOW])
     owners = dict(zip(stored(home, "accounts", "owner"), stored(home, "accounts", "known_at"), strict=True))
+    assert owners.pop("ann") == NOW
     assert owners == {"kim": NOW - timedelta(microseconds=1), "sam": NOW}
     assert load_moments(home, "events") == [NOW]
     assert looked(home) == []
