@@ -44,6 +44,9 @@ def tidy_text(mapped: ir.Table, table: RawTable) -> ir.Table:
     return mapped.mutate(tidy) if tidy else mapped
 
 
+_AS_GIVEN = "_bellwether_given_"
+
+
 def check_rows(
     tidy: ir.Table,
     table: RawTable,
@@ -107,19 +110,22 @@ def check_rows(
         (tidy[PROBLEM].notnull(), tidy[PROBLEM]),
         *((problem.rows.fill_null(False), problem.reason) for problem in problems),
     )
-    named = _named(marks)
-    given = ibis.struct({name: tidy[name].cast("string") for name in columns}).cast("json").cast("string")
-    return tidy.select(
+    checked = tidy.select(
         "source_file",
         "source_row",
         *(name for name in (PATH_KEY, HOST, *IDENTITY) if name in tidy.columns),
         **values,
         by_clock=by_clock,
         reason=reason,
-        marks=named,
+        marks=_named(marks),
         words=_status_words(tidy),
-        given=(reason.notnull() | named.notnull()).ifelse(given, ibis.null("string")),
+        **{f"{_AS_GIVEN}{name}": tidy[name] for name in columns},
     )
+    # In a step of its own, so that reason and marks are worked out once.
+    held = ibis.struct({name: checked[f"{_AS_GIVEN}{name}"].cast("string") for name in columns})
+    is_told = checked.reason.notnull() | checked.marks.notnull()
+    given = is_told.ifelse(held.cast("json").cast("string"), ibis.null("string"))
+    return checked.mutate(given=given).drop(*(f"{_AS_GIVEN}{name}" for name in columns))
 
 
 def _spoiled(tidy: ir.Table, name: str, canonical: pa.DataType) -> list[Problem]:
