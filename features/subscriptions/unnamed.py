@@ -1,7 +1,8 @@
 """Tells the subscriptions of an account apart where its rows do not name them.
 
 All rows are one subscription, with two exceptions. A ``start`` of another plan while one runs is a second one; rows
-that name the plan of one of several belong to that one. And a ``cancel`` does not always end the account:
+that name the plan of one of several belong to that one, as does a renewal or notice without a plan at its price. And a
+``cancel`` does not always end the account:
 
 - Of several it ends the one whose plan it names, or else the oldest.
 - Of one it ends what was before, when it names the plan that a start took the place of, or another change did less
@@ -20,6 +21,9 @@ from features.schema import SubscriptionKind
 from features.windows import DAY_MICROSECONDS
 
 __all__ = ["Told", "UnnamedRow", "subscriptions_of"]
+
+
+_LEAVING_THE_PRICE = (SubscriptionKind.RENEW, SubscriptionKind.CANCEL_NOTICE)
 
 
 class UnnamedRow(NamedTuple):
@@ -142,7 +146,13 @@ class _Reader:
             ended = [subscription for subscription in reversed(self.subscriptions) if not subscription.is_open]
             if ended:
                 return _of_plan(ended, row.plan) or ended[0]
-        return _main(running) or self._what_there_was(row.plan)
+        return self._at_its_price(row) or _main(running) or self._what_there_was(row.plan)
+
+    def _at_its_price(self, row: UnnamedRow) -> _Subscription | None:
+        """The one that a row without a plan leaves as it was, told by its price."""
+        if row.plan is not None or row.mrr is None or row.kind not in _LEAVING_THE_PRICE:
+            return None
+        return next((subscription for subscription in self._open() if subscription.mrr == row.mrr), None)
 
     def _ends_what_was_before(self, row: UnnamedRow) -> bool:
         running = self._open()

@@ -32,6 +32,9 @@ PRO, ADDON = (1, "start", "pro", 100.0), (60, "start", "addon", 20.0)
         ([PRO, (60, "start", None)], [0, 0]),
         ([PRO, ADDON], [0, 1]),
         ([PRO, ADDON, (90, "renew", "pro"), (90, "renew", "addon")], [0, 1, 0, 1]),
+        ([PRO, ADDON, (90, "renew", None, 20.0), (90, "renew", None, 100.0)], [0, 1, 1, 0]),  # each at its price
+        ([PRO, ADDON, (90, "renew", None, 25.0), (90, "downgrade", None, 20.0)], [0, 1, 0, 0]),
+        ([PRO, ADDON, (90, "cancel_notice", None, 20.0)], [0, 1, 1]),
         ([PRO, ADDON, (90, "upgrade", "max", 300.0), (120, "renew", "max")], [0, 1, 0, 0]),  # the dearest moves on
         ([PRO, ADDON, (90, "cancel", "addon")], [0, 1, 1]),
         ([PRO, ADDON, (90, "cancel", None), (91, "cancel", None)], [0, 1, 0, 1]),  # the older, then the account
