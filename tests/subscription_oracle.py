@@ -126,7 +126,9 @@ def lines_of(rows: Sequence[Row], days: Days) -> list[Line]:
             if again:
                 target = again[0]
                 is_dear = row.mrr is not None and row.mrr != target.price
-                target.restart = row.occurred + (days.reactivation if is_dear else min(DAY, days.reactivation))
+                starts = [start.occurred for start in target.rows if start.kind == "start"]
+                if row.occurred not in starts[-1:]:
+                    target.restart = row.occurred + (days.reactivation if is_dear else min(DAY, days.reactivation))
             else:
                 target = new() if runs or not rest else rest[0]
         elif row.kind == "cancel":

@@ -7,7 +7,8 @@ that name the plan of one of several belong to that one, as does a renewal or no
 - Of several it ends the one whose plan it names, or else the oldest.
 - Of one it ends what was before, when it names the plan that a start took the place of, or another change did less
   than ``reactivation_days`` ago; or when it comes within that time after a start of the same plan at another price
-  while it ran, or within a day after one at the same price, which may be a renewal written as a start.
+  while it ran, or within a day after one at the same price, which may be a renewal written as a start. Another price of
+  the same start is a correction.
 
 Each such end needs a newer start of its own, so a second cancel ends the account. What a row belongs to depends on the
 rows before it alone.
@@ -60,6 +61,7 @@ class _Subscription:
     plan: str | None = None
     mrr: float = 0.0
     term_end: int | None = None
+    started_at: int | None = None
     is_open: bool = True
     moved_until: int | None = None  # until when a cancel ends what ran before a start of the same plan
     plans_before: dict[str, int | None] = field(default_factory=dict)  # until when a cancel may name it; None: always
@@ -121,6 +123,8 @@ class _Reader:
         running = [subscription for subscription in self._open() if subscription.runs(row.occurred_at)]
         same = [subscription for subscription in running if None in (row.plan, subscription.plan)]
         again = _of_plan(running, row.plan) or _main(same)
+        if again is not None and again.started_at == row.occurred_at:
+            return again  # the same start, corrected
         if again is not None:
             is_renewal = row.mrr is None or row.mrr == again.mrr
             again.moved_until = row.occurred_at + (
@@ -174,6 +178,8 @@ class _Reader:
         if row.kind == SubscriptionKind.CANCEL_NOTICE:
             subscription.term_end = row.term_end or subscription.term_end
             return
+        if row.kind == SubscriptionKind.START:
+            subscription.started_at = row.occurred_at
         if row.plan is not None:
             if subscription.is_open and subscription.plan not in (None, row.plan):
                 is_start = row.kind == SubscriptionKind.START
