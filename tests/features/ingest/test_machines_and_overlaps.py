@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import json
 import lzma
 from contextlib import closing
 
@@ -16,10 +15,8 @@ from features.ingest.ingest import ingest
 from features.settings.load import load_settings
 from features.windows import utc
 
-CALLS = [
-    json.dumps({"account_id": f"a{n % 3}", "event_time": f"2026-06-{20 + n // 30}T10:{n % 30:02d}:00Z"}) + "\n"
-    for n in range(60)
-]
+HEAD = "account_id,event_time\n"
+CALLS = [f"a{n % 3},2026-06-{20 + n // 30}T10:{n % 30:02d}:00Z\n" for n in range(60)]
 
 
 @pytest.fixture
@@ -43,16 +40,16 @@ def night(home, files):
 
 
 def text(first, last):
-    return "".join(CALLS[first:last]).encode()
+    return "".join([HEAD, *CALLS[first:last]]).encode()
 
 
 def test_logs_of_two_machines_that_are_equal_byte_for_byte_grow_are_packed_and_overlap(home):
     def both(name, content):
         return {f"{machine}/{name}": content for machine in ("n1", "n2")}
 
-    assert night(home, both("calls.jsonl", text(0, 40))) == 80
-    more = both("calls.jsonl.bz2", bz2.compress(text(20, 60))) | both("old.jsonl.gz", gzip.compress(text(0, 60)))
-    assert night(home, more | {"n3/calls.jsonl": text(0, 60)}) == 180
+    assert night(home, both("calls.csv", text(0, 40))) == 80
+    more = both("calls.csv.bz2", bz2.compress(text(20, 60))) | both("old.csv.gz", gzip.compress(text(0, 60)))
+    assert night(home, more | {"n3/calls.csv": text(0, 60)}) == 180
 
 
 def test_a_table_that_was_read_inside_a_number_grows_and_comes_again_packed(tmp_path):
