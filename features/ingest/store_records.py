@@ -34,8 +34,8 @@ class StoredRecords:
     conflicts
         Versions that lost.
     known_until
-        Newest ``known_at`` of the whole table that does not lie in the future, with ``backfill`` before its clock;
-        None where it has none.
+        Newest ``known_at`` of the new rows that does not lie in the future, with ``backfill`` before its clock; None
+        where there is none.
     """
 
     new: int
@@ -69,7 +69,7 @@ def store_records(
     key = ("account_id", "known_at") if table is ACCOUNTS else tuple(content)
     versions = engine.cache(resolve_versions(rows, key=key, content=content, first=first))
     winners = versions.filter(versions.place == 0)
-    new = engine.count(winners.filter(~winners.stored))
+    learned_at = engine.to_arrow(winners.filter(~winners.stored).select("known_at"))["known_at"]
     lost = writer.scratch / f"conflicts-{table.name}.parquet"
     learned = "known_at" if table is ACCOUNTS else None
     losers = as_refused(versions.filter(versions.place > 0), columns, learned=learned, store="the raw store")
@@ -82,6 +82,6 @@ def store_records(
     engine.drop(versions)
     writer.replace(table.name, {table.name: path})
     # The clock of a backfill says nothing of how far a history got.
-    is_past = (pc.less if backfill else pc.less_equal)(whole["known_at"], pa.scalar(now, UTC_MICROSECONDS))
-    known = whole["known_at"].filter(is_past)
-    return StoredRecords(new, dated.corrections, dated.first_heard, lost, pc.max(known).as_py())
+    is_past = (pc.less if backfill else pc.less_equal)(learned_at, pa.scalar(now, UTC_MICROSECONDS))
+    known_until = pc.max(learned_at.filter(is_past)).as_py()
+    return StoredRecords(len(learned_at), dated.corrections, dated.first_heard, lost, known_until)

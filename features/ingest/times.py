@@ -25,7 +25,16 @@ _ZEROS = tuple(  # of Go and .NET, of Excel (0, and 1 or 0 by what wrote it), of
     for day in ((1, 1, 1), (1899, 12, 30), (1899, 12, 31), (1900, 1, 1), (1904, 1, 1), (1970, 1, 1))
 )
 _FARTHEST_ZONE = timedelta(hours=14)
+_NEWEST_ZERO = _ZEROS[-1] + timedelta(hours=14)
 _ZONE_STEP_US = 15 * 60 * 1_000_000
+_BLOCK_US = 2 * 60 * 60 * 1_000_000  # divides the farthest zone
+_ZERO_BLOCKS = sorted(
+    {
+        int(zero.timestamp()) * 1_000_000 // _BLOCK_US + block
+        for zero in _ZEROS
+        for block in range(-_FARTHEST_ZONE // timedelta(hours=2), _FARTHEST_ZONE // timedelta(hours=2))
+    }
+)
 _NO_DATE = re.compile(
     r"(0{1,4}[-/.]0?0[-/.]0?0|1900-01-00|0?[01][/.]0?[01][/.](?:19)?00|30[/.]12[/.]1899|12/30/1899)([T ].*)?|0(\.0+)?"
 )
@@ -189,19 +198,17 @@ def _bounded(
     local: ir.TimestampValue | None = None,
     marks: tuple[Problem, ...] = (),
 ) -> Reading:
-    is_time = value.between(moment(_YEARS[0]), moment(_YEARS[1])) & ~_is_zero(value, local)
-    read = is_time.ifelse(value, ibis.null(UTC_TIME))
+    # Nearly no time is so old. Of those that are, the engine reads the value once: it plans each copy of an expression.
+    is_recent = value.between(moment(_NEWEST_ZERO), moment(_YEARS[1]))
+    old = ibis.array([value]).map(lambda time: _is_old_time(time, local).ifelse(time, ibis.null(UTC_TIME)))[0]
+    read = is_recent.ifelse(value, old)
     return Reading(read, (Problem(f"{name}_unreadable", name, given.notnull() & value.isnull()),), marks)
 
 
-def _is_zero(value: ir.TimestampValue, local: ir.TimestampValue | None) -> ir.BooleanValue:
-    """Whether a time stands for none: 0 of Unix or a spreadsheet, in whatever zone it was written or is read."""
+def _is_old_time(value: ir.TimestampValue, local: ir.TimestampValue | None) -> ir.BooleanValue:
+    """Whether a time before 1970-01-02 is one, and not 0 of Unix or a spreadsheet, in whatever zone that is written."""
     microseconds = microseconds_since_epoch(value)
-    is_zero = ibis.literal(False)
-    for zero in _ZEROS:
-        apart = (microseconds - int(zero.timestamp()) * 1_000_000).abs()
-        is_zero |= (apart <= int(_FARTHEST_ZONE.total_seconds()) * 1_000_000) & (apart % _ZONE_STEP_US == 0)
+    is_zero = (microseconds // _BLOCK_US).isin(_ZERO_BLOCKS) & (microseconds % _ZONE_STEP_US == 0)
     if local is not None:  # before zones had whole quarters of hours
         is_zero |= local.isin([zero.replace(tzinfo=None) for zero in _ZEROS])
-    # Nearly no time is so old, and of the others nothing more is asked.
-    return (value <= moment(_ZEROS[-1] + _FARTHEST_ZONE)).ifelse(is_zero, False).fill_null(False)
+    return value.between(moment(_YEARS[0]), moment(_NEWEST_ZERO)) & ~is_zero.fill_null(False)

@@ -14,6 +14,7 @@ from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.ingest.ingest import ingest
 from features.ingest.loads import load_moments
+from features.ingest.log_end import is_clock_behind
 from features.settings.load import load_settings
 from features.windows import DAY, utc
 
@@ -65,7 +66,8 @@ def test_a_home_whose_clock_was_right_has_no_findings(home, tmp_path):
 
 
 def test_rows_whose_file_is_gone_are_known_since_the_repair_each_load_in_its_turn(home, tmp_path):
-    ingest(home, now=NOW, events=[usual(tmp_path)], backfill=True)
+    accounts = write(tmp_path, "ann.csv", "account_id,owner", "beta,ann")
+    ingest(home, now=NOW, events=[usual(tmp_path)], accounts=[accounts], backfill=True)
     before = stored(home, "events", "ingested_at")
     ingest(home, now=AHEAD, events=[calls(tmp_path, "a.csv", "2026-06-29T08:00:00Z")])
     for later, owner in ((0, "kim"), (1, "sam")):
@@ -79,6 +81,7 @@ def test_rows_whose_file_is_gone_are_known_since_the_repair_each_load_in_its_tur
     assert "What was there before lies in" in repaired.note
     assert sorted(stored(home, "events", "ingested_at")) == sorted([*before, NOW])
     owners = dict(zip(stored(home, "accounts", "owner"), stored(home, "accounts", "known_at"), strict=True))
+    assert owners.pop("ann") == NOW
     assert owners == {"kim": NOW - timedelta(microseconds=1), "sam": NOW}
     assert load_moments(home, "events") == [NOW]
     assert looked(home) == []
@@ -113,6 +116,14 @@ def test_under_a_clock_that_is_behind_nothing_is_removed(home, tmp_path, days):
     assert "Many events happened after this clock, so it is the clock that is wrong: set it" in told(left)
     assert home.stores.events.manifest() == before
     assert not home.set_aside.exists()
+
+
+@pytest.mark.parametrize(("events", "is_behind"), [(2, False), (3, True)])
+def test_a_tenth_of_a_usual_day_later_today_is_a_slip_and_more_a_clock_behind(home, tmp_path, events, is_behind):
+    ingest(home, now=NOW, events=[usual(tmp_path)], backfill=True)
+    later = [f"2026-06-29T{hour}:00:00Z" for hour in range(13, 13 + events)]
+    ingest(home, now=AHEAD, events=[calls(tmp_path, "a.csv", *later)])
+    assert is_clock_behind(home, now=NOW) is is_behind
 
 
 def test_the_copy_put_aside_is_the_home_of_before(home, tmp_path):

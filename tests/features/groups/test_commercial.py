@@ -203,7 +203,7 @@ def test_an_add_on_is_beside_the_plan_and_its_end_is_no_departure(log, ids):
         ("pro", 100.0, None, 0, None, 59.0),
         ("pro", 120.0, None, 0, None, 60.0),
         ("pro", 120.0, 1.0, 0, None, 151.0),
-        ("pro", 100.0, 1.0, 0, None, 152.0),
+        ("pro", 100.0, 100.0 / 120.0, 0, None, 152.0),
         ("pro", 100.0, 100.0 / 120.0, 0, None, 179.0),
     ]
 

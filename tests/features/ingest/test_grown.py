@@ -308,6 +308,16 @@ def test_a_half_line_is_no_refused_one_any_more_once_it_is_whole(tmp_path, home,
     assert len(refused(company)) == 1
 
 
+def test_a_bad_last_line_is_refused_once_where_another_file_of_the_same_ingest_goes_on_behind_it(tmp_path, home):
+    company = home(**ACCESS_LOG)
+    first, second = text("log", calls(1)), text("log", calls(2))
+    cut = put(tmp_path / "access.log", f"{first}broken")
+    grown = put(tmp_path / "later" / "access.log", f"{first}broken\n{second}")
+    for _ in range(2):
+        assert take(company, cut, grown).table("events").quarantined == {"line_unreadable": 1}
+    assert refused(company) == ["line_unreadable"]
+
+
 def test_a_last_row_without_an_end_stays_when_its_file_does_not_go_on_there(tmp_path, home):
     rows = [{**call, "latency_ms": 12.5} for call in calls(1, 2, 3)]
     company = home()

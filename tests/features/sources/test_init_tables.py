@@ -119,6 +119,7 @@ def test_each_table_is_known_by_its_columns_tried_and_read_by_ingest(tmp_path, m
             "subscriptions",
             {
                 "account_id": {"from": "customers.id"},
+                "subscription_id": {"from": "subscriptions.id"},
                 "occurred_at": {"from": "subscriptions.started_at", "unit": "s"},
                 "kind": {"constant": "start"},
                 "plan": {"from": "subscriptions.plan_id"},

@@ -82,6 +82,15 @@ def test_a_file_is_hashed_once_for_a_run_and_not_again_by_its_writer(tmp_path, m
     assert len(hashed) == 1
 
 
+def test_a_file_that_was_found_whole_is_hashed_again_when_another_content_is_noted(tmp_path):
+    path = tmp_path / "usage.parquet"
+    path.write_bytes(b"calls")
+    run = Verification()
+    run.require({path: verification.file_digest(path)}, {}, remedy="Restore it.")
+    with pytest.raises(WorkFailedError, match=r"1 file is damaged or missing: .*usage\.parquet\. Restore it\."):
+        run.require({path: "another"}, {}, remedy="Restore it.")
+
+
 def test_on_a_cluster_size_and_rows_are_compared(tmp_path):
     local = Stores(tmp_path)
     write(local.features, [1, 2, 3])

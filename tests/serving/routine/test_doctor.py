@@ -301,14 +301,14 @@ def test_the_command_leaves_with_what_it_found(own: Household, capsys: pytest.Ca
             serving.cli.main.main(["--home", str(own.settings.home), "doctor", *arguments])
         return int(left.value.code or 0)
 
-    show_key(own.settings)
+    leave_scratch(own.settings)
     assert run("--format", "json") == 1
     out, err = capsys.readouterr()
-    key, moved = json.loads(out)  # a copied home is a moved home
-    assert (key["check"], key["repaired"]) == ("secret key", "no")
-    assert "`chmod 600` it" in key["finding"]
+    leaving, moved = json.loads(out)  # a copied home is a moved home
+    assert (leaving["check"], leaving["repaired"]) == ("store quarantine", "no")
+    assert "as a killed run leaves them" in leaving["finding"]
     assert moved["check"] == "registry addresses"
     assert "0 findings repaired, 2 left" in err
     assert run("--repair") == 0
     assert run() == 0
-    assert capsys.readouterr().out.count("secret key") == 1
+    assert capsys.readouterr().out.count("store quarantine") == 1

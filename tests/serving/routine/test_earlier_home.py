@@ -58,7 +58,10 @@ def values(home):
     """Every value of the features, by group and cutoff, but of those that mean something else since."""
     manifest = home.stores.features.manifest()
     return {
-        name: pq.read_table(path, partitioning=None, columns=lasting(path)).to_pylist()
+        name: [
+            {key: float(f"{value:.9g}") if isinstance(value, float) else value for key, value in row.items()}
+            for row in pq.read_table(path, partitioning=None, columns=lasting(path)).to_pylist()
+        ]
         for name in manifest.partitions
         for path in home.stores.features.files(name, manifest=manifest)
     }

@@ -151,6 +151,7 @@ def test_whole_exports_of_a_crm_bring_only_what_is_new_and_correct_it_by_the_las
         file = tmp_path / f"crm-{number}.parquet"
         pq.write_table(pa.concat_tables([export, pa.Table.from_pylist([row], export.schema)]), file)
         arrived(own, file, table="subscriptions")
+    arrived(own, *own.newest_days)  # else the source is late
     report = night(own)
     (path,) = own.home.stores.raw.files("subscriptions", "subscriptions")
     after = pq.read_table(path, partitioning=None)

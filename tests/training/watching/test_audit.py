@@ -24,7 +24,7 @@ from features.home.home import Home
 from features.rollup.count import roll_up
 from features.settings.fields import Settings
 from features.storage.lock import exclusive_lock
-from features.windows import DAY, utc
+from features.windows import DAY, first_cutoffs, utc
 from serving.cli import main
 from tests.conftest import World
 from tests.features.conftest import Log, write_feature_files
@@ -92,6 +92,11 @@ def errors_in_percent(inputs: Inputs) -> ibis.Table:
     return honest.mutate(error_rate_28d=honest.error_rate_28d * 100)
 
 
+def first_cutoffs_that_ignore_when_it_was_known(happened: Any, _known: Any, *, grace_hours: float) -> Any:
+    """The first cutoff that may see an event, had everybody known of it at once."""
+    return first_cutoffs(happened, happened, grace_hours=grace_hours)
+
+
 @pytest.fixture(scope="module")
 def leaking(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     """The audit of one home with all the leaks, over every pair."""
@@ -100,8 +105,8 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(GROUPS, "usage", calls_of_the_week_after)
         patch.setattr("features.build.workbench.REACH", {**REACH, "usage": (range(-6, 1), *REACH["usage"])})
-        for module in ("features.groups.commercial", "features.groups.population"):
-            patch.setattr(f"{module}.is_known", lambda known_at, *_, **__: known_at.notnull())
+        patch.setattr("features.groups.population.is_known", lambda known_at, *_, **__: known_at.notnull())
+        patch.setattr("features.subscriptions.known.first_cutoffs", first_cutoffs_that_ignore_when_it_was_known)
         roll_up(Home(settings))
         build(Home(settings), CUTOFFS, now=NEWEST + DAY)
         store = open_store(Home(settings))
@@ -172,7 +177,8 @@ def test_a_column_written_after_the_fact_is_found_where_no_time_tells(leaking: A
     assert [(one.feature, one.roc_auc) for one in churn.alarms] == [("days_to_term_end", 1.0)]
     assert (churn.rows, churn.positives) == (len(ACCOUNTS), len(LEAVERS))
     assert not any(one.is_rebuilt_otherwise for one in of(leaking, "days_to_term_end"))
-    assert "0 accounts upgraded and 29 did not: too few" in str(upsell.skipped)
+    # Statuses read the states that leak, too: under them the upgrader is on the top plan already.
+    assert "0 accounts upgraded and 28 did not: too few" in str(upsell.skipped)
 
 
 @pytest.mark.slow
