@@ -126,7 +126,9 @@ def lines_of(rows: Sequence[Row], days: Days) -> list[Line]:
             if again:
                 target = again[0]
                 is_dear = row.mrr is not None and row.mrr != target.price
-                target.restart = row.occurred + (days.reactivation if is_dear else min(DAY, days.reactivation))
+                starts = [start.occurred for start in target.rows if start.kind == "start"]
+                if row.occurred not in starts[-1:]:
+                    target.restart = row.occurred + (days.reactivation if is_dear else min(DAY, days.reactivation))
             else:
                 target = new() if runs or not rest else rest[0]
         elif row.kind == "cancel":
@@ -138,7 +140,9 @@ def lines_of(rows: Sequence[Row], days: Days) -> list[Line]:
         elif row.kind == "reactivate" and closed:
             target = ([line for line in closed if row.plan is not None and line.plan == row.plan] or closed)[0]
         else:
-            target = (dearest or rest)[0] if (dearest or rest) else new()
+            at_price = [line for line in alive if row.plan is None and row.mrr is not None and line.price == row.mrr]
+            priced = at_price if row.kind in ("renew", "cancel_notice") else []
+            target = (priced or dearest or rest)[0] if (priced or dearest or rest) else new()
         if row.kind == "cancel":
             target.restart = None
             target.old_plans = {}

@@ -10,7 +10,9 @@ from typing import Any
 
 from features.exceptions import InputError
 from features.home.home import Home
+from features.settings.fields import SourceSettings
 from features.sources.files import find_files
+from features.sources.hosts import host_of
 from features.storage.state_file import recall, remember
 
 __all__ = [
@@ -103,10 +105,12 @@ class TakenFiles:
         known = self._files.get(name, {})
         return (known.get("size"), known.get("written_at")) == (size, written_at.isoformat())
 
-    def holds(self, table: str, content: str) -> bool:
-        """Whether a file of this table with the same bytes was taken, whatever its name."""
-        return any(
-            name.startswith(f"{table}/") and known.get("content") == content for name, known in self._files.items()
+    def named(self, table: str, content: str) -> tuple[str, ...]:
+        """The files of this table with these bytes that were taken, by their path below the inbox."""
+        return tuple(
+            name
+            for name, known in self._files.items()
+            if name.startswith(f"{table}/") and known.get("content") == content
         )
 
     def stamped(self, table: str, moment: datetime) -> dict[str, str]:
@@ -159,11 +163,11 @@ def new_arrivals(home: Home, taken: TakenFiles) -> Inbox:
     """The files that were never taken.
 
     A file of the same name with another content is new. The same content under another name or with another time is
-    not, and is remembered, but for exports of a CRM. Files whose name begins with a dot or an underscore are still on
-    their way.
+    not, and is remembered, but for exports of a CRM and for logs whose names tell another machine. Files whose name
+    begins with a dot or an underscore are still on their way.
     """
     refused: list[Refused] = []
-    files = {table: tuple(_new_of(inbox_folder(home), table, taken, refused)) for table in INBOX_TABLES}
+    files = {table: tuple(_new_of(home, table, taken, refused)) for table in INBOX_TABLES}
     return Inbox(files, tuple(refused))
 
 
@@ -189,8 +193,9 @@ def waiting(home: Home, table: str) -> list[datetime]:
     return sorted(arrived)
 
 
-def _new_of(root: Path, table: str, taken: TakenFiles, refused: list[Refused]) -> Iterator[Arrival]:
-    contents: set[str] = set()
+def _new_of(home: Home, table: str, taken: TakenFiles, refused: list[Refused]) -> Iterator[Arrival]:
+    root, machines = inbox_folder(home), home.settings.sources.get(table, SourceSettings()).distinct_files
+    contents: set[tuple[str, str | None]] = set()
     moved: list[Arrival] = []
     for path in _files_of(root / table):
         name = path.relative_to(root).as_posix()
@@ -210,12 +215,19 @@ def _new_of(root: Path, table: str, taken: TakenFiles, refused: list[Refused]) -
         arrival = Arrival(path, name, content, state.st_size, written_at)
         # An export of a CRM that says again what an older one said undoes the one between them.
         is_snapshot = table != "events"
-        if taken.holds(table, content) and not is_snapshot:
+        machine = _machine(path, machines)
+        before = {_machine(root / other, machines) for other in taken.named(table, content)}
+        if before and not is_snapshot and (machine is None or machine in before):
             moved.append(arrival)
-        elif content not in contents or is_snapshot:
-            contents.add(content)
+        elif (content, machine) not in contents or is_snapshot:
+            contents.add((content, machine))
             yield arrival
     taken.add(moved)
+
+
+def _machine(path: Path, pattern: str | None) -> str | None:
+    """The machine that a file is of, where machines tell rows apart: what two of them wrote alike is not the same."""
+    return None if pattern is None else host_of(path.absolute(), pattern)
 
 
 def _arrived_at(state: os.stat_result) -> datetime:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from features.exceptions import counted, listed
+from features.schema import SubscriptionKind
 from features.subscriptions.told_apart import in_order, told_apart
 
 __all__ = ["Remark", "id_column", "remarks_on"]
@@ -36,6 +37,15 @@ def remarks_on(
     if name is not None and not apart.with_second and not apart.kept_alive:
         what = f'Nothing reads the column "{name}"; all rows of an account are taken for one subscription.'
         remarks.append(Remark(what, f"If it tells several apart, map it{mapping}."))
+    if unbegun := _with_unbegun(rows):
+        have = counted(len(unbegun), "account has|accounts have")
+        remarks.append(
+            Remark(
+                f"{have} a cancellation of a subscription_id that nothing began, beside others: {listed(unbegun)}. "
+                "It ends nothing.",
+                "Write each id alike in all rows: upper and lower case tell ids apart.",
+            )
+        )
     if apart.with_second:
         ids = [accounts[number] for number in apart.with_second]
         have = counted(len(ids), "account has|accounts have")
@@ -56,6 +66,19 @@ def remarks_on(
             )
         )
     return remarks
+
+
+def _with_unbegun(rows: pd.DataFrame) -> list[str]:
+    """Accounts, all of whose rows have an id, with a cancelled subscription of which there is no other row."""
+    key = ["account_id", "subscription_id"]
+    has_id = rows["subscription_id"].notna()
+    named = rows[has_id & ~rows["account_id"].isin(rows.loc[~has_id, "account_id"])]
+    is_ending = named["kind"].isin([SubscriptionKind.CANCEL, SubscriptionKind.CANCEL_NOTICE])
+    begun = named.loc[~is_ending, key].drop_duplicates()
+    ended = named.loc[named["kind"] == SubscriptionKind.CANCEL, key].drop_duplicates()
+    ended = ended.merge(begun, on=key, how="left", indicator="found")
+    unbegun = ended.loc[(ended["found"] == "left_only") & ended["account_id"].isin(begun["account_id"]), "account_id"]
+    return sorted(unbegun.unique())
 
 
 def id_column(columns: Sequence[str]) -> str | None:

@@ -1,12 +1,14 @@
 """Tells the subscriptions of an account apart where its rows do not name them.
 
 All rows are one subscription, with two exceptions. A ``start`` of another plan while one runs is a second one; rows
-that name the plan of one of several belong to that one. And a ``cancel`` does not always end the account:
+that name the plan of one of several belong to that one, as does a renewal or notice without a plan at its price. And a
+``cancel`` does not always end the account:
 
 - Of several it ends the one whose plan it names, or else the oldest.
 - Of one it ends what was before, when it names the plan that a start took the place of, or another change did less
   than ``reactivation_days`` ago; or when it comes within that time after a start of the same plan at another price
-  while it ran, or within a day after one at the same price, which may be a renewal written as a start.
+  while it ran, or within a day after one at the same price, which may be a renewal written as a start. Another price of
+  the same start is a correction.
 
 Each such end needs a newer start of its own, so a second cancel ends the account. What a row belongs to depends on the
 rows before it alone.
@@ -20,6 +22,9 @@ from features.schema import SubscriptionKind
 from features.windows import DAY_MICROSECONDS
 
 __all__ = ["Told", "UnnamedRow", "subscriptions_of"]
+
+
+_LEAVING_THE_PRICE = (SubscriptionKind.RENEW, SubscriptionKind.CANCEL_NOTICE)
 
 
 class UnnamedRow(NamedTuple):
@@ -56,6 +61,7 @@ class _Subscription:
     plan: str | None = None
     mrr: float = 0.0
     term_end: int | None = None
+    started_at: int | None = None
     is_open: bool = True
     moved_until: int | None = None  # until when a cancel ends what ran before a start of the same plan
     plans_before: dict[str, int | None] = field(default_factory=dict)  # until when a cancel may name it; None: always
@@ -117,6 +123,8 @@ class _Reader:
         running = [subscription for subscription in self._open() if subscription.runs(row.occurred_at)]
         same = [subscription for subscription in running if None in (row.plan, subscription.plan)]
         again = _of_plan(running, row.plan) or _main(same)
+        if again is not None and again.started_at == row.occurred_at:
+            return again  # the same start, corrected
         if again is not None:
             is_renewal = row.mrr is None or row.mrr == again.mrr
             again.moved_until = row.occurred_at + (
@@ -142,7 +150,13 @@ class _Reader:
             ended = [subscription for subscription in reversed(self.subscriptions) if not subscription.is_open]
             if ended:
                 return _of_plan(ended, row.plan) or ended[0]
-        return _main(running) or self._what_there_was(row.plan)
+        return self._at_its_price(row) or _main(running) or self._what_there_was(row.plan)
+
+    def _at_its_price(self, row: UnnamedRow) -> _Subscription | None:
+        """The one that a row without a plan leaves as it was, told by its price."""
+        if row.plan is not None or row.mrr is None or row.kind not in _LEAVING_THE_PRICE:
+            return None
+        return next((subscription for subscription in self._open() if subscription.mrr == row.mrr), None)
 
     def _ends_what_was_before(self, row: UnnamedRow) -> bool:
         running = self._open()
@@ -164,6 +178,8 @@ class _Reader:
         if row.kind == SubscriptionKind.CANCEL_NOTICE:
             subscription.term_end = row.term_end or subscription.term_end
             return
+        if row.kind == SubscriptionKind.START:
+            subscription.started_at = row.occurred_at
         if row.plan is not None:
             if subscription.is_open and subscription.plan not in (None, row.plan):
                 is_start = row.kind == SubscriptionKind.START

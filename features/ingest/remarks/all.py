@@ -10,7 +10,7 @@ from typing import Protocol
 from features.engine.duckdb_engine import Engine
 from features.exceptions import counted, listed
 from features.ingest.remarks.clocks import clock_notes
-from features.ingest.remarks.records import undated_notes
+from features.ingest.remarks.records import differing_notes, undated_notes
 from features.ingest.remarks.route_patterns import MOST_TEMPLATES, count_templates, suggest_patterns
 from features.ingest.remarks.unread_values import unread_notes
 from features.ingest.staged import Staged
@@ -123,6 +123,7 @@ def _defaults(engine: Engine, staged: Staged, *, backfill: bool) -> list[str]:
             notes.append(f"events: no ingested_at; it was taken from {source}.")
     else:
         notes += undated_notes(engine, staged, backfill=backfill)
+        notes += differing_notes(engine, staged)
     if staged.ended:
         rows_ended = counted(staged.ended, "row also says when its|rows also say when their")
         notes.append(f"{table.name}: {rows_ended} subscription ended: each is a start and a cancellation.")

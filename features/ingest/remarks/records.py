@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import ibis
 
 from features.engine.duckdb_engine import Engine
-from features.exceptions import counted
+from features.exceptions import counted, listed
 from features.ingest.staged import Staged
-from features.schema import ACCOUNTS, RawTable
+from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 
-__all__ = ["change_notes", "undated_notes"]
+__all__ = ["change_notes", "differing_notes", "undated_notes"]
 
 
 _COMPLETE = " Without --complete-until the table counts as complete until its newest known_at."
@@ -39,6 +39,30 @@ def undated_notes(engine: Engine, staged: Staged, *, backfill: bool) -> Iterator
         yield (
             f"{table.name}: {rows_have} no known_at and no created_at; they count as known from now on, unless they "
             "were there before."
+        )
+
+
+def differing_notes(engine: Engine, staged: Staged) -> Iterator[str]:
+    """Which accounts have subscription rows that one of the files has and another, which has others like it, has not.
+
+    None of them is known to be the later one, as where exports of several days come together.
+    """
+    if staged.table is not SUBSCRIPTIONS or len(staged.paths) < 2:
+        return
+    rows = staged.rows.filter(staged.rows.reason.isnull())
+    key = ["account_id", "subscription_id", "occurred_at", "kind", "known_at"]
+    stated = ["plan", "mrr", "quota_calls_per_month", "term_end"]
+    by_content = rows.group_by(*key, *stated).agg(files=rows.source_file.nunique())
+    by_key = rows.group_by(*key).agg(files=rows.source_file.nunique())
+    joined = by_content.inner_join(by_key, [by_content[name].identical_to(by_key[name]) for name in key])
+    differing = joined.filter(by_content.files < by_key.files).select(by_content.account_id).distinct()
+    accounts = engine.to_arrow(differing.order_by("account_id"))["account_id"].to_pylist()
+    if accounts:
+        have = counted(len(accounts), "account has|accounts have")
+        yield (
+            f"{staged.table.name}: {have} rows of one time and kind that differ from file to file: {listed(accounts)}. "
+            "They came together, so none is known to be the later one. "
+            "Where the files are exports of several days, ingest them into a new home one by one, the oldest first."
         )
 
 

@@ -198,3 +198,16 @@ def test_what_is_forgotten_takes_nothing_else_with_it_when_the_stores_lose_a_day
     begin(settings, days=("day=2026-06-28",))
     taken.forget(["events/b.csv"])
     assert new(settings) == ["events/b.csv"]
+
+
+def test_what_two_machines_wrote_alike_is_new_for_each_and_a_renamed_log_of_one_is_not(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path / "home", sources={"events": {"distinct_files": "host"}})
+    begin(settings)
+    for name in ("web1/access.log", "web2/access.log"):
+        put(settings, f"events/{name}", "the same call\n")
+    assert new(settings) == ["events/web1/access.log", "events/web2/access.log"]
+    take(settings)
+    put(settings, "events/web1/access.log.1", "the same call\n")
+    put(settings, "events/web3/access.log", "the same call\n")
+    put(settings, "events/old/access.log", "the same call\n")  # names no machine
+    assert new(settings) == ["events/web3/access.log"]

@@ -159,6 +159,24 @@ def test_two_rows_of_one_time_side_by_side_do_not_correct_each_other(home, deliv
     assert known(home) == [(10.0, utc(2025, 1, 1)), (10.0, FIRST + NIGHT)]
 
 
+@pytest.mark.parametrize(
+    ("second", "is_told"),
+    [
+        (["a,2025-01-01T00:00:00Z,start,pro,8,", "b,2025-01-01T00:00:00Z,start,pro,10,"], True),
+        (["b,2025-01-01T00:00:00Z,start,pro,10,", "a,2025-01-01T00:00:00Z,start,pro,10,"], False),
+        (["a,2025-02-01T00:00:00Z,renew,pro,8,"], False),
+    ],
+)
+def test_exports_of_two_days_that_come_together_and_differ_are_told(tmp_path, home, second, is_told):
+    first = ["b,2025-01-01T00:00:00Z,start,pro,10,", "a,2025-01-01T00:00:00Z,start,pro,10,"]
+    paths = [tmp_path / name for name in ("may.csv", "june.csv")]
+    for path, rows in zip(paths, (first, second), strict=True):
+        path.write_text("\n".join([HEADERS["subscriptions"], *rows]) + "\n", encoding="utf-8")
+    report = ingest(home, now=FIRST, subscriptions=paths, backfill=True)
+    told = [note for note in report.notes if "1 account has rows of one time and kind that differ from file" in note]
+    assert ["file to file: a." in note and "one by one" in note for note in told] == [True] * is_told
+
+
 def test_a_clock_that_went_back_does_not_bring_the_older_row_back(home, deliver):
     first, corrected = (sold(rows["subscriptions"]) for rows in (ROWS, CORRECTED))
     deliver(first, now=FIRST, backfill=True)

@@ -124,6 +124,16 @@ def test_ids_that_a_tool_made_doubles_are_one_in_every_column(tmp_path):
     }
 
 
+def test_a_subscription_is_one_though_a_tool_wrote_its_id_as_a_double(tmp_path):
+    home, head = home_of(tmp_path), "account_id,subscription_id,occurred_at,kind,plan,mrr"
+    first = put(
+        tmp_path / "1.csv", head, "a,11.0,2026-01-01T00:00:00Z,start,pro,100", "b,,2026-01-01T00:00:00Z,start,pro,9"
+    )
+    second = put(tmp_path / "2.csv", head, "a, 11 ,2026-03-01T00:00:00Z,cancel,,")
+    ingest(home, now=NOW, subscriptions=[first, second], backfill=True)
+    assert sorted(map(str, stored(home, "subscriptions", "subscription_id"))) == ["11", "11", "None"]
+
+
 # ---- times ----
 
 

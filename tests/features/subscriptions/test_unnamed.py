@@ -32,6 +32,9 @@ PRO, ADDON = (1, "start", "pro", 100.0), (60, "start", "addon", 20.0)
         ([PRO, (60, "start", None)], [0, 0]),
         ([PRO, ADDON], [0, 1]),
         ([PRO, ADDON, (90, "renew", "pro"), (90, "renew", "addon")], [0, 1, 0, 1]),
+        ([PRO, ADDON, (90, "renew", None, 20.0), (90, "renew", None, 100.0)], [0, 1, 1, 0]),  # each at its price
+        ([PRO, ADDON, (90, "renew", None, 25.0), (90, "downgrade", None, 20.0)], [0, 1, 0, 0]),
+        ([PRO, ADDON, (90, "cancel_notice", None, 20.0)], [0, 1, 1]),
         ([PRO, ADDON, (90, "upgrade", "max", 300.0), (120, "renew", "max")], [0, 1, 0, 0]),  # the dearest moves on
         ([PRO, ADDON, (90, "cancel", "addon")], [0, 1, 1]),
         ([PRO, ADDON, (90, "cancel", None), (91, "cancel", None)], [0, 1, 0, 1]),  # the older, then the account
@@ -57,6 +60,8 @@ def test_all_rows_are_one_subscription_but_for_a_start_of_another_plan(rows, num
         ([PRO, (60, "start", "pro", 90.0), (74 - TICK, "cancel", "pro")], False),  # the same plan at another price
         ([PRO, (60, "start", "pro", 90.0), (74, "cancel", "pro")], True),
         ([PRO, (60, "start", "pro", 90.0), (61, "cancel", "pro"), (62, "cancel", "pro")], True),
+        ([PRO, (1, "start", "pro", 90.0), (9, "cancel", "pro")], True),  # the price of the start was corrected
+        ([PRO, (60, "start", "pro", 90.0), (60, "start", "pro", 80.0), (70, "cancel", "pro")], False),
         ([PRO, (60, "upgrade", "max", 300.0), (74 - TICK, "cancel", "pro")], False),  # names what it was before
         ([PRO, (60, "upgrade", "max", 300.0), (74, "cancel", "pro")], True),
         ([(1, "start", "pro", 9.0, 60), (60, "start", "new", 9.0), (99, "cancel", "pro")], False),

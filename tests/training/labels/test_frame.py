@@ -104,7 +104,8 @@ def histories(draw: st.DrawFn) -> History:
         subscriptions.append(
             {"account_id": account, "occurred_at": at, "known_at": at, "kind": kind, "plan": plan, "mrr": mrr}
         )
-    for account, day in (("leaves", -1), ("upgrades", -1), ("upgrades", 4), ("stays", -1)):
+    newest = (CUTOFFS[-1] - CUTOFFS[0]).days - 1  # no cutoff lies so long after the log that all look silent
+    for account, day in (("leaves", -1), ("upgrades", -1), ("upgrades", 4), ("stays", -1), ("stays", newest)):
         at = CUTOFFS[0] + day * DAY
         events.append({"account_id": account, "event_time": at, "ingested_at": at, "status": 200})
     return History([row | {"source_order": order} for order, row in enumerate(subscriptions)], events)
