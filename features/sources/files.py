@@ -141,8 +141,10 @@ def find_files(given: Sequence[Path | str]) -> FoundFiles:
         is_folder = path.is_dir()
         matches = path.rglob("*") if is_folder else matching(path)
         inside = {file for file in matches if file.is_file()}
-        if is_folder:
-            inside = {file for file in inside if not file.name.startswith((".", "_"))}
+        if is_folder:  # as others write what is on its way, or theirs: told where it looks like data
+            hidden = {file for file in inside if file.name.startswith((".", "_"))}
+            inside -= hidden
+            unread |= {file for file in hidden if kind_of(file)}
         readable = {file for file in inside if kind_of(file) and not (is_folder and is_error_log(file))}
         if not readable and is_folder:
             raise InputError(f"The folder {item} holds no file that can be read: {KINDS}. Give another folder.")

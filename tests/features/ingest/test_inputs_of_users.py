@@ -384,9 +384,11 @@ FOLDERS = {
             "k.csv.bz2": bz2.compress(call(4).encode()),
             "two.csv.gz": gzip.compress(call(5).encode()) + gzip.compress(call(6).split("\n", 1)[1].encode()),
             ".hidden.csv": call(7).encode(),
+            "_on_its_way.csv": call(8).encode(),
+            "_SUCCESS": b"",
         },
         ["e1", "e2", "e3", "e4", "e5", "e6"],
-        None,
+        "2 files are not read, by name no data: .hidden.csv, _on_its_way.csv.",
     ),
     "archives": (
         {
