@@ -30,11 +30,14 @@ class Reading:
         Why a value that is given cannot be used.
     marks
         What is to be told of values that are used.
+    steps
+        Parts of the value that are worked out for every row, and that value, problems and marks are made of.
     """
 
     value: ir.Value
     problems: tuple[Problem, ...] = ()
     marks: tuple[Problem, ...] = ()
+    steps: tuple[ir.Value, ...] = ()
 
 
 def canonical_type(canonical: pa.DataType) -> str:

@@ -11,6 +11,7 @@ from features.engine.functions import microseconds_since_epoch
 from features.ingest.numbers import read_number
 from features.ingest.pseudonyms import PATH_KEY
 from features.ingest.readings import Problem, Reading, canonical_type
+from features.ingest.steps import in_two_steps
 from features.ingest.times import moment, read_time
 from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS, TOUCHPOINTS, RawTable, SubscriptionKind
 from features.sources.mapping.apply import IDS, PROBLEM, SPOILED
@@ -74,6 +75,7 @@ def check_rows(
     values: dict[str, ir.Value] = {}
     problems: list[Problem] = []
     marks: list[Problem] = []
+    steps: list[ir.Value] = []
     for name in mappable_columns(table):
         canonical = table.schema.field(name).type
         if name not in columns:
@@ -81,6 +83,7 @@ def check_rows(
             continue
         reading = _read(tidy[name], name, canonical, columns[name], table=table.name, title=title)
         values[name] = reading.value
+        steps += reading.steps
         marks += [*reading.marks, *_stripped(tidy, name)]
         unread = [
             *_spoiled(tidy, name, canonical),
@@ -110,17 +113,17 @@ def check_rows(
         (tidy[PROBLEM].notnull(), tidy[PROBLEM]),
         *((problem.rows.fill_null(False), problem.reason) for problem in problems),
     )
-    checked = tidy.select(
-        "source_file",
-        "source_row",
-        *(name for name in (PATH_KEY, HOST, *IDENTITY) if name in tidy.columns),
+    beside = (name for name in ("source_file", "source_row", PATH_KEY, HOST, *IDENTITY) if name in tidy.columns)
+    whole = {
+        **{name: tidy[name] for name in beside},
         **values,
-        by_clock=by_clock,
-        reason=reason,
-        marks=_named(marks),
-        words=_status_words(tidy),
+        "by_clock": by_clock,
+        "reason": reason,
+        "marks": _named(marks),
+        "words": _status_words(tidy),
         **{f"{_AS_GIVEN}{name}": tidy[name] for name in columns},
-    )
+    }
+    checked = in_two_steps(tidy, whole, steps)
     # In a step of its own, so that reason and marks are worked out once.
     held = ibis.struct({name: checked[f"{_AS_GIVEN}{name}"].cast("string") for name in columns})
     is_told = checked.reason.notnull() | checked.marks.notnull()

@@ -139,7 +139,8 @@ def _read_text(given: ir.Value, name: str, column: MappedColumn) -> Reading:
     if column.time_zone is not None:
         return _bounded(value, name, plain, local=local, marks=_clock_changes(local, name, column))
     reading = _bounded(value, name, plain)
-    return Reading(reading.value, (Problem(f"{name}{NAIVE}", name, ~with_offset & local.notnull()), *reading.problems))
+    problem = Problem(f"{name}{NAIVE}", name, ~with_offset & local.notnull())
+    return Reading(reading.value, (problem, *reading.problems), steps=reading.steps)
 
 
 def usual_time(text: str) -> str | None:
@@ -202,7 +203,8 @@ def _bounded(
     is_recent = value.between(moment(_NEWEST_ZERO), moment(_YEARS[1]))
     old = ibis.array([value]).map(lambda time: _is_old_time(time, local).ifelse(time, ibis.null(UTC_TIME)))[0]
     read = is_recent.ifelse(value, old)
-    return Reading(read, (Problem(f"{name}_unreadable", name, given.notnull() & value.isnull()),), marks)
+    problem = Problem(f"{name}_unreadable", name, given.notnull() & value.isnull())
+    return Reading(read, (problem,), marks, steps=(value,))
 
 
 def _is_old_time(value: ir.TimestampValue, local: ir.TimestampValue | None) -> ir.BooleanValue:
