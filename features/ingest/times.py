@@ -204,7 +204,7 @@ def _bounded(
     old = ibis.array([value]).map(lambda time: _is_old_time(time, local).ifelse(time, ibis.null(UTC_TIME)))[0]
     read = is_recent.ifelse(value, old)
     problem = Problem(f"{name}_unreadable", name, given.notnull() & value.isnull())
-    return Reading(read, (problem,), marks, steps=(value,))
+    return Reading(read, (problem,), marks, steps=(value, read))
 
 
 def _is_old_time(value: ir.TimestampValue, local: ir.TimestampValue | None) -> ir.BooleanValue:

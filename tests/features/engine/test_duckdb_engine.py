@@ -148,3 +148,11 @@ def test_a_prepared_expression_keeps_no_engine_alive(tmp_path):
     del engine
     gc.collect()
     assert backend() is None
+
+
+def test_small_tables_are_not_packed_in_memory():
+    """Of DuckDB 2.0: at 16 MiB it packs tables in memory, at once and again, which costs more than making them."""
+    engine = duckdb_engine(threads=1, memory_limit="512MB")
+    (threshold,) = engine.connection.raw_sql("SELECT current_setting('checkpoint_threshold')").fetchone()
+    engine.close()
+    assert threshold == "1.0 GiB"
