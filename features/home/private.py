@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from features.home.home import Home
@@ -31,7 +32,8 @@ def keep_private(home: Home) -> None:
     for path in exposed(home):
         state = path.stat()
         if state.st_uid == os.geteuid():
-            path.chmod(stat.S_IMODE(state.st_mode) & ~_OTHERS)
+            with suppress(OSError):  # a disk that cannot be written is read all the same
+                path.chmod(stat.S_IMODE(state.st_mode) & ~_OTHERS)
 
 
 def _is_open(path: Path) -> bool:

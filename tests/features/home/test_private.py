@@ -1,5 +1,6 @@
 """Whatever a command writes is its owner's alone, and what an earlier version left readable is no more."""
 
+import errno
 import stat
 import subprocess
 import sys
@@ -60,3 +61,16 @@ def test_what_is_not_the_homes_is_left_as_it_is(tmp_path):
     before = {path: path.lstat().st_mode for path in (tmp_path, *tmp_path.iterdir())}
     keep_private(home)
     assert {path: path.lstat().st_mode for path in before} == before
+
+
+def test_a_home_on_a_disk_that_cannot_be_written_is_still_read(tmp_path, calls, monkeypatch):
+    home = Home(load_settings(home=tmp_path / "home"))
+    bellwether(home.root, "ingest", "--events", calls)
+    home.stores.events.root.chmod(0o755)
+
+    def refused(path, _mode):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    keep_private(home)
+    assert exposed(home) == [home.stores.events.root]
