@@ -71,9 +71,9 @@ def _mappings(sources: Sequence[str], *, now: datetime) -> tuple[str, list[str]]
     texts, remarks = [], list[str]()
     callers: frozenset[str] = frozenset()
     for source in given:
-        mapping, said = tried(guess_of(source.looked, source.table, callers=callers), now=now)
+        mapping, lines = tried(guess_of(source.looked, source.table, callers=callers), now=now)
         if source.table.name == "events":
             callers = callers_of(mapping)
         texts.append(mapping.text)
-        remarks += [*([""] if remarks else []), *([source.title] if len(given) > 1 or source.signs else []), *said]
+        remarks += [*([""] if remarks else []), *([source.title] if len(given) > 1 or source.signs else []), *lines]
     return "\n".join(texts), remarks

@@ -56,18 +56,20 @@ def known_since(engine: Engine, arriving: ir.Table, stored: ir.Table, table: Raw
     rows = engine.cache(_beside_what_was_said(arriving, stored, content))
     was_said = rows.last_said.notnull() & ((rows.newest == rows.last_said) | (rows.newest_that_comes > rows.last_said))
     is_repeated = ibis.ifelse(rows.by_clock, was_said, (rows.turn - rows.turn_before == 1).fill_null(False))
-    kept = rows.filter(~is_repeated)
-    is_correction = kept.by_clock & kept.is_key_stored
+    versions = rows.filter(~is_repeated)
+    is_correction = versions.by_clock & versions.is_key_stored
     # A clock that went back does not bring an older version back.
-    after = ibis.greatest(moment(now), kept.newest + ibis.interval(microseconds=1))
-    kept = kept.mutate(is_correction=is_correction, known_at=ibis.ifelse(is_correction, after, kept.known_at))
+    after = ibis.greatest(moment(now), versions.newest + ibis.interval(microseconds=1))
+    versions = versions.mutate(
+        is_correction=is_correction, known_at=ibis.ifelse(is_correction, after, versions.known_at)
+    )
     corrections, first_heard = (
-        engine.count(kept.filter(kept.by_clock & chosen).select(content).distinct())
-        for chosen in (kept.is_correction, ~kept.is_correction)
+        engine.count(versions.filter(versions.by_clock & chosen).select(content).distinct())
+        for chosen in (versions.is_correction, ~versions.is_correction)
     )
     return Dated(
-        kept.filter(~kept.is_stored).select(arriving.columns),
-        kept.filter(kept.is_stored).select(arriving.columns),
+        versions.filter(~versions.is_stored).select(arriving.columns),
+        versions.filter(versions.is_stored).select(arriving.columns),
         overruled,
         corrections,
         first_heard,

@@ -125,9 +125,9 @@ def check_rows(
     }
     checked = in_two_steps(tidy, whole, steps)
     # In a step of its own, so that reason and marks are worked out once.
-    held = ibis.struct({name: checked[f"{_AS_GIVEN}{name}"].cast("string") for name in columns})
+    raw_values = ibis.struct({name: checked[f"{_AS_GIVEN}{name}"].cast("string") for name in columns})
     is_told = checked.reason.notnull() | checked.marks.notnull()
-    given = is_told.ifelse(held.cast("json").cast("string"), ibis.null("string"))
+    given = is_told.ifelse(raw_values.cast("json").cast("string"), ibis.null("string"))
     return checked.mutate(given=given).drop(*(f"{_AS_GIVEN}{name}" for name in columns))
 
 

@@ -105,8 +105,8 @@ class CallGuesser(Guesser):
         if self._is_log and source in _LOG_SECONDS:
             return ['unit = "s"'], ""
         values = self.values[source]
-        said = sum(seconds_of(str(value)) is not None for value in values)
-        if said and said == len(values):
+        with_unit = sum(seconds_of(str(value)) is not None for value in values)
+        if with_unit and with_unit == len(values):
             return [], ""
         ending = folded(source).rpartition("_")[2]
         if ending in UNIT_ENDINGS:
