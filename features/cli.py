@@ -186,7 +186,7 @@ def build(
     from features.build.unknown_accounts import strange_accounts
     from features.build.which_cutoffs import build_cutoffs
     from features.external.take import take_tables
-    from features.ingest.log_end import log_end
+    from features.ingest.late_source import log_end
     from features.offline.cutoffs import is_of_earlier_version
     from features.rollup.count import roll_up
     from features.rollup.metrics import empty_metrics
@@ -237,8 +237,8 @@ def apply(home: Home) -> None:
 def materialize(home: Home, as_of: str | None) -> None:
     """Copy one cutoff's features into the online store."""
     from features.feature_store.store import open_store
-    from features.offline.as_of import default_cutoff
     from features.offline.cutoffs import left_out
+    from features.offline.default_cutoff import default_cutoff
     from features.windows import as_cutoff
 
     emit_notes(left_out(home))

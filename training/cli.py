@@ -38,8 +38,8 @@ def train(home: Home, target_name: str | None, truth: Path | None) -> None:
     For example: bellwether train --target upsell
     """
     from features.console import emit_notes, progress_bar, say
-    from features.offline.as_of import silence_told
     from features.offline.cutoffs import left_out
+    from features.offline.default_cutoff import silence_told
     from training.flow import train as run
     from training.text import train_lines
 

@@ -14,8 +14,8 @@ from features.exceptions import InputError, counted, listed
 from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.ingest.inbox import TakenFiles
+from features.ingest.late_source import dated_after, is_clock_behind
 from features.ingest.loads import forget_loads_after, load_moments
-from features.ingest.log_end import dated_after, is_clock_behind
 from features.ingest.rules import CLOCK_TOLERANCE
 from features.rollup.count import roll_up
 from features.schema import RAW_TABLES

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from features.home.home import Home
 from features.ingest.inbox import TakenFiles, inbox_folder
-from features.ingest.log_end import newest_event
+from features.ingest.late_source import newest_event
 from features.ingest.quarantine import QUARANTINE, keep_refused
 from features.ingest.rules import CLOCK_TOLERANCE
 from features.ingest.store_events import write_day

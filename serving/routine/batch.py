@@ -17,8 +17,8 @@ from features.feature_store.store import Store, open_store
 from features.fingerprint import digest
 from features.home.home import Home
 from features.home.raw_tables import complete_until
-from features.offline.as_of import default_cutoff, nothing_built
 from features.offline.cutoffs import built_cutoffs
+from features.offline.default_cutoff import default_cutoff, nothing_built
 from features.progress import Progress, silent
 from serving.ledger.ledger import Ledger, open_ledger
 from serving.ledger.runs import ScoredAccounts, ScoreRun, TargetRun, run_id

@@ -16,7 +16,7 @@ from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.ingest.ingest import ingest
-from features.ingest.log_end import LogEnd, log_end, newest_event
+from features.ingest.late_source import LogEnd, log_end, newest_event
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
 from features.rollup.metrics import count_metrics

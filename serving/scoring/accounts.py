@@ -11,7 +11,8 @@ from features.home.home import Home
 from features.home.raw_tables import read_records
 from features.schema import RAW_TABLES
 from features.windows import known_before
-from training.labels.targets import status_at, target
+from training.labels.eligibility import status_at
+from training.labels.targets import target
 
 __all__ = ["Attributes", "applicability", "attributes", "built_accounts", "records_version"]
 
@@ -27,8 +28,8 @@ class Attributes(NamedTuple):
 def applicability(home: Home, target_name: str, cutoff: datetime) -> Mapping[str, str]:
     """Account to ``ok`` or the reason why the target does not apply, as known at the cutoff.
 
-    An account that is not among them has no subscription (:func:`training.labels.targets.status_at`); a target whose
-    population is made from calls names nobody here.
+    An account that is not among them has no subscription (:func:`training.labels.eligibility.status_at`);
+    a target whose population is made from calls names nobody here.
     """
     asked = target(target_name, home)
     if asked.kind == "inactivity":

@@ -13,8 +13,9 @@ from features.exceptions import listed
 from serving.scoring.freshness import Freshness, Status, judge
 from serving.scoring.reasons import Reasons, reasons_for
 from serving.scoring.score import Scorer, Scores, score_rows
-from training.labels.targets import ACTIVITY, TARGETS, status_by_calls
-from training.labels.targets import Status as Applicability
+from training.labels.eligibility import ACTIVITY, status_by_calls
+from training.labels.eligibility import Status as Applicability
+from training.labels.targets import TARGETS
 
 __all__ = ["Assessed", "FeatureRows", "applicable", "assess"]
 

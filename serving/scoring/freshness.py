@@ -125,7 +125,7 @@ def judge(
     Parameters
     ----------
     applicable
-        ``ok``, or why the target does not apply (``training.labels.targets.Status``).
+        ``ok``, or why the target does not apply (``training.labels.eligibility.Status``).
     has_called
         Whether the account has ever made a call.
     infinite

@@ -17,8 +17,9 @@ from features.home.home import Home
 from features.home.raw_tables import complete_until, read_events, read_raw
 from features.offline.files import feature_at
 from features.windows import days_later, event_day
+from training.labels.eligibility import ACTIVITY
 from training.labels.labels import Labels, label, label_silence
-from training.labels.targets import ACTIVITY, Target
+from training.labels.targets import Target
 
 if TYPE_CHECKING:
     from features.feature_store.store import Store
@@ -103,8 +104,8 @@ def closed_labels(home: Home, target: Target) -> Labels:
     WorkFailedError
         When there is no such Monday, or nobody in the population.
     """
-    from features.offline.as_of import silent_cutoffs
     from features.offline.cutoffs import built_cutoffs, left_out
+    from features.offline.default_cutoff import silent_cutoffs
 
     mondays = [cutoff for cutoff in built_cutoffs(home) if cutoff.weekday() == 0]
     silent = set(silent_cutoffs(home, mondays))

@@ -11,7 +11,8 @@ from features.settings.fields import Settings
 from features.subscriptions.known import known_states, states_at, states_of
 from features.windows import as_cutoff, days_later, label_window
 from training.labels.departures import churn_events
-from training.labels.targets import Status, Target, plan_ranks, status_by_calls, status_of
+from training.labels.eligibility import Status, status_by_calls, status_of
+from training.labels.targets import Target, plan_ranks
 from training.labels.upgrades import plan_states, upgrades_after
 
 __all__ = ["GONE", "Labels", "churn_events", "is_closed", "label", "label_silence"]
@@ -114,7 +115,7 @@ def label_silence(
         One row per account and UTC day with customer traffic of any status, everything known by now: ``account_id``,
         ``event_day`` (midnight) and ``last_call``.
     activity
-        Cutoff to the feature :data:`training.labels.targets.ACTIVITY` of every account at it, by ``account_id``.
+        Cutoff to the feature :data:`training.labels.eligibility.ACTIVITY` of every account at it, by ``account_id``.
 
     Raises
     ------

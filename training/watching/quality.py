@@ -16,7 +16,8 @@ from features.offline.files import JOIN_KEY, feature_at, group_at
 from features.quality.section import Inspection, Part, Section, percent, with_percent
 from features.windows import as_cutoff
 from training.labels.dataset import subscriptions_frame
-from training.labels.targets import ACTIVITY, TARGETS, Status, status_at, status_by_calls, target
+from training.labels.eligibility import ACTIVITY, Status, status_at, status_by_calls
+from training.labels.targets import TARGETS, target
 from training.models import bundle as bundles
 from training.models.bundle import Bundle
 from training.registry.champions import champion, champion_version

@@ -13,8 +13,8 @@ from features.external.take import take_tables
 from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.ingest.ingest import ingest
+from features.ingest.late_source import is_clock_behind
 from features.ingest.loads import load_moments
-from features.ingest.log_end import is_clock_behind
 from features.settings.load import load_settings
 from features.windows import DAY, utc
 

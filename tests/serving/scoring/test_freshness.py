@@ -6,7 +6,7 @@ import pytest
 
 from features.windows import utc
 from serving.scoring.freshness import Freshness, Status, age_hours, judge
-from training.labels.targets import Status as Applicability
+from training.labels.eligibility import Status as Applicability
 
 AS_OF = utc(2026, 6, 29)
 

@@ -7,7 +7,7 @@ import pytest
 
 from features.exceptions import WorkFailedError
 from features.home.home import Home
-from features.ingest.log_end import LogEnd
+from features.ingest.late_source import LogEnd
 from features.windows import utc
 from training.labels.dataset import closed_labels, fingerprint
 from training.labels.targets import target
@@ -42,7 +42,7 @@ def test_no_label_is_made_at_a_cutoff_of_silence(settings, monkeypatch):
     mondays = [utc(2024, 2, 26), utc(2024, 3, 4), utc(2024, 3, 11)]
     monkeypatch.setattr("features.offline.cutoffs.built_cutoffs", lambda _: mondays)
     monkeypatch.setattr(
-        "features.offline.as_of.log_end", lambda *_, **__: LogEnd(utc(2024, 3, 3, 22), timedelta(days=3))
+        "features.offline.default_cutoff.log_end", lambda *_, **__: LogEnd(utc(2024, 3, 3, 22), timedelta(days=3))
     )
     asked = []
 

@@ -11,8 +11,9 @@ from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import days_later, utc
 from tests.training.conftest import subscriptions
+from training.labels.eligibility import status_at
 from training.labels.labels import is_closed, label
-from training.labels.targets import status_at, target
+from training.labels.targets import target
 
 C = utc(2026, 3, 2)
 TICK = 1 / 86_400_000_000

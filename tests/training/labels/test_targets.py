@@ -9,7 +9,8 @@ from features.settings.fields import Settings
 from features.subscriptions.known import state_known_at
 from features.windows import days_later, utc
 from tests.training.conftest import subscriptions
-from training.labels.targets import TARGETS, default_target, status_at, status_by_calls, target
+from training.labels.eligibility import status_at, status_by_calls
+from training.labels.targets import TARGETS, default_target, target
 
 C = utc(2026, 6, 1)
 TICK = 1 / 86_400_000_000  # one microsecond, in days

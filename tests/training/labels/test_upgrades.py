@@ -8,8 +8,9 @@ from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import days_later, utc
 from tests.training.conftest import subscriptions
+from training.labels.eligibility import status_at
 from training.labels.labels import label
-from training.labels.targets import plan_ranks, status_at, target
+from training.labels.targets import plan_ranks, target
 
 C = utc(2026, 3, 2)
 COMPLETE = days_later(C, 7 + 30)

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from features.exceptions import InputError
+from features.ingest.late_source import log_end, newest_event
 from features.ingest.loads import Load, load_moments, loads_of, note_load
-from features.ingest.log_end import log_end, newest_event
-from features.offline.as_of import default_cutoff, silence_told, silent_cutoffs
+from features.offline.default_cutoff import default_cutoff, silence_told, silent_cutoffs
 from features.windows import DAY, utc
 
 END = utc(2024, 3, 4)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from features.exceptions import InputError, counted, listed
 from features.home.home import Home
-from features.ingest.log_end import log_end
+from features.ingest.late_source import log_end
 from features.offline.cutoffs import built_cutoffs, left_out
 
 __all__ = ["default_cutoff", "nothing_built", "silence_told", "silent_cutoffs"]
