@@ -1,4 +1,4 @@
-"""Keeps the control of the service's processes to its owner, where circus would open it to everybody on the machine."""
+"""Supervises the service's processes: told what to do by its owner alone, and closed to new clients when it ends."""
 
 import shutil
 import tempfile
@@ -7,7 +7,7 @@ from typing import Any
 
 from bentoml._internal.utils import circus
 
-__all__ = ["keep_control_private"]
+__all__ = ["supervise_privately"]
 
 _LONGEST = 80  # of a folder; the name of a socket may have 107 characters in all
 
@@ -28,7 +28,17 @@ class _PrivateArbiter(circus.Arbiter):  # type: ignore[misc]
         super().__init__(*given, **options)
         self.exit_stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
+    def stop(self) -> Any:
+        """Tell the workers to end, and close the port.
 
-def keep_control_private() -> None:
-    """From now on BentoML supervises its workers through sockets that only their owner can reach."""
+        circus closes it when the last worker has ended: until then a new client would be taken into a queue that
+        nobody reads. Each worker closes its own first of all.
+        """
+        stopping = super().stop()
+        self.sockets.close_all()
+        return stopping
+
+
+def supervise_privately() -> None:
+    """From now on BentoML supervises its workers by :class:`_PrivateArbiter`."""
     circus.Arbiter = _PrivateArbiter
