@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from features.exceptions import DependencyError
+from features.storage.read_only import connected_to_read, has_write_ahead_journal, is_read_only
 
 __all__ = [
     "accounts_stamped",
@@ -80,7 +81,7 @@ def forget_others(database: Path, table: str, keys: Iterable[bytes]) -> None:
 def is_damaged(database: Path) -> bool:
     """Whether the file is no database any more, or its pages contradict each other; reads all of it."""
     try:
-        with closing(sqlite3.connect(database)) as connection:
+        with closing(_opened(database)) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)])
     except sqlite3.OperationalError:  # locked, or not to be opened: that is no damage
         return False
@@ -96,6 +97,8 @@ def remove_database(database: Path) -> None:
 
 def lacks_journal(database: Path) -> bool:
     """Whether a reader of the file would wait for a writer: :func:`read_ahead_journal` was undone."""
+    if is_read_only(database):  # what only reads may say so of a database that has one
+        return not has_write_ahead_journal(database)
     with _connected(database) as connection:
         return bool(connection.execute("PRAGMA journal_mode").fetchall() != [("wal",)])
 
@@ -183,10 +186,14 @@ def _has_views(registry: Path) -> bool:
         return "feature_views" in tables and bool(connection.execute("SELECT 1 FROM feature_views LIMIT 1").fetchall())
 
 
+def _opened(database: Path) -> sqlite3.Connection:
+    return connected_to_read(database) if is_read_only(database) else sqlite3.connect(database)
+
+
 @contextmanager
 def _connected(database: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(sqlite3.connect(database)) as connection, connection:
+        with closing(_opened(database)) as connection, connection:
             yield connection
     except sqlite3.Error as error:
         raise DependencyError(

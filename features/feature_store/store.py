@@ -20,6 +20,7 @@ from features.feature_store.fast_import import without_type_checks
 from features.feature_store.keys import entity_keys
 from features.feature_store.offline_store import reading
 from features.feature_store.online_rows import OnlineRows, decode
+from features.feature_store.read_only_online import OnlineState, read_without_writing
 from features.feature_store.requested_rows import checked_entities, feature_frame, refuse_incomplete
 from features.feature_store.sqlite_files import (
     accounts_stamped,
@@ -38,6 +39,7 @@ from features.progress import Progress, silent
 from features.start import start
 from features.storage.damage import damage_named
 from features.storage.lock import exclusive_lock
+from features.storage.read_only import is_read_only
 from features.windows import as_cutoff
 
 with without_type_checks():
@@ -74,6 +76,7 @@ class Store:
         self._lock = threading.RLock()  # Feast's SQLite store has one connection for all threads
         self._feast: FeatureStore | None = None
         self._services: dict[str, FeatureService] = {}
+        self._online_state: OnlineState | None = None
 
     def apply(self) -> list[str]:
         """Declare the catalogue to Feast; running it again changes nothing.
@@ -318,10 +321,12 @@ class Store:
         if self._feast is None:
             refuse_lost_registry(self._registry, self._online)
             self._feast = FeatureStore(config=repo_config(self._home))
+        if is_read_only(self._online):
+            self._online_state = read_without_writing(self._feast, self._online, self._online_state)
         return self._feast
 
     def _close(self) -> None:
-        self._feast, self._services = None, {}
+        self._feast, self._services, self._online_state = None, {}, None
 
     def _service(self, feast: FeatureStore, name: str) -> FeatureService:
         if name not in self._services:

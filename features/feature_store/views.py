@@ -1,8 +1,11 @@
 """The catalogue as Feast's objects: entity, views, services and configuration."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.pool import NullPool
 
 from features.definitions.catalog import BUILT_IN, Catalog, cutoff_day_field
 from features.feature_store.fast_import import without_type_checks
@@ -10,6 +13,7 @@ from features.feature_store.offline_store import ManifestOfflineStore
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, TIMESTAMP
 from features.paths import sqlite_url
+from features.storage.read_only import connected_to_read, is_read_only
 
 with without_type_checks():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, RepoConfig, ValueType
@@ -35,6 +39,7 @@ def repo_config(home: Home) -> RepoConfig:
             "path": sqlite_url(home.feast_registry),
             # A view that is being refreshed goes on being served, also after a killed run.
             "serve_features_while_materializing": True,
+            **_read_only(home.feast_registry),
         },
         offline_store={
             "type": f"{ManifestOfflineStore.__module__}.{ManifestOfflineStore.__name__}",
@@ -50,6 +55,14 @@ def repo_config(home: Home) -> RepoConfig:
         entity_key_serialization_version=KEY_VERSION,
         repo_path=home.feast,
     )
+
+
+def _read_only(registry: Path) -> dict[str, Any]:
+    """What Feast's registry is told where it cannot be written: to make no tables, and to open the file each time."""
+    if not is_read_only(registry):
+        return {}
+    connect = partial(connected_to_read, registry, check_same_thread=False)
+    return {"schema_mode": "skip", "sqlalchemy_config_kwargs": {"creator": connect, "poolclass": NullPool}}
 
 
 def feature_objects(home: Home) -> list[Any]:
