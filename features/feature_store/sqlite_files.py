@@ -9,6 +9,7 @@ from pathlib import Path
 from features.exceptions import DependencyError
 
 __all__ = [
+    "accounts_of_build",
     "accounts_stamped",
     "copy_database",
     "forget_newer",
@@ -65,6 +66,14 @@ def accounts_stamped(database: Path, table: str, *, field: str, cutoff: datetime
     with _connected(database) as connection:
         query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND event_ts = ?'  # noqa: S608
         (count,) = connection.execute(query, (field, int(cutoff.timestamp()))).fetchall()[0]
+    return int(count)
+
+
+def accounts_of_build(database: Path, table: str, *, field: str, build: bytes) -> int:
+    """Accounts whose row in an online table was copied from this build; ``field`` is the one that names it."""
+    with _connected(database) as connection:
+        query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND value = ?'  # noqa: S608
+        (count,) = connection.execute(query, (field, build)).fetchall()[0]
     return int(count)
 
 
