@@ -10,6 +10,7 @@ from features.exceptions import DependencyError
 from features.storage.read_only import connected_to_read, has_write_ahead_journal, is_read_only
 
 __all__ = [
+    "accounts_of_build",
     "accounts_stamped",
     "copy_database",
     "forget_newer",
@@ -66,6 +67,14 @@ def accounts_stamped(database: Path, table: str, *, field: str, cutoff: datetime
     with _connected(database) as connection:
         query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND event_ts = ?'  # noqa: S608
         (count,) = connection.execute(query, (field, int(cutoff.timestamp()))).fetchall()[0]
+    return int(count)
+
+
+def accounts_of_build(database: Path, table: str, *, field: str, build: bytes) -> int:
+    """Accounts whose row in an online table was copied from this build; ``field`` is the one that names it."""
+    with _connected(database) as connection:
+        query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND value = ?'  # noqa: S608
+        (count,) = connection.execute(query, (field, build)).fetchall()[0]
     return int(count)
 
 
