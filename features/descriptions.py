@@ -51,6 +51,11 @@ def settings(home: Home, output: str) -> None:  # the command and its object sha
     from features.settings.template import settings_rows
 
     rows = settings_rows(home.settings)
-    if output == "table":  # a port is a number, and 3,000 is not how one writes it
-        rows = [{name: str(cell) for name, cell in row.items()} for row in rows]
+    if output != "json":
+        rows = [{name: _text(cell) for name, cell in row.items()} for row in rows]
     emit(rows, output)
+
+
+def _text(cell: object) -> str:
+    """A setting as one writes it: several values behind each other, and a port without a comma."""
+    return ", ".join(map(str, cell)) or "none" if isinstance(cell, list) else str(cell)

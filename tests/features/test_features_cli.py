@@ -77,6 +77,8 @@ def test_errors_of_arguments_say_how_to_write_them(run):
 def test_settings_are_printed_as_json(run):
     rows = json.loads(run("settings", "--format", "json").stdout)
     assert {"name": "port", "value": 3000, "default": 3000, "unit": "port", "meaning": "port of the service"} in rows
+    assert next(row["value"] for row in rows if row["name"] == "value_endpoints") == []
+    assert "value_endpoints,none,none,routes," in run("settings", "--format", "csv").stdout
 
 
 def test_describe_names_the_features(run):

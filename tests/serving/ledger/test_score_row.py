@@ -70,7 +70,7 @@ def test_another_field_is_printed(run: TargetRun) -> None:
         {
             "account_id": "a",
             "name": None,
-            "owner": None,
+            "owner": "sam",
             "target": "churn",
             "mrr": 10.0,
             "probability": 0.9,
