@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ class _PrivateArbiter(circus.Arbiter):  # type: ignore[misc]
     command line of a worker: any user of the machine could run programs as the service.
     """
 
+    passing: Sequence[str] = ()
+
     def __init__(self, *given: Any, **options: Any) -> None:
         folder = Path(tempfile.mkdtemp(prefix="bellwether-control-"))  # mode 0700
         if len(str(folder)) > _LONGEST:
@@ -27,7 +30,8 @@ class _PrivateArbiter(circus.Arbiter):  # type: ignore[misc]
             folder = Path(tempfile.mkdtemp(prefix="bellwether-control-", dir="/tmp"))
         options |= {"endpoint": f"ipc://{folder / 'control'}", "pubsub_endpoint": f"ipc://{folder / 'events'}"}
         super().__init__(*given, **options)
-        self.exit_stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        for passing in (folder, *self.passing):
+            self.exit_stack.callback(shutil.rmtree, passing, ignore_errors=True)
 
     def stop(self) -> Any:
         """Tell the workers to end, and close the port.
@@ -44,6 +48,10 @@ class _PrivateArbiter(circus.Arbiter):  # type: ignore[misc]
         return stopping
 
 
-def supervise_privately() -> None:
-    """From now on BentoML supervises its workers by :class:`_PrivateArbiter`."""
+def supervise_privately(*, passing: Sequence[str] = ()) -> None:
+    """From now on BentoML supervises its workers by :class:`_PrivateArbiter`.
+
+    ``passing`` are folders to remove when the service ends, as its sockets are.
+    """
+    _PrivateArbiter.passing = passing
     circus.Arbiter = _PrivateArbiter

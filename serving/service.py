@@ -18,6 +18,7 @@ import bentoml  # noqa: E402 - telemetry is switched off before BentoML looks
 
 from features.feature_store.store import open_store  # noqa: E402
 from serving.arbiter import supervise_privately  # noqa: E402
+from serving.http_api.address import PASSING_FOLDER  # noqa: E402
 from serving.http_api.answers import Answerer  # noqa: E402
 from serving.http_api.connections import ConnectionLimits, bound_connections  # noqa: E402
 from serving.http_api.hosts import names_of  # noqa: E402
@@ -41,7 +42,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning, module="_bentoml_
 warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
 
 
-supervise_privately()
+supervise_privately(passing=[os.environ[PASSING_FOLDER]] if PASSING_FOLDER in os.environ else [])
 
 
 def _home() -> Home:
