@@ -432,7 +432,7 @@ def wrote(path, moment):
         (
             ["01/Feb/2026:02:00:00 +0000", "01/Feb/2026:00:01:00 +0000"],
             [NOW, NOW],
-            "1 lie in the future and were refused; the newest 2 h 00 min after its file was last written. Zones differ",
+            "in the future, which is refused; the newest 2 h 00 min after its file was last written. Zones differ",
         ),
         (
             ["01/Jan/2026:10:00:00 +0000", "01/Jan/2026:09:00:00 +0000"],
