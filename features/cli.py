@@ -36,7 +36,7 @@ Examples:
 @click.option(
     "--write",
     "target",
-    type=NewFile(),
+    type=click.Path(path_type=Path),
     default="bellwether.toml",
     show_default=True,
     help="Settings file to write; one that is there is left alone.",
@@ -44,6 +44,8 @@ Examples:
 @click.pass_obj
 def init(home: Home, sources: tuple[str, ...], target: Path) -> None:
     """Make the home and a commented settings file. A home has its stores and its secret key."""
+    if not target.exists() and target.absolute().parent != home.root:  # which is made here
+        NewFile().read(str(target))
     from features.init import initialise, write_configuration
 
     for line in (*initialise(home), *write_configuration(target, now=_now(), sources=sources)):

@@ -275,10 +275,10 @@ def check(home: Home, as_of: datetime | None, file: Path | None, output: str) ->
 
 @click.pass_context
 def _init_every_room(context: click.Context, /, **given: Any) -> None:
+    context.invoke(features_cli.init, **given)
     from serving.ledger.ledger import open_ledger
     from training.registry.migrations import migrate
 
-    context.invoke(features_cli.init, **given)
     migrate(context.obj)
     open_ledger(context.obj).create()
 
