@@ -97,7 +97,7 @@ Examples:
 @format_option
 @pass_home
 def score(home: Home, as_of: datetime | None, out: Path | None, top: int, sort: str | None, output: str) -> None:
-    """Score and explain every account, and append the run to the ledger."""
+    """Score and explain every account. The run is appended to the ledger."""
     from features.offline.named_cutoff import require_listed
 
     require_listed(home, as_of, now=_now())
@@ -174,12 +174,13 @@ Examples:
 @format_option
 @pass_home
 def nightly(home: Home, as_of: datetime | None, force: bool, output: str) -> None:  # noqa: FBT001 - as above
-    """Take new files in, build, materialize and score; safe to run again.
+    """Take new files in, build, materialize and score.
 
-    New files lie in the inbox, in the sub-folders events, accounts, subscriptions and touchpoints. Leaves with 0 when
-    all is done; 1 when a step failed, a file was refused or nothing of it could be stored, the newest event lies too
-    long ago (source late: nobody is scored without --force), or the online store holds a newer day; 2 before the
-    grace is over; 3 when there is no champion yet or a store is away; 5 while another night runs.
+    It is safe to run again. New files lie in the inbox, in the sub-folders events, accounts, subscriptions and
+    touchpoints. Leaves with 0 when all is done; 1 when a step failed, a file was refused or nothing of it could be
+    stored, the newest event lies too long ago (source late: nobody is scored without --force), or the online store
+    holds a newer day; 2 before the grace is over; 3 when there is no champion yet or a store is away; 5 while another
+    night runs.
     """
     require_come(as_of, option="--as-of", now=_now())
     from serving.routine.nightly import run_nightly
@@ -236,7 +237,7 @@ Examples:
 @format_option
 @pass_home
 def check(home: Home, as_of: datetime | None, file: Path | None, output: str) -> None:
-    """Look at the quality of features and sources, and say what deserves a look.
+    """Look at the quality of features and sources. Says what deserves a look.
 
     Row counts, nulls and ranges, freshness by source, late events, quarantine, accounts that tables lack, and the
     shift against each champion. Changes nothing. Leaves with 0 when nothing is wrong, remarks or not, 1 when something
@@ -274,10 +275,10 @@ def check(home: Home, as_of: datetime | None, file: Path | None, output: str) ->
 
 @click.pass_context
 def _init_every_room(context: click.Context, /, **given: Any) -> None:
+    context.invoke(features_cli.init, **given)
     from serving.ledger.ledger import open_ledger
     from training.registry.migrations import migrate
 
-    context.invoke(features_cli.init, **given)
     migrate(context.obj)
     open_ledger(context.obj).create()
 
@@ -286,7 +287,7 @@ init = click.Command(
     "init",
     params=features_cli.init.params,
     callback=_init_every_room,
-    help="Make the home: stores, secret key, model registry, score ledger, and a commented settings file.",
+    help="Make the home and a commented settings file. A home has stores, secret key, model registry and score ledger.",
     epilog=features_cli.init.epilog,
 )
 

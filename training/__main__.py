@@ -7,6 +7,7 @@ import click
 
 from features.console import say
 from features.exceptions import BellwetherError
+from features.home.home import Home
 from features.settings.load import load_settings
 from features.start import start
 from training.cli import commands
@@ -21,7 +22,7 @@ __all__: list[str] = []
 def training(context: click.Context, home: Path | None, config: Path | None) -> None:
     """Learn from features: labels, models, evaluation, registry."""
     start()
-    context.obj = load_settings(config, home=home)
+    context.obj = Home(load_settings(config, home=home))
 
 
 if __name__ == "__main__":
