@@ -17,7 +17,7 @@ from features.ingest.rules import CLOCK_TOLERANCE
 from serving.ledger.ledger import open_ledger
 from training.watching.registry_checks import REGISTRY_CHECKS
 
-__all__ = ["CHECKS", "examine_home", "finding_rows"]
+__all__ = ["CHECKS", "FINDING_COLUMNS", "examine_home", "finding_rows"]
 
 
 def examine_home(home: Home, *, now: datetime, repair: bool = False) -> list[Result]:
@@ -31,6 +31,10 @@ def examine_home(home: Home, *, now: datetime, repair: bool = False) -> list[Res
     if not home.root.is_dir():
         raise InputError(f"There is no home {home.root}. Run `bellwether init`, or name another with --home.")
     return examine(CHECKS, home, now=now, repair=repair)
+
+
+FINDING_COLUMNS = ("check", "repaired", "finding")
+"""Of the rows of :func:`finding_rows`."""
 
 
 def finding_rows(results: list[Result]) -> list[dict[str, Any]]:

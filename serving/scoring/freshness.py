@@ -1,5 +1,6 @@
 """Says whether a score can be given, and whether it can still be believed."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +16,7 @@ __all__ = [
     "Freshness",
     "Status",
     "age_hours",
+    "in_words",
     "judge",
     "old_features",
     "refused_night",
@@ -46,6 +48,7 @@ _NOT_APPLICABLE = {
     "top_plan": "top_plan: the account is on the largest plan there is.",
     "no_recent_calls": "no_recent_calls: the account made no call in the last 28 days, so it is silent already.",
 }
+_CODE = re.compile(r"(^|(?<=[.] ))[a-z]+(?:_[a-z]+)*: (.)")
 _NO_CALLS = "no_calls: this account has never made a call, so there is nothing to judge it by."
 _INFINITE = "infinite_feature: infinite values make no score: {}. Mend the source they come from, then build again."
 
@@ -91,6 +94,15 @@ class Freshness:
         if until is None or age_hours(until, as_of) <= self.stale_after_hours:
             return None
         return f"source_late: the call log ends at {until:%Y-%m-%d %H:%M} UTC, so a silent account may not be silent."
+
+
+def in_words(detail: str | None) -> str:
+    """A detail without the words for machines that its sentences begin with.
+
+    >>> in_words("expired: the term had ended. churn_risk_high: no upgrade is offered.")
+    'The term had ended. No upgrade is offered.'
+    """
+    return _CODE.sub(lambda match: match[2].upper(), detail or "")
 
 
 def age_hours(as_of: datetime, moment: datetime) -> float:

@@ -214,6 +214,7 @@ def test_what_is_found_is_said_with_every_value_and_what_to_do(leaking: Audit) -
 
 @pytest.mark.slow
 def test_the_command_leaves_with_one_when_something_is_found(leaking: Audit, tmp_path, monkeypatch) -> None:
+    (tmp_path / "features").mkdir()
     settings = Settings(home=tmp_path)
     monkeypatch.setattr(audits, "audit", lambda *_, **__: leaking)
     ended = CliRunner().invoke(main, ["features", "audit"], obj=Home(settings))
