@@ -27,6 +27,7 @@ __all__ = [
     "ensure_folder",
     "ensure_model",
     "experiment_id",
+    "forget_connections",
     "opened_mlflow",
     "tracking_address",
     "ui_command",
@@ -110,6 +111,17 @@ def client_of(mlflow: Any, home: Home) -> Any:
     """MLflow's client on the home's registry."""
     address = tracking_address(home)
     return mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+def forget_connections(home: Home) -> None:
+    """Close MLflow's connections to the registry: it keeps them for the process, whatever takes the file's place."""
+    with opened_mlflow():
+        from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Models
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
+
+        for kept in (Runs._engine_map, Models._engine_map):  # noqa: SLF001 - there is no other way to them
+            if (engine := kept.get(tracking_address(home))) is not None:
+                engine.dispose()
 
 
 @contextmanager
