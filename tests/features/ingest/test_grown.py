@@ -450,3 +450,11 @@ def test_copies_that_are_cut_anywhere_come_in_any_order_and_again_and_are_one_ta
     assert [latency for _, latency in stored(company, "event_time", "latency_ms")] == [
         row["latency_ms"] for row in rows
     ]
+
+
+def test_the_same_rows_with_their_columns_in_another_order_are_the_same_calls(tmp_path, home):
+    rows = [call | {"latency_ms": 12.5} for call in calls(1, 2, 3)]
+    take(home(), put(tmp_path / "a.csv", text("csv", rows)))
+    turned = [{name: row[name] for name in reversed(row)} for row in rows]
+    report = take(home(), put(tmp_path / "b.csv", text("csv", turned)))
+    assert (report.events_total, report.table("events").duplicates) == (3, 3)
