@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shlex
 import warnings
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ CHALLENGER = "challenger"
 BUNDLE_SHA256 = "bundle_sha256"
 DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
+
+# What MLflow says of a database that another version wrote, and Alembic, which migrates it, of one it has not heard of.
+_OTHER_SCHEMA = re.compile(r"(?:found version |Can't locate revision identified by ')([0-9a-f]+)")
 
 
 def tracking_address(home: Home) -> str:
@@ -134,15 +138,28 @@ def opened_mlflow() -> Iterator[Any]:
         warnings.simplefilter("ignore")  # deprecations between MLflow and its own dependencies
         import mlflow
         import mlflow.lightgbm
+        from alembic.util.exc import CommandError
         from sqlalchemy.exc import SQLAlchemyError
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
             yield mlflow
-        except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
-            reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0]
-            raise DependencyError(
-                f"The registry cannot be used: {reason}. Restore mlflow/mlflow.db under the home from a backup, or "
-                "move the folder mlflow away and train again."
-            ) from error
+        except (mlflow.exceptions.MlflowException, SQLAlchemyError, CommandError) as error:
+            raise DependencyError(_told(error)) from error
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with the registry, and what to do."""
+    reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+    schema = _OTHER_SCHEMA.search(reason)
+    if schema is not None:
+        return (
+            f"The registry mlflow/mlflow.db under the home has another MLflow's schema, {schema[1]}. If that was an "
+            "older one, `bellwether doctor --repair` brings it to this one's; if a newer one, go on with that, or "
+            "restore a backup from before it."
+        )
+    return (
+        f"The registry cannot be used: {reason}. Restore mlflow/mlflow.db under the home from a backup, or move the "
+        "folder mlflow away and train again."
+    )
