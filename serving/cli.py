@@ -1,16 +1,15 @@
-"""The command line: joins the commands of every room and turns errors into exit codes."""
+"""The command line: joins the commands of every room."""
 
-import os
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from features import cli as features_cli
 from features.choices import Cutoff, NewFile, require_come
+from features.command_line import CommandLine
 from features.console import (
     emit,
     emit_document,
@@ -22,7 +21,6 @@ from features.console import (
     say,
     terminal_width,
 )
-from features.exceptions import BellwetherError
 from features.home.home import Home
 from features.home.presence import pass_home
 from features.home.private import keep_private
@@ -39,30 +37,9 @@ __all__ = ["commands", "main"]
 _AS_OF = Cutoff()
 
 
-class _CommandLine(click.Group):
-    """The group that leaves with the exit codes of design section 9."""
-
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = "bellwether", **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run the command line; always leaves by ``SystemExit``."""
-        extra["standalone_mode"] = False
-        try:
-            sys.exit(super().main(args=args, prog_name=prog_name, **extra) or 0)
-        except BellwetherError as error:
-            say(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            say("Interrupted. Run the same command again to go on.", err=True)
-            sys.exit(130)
-        except BrokenPipeError:
-            # The reader of a pipe went away, as `| head` does; nothing is left to say to it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-
-
-@click.group(cls=_CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "bellwether", cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of every store.  [default: var]")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file.  [default: bellwether.toml]")
 @click.version_option(bellwether_version(), prog_name="bellwether")
