@@ -15,6 +15,7 @@ import pyarrow as pa
 from features.definitions.catalog import NEWEST_SERVICE, SERVICES, cutoff_day_field
 from features.engine.errors import engine_failures
 from features.exceptions import DependencyError, InputError, WorkFailedError
+from features.feature_store.copied import note_copied
 from features.feature_store.failures import APPLY, reported
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.keys import entity_keys
@@ -30,7 +31,7 @@ from features.feature_store.sqlite_files import (
     snapshot,
 )
 from features.feature_store.view_states import ViewState, view_state
-from features.feature_store.views import feature_objects, repo_config
+from features.feature_store.views import feature_objects, online_table, repo_config
 from features.home.home import Home
 from features.offline.cutoffs import outdated_cutoffs
 from features.offline.files import JOIN_KEY, accounts_built, file_schema
@@ -44,7 +45,7 @@ with without_type_checks():
     from feast import Entity, FeatureService, FeatureStore
     from feast.errors import FeastObjectNotFoundException
 
-__all__ = ["Store", "online_table", "open_store"]
+__all__ = ["Store", "open_store"]
 
 _ACCOUNTS_PER_READ = 1000  # one SQL variable per account
 _ROW = "row_position"
@@ -54,11 +55,6 @@ def open_store(home: Home) -> "Store":
     """The feature store of a home; nothing is read or made before it is used."""
     start()  # importing Feast puts its own warning filters before ours
     return Store(home)
-
-
-def online_table(home: Home, group: str) -> str:
-    """The table of the online store that holds a view's rows."""
-    return f"{home.settings.feature_project}_{group}"
 
 
 class Store:
@@ -165,6 +161,7 @@ class Store:
                         "Run `bellwether features materialize` again; if it stays so, build the cutoff again first."
                     )
                 progress("materialize", done, len(groups))
+            note_copied(home, cutoff, accounts=len(accounts))
         return len(accounts)
 
     def historical(self, entities: pd.DataFrame, *, service: str = NEWEST_SERVICE) -> pd.DataFrame:

@@ -16,7 +16,7 @@ with without_type_checks():
     from feast.data_format import ParquetFormat
     from feast.types import Float64, Int64, String
 
-__all__ = ["feature_objects", "repo_config"]
+__all__ = ["feature_objects", "online_table", "repo_config"]
 
 
 ENTITY = "account"
@@ -50,6 +50,11 @@ def repo_config(home: Home) -> RepoConfig:
         entity_key_serialization_version=KEY_VERSION,
         repo_path=home.feast,
     )
+
+
+def online_table(home: Home, group: str) -> str:
+    """The table of the online store that holds a view's rows."""
+    return f"{home.settings.feature_project}_{group}"
 
 
 def feature_objects(home: Home) -> list[Any]:
