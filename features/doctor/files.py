@@ -1,5 +1,6 @@
 """Checks of a home's files: key, stores, locks, and what is outdated."""
 
+import stat
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -43,6 +44,12 @@ def _look_at_privacy(home: Home, _: datetime) -> Iterator[Finding]:
             f"Other users of this machine may read or write {what}: {listed(paths)}. Every command closes what its "
             "user owns, so these belong to somebody else or cannot be changed.",
             f"As their owner: `chmod -R go= {home.root}`; or run every command as the same user.",
+        )
+    mode = home.root.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        yield Finding(
+            f"Every user of this machine can write into {home.root}, and so put another store in the place of one.",
+            f"`chmod o-w {home.root}`; who delivers needs to write into {home.inbox} alone.",
         )
 
 

@@ -7,6 +7,7 @@ import json
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ def bare(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
     copy = place.copy_to(root / "home")
     shutil.rmtree(copy.settings.home / "mlflow")
     digest = hashlib.sha256(KEY.encode()).hexdigest()
-    with running(copy, root / "log.txt", BELLWETHER_API_KEYS=digest) as found:
+    (root / "passing").mkdir()
+    with running(copy, root / "log.txt", BELLWETHER_API_KEYS=digest, TMPDIR=str(root / "passing")) as found:
         yield found
+    assert list((root / "passing").iterdir()) == []
     # Until its end, and in the process that ends the workers too.
     assert all(json.loads(line)["time"] for line in (root / "log.txt").read_text().splitlines())
 
@@ -173,12 +176,29 @@ def test_keys_are_asked_for_everywhere_but_at_health(bare: Running) -> None:
     problem_of(bare.score({"account_ids": ["a"]}, "/score"), 401)
 
 
+def processes_of(server: Running) -> list[psutil.Process]:
+    supervisor = psutil.Process(server.process.pid)
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def test_no_other_user_reaches_a_file_or_socket_of_the_service(server: Running) -> None:
+    """Whatever it has open in its home or a passing folder is its user's alone, by itself or by its folder."""
+    processes = processes_of(server)
+    files = {Path(file.path) for process in processes for file in process.open_files()}
+    sockets = {Path(one.laddr) for process in processes for one in process.net_connections(kind="unix") if one.laddr}
+    home = server.place.settings.home
+    assert {"ledger.db", "online.db"} <= {path.name for path in files if path.is_relative_to(home)}
+    passing = {path for path in files | sockets if path.parent.parent == Path(tempfile.gettempdir())}
+    assert {"control", "events"} <= {path.name for path in passing}
+    assert [path for path in files if path.is_relative_to(home) and stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in passing} == {0o700}
+
+
 def test_nothing_but_the_service_listens_and_its_control_is_its_owners(server: Running) -> None:
     supervisor = psutil.Process(server.process.pid)
-    processes = [supervisor, *supervisor.children(recursive=True)]
     opened = {
         connection.laddr.port
-        for process in processes
+        for process in processes_of(server)
         for connection in process.net_connections(kind="inet")
         if connection.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}
     }

@@ -191,6 +191,10 @@ def damage_ledger(settings: Settings) -> None:
     (settings.home / "ledger.db").write_bytes(b"no database" * 1000)
 
 
+def open_the_folder(settings: Settings) -> None:
+    settings.home.chmod(0o777)
+
+
 def replace_key(settings: Settings) -> None:
     (settings.home / "secret.key").write_text(64 * "a")
 
@@ -279,14 +283,16 @@ MISSED: list[Breakage] = [
     (begin_another_model_registry, "bellwether-churn has no version and no champion in "),
     (empty_ledger, "ledger.db is empty: old runs are gone"),
     (damage_ledger, "ledger.db is damaged"),
+    (open_the_folder, "Every user of this machine can write into "),
     (replace_key, "is not the key under which this home's tokens and users are stored"),
 ]
-# Of these a repair leaves what only a backup brings back.
-_ONLY_A_BACKUP = {
+# Of these a repair leaves what only a backup or a person mends.
+_LEFT_ALONE = {
     lose_model_registry,
     empty_model_registry,
     begin_another_model_registry,
     damage_ledger,
+    open_the_folder,
     replace_key,
 }
 
@@ -323,7 +329,7 @@ def test_no_damage_is_missed(own: Household, breakage: Breakage) -> None:
     assert words in said(wrong)
     assert len(wrong) == 1
     left = [result for result in looked(own.settings, repair=True) if is_wrong(result)]
-    assert bool(left) == (broken in _ONLY_A_BACKUP)
+    assert bool(left) == (broken in _LEFT_ALONE)
     assert said([result for result in looked(own.settings) if is_wrong(result)]) == said(left)
 
 
