@@ -41,11 +41,11 @@ def _look_at_champions(home: Home, _: datetime) -> Iterator[Finding]:
         if "champion" in {*model.aliases}.difference(model.lost_aliases) or (run is None and not model.were_champion):
             continue  # a model that was tried or refused has answered for nobody
         before = model.were_champion[-1] if run is None else run.version
-        since = "" if run is None else f", which scored as of {run.as_of:%Y-%m-%d}"
+        since = "" if run is None else f", which scored as of {run.as_of:%Y-%m-%d},"
         versions = f"has versions ({listed(model.versions)})" if model.versions else "has no version"
         yield Finding(
             f"{model.name} {versions} and no champion in {home.mlflow_database}: nobody answers for {target}. "
-            f"Version {before}{since}, was champion before.",
+            f"Version {before}{since} was champion before.",
             f"Run `bellwether promote --target {target} --version {before}`." if before in model.versions else _RESTORE,
         )
 

@@ -10,14 +10,15 @@ from features.doctor.feature_store import STORE_CHECKS
 from features.doctor.files import DERIVED_CHECKS, FILE_CHECKS
 from features.doctor.set_aside import folder_of, set_aside
 from features.examination import Check, Finding, Result, examine
-from features.exceptions import InputError, counted
+from features.exceptions import counted
 from features.home.home import Home
+from features.home.presence import require_home
 from features.ingest.rules import CLOCK_TOLERANCE
 from serving.champion_checks import CHAMPION_CHECKS, is_readable
 from serving.ledger.ledger import open_ledger
 from training.watching.registry_checks import REGISTRY_CHECKS
 
-__all__ = ["CHECKS", "examine_home", "finding_rows", "is_wrong", "summary"]
+__all__ = ["CHECKS", "FINDING_COLUMNS", "examine_home", "finding_rows", "is_wrong", "summary"]
 
 
 def examine_home(home: Home, *, now: datetime, repair: bool = False) -> list[Result]:
@@ -28,9 +29,12 @@ def examine_home(home: Home, *, now: datetime, repair: bool = False) -> list[Res
     InputError
         When there is no home.
     """
-    if not any(path.exists() for path in (*home.folders, home.secret_key)):
-        raise InputError(f"{home.root} is no home. Run `bellwether init` to make one, or name another with --home.")
+    require_home(home)
     return examine(CHECKS, home, now=now, repair=repair, keep=lambda: set_aside(home, now))
+
+
+FINDING_COLUMNS = ("is", "check", "finding")
+"""Of the rows of :func:`finding_rows`."""
 
 
 def finding_rows(results: list[Result]) -> list[dict[str, Any]]:

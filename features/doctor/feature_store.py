@@ -9,6 +9,7 @@ from features.doctor.online_rows import AGAIN, counts_told, values_told
 from features.examination import Check, Finding
 from features.exceptions import counted, listed
 from features.feature_store.copied import copied, forget_copied
+from features.feature_store.opened import online_table
 from features.feature_store.sqlite_files import (
     forget_newer,
     is_damaged,
@@ -23,7 +24,6 @@ from features.feature_store.sqlite_files import (
     unprotected,
 )
 from features.feature_store.store import Store, open_store
-from features.feature_store.views import online_table
 from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
 from features.storage.lock import exclusive_lock

@@ -11,8 +11,8 @@ from features.examination import Finding
 from features.exceptions import BellwetherError, counted, listed
 from features.feature_store.copied import Copied, accounts_online, copied
 from features.feature_store.keys import entity_keys, stored_values
+from features.feature_store.opened import online_table
 from features.feature_store.sqlite_files import values_stamped
-from features.feature_store.views import online_table
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, TIMESTAMP, accounts_built, group_at
 

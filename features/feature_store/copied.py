@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from features.definitions.catalog import cutoff_day_field
+from features.feature_store.opened import online_table
 from features.feature_store.sqlite_files import accounts_stamped
-from features.feature_store.views import online_table
 from features.home.home import Home
 from features.home.stores import feature_partition
 from features.storage.state_file import recall, remember

@@ -12,7 +12,7 @@ with without_type_checks():
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-__all__ = ["entity_keys", "stored_values"]
+__all__ = ["entity_keys", "stored_values", "whole_number"]
 
 _FIELDS = {"float": "double_val", "int": "int64_val", "category": "string_val"}
 
@@ -33,3 +33,8 @@ def stored_values(values: Iterable[float | str | None], kind: str) -> list[bytes
     empty, field = b"", _FIELDS[kind]
     given: Iterable[dict[str, Any]] = ({} if value is None else {field: value} for value in values)
     return [Value(**value).SerializeToString() if value else empty for value in given]
+
+
+def whole_number(value: int) -> bytes:
+    """An Int64 value of the online store."""
+    return bytes(Value(int64_val=value).SerializeToString())

