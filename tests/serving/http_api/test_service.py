@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,11 @@ def test_a_parameter_that_is_none_is_named_where_its_name_is_a_plain_word(server
     assert {item.where for item in problem.errors} == {"/bnad", "/limit"}
     problem = problem_of(server.get("/v1/accounts", params={"<script>": "x"}), 422)
     assert [item.where for item in problem.errors] == ["/"]
+
+
+def test_a_client_that_names_itself_another_each_time_waits_all_the_same(bare: Running) -> None:
+    began = time.monotonic()
+    for number in range(9):  # uvicorn believes this header of a client on this machine
+        headers = {"authorization": "Bearer wrong", "x-forwarded-for": f"10.0.0.{number}"}
+        problem_of(bare.get("/v1/models", headers=headers), 401)
+    assert time.monotonic() - began > 0.1 + 0.2 + 0.4 + 0.8
