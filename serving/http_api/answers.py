@@ -39,11 +39,6 @@ class Answerer:
         self._applicability = lru_cache(maxsize=32)(self._read_applicability)
         self._complete_until = lru_cache(maxsize=2)(self._read_complete_until)
 
-    def is_ready(self) -> bool:
-        """Whether there is a verified champion; raises when the store is away."""
-        self._store.ping()
-        return bool(self._champions.scorers)
-
     def score(self, request: ScoreRequest, *, now: datetime) -> list[dict[str, Any]]:
         """Results in the order of the request, as JSON values; the schema is :class:`serving.http_api.schemas.Result`.
 

@@ -29,6 +29,7 @@ from serving.http_api.meters import CONTENT_TYPE, Meters
 from serving.http_api.openapi import openapi
 from serving.http_api.operations import OPERATIONS
 from serving.http_api.problems import OUR_FAULT, HttpProblemError, problem, schema_problem
+from serving.http_api.readiness import Readiness
 from serving.http_api.request_id import REQUEST_ID
 from serving.http_api.schemas import AccountQuery, ScoreRequest
 from serving.http_api.work_queue import WorkQueue
@@ -57,6 +58,7 @@ def make_api(
     ledger: Ledger,
     work_queue: WorkQueue,
     meters: Meters,
+    readiness: Readiness,
     clock: Clock,
 ) -> Starlette:
     """The application; :class:`serving.http_api.middleware.Gatekeeper` stands before it."""
@@ -83,6 +85,15 @@ def make_api(
         shown = [_model(scorer, served.notes.get(target)) for target, scorer in served.scorers.items()]
         return _json({"models": shown, "request_id": request.scope[REQUEST_ID]})
 
+    async def ready(_request: Request) -> Response:
+        # Not by the work queue: a service that is full is ready.
+        faults = await run_in_threadpool(readiness.faults)
+        if not faults:
+            return Response(media_type="text/plain")
+        text = f"Not ready: {'; '.join(f'{fault.what} {fault.why}' for fault in faults)}."
+        away = [(f"/{fault.what}", f"{fault.why}.".capitalize()) for fault in faults]
+        raise HttpProblemError(HTTPStatus.SERVICE_UNAVAILABLE, text, errors=away)
+
     async def metrics(_request: Request) -> Response:
         # Not by the work queue: a service that is full must still say so.
         meters.source_late(is_late=refused_night(home) is not None)
@@ -101,13 +112,18 @@ def make_api(
         "score": score,
         "accounts": accounts,
         "models": models,
+        "ready": ready,
         "metrics": metrics,
         "docs": docs,
         "openapi_document": openapi_document,
     }
     return Starlette(
         routes=[
-            Route(operation.path, _reported(handlers[operation.handler]), methods=[operation.method.upper()])
+            Route(
+                operation.inner_path or operation.path,
+                _reported(handlers[operation.handler]),
+                methods=[operation.method.upper()],
+            )
             for operation in OPERATIONS
             if operation.handler is not None
         ]

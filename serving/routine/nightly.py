@@ -1,6 +1,5 @@
 """The nightly routine: new files of the inbox, rollups, features, the online store, scores; safe to run again."""
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from datetime import datetime
 
 from features.build.build import build
 from features.build.which_cutoffs import missing_cutoffs
+from features.command_line import unforeseen
 from features.doctor.clock import REPAIR_CLOCK
 from features.exceptions import BellwetherError, InputError, WorkFailedError, counted, listed
 from features.external.take import TablesRefusedError, TableTaken, take_tables
@@ -18,6 +18,7 @@ from features.home.raw_tables import complete_until
 from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.ingest.ingest import ingest
 from features.ingest.late_source import LogEnd, log_end, newest_event
+from features.interrupts import was_interrupted
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
 from features.rollup.metrics import count_metrics
@@ -33,7 +34,6 @@ from serving.routine.undo import kept_as_is
 __all__ = ["due_cutoff", "run_nightly"]
 
 
-_log = logging.getLogger(__name__)
 _STEPS = ("ingest", "roll up", "build", "materialize", "score")
 
 
@@ -103,7 +103,9 @@ class _Night:
         for name, step in zip(_STEPS, steps, strict=True):
             try:
                 self._report = step()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the summary of what was done is not lost
+            except Exception as error:
+                if was_interrupted():  # some libraries make another error of it
+                    raise KeyboardInterrupt from error
                 return self._ended(together([*self._left_over, _failure(name, error)], step=name))
         return self._ended(together([*self._refusal(), *self._left_over]))
 
@@ -287,6 +289,4 @@ def _newer_online(online: datetime, cutoff: datetime, now: datetime) -> str:
 def _failure(step: str, error: Exception) -> Failure:
     if isinstance(error, BellwetherError):
         return Failure(step, error)
-    _log.error("Step %s ended unexpectedly", step, exc_info=error)
-    what = f"It ended unexpectedly: {type(error).__name__}: {error}."
-    return Failure(step, WorkFailedError(f"{what} What was done before it stays; run `bellwether doctor`, then again."))
+    return Failure(step, WorkFailedError(f"{unforeseen(error)} What was done before it stays."))

@@ -169,9 +169,9 @@ def judge(
         return Status.UNKNOWN_ACCOUNT, "unknown_account: the feature store has no account of this id."
     if applicable != "ok":
         return Status.NOT_APPLICABLE, _NOT_APPLICABLE.get(applicable, f"{applicable}: the target does not apply.")
+    if mixture is not None:  # before anything that is read from the rows themselves
+        return Status.STALE, f"{mixture}: {_MIXED[mixture]}"
     if not has_called or infinite:
         return Status.INSUFFICIENT_DATA, _INFINITE.format(infinite) if has_called else _NO_CALLS
-    if mixture is not None:
-        return Status.STALE, f"{mixture}: {_MIXED[mixture]}"
     late = freshness.too_late(features_as_of)
     return (Status.SCORED, None) if late is None else (Status.STALE, late)

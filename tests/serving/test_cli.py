@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from features.exceptions import (
     SettingsError,
 )
 from features.home.home import Home
+from features.interrupts import STOPPED
 from features.settings.load import load_settings
 from serving.cli import main
 from serving.http_api.address import address
@@ -97,7 +99,29 @@ def test_an_interrupt_leaves_with_130(capsys: pytest.CaptureFixture[str]) -> Non
         raise KeyboardInterrupt
 
     assert run(command=it) == 130
-    assert "Run the same command again" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert (out, err.strip()) == ("", STOPPED)  # below the line on which the terminal shows ^C
+
+
+def test_what_nobody_foresaw_is_a_sentence_that_names_the_file_with_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command()
+    def it() -> None:
+        raise ValueError("first line.\nsecond line")
+
+    assert run(command=it) == 1
+    out, err = capsys.readouterr()
+    told = re.fullmatch(
+        r"Error: It ended unexpectedly: ValueError: first line\. Run `bellwether doctor`; if that finds nothing, "
+        r"report what (.+\.txt) says\.\n",
+        err,
+    )
+    assert (out, told is None) == ("", False), err
+    file = Path(told[1])
+    assert "second line" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.unlink()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from features.home.home import Home
+from features.storage.database import give_id
 from features.storage.lock import exclusive_lock
 from training.registry.mlflow_client import (
     client_of,
@@ -31,6 +32,7 @@ def migrate(home: Home) -> None:
     ensure_folder(home)
     with opened_mlflow() as mlflow:
         client_of(mlflow, home).search_experiments(max_results=1)
+    give_id(database_file(home))
 
 
 def is_migrated(home: Home) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.home.home import Home
+from features.storage.database import give_id
 from features.storage.lock import exclusive_lock
 from training.labels.targets import target
 from training.models.bundle import Bundle
@@ -114,6 +115,7 @@ def register(home: Home, run: TrainingRun) -> str:
             description=" ".join((*run.bundle.verdict.refusals, *run.bundle.verdict.remarks)),
         )
         client.set_registered_model_alias(name, CHALLENGER, version.version)
+        give_id(home.mlflow_database)
         return str(version.version)
 
 
