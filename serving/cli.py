@@ -189,17 +189,18 @@ Examples:
 def doctor(home: Home, repair: bool, output: str) -> None:  # noqa: FBT001 - click hands flags over by name
     """Look for what is wrong with the home, and say what to do.
 
-    Leaves with 0 when nothing is wrong or all was repaired, and 1 when something is left.
+    A remark is of something that is only left to do. A copy of what a repair changes is kept in set-aside/ below the
+    home. Leaves with 0 when nothing is wrong, remarks or not, or all was repaired, 1 when something wrong is left, and
+    2 where there is no home.
     """
-    from serving.doctor import CHECKS, FINDING_COLUMNS, examine_home, finding_rows
+    from serving.doctor import FINDING_COLUMNS, examine_home, finding_rows, is_wrong, summary
 
-    results = examine_home(home, now=_now(), repair=repair)
+    now = _now()
+    results = examine_home(home, now=now, repair=repair)
     if results or output != "table":
         emit(finding_rows(results), output, columns=FINDING_COLUMNS)
-    left = sum(not result.is_repaired for result in results)
-    repaired = len(results) - left
-    say(f"{len(CHECKS)} checks: {repaired} findings repaired, {left} left.", err=True)
-    sys.exit(1 if left else 0)
+    say(summary(home, results, now=now), err=True)
+    sys.exit(1 if any(map(is_wrong, results)) else 0)
 
 
 @click.command(
@@ -251,6 +252,23 @@ def check(home: Home, as_of: datetime | None, file: Path | None, output: str) ->
 
 
 @click.pass_context
+def _promote(context: click.Context, /, **given: Any) -> None:
+    from serving.ledger.ledger import open_ledger
+
+    context.invoke(training_cli.promote, **given)
+    open_ledger(context.obj).create()  # from now on a home without one has lost it
+
+
+promote = click.Command(
+    "promote",
+    params=training_cli.promote.params,
+    callback=_promote,
+    help=training_cli.promote.help,
+    epilog=training_cli.promote.epilog,
+)
+
+
+@click.pass_context
 def _init_every_room(context: click.Context, /, **given: Any) -> None:
     context.invoke(features_cli.init, **given)
     from serving.ledger.ledger import open_ledger
@@ -275,7 +293,7 @@ features = click.Group(
     help=features_cli.features.help,
 )
 
-commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init, features]
+commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, promote, init, features]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
 

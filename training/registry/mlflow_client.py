@@ -23,12 +23,14 @@ __all__ = [
     "CHAMPION",
     "DATASET_FINGERPRINT",
     "VERIFICATION",
+    "WAS_CHAMPION",
     "client_of",
     "database_file",
     "ensure_folder",
     "ensure_model",
     "experiment_id",
     "forget_connections",
+    "is_begun",
     "opened_mlflow",
     "tracking_address",
     "ui_command",
@@ -42,6 +44,7 @@ CHALLENGER = "challenger"
 BUNDLE_SHA256 = "bundle_sha256"
 DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
+WAS_CHAMPION = "was_champion"
 
 # What MLflow says of a database that another version wrote, and Alembic, which migrates it, of one it has not heard of.
 _OTHER_SCHEMA = re.compile(r"(?:found version |Can't locate revision identified by ')([0-9a-f]+)")
@@ -53,7 +56,7 @@ def tracking_address(home: Home) -> str:
 
 
 def ui_command(home: Home) -> str:
-    """The line that opens the MLflow UI."""
+    """The line that opens the MLflow UI; MLflow asks nobody who they are."""
     return f"mlflow ui --backend-store-uri {shlex.quote(tracking_address(home))} --host 127.0.0.1 --port 5000"
 
 
@@ -95,6 +98,12 @@ def version_by_number(client: Any, name: str, version: str) -> Any:
 def database_file(home: Home) -> Path:
     """The SQLite file of the embedded registry."""
     return home.mlflow_database
+
+
+def is_begun(home: Home) -> bool:
+    """Whether the registry holds anything; MLflow makes a new one of an empty file that it reads."""
+    database = home.mlflow_database
+    return database.is_file() and database.stat().st_size > 0
 
 
 def ensure_folder(home: Home) -> None:
