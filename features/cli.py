@@ -36,14 +36,16 @@ Examples:
 @click.option(
     "--write",
     "target",
-    type=NewFile(),
+    type=click.Path(path_type=Path),
     default="bellwether.toml",
     show_default=True,
     help="Settings file to write; one that is there is left alone.",
 )
 @click.pass_obj
 def init(home: Home, sources: tuple[str, ...], target: Path) -> None:
-    """Make the home: stores, secret key, and a commented settings file."""
+    """Make the home and a commented settings file. A home has its stores and its secret key."""
+    if not target.exists() and target.absolute().parent != home.root:  # which is made here
+        NewFile().read(str(target))
     from features.init import initialise, write_configuration
 
     for line in (*initialise(home), *write_configuration(target, now=_now(), sources=sources)):
@@ -140,7 +142,7 @@ def ingest(
     dry_run: bool,  # noqa: FBT001 - likewise
     output: str,
 ) -> None:
-    """Validate files, store what is good, quarantine the rest with a reason."""
+    """Validate files, store what is good, quarantine the rest. Each row there has its reason."""
     given = {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints}
     if dry_run:
         _dry_run(home, given, backfill=backfill, output=output)
@@ -194,7 +196,7 @@ def build(
     only_plan: bool,  # noqa: FBT001 - click hands flags over by name
     output: str,
 ) -> None:
-    """Count new events into rollups, then build a feature row per account and cutoff."""
+    """Count new events and build feature rows. There is one per account and cutoff."""
     now = _now()
     require_order(first, last)
     require_come(first, option="--from", now=now)

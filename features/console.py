@@ -102,9 +102,12 @@ def emit_text(text: str) -> None:
 
 
 def emit_notes(notes: Sequence[str]) -> None:
-    """Print sentences on stderr, one line each."""
+    """Print sentences on stderr, one line each; on a terminal broken between words."""
     for note in notes:
-        say(f"- {printable(note)}", err=True)
+        text = f"- {printable(note)}"
+        if sys.stderr.isatty():
+            text = textwrap.fill(text, shutil.get_terminal_size().columns, subsequent_indent="  ")
+        say(text, err=True)
 
 
 @contextmanager

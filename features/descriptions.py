@@ -20,7 +20,7 @@ Examples:
 @format_option
 @click.pass_obj
 def describe(home: Home, group: str | None, output: str) -> None:
-    """Say what every feature means, your own included; json and csv also say when it is null and more."""
+    """Say what every feature means, your own included. JSON and CSV also say when it is null and more."""
     catalog = home.catalog
     groups = catalog.described_groups
     if group is not None and group not in groups:
@@ -47,7 +47,7 @@ Examples:
 @format_option
 @click.pass_obj
 def settings(home: Home, output: str) -> None:  # the command and its object share a word
-    """Show every setting: value, default, unit, meaning; keys are masked."""
+    """Show every setting: value, default, unit, meaning. Keys are masked."""
     from features.settings.template import settings_rows
 
     rows = settings_rows(home.settings)

@@ -55,7 +55,7 @@ Examples:
 @click.option("--serve/--no-serve", "serve_after", default=True, show_default=True, help="Serve when done.")
 @click.pass_obj
 def demo(home: Home, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
-    """Simulate a company and run everything on it, from the log to the service."""
+    """Simulate a company and run everything on it. It begins with its log and ends with the service."""
     from serving.http_api.address import address
     from serving.launch import curl_line, launch, serve_forever
 

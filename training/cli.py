@@ -52,7 +52,7 @@ Examples:
 @format_option
 @pass_home
 def train(home: Home, target_name: str | None, truth: Path | None, output: str) -> None:
-    """Train a model, judge it beside simple rules, and register it as the challenger."""
+    """Train a model and register it as the challenger. It is judged beside simple rules."""
     from features.offline.cutoffs import left_out
     from features.offline.default_cutoff import silence_told
     from training.flow import train as run
@@ -130,7 +130,7 @@ Examples:
 @format_option
 @pass_home
 def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ...], output: str) -> None:
-    """Prove on a sample that features hold nothing that was not known at their cutoff.
+    """Prove on a sample that features know no future. A row holds what was known at its cutoff.
 
     Rebuilds random rows from what was known at their cutoff alone, then with all that came later permuted between
     accounts, and compares them with what is stored and with what Feast gives to training. Compares online with offline

@@ -37,12 +37,13 @@ def cut_copies(
     It is one where all else of its file is stored, and an event of its day equals it but for what is made of the file's
     last column, which goes on behind what was read. Where the file does grow, its line is read again, whole.
     """
-    places = [place for end, place in ends.items() if end.event_id]
     cut = {
         path: _of_last_column(mapped.columns, group)
         for group, (_, mapped) in zip(groups, staged.mapped, strict=True)
         for path in group.paths
+        if group.kind in ("csv", "w3c")  # of others a line that is cut off is no row
     }
+    places = [place for end, place in ends.items() if end.event_id and staged.paths[place[0]] in cut]
     return [place for place in places if _is_cut_copy(engine, staged, place, cut[staged.paths[place[0]]], store)]
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from features.console import emit, emit_notes, say
+from features.exceptions import counted
 from features.ingest.dry_run import DryRun, TableDryRun
 from features.ingest.reasons import reason_in_words
 from features.text_table import printable_json
@@ -33,7 +34,8 @@ def show_dry_run(dry_run: DryRun, output: str) -> None:
 
 def _show_table(table: TableDryRun) -> None:
     several = len({files for files, _, _ in table.mapping}) > 1
-    say(f"{table.table}: {table.rows_read:,} rows in {table.files:,} files, {table.rows_good:,} good")
+    rows, files = counted(table.rows_read, "row|rows"), counted(table.files, "file|files")
+    say(f"{table.table}: {rows} in {files}, {table.rows_good:,} good")
     say()
     emit(
         [
@@ -59,7 +61,7 @@ def _show_table(table: TableDryRun) -> None:
 
 
 def _show_endpoints(dry_run: DryRun) -> None:
-    say(f"{dry_run.templates:,} different endpoints")
+    say(counted(dry_run.templates, "endpoint|different endpoints"))
     if not dry_run.suggestions:
         say()
         return

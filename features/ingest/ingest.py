@@ -28,6 +28,7 @@ from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_n
 from features.ingest.remarks.all import notes_about
 from features.ingest.remarks.equal_rows import collapsed_notes, open_end_notes
 from features.ingest.remarks.records import change_notes
+from features.ingest.remarks.vanished import vanished_notes
 from features.ingest.report import IngestReport, TableReport
 from features.ingest.staged import Staged
 from features.ingest.staging import stage
@@ -190,6 +191,8 @@ class _Work:
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
                 is_first = not rows_stored(self.home, name)
+                if not is_first:
+                    notes += vanished_notes(self.engine, table, self.home.stores.raw)
                 records = store_records(
                     self.engine, table, self.home.stores.raw, raw, now=self.now, backfill=self.backfill
                 )

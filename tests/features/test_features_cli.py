@@ -48,6 +48,13 @@ def test_init_makes_a_home_and_can_be_run_again(run, tmp_path):
     assert (tmp_path / "home" / "secret.key").exists()
 
 
+def test_init_writes_its_settings_into_the_home_that_it_makes_and_into_no_other_folder_that_is_none(run, tmp_path):
+    run("init", "--write", str(tmp_path / "home/bellwether.toml"))
+    assert (tmp_path / "home/bellwether.toml").exists()
+    with pytest.raises(InputError, match=r"there is no folder .*away. Make it"):
+        run("init", "--write", str(tmp_path / "away/bellwether.toml"), code=2)
+
+
 def test_ingest_prints_data_on_stdout_and_talk_on_stderr(run, tmp_path):
     path = tmp_path / "e.csv"
     path.write_text("account_id,event_time\nacme,2026-01-01T00:00:00Z\nacme,never\n")

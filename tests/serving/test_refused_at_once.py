@@ -141,6 +141,14 @@ def test_a_folder_that_is_no_home_is_said_first(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("room", ["features", "training"])
+def test_the_commands_of_a_room_alone_say_it_too(tmp_path: Path, room: str) -> None:
+    command = {"features": ["features", "apply"], "training": ["promote"]}[room]
+    line = [sys.executable, "-m", room, "--home", str(tmp_path / "there"), *command]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stderr.startswith("Error: There is no home")) == (2, True), done.stderr
+
+
 @pytest.mark.parametrize("part", ["secret.key", "ledger.db", "events", "features", "mlflow", "metrics"])
 def test_what_is_left_of_a_home_is_one(tmp_path: Path, part: str) -> None:
     from features.home.presence import is_home
@@ -155,6 +163,11 @@ def test_what_is_left_of_a_home_is_one(tmp_path: Path, part: str) -> None:
 def test_help_has_an_example_of_each_command(command: str) -> None:
     text = CliRunner().invoke(main, [*command.split(), "--help"]).output
     assert f"  bellwether {command}" in text.partition("Examples:")[2] or f"DIR {command}" in text
+
+
+@pytest.mark.parametrize("group", [[], ["features"]], ids=["bellwether", "features"])
+def test_no_command_is_cut_short_in_the_list_of_commands(group: list[str]) -> None:
+    assert "..." not in CliRunner().invoke(main, [*group, "--help"], terminal_width=80).output.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"init", "demo", "serve"}])
