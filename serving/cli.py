@@ -1,16 +1,15 @@
-"""The command line: joins the commands of every room and turns errors into exit codes."""
+"""The command line: joins the commands of every room."""
 
-import os
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from features import cli as features_cli
 from features.choices import Cutoff, NewFile, require_come
+from features.command_line import CommandLine
 from features.console import (
     emit,
     emit_document,
@@ -22,7 +21,6 @@ from features.console import (
     say,
     terminal_width,
 )
-from features.exceptions import BellwetherError
 from features.home.home import Home
 from features.home.presence import pass_home
 from features.home.private import keep_private
@@ -39,30 +37,9 @@ __all__ = ["commands", "main"]
 _AS_OF = Cutoff()
 
 
-class _CommandLine(click.Group):
-    """The group that leaves with the exit codes of design section 9."""
-
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = "bellwether", **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run the command line; always leaves by ``SystemExit``."""
-        extra["standalone_mode"] = False
-        try:
-            sys.exit(super().main(args=args, prog_name=prog_name, **extra) or 0)
-        except BellwetherError as error:
-            say(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            say("Interrupted. Run the same command again to go on.", err=True)
-            sys.exit(130)
-        except BrokenPipeError:
-            # The reader of a pipe went away, as `| head` does; nothing is left to say to it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-
-
-@click.group(cls=_CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "bellwether", cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of every store.  [default: var]")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file.  [default: bellwether.toml]")
 @click.version_option(bellwether_version(), prog_name="bellwether")
@@ -212,17 +189,18 @@ Examples:
 def doctor(home: Home, repair: bool, output: str) -> None:  # noqa: FBT001 - click hands flags over by name
     """Look for what is wrong with the home, and say what to do.
 
-    Leaves with 0 when nothing is wrong or all was repaired, and 1 when something is left.
+    A remark is of something that is only left to do. A copy of what a repair changes is kept in set-aside/ below the
+    home. Leaves with 0 when nothing is wrong, remarks or not, or all was repaired, 1 when something wrong is left, and
+    2 where there is no home.
     """
-    from serving.doctor import CHECKS, FINDING_COLUMNS, examine_home, finding_rows
+    from serving.doctor import FINDING_COLUMNS, examine_home, finding_rows, is_wrong, summary
 
-    results = examine_home(home, now=_now(), repair=repair)
+    now = _now()
+    results = examine_home(home, now=now, repair=repair)
     if results or output != "table":
         emit(finding_rows(results), output, columns=FINDING_COLUMNS)
-    left = sum(not result.is_repaired for result in results)
-    repaired = len(results) - left
-    say(f"{len(CHECKS)} checks: {repaired} findings repaired, {left} left.", err=True)
-    sys.exit(1 if left else 0)
+    say(summary(home, results, now=now), err=True)
+    sys.exit(1 if any(map(is_wrong, results)) else 0)
 
 
 @click.command(
@@ -274,6 +252,23 @@ def check(home: Home, as_of: datetime | None, file: Path | None, output: str) ->
 
 
 @click.pass_context
+def _promote(context: click.Context, /, **given: Any) -> None:
+    from serving.ledger.ledger import open_ledger
+
+    context.invoke(training_cli.promote, **given)
+    open_ledger(context.obj).create()  # from now on a home without one has lost it
+
+
+promote = click.Command(
+    "promote",
+    params=training_cli.promote.params,
+    callback=_promote,
+    help=training_cli.promote.help,
+    epilog=training_cli.promote.epilog,
+)
+
+
+@click.pass_context
 def _init_every_room(context: click.Context, /, **given: Any) -> None:
     context.invoke(features_cli.init, **given)
     from serving.ledger.ledger import open_ledger
@@ -298,7 +293,7 @@ features = click.Group(
     help=features_cli.features.help,
 )
 
-commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init, features]
+commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, promote, init, features]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
 

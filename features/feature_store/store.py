@@ -15,6 +15,7 @@ import pyarrow as pa
 from features.definitions.catalog import NEWEST_SERVICE, SERVICES, build_field
 from features.engine.errors import engine_failures
 from features.exceptions import InputError, WorkFailedError
+from features.feature_store.copied import note_copied
 from features.feature_store.failures import reported
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.keys import entity_keys, whole_number
@@ -39,7 +40,7 @@ with without_type_checks():
     from feast import Entity, FeatureService, FeatureStore
     from feast.errors import FeastObjectNotFoundException
 
-__all__ = ["Store", "online_table", "open_store"]
+__all__ = ["Store", "open_store"]
 
 _ACCOUNTS_PER_READ = 1000  # one SQL variable per account
 _ROW = "row_position"
@@ -151,6 +152,7 @@ class Store:
                     )
                 progress("materialize", done, len(groups))
             self._opened.settle()
+            note_copied(home, cutoff, accounts=len(accounts))
         return len(accounts)
 
     def historical(self, entities: pd.DataFrame, *, service: str = NEWEST_SERVICE) -> pd.DataFrame:

@@ -139,6 +139,11 @@ class Home:
         return self.feast / "online.db"
 
     @property
+    def feast_copied(self) -> Path:
+        """What the rows of the online store were copied from."""
+        return self.feast / "copied.json"
+
+    @property
     def mlflow(self) -> Path:
         """Folder of MLflow's database and artifacts."""
         return self.root / "mlflow"

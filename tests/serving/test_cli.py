@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,11 @@ from features.exceptions import (
     SettingsError,
 )
 from features.home.home import Home
+from features.interrupts import STOPPED
 from features.settings.load import load_settings
 from serving.cli import main
 from serving.http_api.address import address
-from serving.launch import curl_line, launch
+from serving.launch import curl_line, launch, serve_forever
 from training.labels.names import TARGET_NAMES
 
 HEAVY = [
@@ -97,7 +99,29 @@ def test_an_interrupt_leaves_with_130(capsys: pytest.CaptureFixture[str]) -> Non
         raise KeyboardInterrupt
 
     assert run(command=it) == 130
-    assert "Run the same command again" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert (out, err.strip()) == ("", STOPPED)  # below the line on which the terminal shows ^C
+
+
+def test_what_nobody_foresaw_is_a_sentence_that_names_the_file_with_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command()
+    def it() -> None:
+        raise ValueError("first line.\nsecond line")
+
+    assert run(command=it) == 1
+    out, err = capsys.readouterr()
+    told = re.fullmatch(
+        r"Error: It ended unexpectedly: ValueError: first line\. Run `bellwether doctor`; if that finds nothing, "
+        r"report what (.+\.txt) says\.\n",
+        err,
+    )
+    assert (out, told is None) == ("", False), err
+    file = Path(told[1])
+    assert "second line" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.unlink()
 
 
 @pytest.mark.parametrize(
@@ -184,6 +208,25 @@ def test_a_home_that_bentoml_would_read_as_another_folder_is_refused(tmp_path: P
     own = launch(home, config=None, environment={"PLACE": "/elsewhere", "BENTOML_HOME": str(tmp_path)})
     assert own.environment["BENTOML_HOME"] == str(tmp_path)
     assert launch(home, config=None, environment={}).environment["BENTOML_HOME"] == str(home.bentoml)
+
+
+def test_where_metrics_are_kept_by_feast_is_not_handed_on(tmp_path: Path) -> None:
+    feast = {"PROMETHEUS_MULTIPROCESS_DIR": "/gone", "PROMETHEUS_MULTIPROC_DIR": "/gone"}
+    assert (
+        "/gone" not in launch(Home(load_settings(home=tmp_path)), config=None, environment=feast).environment.values()
+    )
+
+
+@pytest.mark.parametrize("keys", ["", "a" * 64])
+def test_a_service_without_keys_says_who_can_read_it_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], keys: str
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("atexit._run_exitfuncs", lambda: done.append("exit functions"))
+    monkeypatch.setattr("os.execve", lambda *_: done.append("another process"))
+    serve_forever(Home(load_settings(home=tmp_path, api_keys=keys)), config=None)
+    assert done == ["exit functions", "another process"]
+    assert ("every user of this machine can read the scores" in capsys.readouterr().err) == (not keys)
 
 
 def test_the_curl_line_names_the_account(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from features.audit.findings import ROW, Cause
 from features.audit.time_machine import audit_store
 from features.build.build import build
 from features.exceptions import DependencyError, InputError, LockHeldError
-from features.feature_store.store import online_table, open_store
+from features.feature_store.opened import online_table
+from features.feature_store.store import open_store
 from features.groups.all import GROUPS
 from features.groups.errors import error_features
 from features.groups.inputs import REACH, Inputs
