@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.pool import NullPool
 
-from features.definitions.catalog import BUILT_IN, Catalog, cutoff_day_field
+from features.definitions.catalog import BUILT_IN, Catalog, build_field, cutoff_day_field
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.offline_store import ManifestOfflineStore
 from features.home.home import Home
@@ -77,7 +77,7 @@ def feature_objects(home: Home) -> list[Any]:
         FeatureService(
             name=name,
             features=[
-                views[group][[*_names(catalog, name, group), cutoff_day_field(group)]]
+                views[group][[*_names(catalog, name, group), cutoff_day_field(group), build_field(group)]]
                 for group in catalog.groups_of_service(name)
             ],
         )
@@ -94,6 +94,7 @@ def _view(group: str, account: Entity, root: Path, catalog: Catalog) -> FeatureV
         schema=[
             Field(name=JOIN_KEY, dtype=String),
             Field(name=cutoff_day_field(group), dtype=Int64, description="the cutoff, in days; never null"),
+            Field(name=build_field(group), dtype=Int64, description="the build of that cutoff; stamped online"),
             *(
                 Field(name=feature.name, dtype=_FEAST_TYPES[feature.kind], description=feature.meaning)
                 for feature in catalog.features_of_group(group)

@@ -193,7 +193,11 @@ class ManifestStore:
         """
         partitions = self.manifest().partitions
         keep = {self.root / partition / file for partition, files in partitions.items() for file in files}
-        return sorted([*self.root.glob(".scratch-*"), *(path for path in self._data_files() if path not in keep)])
+        return sorted([*self.drafts(), *(path for path in self._data_files() if path not in keep)])
+
+    def drafts(self) -> list[Path]:
+        """Folders in which a writer works, or in which one did that was killed."""
+        return sorted(self.root.glob(".scratch-*"))
 
     def _data_files(self) -> list[Path]:
         paths = self.root.rglob("*.parquet")

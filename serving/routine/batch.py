@@ -111,7 +111,7 @@ def assess_columns(
 
     The run is measured against its own cutoff, not against a clock.
     """
-    rows = FeatureRows(account_ids, columns, [cutoff] * len(account_ids), np.zeros(len(account_ids), dtype=bool))
+    rows = FeatureRows(account_ids, columns, [cutoff] * len(account_ids), [None] * len(account_ids))
     return assess(
         scorer,
         rows,

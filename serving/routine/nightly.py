@@ -11,6 +11,7 @@ from features.command_line import unforeseen
 from features.doctor.clock import REPAIR_CLOCK
 from features.exceptions import BellwetherError, InputError, WorkFailedError, counted, listed
 from features.external.take import TablesRefusedError, TableTaken, take_tables
+from features.feature_store.copied import copied
 from features.feature_store.store import open_store
 from features.home.home import Home
 from features.home.raw_tables import complete_until
@@ -22,10 +23,10 @@ from features.progress import Progress, silent
 from features.rollup.count import roll_up
 from features.rollup.metrics import count_metrics
 from features.storage.lock import exclusive_lock
-from features.storage.state_file import recall, remember
+from features.storage.state_file import remember
 from features.windows import DAY, as_cutoff, is_buildable, known_before, newest_cutoff, require_utc
 from serving.ledger.ledger import open_ledger
-from serving.routine.batch import features_fingerprint, score_batch
+from serving.routine.batch import score_batch
 from serving.routine.clock_traces import clock_failure
 from serving.routine.nightly_report import Failure, NightlyReport, Source, summed, target_night, together
 from serving.routine.undo import kept_as_is
@@ -204,18 +205,16 @@ class _Night:
         store.apply()
         filled = [view.until for view in store.views()]
         online = max((until for until in filled if until is not None), default=None)
-        path = self._home.nightly / "online.json"
-        features = features_fingerprint(self._home, self._cutoff)
-        wanted = {"cutoff": self._cutoff.date().isoformat(), "features": features}
         if online is not None and online > self._cutoff:
             self._left_over.append(
                 Failure("materialize", WorkFailedError(_newer_online(online, self._cutoff, self._now)))
             )
             return replace(self._report, is_online_kept=True)
-        if set(filled) == {self._cutoff} and recall(path) == wanted:
+        copy = copied(self._home)
+        is_copied = copy is not None and copy.is_of(self._home, self._cutoff) and copy.is_held(self._home)
+        if set(filled) == {self._cutoff} and is_copied:
             return replace(self._report, is_online_kept=True)
         accounts = store.materialize(self._cutoff, progress=self._progress)
-        remember(path, wanted)
         return replace(self._report, accounts_online=accounts)
 
     def _score(self) -> NightlyReport:

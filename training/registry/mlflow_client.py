@@ -23,11 +23,14 @@ __all__ = [
     "CHAMPION",
     "DATASET_FINGERPRINT",
     "VERIFICATION",
+    "WAS_CHAMPION",
     "client_of",
     "database_file",
     "ensure_folder",
     "ensure_model",
     "experiment_id",
+    "forget_connections",
+    "is_begun",
     "opened_mlflow",
     "tracking_address",
     "ui_command",
@@ -41,6 +44,7 @@ CHALLENGER = "challenger"
 BUNDLE_SHA256 = "bundle_sha256"
 DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
+WAS_CHAMPION = "was_champion"
 
 # What MLflow says of a database that another version wrote, and Alembic, which migrates it, of one it has not heard of.
 _OTHER_SCHEMA = re.compile(r"(?:found version |Can't locate revision identified by ')([0-9a-f]+)")
@@ -52,7 +56,7 @@ def tracking_address(home: Home) -> str:
 
 
 def ui_command(home: Home) -> str:
-    """The line that opens the MLflow UI."""
+    """The line that opens the MLflow UI; MLflow asks nobody who they are."""
     return f"mlflow ui --backend-store-uri {shlex.quote(tracking_address(home))} --host 127.0.0.1 --port 5000"
 
 
@@ -96,6 +100,12 @@ def database_file(home: Home) -> Path:
     return home.mlflow_database
 
 
+def is_begun(home: Home) -> bool:
+    """Whether the registry holds anything; MLflow makes a new one of an empty file that it reads."""
+    database = home.mlflow_database
+    return database.is_file() and database.stat().st_size > 0
+
+
 def ensure_folder(home: Home) -> None:
     """Make the registry's folder.
 
@@ -114,6 +124,17 @@ def client_of(mlflow: Any, home: Home) -> Any:
     """MLflow's client on the home's registry."""
     address = tracking_address(home)
     return mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+def forget_connections(home: Home) -> None:
+    """Close MLflow's connections to the registry: it keeps them for the process, whatever takes the file's place."""
+    with opened_mlflow():
+        from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Models
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
+
+        for kept in (Runs._engine_map, Models._engine_map):  # noqa: SLF001 - there is no other way to them
+            if (engine := kept.get(tracking_address(home))) is not None:
+                engine.dispose()
 
 
 @contextmanager
