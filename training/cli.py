@@ -1,12 +1,14 @@
 """Commands of the training room: train, promote, and the audit that needs labels."""
 
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from features.console import FORMATS, say
+from features.exceptions import GateRefusedError
 from features.home.home import Home
 from training.labels.names import TARGET_NAMES
 
@@ -31,13 +33,17 @@ _TARGET = click.option(
     metavar="FILE",
     help="The simulator's truth.parquet: shows how much of what can be known the model knows.",
 )
+@click.option("--verbose", is_flag=True, help="Say how it was made and every figure, too.")
+@click.option("--format", "output", default="table", show_default=True, type=click.Choice(["table", "json"]))
 @click.pass_obj
-def train(home: Home, target_name: str | None, truth: Path | None) -> None:
+def train(home: Home, target_name: str | None, truth: Path | None, verbose: bool, output: str) -> None:  # noqa: FBT001
     """Train a model, judge it beside simple rules, and register it as the challenger.
+
+    Leaves with 0 when the gate passes it or nothing is shown either way, and 4 when it is refused.
 
     For example: bellwether train --target upsell
     """
-    from features.console import emit_notes, progress_bar, say
+    from features.console import emit_json, emit_notes, progress_bar, say
     from features.offline.cutoffs import left_out
     from features.offline.default_cutoff import silence_told
     from training.flow import train as run
@@ -46,16 +52,27 @@ def train(home: Home, target_name: str | None, truth: Path | None) -> None:
     with progress_bar() as progress:
         report = run(home, target_name or _default(home), now=datetime.now(UTC), truth=truth, progress=progress)
     emit_notes([*left_out(home), *silence_told(home)])
-    for line in train_lines(report):
-        say(line)
+    if output == "json":
+        emit_json(asdict(report))
+    else:
+        for line in train_lines(report, verbose=verbose):
+            say(line)
+    sys.exit(GateRefusedError.exit_code if report.verdict.answer == "refused" else 0)
 
 
 @click.command()
 @_TARGET
 @click.option("--version", metavar="V", help="Version to promote, also to go back to.  [default: the challenger]")
 @click.option("--expect-current", metavar="V", help="Refuse unless this version is the champion (`none`: nobody is).")
+@click.option("--unproven", is_flag=True, help="Take it though it is not shown to be good enough; answers then say so.")
 @click.pass_obj
-def promote(home: Home, target_name: str | None, version: str | None, expect_current: str | None) -> None:
+def promote(
+    home: Home,
+    target_name: str | None,
+    version: str | None,
+    expect_current: str | None,
+    unproven: bool,  # noqa: FBT001
+) -> None:
     """Make a model the champion, if the gate lets it.
 
     For example: bellwether promote --target upsell --expect-current 3
@@ -64,7 +81,7 @@ def promote(home: Home, target_name: str | None, version: str | None, expect_cur
     from training.text import promote_lines
 
     name = target_name or _default(home)
-    for line in promote_lines(run(home, name, version=version, expect_current=expect_current)):
+    for line in promote_lines(run(home, name, version=version, expect_current=expect_current, unproven=unproven)):
         say(line)
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "DATASET_FINGERPRINT",
+    "VERDICT",
     "VERIFICATION",
     "client_of",
     "database_file",
@@ -40,6 +41,7 @@ CHALLENGER = "challenger"
 BUNDLE_SHA256 = "bundle_sha256"
 DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
+VERDICT = "verdict"
 
 
 def tracking_address(home: Home) -> str:
