@@ -29,7 +29,7 @@ from training.labels.splits import Fold, folds, split
 from training.labels.targets import Target
 from training.models.bundle import Verdict
 from training.models.contest import Contest, Incumbent
-from training.models.model import RECIPE, Fitted
+from training.models.model import RECIPE, Fitted, Options, fit, free_trees
 from training.models.recipe import fit_recipe
 
 __all__ = ["BEST_SO_FAR", "CHAMPION", "Judgement", "distinct_events", "fit_and_judge"]
@@ -37,6 +37,8 @@ __all__ = ["BEST_SO_FAR", "CHAMPION", "Judgement", "distinct_events", "fit_and_j
 
 CHAMPION = "the champion's recipe"
 BEST_SO_FAR = "the best recipe so far"
+FREE_TREES = "free trees"
+_MODELS = (LOGISTIC, FREE_TREES)
 _KEYS = ["account_id", "cutoff", "label", "event_time", "in_lead"]
 _MOST_WITHOUT_TRUTH = 0.01  # of the rows: a subscription paused without our knowing has no true risk
 
@@ -191,6 +193,7 @@ def _foretell(
         RECENCY: recency(dataset.target.name, rows),
         known: holds,
         LOGISTIC: logistic(fitted, model.encoding)(rows),
+        FREE_TREES: _free_trees(fitted, rows, dataset, home, model),
     }
     for name, (incumbent, own) in incumbents.items():
         if incumbent.is_recipe(dataset.target.service, RECIPE):
@@ -201,6 +204,13 @@ def _foretell(
     return _Foretold(rows[_KEYS], model, probability, rivals, rule, rule.score(rows))
 
 
+def _free_trees(fitted: pd.DataFrame, rows: pd.DataFrame, dataset: Dataset, home: Home, model: Fitted) -> Floats:
+    """What the same recipe with trees over several families foretells, as many rounds long, before calibration."""
+    options = Options(dataset.target.name, free_trees(RECIPE), home.settings.seed, home.settings.threads)
+    booster = fit(fitted, model.encoding, options, rounds=model.rounds)
+    return np.asarray(booster.predict(model.encoding.matrix(rows)), dtype=np.float64)
+
+
 def _joined(foretold: Sequence[_Foretold]) -> tuple[Scored, tuple[str, ...]]:
     """All blocks below each other, and which of the rivals are counting rules.
 
@@ -209,7 +219,7 @@ def _joined(foretold: Sequence[_Foretold]) -> tuple[Scored, tuple[str, ...]]:
     """
     rivals = {name: np.concatenate([block.rivals[name] for block in foretold]) for name in foretold[-1].rivals}
     known = [
-        name for name in rivals if name not in (RECENCY, LOGISTIC) and not name.startswith((CHAMPION, BEST_SO_FAR))
+        name for name in rivals if name not in (RECENCY, *_MODELS) and not name.startswith((CHAMPION, BEST_SO_FAR))
     ]
     rules: dict[str, Floats] = {name: rivals[name] for name in (RECENCY, *known)}
     titles = {block.rule.title for block in foretold}
