@@ -152,5 +152,5 @@ def train_promote_score(root: Path, accounts: Path, cutoff: str) -> None:
         ["features", "apply"],
     )
     way.mlflow_run("train")
-    way.run(["promote", "--target", "churn"], ["features", "materialize"])
+    way.run(["promote", "--target", "churn", "--unproven"], ["features", "materialize"])
     (root / "scored.json").write_text(way.run(["score", "--as-of", cutoff, "--format", "json"]))
