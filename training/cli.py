@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from features.console import FORMATS, say
-from features.exceptions import GateRefusedError
+from features.exceptions import GateRefusedError, InputError
 from features.home.home import Home
 from training.labels.names import TARGET_NAMES
 
-__all__ = ["audit", "commands", "promote", "train"]
+__all__ = ["audit", "backtest", "commands", "promote", "train"]
 
 
 _TARGET = click.option(
@@ -83,6 +83,59 @@ def promote(
     name = target_name or _default(home)
     for line in promote_lines(run(home, name, version=version, expect_current=expect_current, unproven=unproven)):
         say(line)
+
+
+_PARTS = ("months", "warning", "misses", "scores")
+_MOST_MISSES = 10
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether backtest --target upsell
+  bellwether backtest --part scores --format csv > out_of_time.csv
+"""
+)
+@_TARGET
+@click.option("--version", metavar="V", help="Version to look back at.  [default: the champion, else the challenger]")
+@click.option("--part", type=click.Choice(_PARTS), help="One table alone; scores: every out-of-time score.")
+@click.option("--format", "output", default="table", show_default=True, type=FORMATS)
+@click.pass_obj
+def backtest(home: Home, target_name: str | None, version: str | None, part: str | None, output: str) -> None:
+    """Look back: what a model foretold of what it had not seen, and what then happened.
+
+    Month by month, by days of warning, and by name whom it missed. The scores were made when the model was trained,
+    each by a model of what was closed before; nothing is fitted again.
+    """
+    from features.console import emit, emit_json, emit_text, progress_bar, say
+    from training.text import backtest_parts
+    from training.watching.backtesting import backtest as run
+
+    if output == "csv" and part is None:
+        raise InputError(f"CSV holds one table. Choose it with --part: {', '.join(_PARTS)}.")
+    with progress_bar() as progress:
+        progress("Look back", 0, 1)
+        past = run(home, target_name or _default(home), version=version)
+        progress("Look back", 1, 1)
+    parts = backtest_parts(past)
+    if part == "scores":
+        dated = past.scores.assign(
+            **{name: past.scores[name].dt.strftime("%Y-%m-%d") for name in ("cutoff", "fitted_until")}
+        )
+        emit([dict(zip(dated.columns, row, strict=True)) for row in dated.itertuples(index=False)], output)
+    elif part is not None:
+        emit(parts[part][1], output)
+    elif output == "json":
+        emit_json({name: rows for name, (_, rows) in parts.items()})
+    else:
+        for place, (title, rows) in enumerate(parts.values()):
+            if place:
+                say()
+            emit_text(title)
+            if rows:
+                emit(rows[:_MOST_MISSES] if rows is parts["misses"][1] else rows)
+        if len(parts["misses"][1]) > _MOST_MISSES:
+            say("`bellwether backtest --part misses` names all of them.")
 
 
 @click.command(
@@ -158,4 +211,4 @@ def _default(home: Home) -> str:
     return default_target(has_subscriptions=complete_until(home, "subscriptions") is not None)
 
 
-commands: list[click.Command] = [train, promote]
+commands: list[click.Command] = [train, promote, backtest]

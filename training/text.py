@@ -1,6 +1,6 @@
 """Training and promotion in words, for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from features.exceptions import counted, listed
@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from training.flow import TrainReport
     from training.models.bundle import Comparison
     from training.registry.promotion import PromoteReport
+    from training.watching.backtesting import Backtested
 
-__all__ = ["promote_lines", "train_lines"]
+__all__ = ["backtest_parts", "promote_lines", "train_lines"]
 
 
 _ANSWERS = {"passes": "passes", "not_shown": "not shown", "refused": "refused"}
@@ -112,6 +113,22 @@ def _technical(report: "TrainReport") -> Iterator[str]:
     for row in report.comparisons:
         if row.metric != "roc_auc":
             yield f"  {row.metric} against {row.rival}: {row.model:.4f}, {row.other:.4f}, {_difference(row)}"
+
+
+def backtest_parts(past: "Backtested") -> dict[str, tuple[str, list[Mapping[str, object]]]]:
+    """The tables of a backtest by the name of their part, each below a sentence."""
+    found, share = past.backtest, f"{past.capacity_share:.0%}"
+    who = f"{past.model.name} version {past.model.version}, judged on what it had not seen."
+    left = f"{counted(found.events, 'account|accounts')} that {past.target.happened}"
+    missed = counted(len(found.misses), "was|were")
+    return {
+        "months": (
+            f"{who} By month of the cutoff; found: among the {share} highest scores of a week.",
+            list(found.months),
+        ),
+        "warning": (f"How many were among the {share} highest scores so many days before.", list(found.warnings)),
+        "misses": (f"Of {left}, {missed} never among them, the newest first.", list(found.misses)),
+    }
 
 
 def promote_lines(report: "PromoteReport") -> Iterator[str]:
