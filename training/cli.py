@@ -7,9 +7,20 @@ from pathlib import Path
 
 import click
 
-from features.console import FORMATS, say
+from features.choices import Version
+from features.console import (
+    emit,
+    emit_document,
+    emit_notes,
+    emit_text,
+    format_option,
+    progress_bar,
+    say,
+    terminal_width,
+)
 from features.exceptions import GateRefusedError, InputError
 from features.home.home import Home
+from features.home.presence import pass_home
 from training.labels.names import TARGET_NAMES
 
 __all__ = ["audit", "backtest", "commands", "promote", "train"]
@@ -25,64 +36,85 @@ _TARGET = click.option(
 )
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether train
+  bellwether train --target upsell --format json
+"""
+)
 @_TARGET
 @click.option(
     "--truth",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True),
     metavar="FILE",
     help="The simulator's truth.parquet: shows how much of what can be known the model knows.",
 )
 @click.option("--verbose", is_flag=True, help="Say how it was made and every figure, too.")
-@click.option("--format", "output", default="table", show_default=True, type=click.Choice(["table", "json"]))
-@click.pass_obj
+@format_option
+@pass_home
 def train(home: Home, target_name: str | None, truth: Path | None, verbose: bool, output: str) -> None:  # noqa: FBT001
-    """Train a model, judge it beside simple rules, and register it as the challenger.
+    """Train a model and register it as the challenger. It is judged beside simple rules.
 
     Leaves with 0 when the gate passes it or nothing is shown either way, and 4 when it is refused.
-
-    For example: bellwether train --target upsell
     """
-    from features.console import emit_json, emit_notes, progress_bar, say
     from features.offline.cutoffs import left_out
     from features.offline.default_cutoff import silence_told
     from training.flow import train as run
-    from training.text import train_lines
+    from training.text import train_json, train_lines
 
     with progress_bar() as progress:
         report = run(home, target_name or _default(home), now=datetime.now(UTC), truth=truth, progress=progress)
     emit_notes([*left_out(home), *silence_told(home)])
-    if output == "json":
-        emit_json(asdict(report))
+    if output == "table":
+        for line in train_lines(report, width=terminal_width(), verbose=verbose):
+            emit_text(line)
     else:
-        for line in train_lines(report, verbose=verbose):
-            say(line)
+        emit_document(train_json(report), output)
     sys.exit(GateRefusedError.exit_code if report.verdict.answer == "refused" else 0)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether promote
+  bellwether promote --target upsell --expect-current 3
+  bellwether promote --target churn --version 2
+  bellwether promote --target upsell --unproven
+"""
+)
 @_TARGET
-@click.option("--version", metavar="V", help="Version to promote, also to go back to.  [default: the challenger]")
-@click.option("--expect-current", metavar="V", help="Refuse unless this version is the champion (`none`: nobody is).")
+@click.option(
+    "--version", metavar="V", type=Version(), help="Version to promote, also to go back to.  [default: the challenger]"
+)
+@click.option(
+    "--expect-current",
+    metavar="V",
+    type=Version(or_none=True),
+    help="Refuse unless this version is the champion (`none`: nobody is).",
+)
 @click.option("--unproven", is_flag=True, help="Take it though it is not shown to be good enough; answers then say so.")
-@click.pass_obj
+@format_option
+@pass_home
 def promote(
     home: Home,
     target_name: str | None,
     version: str | None,
     expect_current: str | None,
     unproven: bool,  # noqa: FBT001
+    output: str,
 ) -> None:
-    """Make a model the champion, if the gate lets it.
-
-    For example: bellwether promote --target upsell --expect-current 3
-    """
+    """Make a model the champion, if the gate lets it."""
     from training.registry.promotion import promote as run
     from training.text import promote_lines
 
     name = target_name or _default(home)
-    for line in promote_lines(run(home, name, version=version, expect_current=expect_current, unproven=unproven)):
-        say(line)
+    report = run(home, name, version=version, expect_current=expect_current, unproven=unproven)
+    if output == "table":
+        for line in promote_lines(report):
+            emit_text(line)
+    else:
+        emit_document(asdict(report), output)
 
 
 _PARTS = ("months", "warning", "misses", "scores")
@@ -92,22 +124,27 @@ _MOST_MISSES = 10
 @click.command(
     epilog="""\b
 Examples:
+  bellwether backtest
   bellwether backtest --target upsell
   bellwether backtest --part scores --format csv > out_of_time.csv
 """
 )
 @_TARGET
-@click.option("--version", metavar="V", help="Version to look back at.  [default: the champion, else the challenger]")
+@click.option(
+    "--version",
+    metavar="V",
+    type=Version(),
+    help="Version to look back at.  [default: the champion, else the challenger]",
+)
 @click.option("--part", type=click.Choice(_PARTS), help="One table alone; scores: every out-of-time score.")
-@click.option("--format", "output", default="table", show_default=True, type=FORMATS)
-@click.pass_obj
+@format_option
+@pass_home
 def backtest(home: Home, target_name: str | None, version: str | None, part: str | None, output: str) -> None:
-    """Look back: what a model foretold of what it had not seen, and what then happened.
+    """Look back at what a model foretold. It had not seen what then happened.
 
     Month by month, by days of warning, and by name whom it missed. The scores were made when the model was trained,
     each by a model of what was closed before; nothing is fitted again.
     """
-    from features.console import emit, emit_json, emit_text, progress_bar, say
     from training.text import backtest_parts
     from training.watching.backtesting import backtest as run
 
@@ -126,7 +163,7 @@ def backtest(home: Home, target_name: str | None, version: str | None, part: str
     elif part is not None:
         emit(parts[part][1], output)
     elif output == "json":
-        emit_json({name: rows for name, (_, rows) in parts.items()})
+        emit_document({name: rows for name, (_, rows) in parts.items()}, output)
     else:
         for place, (title, rows) in enumerate(parts.values()):
             if place:
@@ -164,10 +201,10 @@ Examples:
     help="Whose labels to hold features against; may be repeated.  "
     "[default: churn and upsell; without subscription events churn_inactivity]",
 )
-@click.option("--format", "output", default="table", show_default=True, type=FORMATS)
-@click.pass_obj
+@format_option
+@pass_home
 def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ...], output: str) -> None:
-    """Prove on a sample that features hold nothing that was not known at their cutoff.
+    """Prove on a sample that features know no future. A row holds what was known at its cutoff.
 
     Rebuilds random rows from what was known at their cutoff alone, then with all that came later permuted between
     accounts, and compares them with what is stored and with what Feast gives to training. Compares online with offline
@@ -176,9 +213,8 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
 
     Leaves with 0 when nothing was found and 1 when something was. It counts the log twice, in a scratch folder.
     """
-    from features.console import emit, emit_notes, emit_text, progress_bar, say
     from training.watching.audit import audit as run
-    from training.watching.audit_text import finding_rows, heading, sections, summary_rows
+    from training.watching.audit_text import FINDING_COLUMNS, finding_rows, heading, sections, summary_rows
 
     with progress_bar() as progress:
         result = run(
@@ -199,7 +235,7 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
                 emit(rows)
     else:
         emit_notes([heading(result), *(f"{row['check']}: {row['found']} {row['of']}" for row in summary_rows(result))])
-        emit(finding_rows(result), output)
+        emit(finding_rows(result), output, columns=FINDING_COLUMNS)
     sys.exit(0 if result.is_clean else 1)
 
 

@@ -1,9 +1,12 @@
 """Training and promotion in words, for a terminal."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from features.exceptions import counted, listed
+from features.shares import percent
+from features.text_table import text_table
 
 if TYPE_CHECKING:
     from training.flow import TrainReport
@@ -11,25 +14,33 @@ if TYPE_CHECKING:
     from training.registry.promotion import PromoteReport
     from training.watching.backtesting import Backtested
 
-__all__ = ["backtest_parts", "promote_lines", "train_lines"]
+__all__ = ["backtest_parts", "promote_lines", "train_json", "train_lines"]
 
 
 _ANSWERS = {"passes": "passes", "not_shown": "not shown", "refused": "refused"}
 _HARDLY = 1.5  # times: scores that lie closer together tell accounts apart by next to nothing
 
 
-def train_lines(report: "TrainReport", *, verbose: bool = False) -> Iterator[str]:
-    """A short report of one training run, line by line; ``verbose`` adds what an expert asks for."""
+def train_json(report: "TrainReport") -> dict[str, Any]:
+    """Everything a training run reports, for programs."""
+    return asdict(report)
+
+
+def train_lines(report: "TrainReport", *, width: int | None = None, verbose: bool = False) -> Iterator[str]:
+    """A short report of one training run, line by line; its table fits ``width``.
+
+    ``verbose`` adds what an expert asks for.
+    """
     counts, metrics = report.counts, report.metrics
     yield f"{report.name} version {report.version} is registered as the challenger."
     first, last = report.spans["judged"]
     yield (
         f"  Judged on what it had not seen: {counted(counts['judged rows'], 'row|rows')} of "
         f"{counted(counts['judged accounts'], 'account|accounts')} from {first} to {last}, "
-        f"{counted(counts['judged events'], 'event|events')}, {metrics['base_rate']:.1%} of the rows."
+        f"{counted(counts['judged events'], 'event|events')}, {percent(metrics['base_rate'])} of the rows."
     )
     yield ""
-    yield from _ranking(report)
+    yield from _ranking(report, width=width)
     yield ""
     yield from _use(report)
     if verbose:
@@ -42,24 +53,20 @@ def train_lines(report: "TrainReport", *, verbose: bool = False) -> Iterator[str
     yield f"Look at it: {report.ui_command}"
 
 
-def _ranking(report: "TrainReport") -> Iterator[str]:
+def _ranking(report: "TrainReport", *, width: int | None) -> Iterator[str]:
     """The model beside whatever it is held against: rules, other models, and what nature knew."""
-    rows = [row for row in report.comparisons if row.metric == "roc_auc"]
-    width = max(26, *(len(row.rival) + 4 for row in rows))
-    yield f"  {'How well it ranks (ROC-AUC)':<{width}}{'':>7}   model ahead by"
-    yield f"  {'model':<{width}}{report.metrics['roc_auc']:>7.3f}"
-    for is_rule in (True, False):
-        for row in rows:
-            if (row.rival in report.rules) == is_rule:
-                name = f'"{row.rival}"' if is_rule else row.rival
-                yield f"  {name:<{width}}{row.other:>7.3f}   {_difference(row)}"
+    rows = [["model", f"{report.metrics['roc_auc']:.3f}", ""]]
+    for row in report.comparisons:
+        if row.metric == "roc_auc":
+            name = f'"{row.rival}"' if row.rival in report.rules else row.rival
+            rows.append([name, f"{row.other:.3f}", _difference(row)])
     if report.truth:
         ceiling, share = report.truth["true_risk_roc_auc"], report.truth["share_of_true_risk_roc_auc"]
         # Where chance alone may lift it above what can be known, the share says nothing.
         is_told = report.intervals["share_of_true_risk_roc_auc"][1] <= 1
-        yield f"  {'true risk':<{width}}{ceiling:>7.3f}" + (
-            f"   the model reaches {share:.1%} of it" if is_told else ""
-        )
+        rows.append(["true risk", f"{ceiling:.3f}", f"the model reaches {percent(share)} of it" if is_told else ""])
+    names = ("How well it ranks", "ROC-AUC", "model ahead by")
+    yield from text_table(names, rows, at_right=(False, True, False), width=width)
 
 
 def _difference(row: "Comparison") -> str:
@@ -70,12 +77,13 @@ def _use(report: "TrainReport") -> Iterator[str]:
     metrics = report.metrics
     low, high = report.intervals["recall_at_capacity"]
     yield (
-        f"  Of those who {report.happened}, {metrics['recall_at_capacity']:.0%} were among the "
-        f"{report.capacity_share:.0%} highest scores of a week beforehand (95 % interval {low:.0%} to {high:.0%})."
+        f"  Of those who {report.happened}, {percent(metrics['recall_at_capacity'])} were among the "
+        f"{percent(report.capacity_share)} highest scores of a week beforehand (95 % interval {percent(low)} to "
+        f"{percent(high)})."
     )
     lowest, highest = metrics["low_score"], metrics["high_score"]
     if highest < _HARDLY * lowest:
-        yield f"  Its scores hardly differ: {100 * lowest:.1f} % to {100 * highest:.1f} %."
+        yield f"  Its scores hardly differ: {percent(lowest)} to {percent(highest)}."
 
 
 def _technical(report: "TrainReport") -> Iterator[str]:
@@ -89,7 +97,11 @@ def _technical(report: "TrainReport") -> Iterator[str]:
             f"{counted(counts[f'{part} accounts'], 'account|accounts')}, "
             f"{counted(counts[f'{part} events'], 'event|events')}"
         )
-    gone = {name.removeprefix("rows left out: "): n for name, n in counts.items() if name.startswith("rows left") and n}
+    gone = {
+        name.removeprefix("rows left out: ").replace("_", " "): count
+        for name, count in counts.items()
+        if name.startswith("rows left") and count
+    }
     if gone:
         yield f"  left out       {', '.join(f'{count:,} rows {name}' for name, count in gone.items())}"
     yield (
@@ -108,8 +120,8 @@ def _technical(report: "TrainReport") -> Iterator[str]:
         yield f"  {title:<24}{metrics[name]:>7.3f}   [{low:.3f}, {high:.3f}]"
     yield f"  {'calibration error':<24}{metrics['ece']:>7.3f}"
     lift = f"lift {metrics['lift_at_capacity']:.1f}"
-    yield f"  {'precision at capacity':<24}{metrics['precision_at_capacity']:>7.1%}   {lift}"
-    yield f"  {'recall with lead events':<24}{metrics['recall_at_capacity_with_lead']:>7.1%}"
+    yield f"  {'precision at capacity':<24}{percent(metrics['precision_at_capacity']):>7}   {lift}"
+    yield f"  {'recall with lead events':<24}{percent(metrics['recall_at_capacity_with_lead']):>7}"
     for row in report.comparisons:
         if row.metric != "roc_auc":
             yield f"  {row.metric} against {row.rival}: {row.model:.4f}, {row.other:.4f}, {_difference(row)}"
@@ -117,7 +129,7 @@ def _technical(report: "TrainReport") -> Iterator[str]:
 
 def backtest_parts(past: "Backtested") -> dict[str, tuple[str, list[Mapping[str, object]]]]:
     """The tables of a backtest by the name of their part, each below a sentence."""
-    found, share = past.backtest, f"{past.capacity_share:.0%}"
+    found, share = past.backtest, percent(past.capacity_share)
     who = f"{past.model.name} version {past.model.version}, judged on what it had not seen."
     left = f"{counted(found.events, 'account|accounts')} that {past.target.happened}"
     missed = counted(len(found.misses), "was|were")

@@ -1,6 +1,8 @@
 """The DuckDB engine: runs Ibis expressions over files and over rows in memory, and writes their results."""
 
 import itertools
+import os
+import tempfile
 import threading
 import uuid
 import warnings
@@ -21,6 +23,7 @@ from ibis.backends.sql.datatypes import DuckDBType
 from features.engine.errors import engine_failures
 from features.engine.prepared import Prepared, is_over_names, prepare
 from features.engine.sql import ROW_NUMBER, ROWS_TABLE, SQL_TYPES, literal, quoted
+from features.interrupts import stop_on_interrupt
 from features.paths import written_out
 
 __all__ = ["Engine", "duckdb_engine", "spill_folder"]
@@ -32,6 +35,11 @@ class Engine:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self._numbers = itertools.count()
+        stop_on_interrupt(self)
+
+    def interrupt(self) -> None:
+        """Stop what it runs, from another thread."""
+        self.connection.con.interrupt()
 
     def read_parquet(self, paths: Sequence[Path], *, schema: pa.Schema, absent_as_null: Sequence[str] = ()) -> ir.Table:
         """A table over exactly these files, whose folder names add no column; empty of ``schema`` without files.
@@ -229,9 +237,14 @@ class Engine:
 
 
 def spill_folder(folder: Path) -> Path:
-    """Where one engine puts what does not fit into memory: a name of its own, since two engines would overwrite it."""
-    folder.mkdir(parents=True, exist_ok=True)  # the engine makes only the last folder of a path
-    return folder / uuid.uuid4().hex
+    """Where one engine puts what does not fit into memory: a name of its own, since two engines would overwrite it.
+
+    Where ``folder`` cannot be written, it lies among the machine's temporary files.
+    """
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)  # the engine makes only the last folder of a path
+    place = folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
+    return place / uuid.uuid4().hex
 
 
 def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None) -> Engine:

@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from features.exceptions import DependencyError
+from features.storage.read_only import connected_to_read, has_write_ahead_journal, is_read_only
 
 __all__ = [
+    "accounts_of_build",
     "accounts_stamped",
     "copy_database",
     "forget_newer",
     "forget_others",
     "is_damaged",
+    "is_emptied",
     "is_registry_lost",
     "lacks_journal",
     "newest_stamp",
@@ -24,6 +27,7 @@ __all__ = [
     "restore_snapshot",
     "snapshot",
     "unprotected",
+    "values_stamped",
 ]
 
 
@@ -63,8 +67,36 @@ def protect_online(database: Path, tables: Iterable[str]) -> None:
 def accounts_stamped(database: Path, table: str, *, field: str, cutoff: datetime) -> int:
     """Accounts whose row in an online table is of this cutoff; ``field`` is one that is never null."""
     with _connected(database) as connection:
+        if table not in _tables(connection):
+            return 0
         query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND event_ts = ?'  # noqa: S608
         (count,) = connection.execute(query, (field, int(cutoff.timestamp()))).fetchall()[0]
+    return int(count)
+
+
+def values_stamped(database: Path, table: str, *, cutoff: datetime) -> dict[str, dict[bytes, bytes]]:
+    """Feature to entity key to value, as Feast wrote both, of the rows of this cutoff in an online table."""
+    with _connected(database) as connection:
+        query = f'SELECT feature_name, entity_key, value FROM "{table}" WHERE event_ts = ?'  # noqa: S608
+        values: dict[str, dict[bytes, bytes]] = {}
+        for feature, key, value in connection.execute(query, (int(cutoff.timestamp()),)):
+            values.setdefault(feature, {})[key] = value
+    return values
+
+
+def is_emptied(database: Path, tables: Iterable[str]) -> bool:
+    """Whether no online table holds a row."""
+    with _connected(database) as connection:
+        existing = _tables(connection)
+        queries = [f'SELECT 1 FROM "{table}" LIMIT 1' for table in tables if table in existing]  # noqa: S608
+        return not any(connection.execute(query).fetchall() for query in queries)
+
+
+def accounts_of_build(database: Path, table: str, *, field: str, build: bytes) -> int:
+    """Accounts whose row in an online table was copied from this build; ``field`` is the one that names it."""
+    with _connected(database) as connection:
+        query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND value = ?'  # noqa: S608
+        (count,) = connection.execute(query, (field, build)).fetchall()[0]
     return int(count)
 
 
@@ -80,7 +112,7 @@ def forget_others(database: Path, table: str, keys: Iterable[bytes]) -> None:
 def is_damaged(database: Path) -> bool:
     """Whether the file is no database any more, or its pages contradict each other; reads all of it."""
     try:
-        with closing(sqlite3.connect(database)) as connection:
+        with closing(_opened(database)) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)])
     except sqlite3.OperationalError:  # locked, or not to be opened: that is no damage
         return False
@@ -96,6 +128,8 @@ def remove_database(database: Path) -> None:
 
 def lacks_journal(database: Path) -> bool:
     """Whether a reader of the file would wait for a writer: :func:`read_ahead_journal` was undone."""
+    if is_read_only(database):  # what only reads may say so of a database that has one
+        return not has_write_ahead_journal(database)
     with _connected(database) as connection:
         return bool(connection.execute("PRAGMA journal_mode").fetchall() != [("wal",)])
 
@@ -112,7 +146,7 @@ def unprotected(database: Path, tables: Iterable[str]) -> list[str]:
 def newest_stamp(database: Path, tables: Iterable[str]) -> datetime | None:
     """The newest moment any row of the online tables is stamped with; None where there is no row."""
     with _connected(database) as connection:
-        existing = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        existing = _tables(connection)
         queries = [f'SELECT max(event_ts) FROM "{table}"' for table in tables if table in existing]  # noqa: S608
         stamps = [connection.execute(query).fetchall()[0][0] for query in queries]
     return max((datetime.fromtimestamp(stamp, UTC) for stamp in stamps if stamp is not None), default=None)
@@ -179,14 +213,22 @@ def _has_views(registry: Path) -> bool:
     if not registry.exists() or registry.stat().st_size == 0:
         return False
     with _connected(registry) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = _tables(connection)
         return "feature_views" in tables and bool(connection.execute("SELECT 1 FROM feature_views LIMIT 1").fetchall())
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _opened(database: Path) -> sqlite3.Connection:
+    return connected_to_read(database) if is_read_only(database) else sqlite3.connect(database)
 
 
 @contextmanager
 def _connected(database: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(sqlite3.connect(database)) as connection, connection:
+        with closing(_opened(database)) as connection, connection:
             yield connection
     except sqlite3.Error as error:
         raise DependencyError(

@@ -1,7 +1,6 @@
 """Answers a score request: online features in, one result per account out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.feature_store.online_rows import OnlineRows
+from features.feature_store.online_rows import OnlineRows, together
 from features.feature_store.store import Store
 from features.home.home import Home
 from features.home.raw_tables import complete_until
@@ -20,9 +19,9 @@ from serving.http_api.problems import HttpProblemError
 from serving.http_api.schemas import ScoreRequest
 from serving.scoring.accounts import applicability, records_version
 from serving.scoring.assess import Assessed, FeatureRows, applicable, assess
-from serving.scoring.freshness import Freshness, age_hours, refused_night
+from serving.scoring.freshness import MIXED_BUILDS, MIXED_CUTOFFS, Freshness, age_hours, refused_night
 from serving.scoring.offers import CHURN, is_offer, offers, with_offers
-from serving.scoring.reasons import Reason
+from serving.scoring.reasons import reason_json
 from serving.scoring.score import Scorer, Scores
 from training.labels.targets import TARGETS
 
@@ -39,11 +38,6 @@ class Answerer:
         # One cutoff is online at a time, two while the store is filled; a new record table begins afresh.
         self._applicability = lru_cache(maxsize=32)(self._read_applicability)
         self._complete_until = lru_cache(maxsize=2)(self._read_complete_until)
-
-    def is_ready(self) -> bool:
-        """Whether there is a verified champion; raises when the store is away."""
-        self._store.ping()
-        return bool(self._champions.scorers)
 
     def score(self, request: ScoreRequest, *, now: datetime) -> list[dict[str, Any]]:
         """Results in the order of the request, as JSON values; the schema is :class:`serving.http_api.schemas.Result`.
@@ -108,7 +102,7 @@ class Answerer:
         return [scorers[target] for target in wanted]
 
     def _online(self, account_ids: Sequence[str], services: Iterable[str]) -> dict[str, OnlineRows]:
-        """Rows by service, all of one cutoff: what differs between two reads is mixed in each of them.
+        """Rows by service, all of one cutoff and build: what differs between two reads is mixed in each of them.
 
         Services of the same features are one read: the store may be filled between two.
         """
@@ -122,18 +116,12 @@ class Answerer:
         for service, features in lists.items():
             if features not in reads:
                 reads[features] = self._store.online(account_ids, service=service)
-        if len(reads) > 1:
-            together = {
-                f"{view}, read {number}": days
-                for number, read in enumerate(reads.values(), start=1)
-                for view, days in read.cutoff_days.items()
-            }
-            reads = {features: replace(read, cutoff_days=together) for features, read in reads.items()}
-        return {service: reads[features] for service, features in lists.items()}
+        joined = dict(zip(reads, together(list(reads.values())), strict=True))
+        return {service: joined[features] for service, features in lists.items()}
 
     def _assessed(self, scorer: Scorer, rows: OnlineRows, reasons: int, now: datetime) -> Assessed:
         version = records_version(self._home)
-        feature_rows = FeatureRows(rows.account_ids, rows.values, _moments(rows.oldest_days), rows.mixed)
+        feature_rows = FeatureRows(rows.account_ids, rows.values, _moments(rows.oldest_days), _mixtures(rows))
         statuses = {
             moment: self._applicability(scorer.target, moment, version) for moment in set(feature_rows.as_of) if moment
         }
@@ -161,6 +149,14 @@ def _moments(days: NDArray[np.float64]) -> list[datetime | None]:
     return [None if np.isnan(day) else cutoff_of_day(int(day)) for day in days.tolist()]
 
 
+def _mixtures(rows: OnlineRows) -> list[str | None]:
+    """How each account's views fail to belong together; None where they do."""
+    return [
+        MIXED_CUTOFFS if of_cutoffs else MIXED_BUILDS if of_builds else None
+        for of_cutoffs, of_builds in zip(rows.mixed.tolist(), rows.mixed_builds.tolist(), strict=True)
+    ]
+
+
 def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iterator[dict[str, Any]]:
     """One target's answer for each account, as JSON values."""
     bundle, offered = scorer.bundle, None
@@ -175,7 +171,7 @@ def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iter
             "detail": detail or None,
             "offer": None if offered is None else offered[account],
             **(_numbers(assessed.scores, row) if row >= 0 else dict.fromkeys(_NUMBERS)),
-            "reasons": [_reason(reason) for reason in assessed.reasons[row]] if row >= 0 else [],
+            "reasons": [reason_json(reason) for reason in assessed.reasons[row]] if row >= 0 else [],
             "horizon_days": bundle.horizon_days,
             "lead_days": bundle.lead_days,
             "model": {
@@ -196,15 +192,4 @@ def _numbers(scores: Scores, row: int) -> dict[str, Any]:
         "band": str(scores.band[row]),
         "margin": float(scores.margin[row]),
         "base_margin": float(scores.base_margin[row]),
-    }
-
-
-def _reason(reason: Reason) -> dict[str, Any]:
-    return {
-        "code": reason.code,
-        "contribution": reason.contribution,
-        "direction": reason.direction,
-        "actionable": reason.actionable,
-        "text": reason.text,
-        "features": [share._asdict() for share in reason.features],
     }

@@ -25,13 +25,15 @@ class Operation:
     returns
         Schema of the answer, or its media type where that is no JSON of ours.
     problems
-        Statuses of the errors it may answer with.
+        Statuses of the errors it may answer with, beside those of :attr:`statuses`.
     request, query
         Schemas of what may come in.
     handler
         Name of what answers in :func:`serving.http_api.routes.make_api`; None where BentoML answers.
     rewritten_to
         Path whose operation answers in its place.
+    inner_path
+        Path of the handler behind the gatekeeper, where BentoML has an answer of its own at this one.
     is_open
         Whether it answers without a key, and however many others are in hand.
     is_quiet
@@ -53,9 +55,15 @@ class Operation:
     response_example: Any = None
     handler: str | None = None
     rewritten_to: str | None = None
+    inner_path: str | None = None
     is_open: bool = False
     is_quiet: bool = False
     is_documented: bool = True
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """Those of every error, with what is answered before anybody knows which operation is meant."""
+        return tuple(sorted({*self.problems, 400, 408, 431, 503}))
 
     @property
     def methods(self) -> frozenset[str]:
@@ -129,9 +137,13 @@ OPERATIONS: tuple[Operation, ...] = (
         "get",
         "/readyz",
         "Whether it can score",
-        "200 when there is at least one verified champion and the feature store answers; 503 otherwise, in plain text.",
+        "An empty 200 when there is at least one verified champion and every store is there; 503 otherwise, and "
+        "`errors` name what is away. Requests may be answered all the same: for some seconds from a store that is "
+        "being replaced, and for as long as it takes by a model whose registry is away.",
         "text/plain",
-        (405, 421),
+        (405, 421, 500, 503),
+        handler="ready",
+        inner_path="/-/readyz",
         is_open=True,
         is_quiet=True,
     ),
@@ -140,8 +152,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "/metrics",
         "Prometheus metrics",
         "`bellwether_requests_total` and `bellwether_request_seconds` by route, `bellwether_served_model` (the version "
-        "each worker serves), `bellwether_refused_models_total` (promoted models that did not verify) and "
-        "`bellwether_source_late` (1 where the last night scored nobody, since the call log ends too early).",
+        "each worker serves), `bellwether_refused_models_total` (promoted models that did not verify), "
+        "`bellwether_failed_keys_total` (wrong keys that were sent) and `bellwether_source_late` (1 where the last "
+        "night scored nobody, since the call log ends too early).",
         "text/plain",
         (401, 403, 405, 421, 500),
         handler="metrics",

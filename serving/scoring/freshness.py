@@ -1,5 +1,6 @@
 """Says whether a score can be given, and whether it can still be believed."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,10 +9,25 @@ from features.exceptions import WorkFailedError
 from features.home.home import Home
 from features.storage.state_file import recall
 
-__all__ = ["SOURCE_LATE", "Freshness", "Status", "age_hours", "judge", "old_features", "refused_night"]
+__all__ = [
+    "MIXED_BUILDS",
+    "MIXED_CUTOFFS",
+    "SOURCE_LATE",
+    "Freshness",
+    "Status",
+    "age_hours",
+    "in_words",
+    "judge",
+    "old_features",
+    "refused_night",
+]
 
 SOURCE_LATE = "source_late"
 """What the home remembers of a night that scored nobody, since the call log ends too early."""
+
+
+MIXED_CUTOFFS, MIXED_BUILDS = "mixed_cutoffs", "mixed_builds"
+"""How the views of one account may fail to belong together."""
 
 
 class Status(StrEnum):
@@ -32,8 +48,15 @@ _NOT_APPLICABLE = {
     "top_plan": "top_plan: the account is on the largest plan there is.",
     "no_recent_calls": "no_recent_calls: the account made no call in the last 28 days, so it is silent already.",
 }
+_CODE = re.compile(r"(^|(?<=[.] ))[a-z]+(?:_[a-z]+)*: (.)")
 _NO_CALLS = "no_calls: this account has never made a call, so there is nothing to judge it by."
 _INFINITE = "infinite_feature: infinite values make no score: {}. Mend the source they come from, then build again."
+
+
+_MIXED = {
+    MIXED_CUTOFFS: "the store is being filled; no score until every view is of one cutoff.",
+    MIXED_BUILDS: "the store is being filled again; no score until every view is of one build of the cutoff.",
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +94,15 @@ class Freshness:
         if until is None or age_hours(until, as_of) <= self.stale_after_hours:
             return None
         return f"source_late: the call log ends at {until:%Y-%m-%d %H:%M} UTC, so a silent account may not be silent."
+
+
+def in_words(detail: str | None) -> str:
+    """A detail without the words for machines that its sentences begin with.
+
+    >>> in_words("expired: the term had ended. churn_risk_high: no upgrade is offered.")
+    'The term had ended. No upgrade is offered.'
+    """
+    return _CODE.sub(lambda match: match[2].upper(), detail or "")
 
 
 def age_hours(as_of: datetime, moment: datetime) -> float:
@@ -114,7 +146,7 @@ def judge(
     freshness: Freshness,
     *,
     is_known: bool,
-    is_mixed: bool,
+    mixture: str | None,
     applicable: str,
     has_called: bool,
     features_as_of: datetime | None,
@@ -124,6 +156,8 @@ def judge(
 
     Parameters
     ----------
+    mixture
+        :data:`MIXED_CUTOFFS` or :data:`MIXED_BUILDS` where the account's views do not belong together.
     applicable
         ``ok``, or why the target does not apply (``training.labels.eligibility.Status``).
     has_called
@@ -135,9 +169,9 @@ def judge(
         return Status.UNKNOWN_ACCOUNT, "unknown_account: the feature store has no account of this id."
     if applicable != "ok":
         return Status.NOT_APPLICABLE, _NOT_APPLICABLE.get(applicable, f"{applicable}: the target does not apply.")
+    if mixture is not None:  # before anything that is read from the rows themselves
+        return Status.STALE, f"{mixture}: {_MIXED[mixture]}"
     if not has_called or infinite:
         return Status.INSUFFICIENT_DATA, _INFINITE.format(infinite) if has_called else _NO_CALLS
-    if is_mixed:
-        return Status.STALE, "mixed_cutoffs: the store is being filled; no score until every view is of one cutoff."
     late = freshness.too_late(features_as_of)
     return (Status.SCORED, None) if late is None else (Status.STALE, late)

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from features.exceptions import DependencyError, InputError
 from features.home.home import Home
+from features.storage.read_only import is_read_only
 from training.labels.targets import TARGETS, target
 from training.models import bundle as bundles
 from training.models.bundle import BundleError
@@ -19,6 +20,7 @@ from training.registry.mlflow_client import (
     CHAMPION,
     client_of,
     database_file,
+    is_begun,
     opened_mlflow,
     version_by_alias,
     version_by_number,
@@ -54,7 +56,7 @@ def champion_identity(home: Home, target_name: str) -> tuple[str, str] | None:
     DependencyError
         When the registry cannot be read.
     """
-    if not database_file(home).exists():
+    if not is_begun(home):
         return None
     with opened_mlflow() as mlflow:
         version = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
@@ -72,7 +74,7 @@ def champion(home: Home, target_name: str) -> Champion:
         When the bundle is not the one that was registered.
     """
     name = target(target_name, home).registered_name
-    if database_file(home).exists():
+    if is_begun(home):
         with opened_mlflow() as mlflow:
             client = client_of(mlflow, home)
             version = version_by_alias(client, name, CHAMPION)
@@ -97,7 +99,7 @@ def registered(home: Home, target_name: str, *, version: str | None = None) -> C
         When the bundle is not the one that was registered.
     """
     name = target(target_name, home).registered_name
-    if database_file(home).exists():
+    if is_begun(home):
         with opened_mlflow() as mlflow:
             client = client_of(mlflow, home)
             if version is None:
@@ -124,13 +126,13 @@ def artifacts_of(home: Home, target_name: str) -> Path | None:
     DependencyError
         When the registry cannot be read.
     """
-    if not database_file(home).exists():
+    if not is_begun(home):
         return None
     with opened_mlflow() as mlflow:
         version = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
         if version is None:
             return None
-        return Path(unquote(urlsplit(_run_artifacts(mlflow, home, version)).path)) / "bundle"
+        return _bundle_among_artifacts(mlflow, home, version)
 
 
 def local_copy(mlflow: Any, home: Home, version: Any) -> Champion:
@@ -141,7 +143,11 @@ def local_copy(mlflow: Any, home: Home, version: Any) -> Champion:
     try:
         bundles.read(folder, sha256=sha256)
     except BundleError:
-        _fetch(mlflow, home, version, folder)
+        if is_read_only(folder):  # nobody can put a copy there
+            folder = _bundle_among_artifacts(mlflow, home, version)
+            bundles.read(folder, sha256=sha256)
+        else:
+            _fetch(mlflow, home, version, folder)
     return Champion(version.name, str(version.version), folder, sha256)
 
 
@@ -167,6 +173,10 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
             ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _bundle_among_artifacts(mlflow: Any, home: Home, version: Any) -> Path:
+    return Path(unquote(urlsplit(_run_artifacts(mlflow, home, version)).path)) / "bundle"
 
 
 def _run_artifacts(mlflow: Any, home: Home, version: Any) -> str:

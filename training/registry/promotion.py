@@ -23,8 +23,9 @@ from training.registry.mlflow_client import (
     CHAMPION,
     DATASET_FINGERPRINT,
     VERIFICATION,
+    WAS_CHAMPION,
     client_of,
-    database_file,
+    is_begun,
     opened_mlflow,
     version_by_alias,
     version_by_number,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     pass
 
 __all__ = ["PromoteReport", "promote"]
-
-_WAS_CHAMPION = "was_champion"
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def promote(
         When nothing was ever registered.
     """
     name = target(target_name, home).registered_name
-    if not database_file(home).exists():
+    if not is_begun(home):
         raise DependencyError(f"No model is registered yet. Run `bellwether train --target {target_name}` first.")
     with exclusive_lock(home.mlflow), opened_mlflow() as mlflow:
         relocate(home)
@@ -96,7 +95,7 @@ def promote(
         remarks, judged = _passed(mlflow, home, candidate, current, unproven=unproven)
         before, after = _declared(mlflow, home, current), _declared(mlflow, home, candidate)
         sets_read(home.champion_sets, target_name, [*before, *after])  # a killed run leaves both to be built and served
-        client.set_model_version_tag(name, candidate.version, _WAS_CHAMPION, "true")
+        client.set_model_version_tag(name, candidate.version, WAS_CHAMPION, "true")
         client.set_registered_model_alias(name, CHAMPION, candidate.version)
         note_promoted(client, name, str(candidate.version), judged)
         sets_read(home.champion_sets, target_name, after)
@@ -136,7 +135,7 @@ def _passed(
     if bundle.fingerprint != candidate.tags[DATASET_FINGERPRINT]:
         raise GateRefusedError(f"{who} was trained on another dataset than its tag says. Train it again.")
     verdict = bundle.verdict
-    if candidate.tags.get(_WAS_CHAMPION):
+    if candidate.tags.get(WAS_CHAMPION):
         return (f"{who} has been champion before.",), None
     if verdict.answer == "refused":
         raise GateRefusedError(f"{who} is refused. {verdict.reason}")

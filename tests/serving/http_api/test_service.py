@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,10 @@ import pytest
 
 from serving.http_api.examples import ACCOUNT_LIST, SCORE_RESPONSE
 from serving.http_api.schemas import AccountList, ModelList, ScoreResponse
-from tests.serving.conftest import USUAL, Place
-from tests.serving.server import JSON, Running, problem_of, running
+from tests.serving.conftest import BARE_KEY, USUAL
+from tests.serving.server import JSON, Running, problem_of
 
 pytestmark = pytest.mark.slow
-
-KEY = "a-long-secret"
-
-
-@pytest.fixture(scope="module")
-def bare(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server with a key, a feature store and no model."""
-    import shutil
-
-    root = tmp_path_factory.mktemp("bare")
-    copy = place.copy_to(root / "home")
-    shutil.rmtree(copy.settings.home / "mlflow")
-    digest = hashlib.sha256(KEY.encode()).hexdigest()
-    with running(copy, root / "log.txt", BELLWETHER_API_KEYS=digest) as found:
-        yield found
-    # Until its end, and in the process that ends the workers too.
-    assert all(json.loads(line)["time"] for line in (root / "log.txt").read_text().splitlines())
 
 
 def test_scores_come_in_the_order_asked_with_reasons(server: Running) -> None:
@@ -156,7 +139,7 @@ def test_health_metrics_and_documents(server: Running) -> None:
 
 
 def test_without_a_champion_it_lives_and_is_not_ready(bare: Running) -> None:
-    key = {"authorization": f"Bearer {KEY}"}
+    key = {"authorization": f"Bearer {BARE_KEY}"}
     assert bare.get("/livez").status_code == 200
     assert bare.get("/readyz").status_code == 503
     answer = bare.score({"account_ids": ["acct_001"]}, headers={**JSON, **key})
@@ -166,19 +149,44 @@ def test_without_a_champion_it_lives_and_is_not_ready(bare: Running) -> None:
     problem_of(bare.get("/v1/accounts", headers=key), 404)
 
 
+def failed_keys(server: Running) -> float:
+    page = server.get("/metrics", headers={"authorization": f"Bearer {BARE_KEY}"}).text
+    return sum(float(line.split()[1]) for line in page.splitlines() if line.startswith("bellwether_failed_keys_total"))
+
+
 def test_keys_are_asked_for_everywhere_but_at_health(bare: Running) -> None:
+    before = failed_keys(bare)
     for path in ("/v1/models", "/v1/accounts", "/metrics", "/docs", "/openapi.json", "/schema.json"):
         problem_of(bare.get(path), 401)
-        problem_of(bare.get(path, headers={"authorization": "Bearer other"}), 403)
+        problem_of(bare.get(path, headers={"authorization": "Bearer other"}), 401)
     problem_of(bare.score({"account_ids": ["a"]}, "/score"), 401)
+    assert failed_keys(bare) == before + 6
+
+
+def processes_of(server: Running) -> list[psutil.Process]:
+    supervisor = psutil.Process(server.process.pid)
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def test_no_other_user_reaches_a_file_or_socket_of_the_service(server: Running) -> None:
+    """Whatever it has open in its home or a passing folder is its user's alone, by itself or by its folder."""
+    assert server.get("/v1/accounts").status_code == 200
+    processes = processes_of(server)
+    files = {Path(file.path) for process in processes for file in process.open_files()}
+    sockets = {Path(one.laddr) for process in processes for one in process.net_connections(kind="unix") if one.laddr}
+    home = server.place.settings.home
+    assert {"ledger.db", "online.db"} <= {path.name for path in files if path.is_relative_to(home)}
+    passing = {path for path in files | sockets if path.parent.parent == Path(tempfile.gettempdir())}
+    assert {"control", "events"} <= {path.name for path in passing}
+    assert [path for path in files if path.is_relative_to(home) and stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in passing} == {0o700}
 
 
 def test_nothing_but_the_service_listens_and_its_control_is_its_owners(server: Running) -> None:
     supervisor = psutil.Process(server.process.pid)
-    processes = [supervisor, *supervisor.children(recursive=True)]
     opened = {
         connection.laddr.port
-        for process in processes
+        for process in processes_of(server)
         for connection in process.net_connections(kind="inet")
         if connection.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}
     }
@@ -222,3 +230,11 @@ def test_a_parameter_that_is_none_is_named_where_its_name_is_a_plain_word(server
     assert {item.where for item in problem.errors} == {"/bnad", "/limit"}
     problem = problem_of(server.get("/v1/accounts", params={"<script>": "x"}), 422)
     assert [item.where for item in problem.errors] == ["/"]
+
+
+def test_a_client_that_names_itself_another_each_time_waits_all_the_same(bare: Running) -> None:
+    began = time.monotonic()
+    for number in range(9):  # uvicorn believes this header of a client on this machine
+        headers = {"authorization": "Bearer wrong", "x-forwarded-for": f"10.0.0.{number}"}
+        problem_of(bare.get("/v1/models", headers=headers), 401)
+    assert time.monotonic() - began > 0.1 + 0.2 + 0.4 + 0.8

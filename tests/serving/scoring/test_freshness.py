@@ -2,17 +2,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 
 from features.windows import utc
+from serving.scoring.assess import FeatureRows, applicable
 from serving.scoring.freshness import Freshness, Status, age_hours, judge
+from training.labels.eligibility import ACTIVITY
 from training.labels.eligibility import Status as Applicability
 
 AS_OF = utc(2026, 6, 29)
 
 
 def judged(*, now: datetime = AS_OF, until: datetime | None = None, **changes: object) -> tuple[Status, str | None]:
-    given = {"is_known": True, "is_mixed": False, "applicable": "ok", "has_called": True, "features_as_of": AS_OF}
+    given = {"is_known": True, "mixture": None, "applicable": "ok", "has_called": True, "features_as_of": AS_OF}
     return judge(Freshness(now, 36.0, until), **{**given, **changes})
 
 
@@ -31,8 +34,11 @@ def test_a_fresh_account_is_scored() -> None:
         ({"applicable": "no_recent_calls"}, Status.NOT_APPLICABLE, "no_recent_calls:"),
         ({"infinite": "mrr"}, Status.INSUFFICIENT_DATA, "infinite_feature:"),
         ({"has_called": False}, Status.INSUFFICIENT_DATA, "no_calls:"),
-        ({"is_mixed": True}, Status.STALE, "mixed_cutoffs:"),
-        ({"is_mixed": True, "applicable": "cancelled"}, Status.NOT_APPLICABLE, "cancelled:"),
+        ({"mixture": "mixed_cutoffs"}, Status.STALE, "mixed_cutoffs:"),
+        ({"mixture": "mixed_builds"}, Status.STALE, "mixed_builds:"),
+        ({"mixture": "mixed_builds", "has_called": False}, Status.STALE, "mixed_builds:"),
+        ({"mixture": "mixed_cutoffs", "infinite": "mrr"}, Status.STALE, "mixed_cutoffs:"),
+        ({"mixture": "mixed_builds", "applicable": "cancelled"}, Status.NOT_APPLICABLE, "cancelled:"),
     ],
 )
 def test_what_is_wrong_with_an_account_has_a_status_and_a_word(
@@ -42,6 +48,12 @@ def test_what_is_wrong_with_an_account_has_a_status_and_a_word(
     assert found == status
     assert detail is not None
     assert detail.startswith(word)
+
+
+def test_calls_of_views_that_do_not_belong_together_say_nothing() -> None:
+    calls = {ACTIVITY: np.array([0.0, 0.0, 5.0])}
+    rows = FeatureRows(("a", "b", "c"), calls, [AS_OF] * 3, [None, "mixed_builds", None])
+    assert applicable("churn_inactivity", rows, {}) == ["no_recent_calls", "ok", "ok"]
 
 
 @pytest.mark.parametrize("status", [one for one in Applicability if one is not Applicability.OK])
