@@ -1,6 +1,7 @@
 """All settings: one frozen object from ``bellwether.toml``, the environment and flags, in that order."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from features.definitions.declared import ExternalTable, Metric, Name
 from features.exceptions import listed
 from features.paths import expanded, unusable
 
-__all__ = ["ClashError", "ColumnMapping", "Settings", "SourceSettings"]
+__all__ = ["RETIRED", "ClashError", "ColumnMapping", "Settings", "SourceSettings"]
 
 
 _MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
@@ -39,6 +40,10 @@ class ColumnMapping(BaseModel):
 
 FILE_NAME = "bellwether.toml"
 """Name of the settings file, in the working directory or in a home."""
+
+
+RETIRED: Mapping[str, str] = {"test_share": "every closed cutoff is judged, in blocks; see judging_blocks"}
+"""Settings that are no more, and what is so instead: who sets one is told, and goes on."""
 
 
 class ClashError(ValueError):
@@ -114,9 +119,14 @@ class Settings(BaseSettings):
     )
     horizon_days: int = _setting(30, "days", "length of the label window", ge=1)
     lead_days: int = _setting(7, "days", "warning time before the label window starts", ge=0)
-    test_share: float = _setting(0.3, "share", "closed cutoffs, newest first, kept for the one judgement", gt=0, lt=1)
+    judging_blocks: int = _setting(
+        5, "blocks", "blocks of closed cutoffs that are judged, each by a model of what lay before it", ge=1, le=52
+    )
     capacity_share: float = _setting(0.05, "share", "accounts a team can call on: band high", gt=0, lt=0.5)
     medium_share: float = _setting(0.15, "share", "accounts after those: band medium", gt=0, lt=0.5)
+    known_tells: tuple[str, ...] = _setting(
+        (), "names", "features or families that may tell a label alone; any other that does refuses the model"
+    )
     minimum_tenure_days: int = _setting(28, "days", "accounts younger than this are not scored for churn", ge=0)
     stale_after_hours: float = _setting(36.0, "hours", "scores of features older than this are marked stale", gt=0)
     source_late_days: float = _setting(

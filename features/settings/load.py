@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from features.console import say
 from features.definitions.declared import ExternalTable, Metric, TableColumn
 from features.exceptions import SettingsError
 from features.paths import expanded
-from features.settings.fields import FILE_NAME, ClashError, ColumnMapping, Settings, SourceSettings
+from features.settings.fields import FILE_NAME, RETIRED, ClashError, ColumnMapping, Settings, SourceSettings
 from features.settings.toml_lines import line_of
 
 __all__ = ["load_settings"]
@@ -43,6 +44,9 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{config} cannot be read as TOML: {error}. Mend that place and run again.") from error
+    for name in sorted(RETIRED.keys() & from_file.keys()):
+        del from_file[name]
+        say(f"{config}: the setting {name} is no more and changes nothing: {RETIRED[name]}.", err=True)
     environment = Settings.from_environment()
     try:
         return Settings(**{**from_file, **environment, **given})

@@ -7,9 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 from training.models.bundle import Comparison
-from training.models.calibrate import logistic_line
+from training.models.calibrate import logistic_line, row_loss
 
-__all__ = ["Judged", "account_weights", "compare", "interval", "metrics", "pr_auc", "roc_auc"]
+__all__ = [
+    "Judged",
+    "account_weights",
+    "brier_skill",
+    "calibration_slope",
+    "compare",
+    "interval",
+    "metrics",
+    "percentiles",
+    "pr_auc",
+    "predicted_over_observed",
+    "roc_auc",
+]
 
 
 BINS = 10
@@ -49,7 +61,7 @@ def metrics(rows: Judged, probability: Floats, *, capacity_share: float) -> dict
     return {
         "roc_auc": roc_auc(label, probability),
         "pr_auc": pr_auc(label, probability),
-        "log_loss": float(np.mean(_row_loss(label, probability))),
+        "log_loss": float(np.mean(row_loss(label, probability))),
         "brier": brier,
         "brier_skill": 1.0 - brier / (base * (1.0 - base)) if 0 < base < 1 else float("nan"),
         "ece": expected_calibration_error(label, probability),
@@ -100,7 +112,7 @@ def compare(
             mine, other = samples[""][metric], samples[rival][metric]
             sign = -1.0 if metric == "log_loss" else 1.0
             differences = sign * (mine[1:] - other[1:])
-            low, high = _percentiles(differences)
+            low, high = percentiles(differences)
             comparisons.append(
                 Comparison(
                     rival, metric, float(mine[0]), float(other[0]), float(sign * (mine[0] - other[0])), low, high
@@ -113,7 +125,7 @@ def interval(
     rows: Judged, weights: Floats, probability: Floats, statistic: Callable[[Floats, Floats, Floats], float]
 ) -> tuple[float, float]:
     """Account-bootstrap 95 % interval of ``statistic(label, probability, row weight)``."""
-    return _percentiles(np.array([statistic(rows.label, probability, weight[rows.account]) for weight in weights]))
+    return percentiles(np.array([statistic(rows.label, probability, weight[rows.account]) for weight in weights]))
 
 
 def calibration_slope(label: Floats, probability: Floats, weight: Floats) -> float:
@@ -125,6 +137,14 @@ def predicted_over_observed(label: Floats, probability: Floats, weight: Floats) 
     """Sum of probabilities over positives under row weights."""
     observed = float(weight @ label)
     return float(weight @ probability) / observed if observed else float("nan")
+
+
+def brier_skill(label: Floats, probability: Floats, weight: Floats) -> float:
+    """1 - Brier score over that of the base rate, under row weights."""
+    total = max(float(weight.sum()), 1.0)
+    base = float(weight @ label) / total
+    error = float(weight @ (probability - label) ** 2) / total
+    return 1.0 - error / (base * (1.0 - base)) if 0 < base < 1 else float("nan")
 
 
 class _Ranking:
@@ -159,7 +179,7 @@ class _Ranking:
 
 def _samples(rows: Judged, weights: Floats, score: Floats) -> dict[str, Floats]:
     """Each metric on the rows as they are, then under every resampling."""
-    ranking, loss = _Ranking(rows.label, score), _row_loss(rows.label, np.clip(score, 0.0, 1.0))
+    ranking, loss = _Ranking(rows.label, score), row_loss(rows.label, np.clip(score, 0.0, 1.0))
     everything = np.vstack([np.ones(rows.accounts), weights])
     values: dict[str, list[float]] = {"roc_auc": [], "pr_auc": [], "log_loss": []}
     for by_account in everything:
@@ -170,7 +190,8 @@ def _samples(rows: Judged, weights: Floats, score: Floats) -> dict[str, Floats]:
     return {name: np.asarray(value) for name, value in values.items()}
 
 
-def _percentiles(values: Floats) -> tuple[float, float]:
+def percentiles(values: Floats) -> tuple[float, float]:
+    """Percentiles 2.5 and 97.5 of what is finite; nan where nothing is."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return float("nan"), float("nan")
@@ -184,11 +205,6 @@ def _precision_at(label: Floats, score: Floats, share: float) -> float:
     edge = np.partition(score, -count)[-count]
     above, tied = score > edge, score == edge
     return float((label[above].sum() + (count - above.sum()) * label[tied].mean()) / count)
-
-
-def _row_loss(label: Floats, probability: Floats) -> Floats:
-    chance = np.clip(probability, 1e-12, 1.0 - 1e-12)
-    return np.asarray(-(label * np.log(chance) + (1.0 - label) * np.log(1.0 - chance)))
 
 
 def _logit(probability: Floats) -> Floats:

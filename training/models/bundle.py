@@ -6,19 +6,31 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError, with_config
+from pydantic import BeforeValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_jsonable_python
 
 from features.exceptions import DependencyError, listed
 
-__all__ = ["Bundle", "BundleError", "Calibration", "Column", "Comparison", "Golden", "Verdict", "read", "write"]
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Calibration",
+    "Column",
+    "Comparison",
+    "Golden",
+    "Verdict",
+    "content",
+    "read",
+    "write",
+]
 
 
 _FILES = ("model.txt", "calibration.json", "bundle.json")
+OUT_OF_TIME = "out_of_time.parquet"
 _MANIFEST = "manifest.json"
 OTHER = "(other)"
 _exact = with_config(ConfigDict(extra="forbid"))
@@ -84,11 +96,49 @@ class Comparison:
 @_exact
 @dataclass(frozen=True)
 class Verdict:
-    """What the judgement found: reasons to refuse promotion, and what else a person should know."""
+    """What the gate said of the judged model.
 
-    refusals: tuple[str, ...]
-    remarks: tuple[str, ...]
+    Attributes
+    ----------
+    answer
+        ``passes`` may be promoted, ``not_shown`` only by somebody who says so, ``refused`` never.
+    reason, remarks
+        Why, in one or two sentences, and what else a person should know.
+    champion
+        Version of the champion it was compared with; None where there was none.
+    judged_recipes
+        How many recipes had been judged since the last promotion, this one with them.
+    """
+
+    answer: Literal["passes", "not_shown", "refused"]
+    reason: str
+    remarks: tuple[str, ...] = ()
     champion: str | None = None
+    judged_recipes: int = 1
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether, as a champion, it answers though nothing was shown: only ``promote --unproven`` takes it."""
+        return self.answer == "not_shown"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The reason, then the remarks."""
+        return (self.reason, *self.remarks)
+
+
+def _of_today(verdict: Any) -> Any:
+    """A verdict as it is written today: up to version 0.2 it had refusals, or passed."""
+    if not isinstance(verdict, Mapping) or "refusals" not in verdict:
+        return verdict
+    refusals, remarks = list(verdict["refusals"]), list(verdict.get("remarks", ()))
+    reason = refusals.pop(0) if verdict["refusals"] else "It passed the gate of an earlier version."
+    return {
+        "answer": "refused" if verdict["refusals"] else "passes",
+        "reason": reason,
+        "remarks": [*refusals, *remarks],
+        "champion": verdict.get("champion"),
+    }
 
 
 @_exact
@@ -120,9 +170,10 @@ class Bundle:
     statistics
         Feature to what it looked like over fitting, for later comparison.
     spans
-        ``fitting``, ``test`` and ``registered``: first and last cutoff of each.
-    metrics, comparisons, verdict
-        Of the model that was judged: the same recipe, fitted on the fitting cutoffs alone.
+        First and last cutoff: ``fitting`` of the newest block's, ``judged`` of all blocks, ``registered`` of the model.
+    metrics, comparisons, verdict, intervals
+        Of the model that was judged: the same recipe, fitted on the fitting cutoffs alone. ``intervals``: metric to its
+        95 % interval.
     recipe
         Booster parameters; together with a dataset they make the model again.
     fingerprint
@@ -148,7 +199,7 @@ class Bundle:
     spans: Mapping[str, tuple[str, str]]
     metrics: Mapping[str, Figure]
     comparisons: tuple[Comparison, ...]
-    verdict: Verdict
+    verdict: Annotated[Verdict, BeforeValidator(_of_today)]
     recipe: Mapping[str, Figure]
     rounds: int
     fingerprint: str
@@ -156,6 +207,7 @@ class Bundle:
     commit: str | None
     model_text: str
     declared: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[Figure, Figure]] = field(default_factory=dict)
 
 
 @_exact
@@ -167,18 +219,22 @@ class _File:
     size: int
 
 
-def write(bundle: Bundle, folder: Path) -> str:
-    """Write the bundle's files into ``folder`` and return the SHA-256 of its manifest, which names the bundle."""
-    content = asdict(bundle)
-    parts = {
-        "model.txt": content.pop("model_text"),
-        "calibration.json": _json(content.pop("calibration")),
-        "bundle.json": _json(content),
+def write(bundle: Bundle, folder: Path, *, out_of_time: bytes | None = None) -> str:
+    """Write the bundle's files into ``folder`` and return the SHA-256 of its manifest, which names the bundle.
+
+    ``out_of_time`` is the table of out-of-time scores as :mod:`training.models.out_of_time` makes it.
+    """
+    fields = asdict(bundle)
+    parts: dict[str, bytes] = {
+        "model.txt": fields.pop("model_text").encode(),
+        "calibration.json": _json(fields.pop("calibration")).encode(),
+        "bundle.json": _json(fields).encode(),
     }
+    if out_of_time is not None:
+        parts[OUT_OF_TIME] = out_of_time
     folder.mkdir(parents=True, exist_ok=True)
     manifest = {}
-    for name, text in parts.items():
-        data = text.encode()
+    for name, data in parts.items():
         (folder / name).write_bytes(data)
         manifest[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
     data = _json(manifest).encode()
@@ -194,15 +250,26 @@ def read(folder: Path, *, sha256: str) -> Bundle:
     BundleError
         Naming the file that is missing or differs; nothing was parsed then.
     """
-    manifest = _manifest(folder, _verified(folder / _MANIFEST, sha256=sha256, size=None))
-    data = {name: _verified(folder / name, sha256=file.sha256, size=file.size) for name, file in manifest.items()}
+    data = content(folder, sha256=sha256)
     try:
-        content = json.loads(data["bundle.json"])
+        stored = json.loads(data["bundle.json"])
         parts = {"calibration": json.loads(data["calibration.json"]), "model_text": data["model.txt"].decode()}
-        bundle: Bundle = _reader(Bundle).validate_python({**content, **parts})
+        bundle: Bundle = _reader(Bundle).validate_python({**stored, **parts})
     except (TypeError, ValueError) as error:
         raise _of_another_version(folder, error) from error
     return bundle
+
+
+def content(folder: Path, *, sha256: str) -> dict[str, bytes]:
+    """The bytes of each file of a bundle, verified.
+
+    Raises
+    ------
+    BundleError
+        Naming the file that is missing or differs.
+    """
+    manifest = _manifest(folder, _verified(folder / _MANIFEST, sha256=sha256, size=None))
+    return {name: _verified(folder / name, sha256=file.sha256, size=file.size) for name, file in manifest.items()}
 
 
 def _manifest(folder: Path, data: bytes) -> dict[str, _File]:
@@ -210,7 +277,7 @@ def _manifest(folder: Path, data: bytes) -> dict[str, _File]:
         manifest: dict[str, _File] = _reader(dict[str, _File]).validate_json(data)
     except ValueError as error:
         raise _of_another_version(folder, error) from error
-    if sorted(manifest) != sorted(_FILES):
+    if set(manifest) - {OUT_OF_TIME} != set(_FILES):
         raise BundleError(
             f"{folder / _MANIFEST} lists {listed(manifest)}; a bundle has {listed(_FILES)}. {TRAIN_AGAIN}"
         )

@@ -46,6 +46,13 @@ def test_a_value_that_cannot_be_used_is_named(tmp_path, text, message):
         load_settings(path)
 
 
+def test_a_setting_that_is_no_more_is_told_and_changes_nothing(tmp_path, capsys):
+    path = tmp_path / "bellwether.toml"
+    path.write_text("test_share = 0.4\nport = 1\n")
+    assert load_settings(path).port == 1
+    assert capsys.readouterr().err.count("the setting test_share is no more and changes nothing") == 1
+
+
 def test_a_missing_file_says_how_to_write_one(tmp_path):
     with pytest.raises(SettingsError, match=r"There is no configuration file .* Run `bellwether init`"):
         load_settings(tmp_path / "none.toml")
