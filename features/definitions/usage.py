@@ -21,6 +21,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="calls_28d",
@@ -35,6 +36,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="calls_91d",
@@ -49,6 +51,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="successful_calls_28d",
@@ -79,6 +82,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         zero_text="Not active on any of the last 7 days.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="active_days_28d",
@@ -94,6 +98,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         zero_text="Not active on any of the last 28 days.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="active_days_91d",
@@ -109,6 +114,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         zero_text="Not active on any of the last 91 days.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="calls_7d_vs_prior_7d",
@@ -192,6 +198,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         text="The last call was {days_since_last_call:days} ago.",
         null_text="This account has never made a call.",
         churn=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="days_since_last_success",

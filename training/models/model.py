@@ -91,7 +91,7 @@ def encode(frame: pd.DataFrame, features: Sequence[FeatureSpec]) -> Encoding:
     """Learn the model columns from fitting rows.
 
     A category has an indicator for each of its twelve most frequent values and one for all others. A feature that is
-    null or the same in every row is left out and listed.
+    null or the same in every row is left out and listed, and so are those that are for the scorecard alone.
 
     Raises
     ------
@@ -103,7 +103,9 @@ def encode(frame: pd.DataFrame, features: Sequence[FeatureSpec]) -> Encoding:
     left_out: dict[str, str] = {}
     for feature in features:
         values = frame[feature.name]
-        if not values.notna().any():
+        if "booster" not in feature.readers:
+            left_out[feature.name] = "trees gain nothing from it"
+        elif not values.notna().any():
             left_out[feature.name] = "null in every fitting row"
         elif values.nunique(dropna=False) == 1:
             left_out[feature.name] = "the same in every fitting row"
@@ -117,10 +119,12 @@ def encode(frame: pd.DataFrame, features: Sequence[FeatureSpec]) -> Encoding:
             ]
         else:
             columns.append(Column(feature.name, feature.name))
+    trees = sum("booster" in feature.readers for feature in features)
     if not columns:
         raise WorkFailedError(
-            f"All {len(features)} features are null or the same in every fitting row, so there is nothing to learn "
-            "from. Look at them with `bellwether features describe` and at the quality report of `bellwether ingest`."
+            f"All {trees} features are null or the same in every fitting row, so there is nothing to learn "
+            "from. Look at them with `bellwether features describe` and at the quality report of "
+            "`bellwether ingest`."
         )
     used = tuple(feature for feature in features if feature.name not in left_out)
     return Encoding(used, tuple(columns), vocabularies, left_out)
