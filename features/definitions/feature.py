@@ -79,6 +79,8 @@ class FeatureSpec:
         It moves with the date though nobody does anything: an age, a tenure, the days to a date. Of a whole population
         too, so that its drift says only that time has passed. How long ago somebody did something is none: that all
         fall silent is an alarm.
+    history_days
+        Days of log a value needs; 0 where a young log gives one too. See ``training.models.history``.
     readers
         The parts of a model that read it: the booster, the scorecard, or both. What helps a line in the logarithm of
         use is noise to trees, which split the plain counts where they like.
@@ -104,6 +106,7 @@ class FeatureSpec:
     base_of: str | None = None
     limits: Limits | None = None
     is_calendar: bool = False
+    history_days: int = 0
     readers: tuple[Reader, ...] = ("booster",)
     definition: str | None = None
 

@@ -157,6 +157,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="There is no year of history to compare with.",
         churn=Risk.DOWN,
         prior_of="calls_28d",
+        history_days=392,
     ),
     FeatureSpec(
         name="calls_weekly_slope_91d",
@@ -171,6 +172,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         text="Weekly calls {calls_weekly_slope_91d:growth} over the last 13 weeks.",
         null_text=YOUNG,
         churn=Risk.CERTAIN_DOWN,
+        history_days=91,
     ),
     FeatureSpec(
         name="calls_drop_from_peak_91d",
@@ -185,6 +187,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="There are no 13 weeks of calls to compare with.",
         zero_text="The last week had as many calls as the best of the last 13 weeks.",
         churn=Risk.CERTAIN_UP,
+        history_days=91,
     ),
     FeatureSpec(
         name="days_since_last_call",

@@ -136,6 +136,11 @@ def test_the_scorecard_reads_the_core_and_what_forgets_which_the_booster_does_no
     assert (len(core), len(forgetting)) == (14, 17)
 
 
+def test_what_is_null_while_the_log_is_young_says_how_much_log_it_needs():
+    needed = {feature.name: feature.history_days for feature in CATALOG if feature.history_days}
+    assert needed == {"calls_28d_vs_year_ago": 392, "calls_weekly_slope_91d": 91, "calls_drop_from_peak_91d": 91}
+
+
 def test_an_unknown_feature_is_named() -> None:
     with pytest.raises(InputError, match=r"no feature 'calls_8d'.*features describe"):
         spec("calls_8d")
