@@ -1,13 +1,14 @@
-"""Keeps the control of the service's processes to its owner, where circus would open it to everybody on the machine."""
+"""Supervises the service's processes: told what to do by its owner alone, and closed to new clients when it ends."""
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bentoml._internal.utils import circus
 
-__all__ = ["keep_control_private"]
+__all__ = ["supervise_privately"]
 
 _LONGEST = 80  # of a folder; the name of a socket may have 107 characters in all
 
@@ -19,6 +20,8 @@ class _PrivateArbiter(circus.Arbiter):  # type: ignore[misc]
     command line of a worker: any user of the machine could run programs as the service.
     """
 
+    passing: Sequence[str] = ()
+
     def __init__(self, *given: Any, **options: Any) -> None:
         folder = Path(tempfile.mkdtemp(prefix="bellwether-control-"))  # mode 0700
         if len(str(folder)) > _LONGEST:
@@ -26,9 +29,24 @@ class _PrivateArbiter(circus.Arbiter):  # type: ignore[misc]
             folder = Path(tempfile.mkdtemp(prefix="bellwether-control-", dir="/tmp"))
         options |= {"endpoint": f"ipc://{folder / 'control'}", "pubsub_endpoint": f"ipc://{folder / 'events'}"}
         super().__init__(*given, **options)
-        self.exit_stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        for passing in (folder, *self.passing):
+            self.exit_stack.callback(shutil.rmtree, passing, ignore_errors=True)
+
+    def stop(self) -> Any:
+        """Tell the workers to end, and close the port.
+
+        circus closes it when the last worker has ended: until then a new client would be taken into a queue that
+        nobody reads. Each worker closes its own first of all.
+        """
+        stopping = super().stop()
+        self.sockets.close_all()
+        return stopping
 
 
-def keep_control_private() -> None:
-    """From now on BentoML supervises its workers through sockets that only their owner can reach."""
+def supervise_privately(*, passing: Sequence[str] = ()) -> None:
+    """From now on BentoML supervises its workers by :class:`_PrivateArbiter`.
+
+    ``passing`` are folders to remove when the service ends, as its sockets are.
+    """
+    _PrivateArbiter.passing = passing
     circus.Arbiter = _PrivateArbiter

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import NoReturn
 
 from features.exceptions import SettingsError
 from features.home.home import Home
-from serving.http_api.address import address
+from features.storage.read_only import is_read_only
+from serving.http_api.address import PASSING_FOLDER, address
 
 __all__ = ["Launch", "curl_line", "launch", "serve_forever"]
 
@@ -61,7 +63,7 @@ def launch(home: Home, *, config: Path | None, environment: Mapping[str, str], c
         # One request, one thread: workers are how this service uses more processors.
         "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", "1"),
         # BentoML keeps metrics files here; its own default is a folder in the user's home.
-        "BENTOML_HOME": environment.get("BENTOML_HOME") or _bentoml_home(home, environment),
+        **_bentoml_home(home, environment),
     }
     if config is not None:
         handed_on["BELLWETHER_CONFIG"] = str(config.absolute())
@@ -77,7 +79,7 @@ def serve_forever(home: Home, *, config: Path | None) -> NoReturn:
         As :func:`launch`.
     """
     command = launch(home, config=config, environment=os.environ)
-    (home.bentoml).mkdir(parents=True, exist_ok=True)
+    Path(command.environment["BENTOML_HOME"]).mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(command.arguments[0], list(command.arguments), dict(command.environment))  # noqa: S606 - our own interpreter
@@ -92,7 +94,13 @@ def curl_line(home: Home, account_id: str) -> str:
     return f"{curl} {address(home.settings)}/v1/score {key}-H 'content-type: application/json' -d '{body}'"
 
 
-def _bentoml_home(home: Home, environment: Mapping[str, str]) -> str:
+def _bentoml_home(home: Home, environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that name BentoML's folder: the home's, or where nothing can be written a passing one."""
+    if environment.get("BENTOML_HOME"):
+        return {}
+    if is_read_only(home.bentoml):
+        folder = tempfile.mkdtemp(prefix="bellwether-bentoml-")
+        return {"BENTOML_HOME": folder, PASSING_FOLDER: folder}
     folder = str(home.bentoml)
     variables = [match for match in _VARIABLE.finditer(folder) if match[1].strip("{}") in environment]
     if variables:
@@ -100,7 +108,7 @@ def _bentoml_home(home: Home, environment: Mapping[str, str]) -> str:
             f"The home {home.root} holds {variables[0][0]}, which BentoML takes for a variable of the environment. Set "
             "BENTOML_HOME to a folder for its files, or move the home to a folder of another name."
         )
-    return folder
+    return {"BENTOML_HOME": folder}
 
 
 def _is_loopback(host: str) -> bool:

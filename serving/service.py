@@ -17,8 +17,10 @@ start()
 import bentoml  # noqa: E402 - telemetry is switched off before BentoML looks
 
 from features.feature_store.store import open_store  # noqa: E402
-from serving.arbiter import keep_control_private  # noqa: E402
+from serving.arbiter import supervise_privately  # noqa: E402
+from serving.http_api.address import PASSING_FOLDER  # noqa: E402
 from serving.http_api.answers import Answerer  # noqa: E402
+from serving.http_api.connections import ConnectionLimits, bound_connections  # noqa: E402
 from serving.http_api.hosts import names_of  # noqa: E402
 from serving.http_api.live_champions import LiveChampions  # noqa: E402
 from serving.http_api.logs import log_as_json  # noqa: E402
@@ -40,7 +42,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning, module="_bentoml_
 warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
 
 
-keep_control_private()
+supervise_privately(passing=[os.environ[PASSING_FOLDER]] if PASSING_FOLDER in os.environ else [])
 
 
 def _home() -> Home:
@@ -56,6 +58,14 @@ def _now() -> datetime:
 # BentoML reads workers, middleware and mounts from module-level objects.
 _HOME = _home()
 _METERS = Meters()
+bound_connections(
+    ConnectionLimits(
+        header_seconds=_HOME.settings.header_seconds,
+        idle_seconds=_HOME.settings.idle_seconds,
+        connections=_HOME.settings.connections,
+    ),
+    _METERS,
+)
 _CHAMPIONS = LiveChampions(_HOME, _METERS)
 _LEDGER = open_ledger(_HOME)
 _WORK_QUEUE = WorkQueue(threads=_HOME.settings.threads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -72,27 +72,70 @@ class Line:
 
 
 def sort(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=position)
+
+
+def position(r: Row) -> Any:
     nothing = lambda value: (value is not None, value if value is not None else 0)  # noqa: E731
     text = lambda value: (value is not None, value or "")  # noqa: E731
     ends = lambda value: (value is not None, value.timestamp() if value else 0)  # noqa: E731
-    return sorted(
-        rows,
-        key=lambda r: (
-            r.occurred,
-            r.known,
-            r.order,
-            r.kind,
-            text(r.plan),
-            nothing(r.mrr),
-            nothing(r.quota),
-            ends(r.ends),
-            text(r.id),
-        ),
+    return (
+        r.occurred,
+        r.known,
+        r.order,
+        r.kind,
+        text(r.plan),
+        nothing(r.mrr),
+        nothing(r.quota),
+        ends(r.ends),
+        text(r.id),
     )
+
+
+def corrected(rows: Sequence[Row]) -> list[Row]:
+    """The rows that stand, each with the time it was known and the order of what it corrects: that is its place."""
+    standing: list[tuple[Row, Row]] = []  # what stands, and whose place it takes
+    for learned in sorted({row.known for row in rows}):
+        batch = [row for row in sort(rows) if row.known == learned]
+        of_moment = lambda a, b: (a.id, a.occurred, a.kind) == (b.id, b.occurred, b.kind)  # noqa: E731
+        left = [pair for pair in standing if not any(of_moment(pair[0], row) for row in batch)]
+        before = [pair for pair in standing if pair not in left]
+        arriving = []
+        gone: list[tuple[Row, Row]] = []
+        for is_second_look in (False, True):
+            for row in batch:
+                if any(row is new for new, _ in arriving):
+                    continue
+                mates = [pair for pair in before if of_moment(pair[0], row)]
+                same = [pair for pair in mates if row.id is not None or pair[0].plan == row.plan]
+                if same:
+                    arriving.append((row, same[-1][1]))
+                    gone += same
+                elif is_second_look:
+                    twins = [pair for pair in arriving if of_moment(pair[0], row) and pair[0].plan == row.plan]
+                    free = [
+                        pair
+                        for pair in mates
+                        if pair not in gone
+                        and (None in (pair[0].plan, row.plan) or row.kind not in {"renew", "cancel", "cancel_notice"})
+                    ]
+                    if twins:
+                        arriving.append((row, twins[0][1] if twins[0][0] is not twins[0][1] else row))
+                        continue
+                    # Of what is free of each plan the last row stands; the plan whose row stands first gives way.
+                    last = {pair[0].plan: pair for pair in free}
+                    first = min(last.values(), key=lambda pair: position(pair[1]), default=None)
+                    gone += [pair for pair in mates if first is not None and pair[0].plan == first[0].plan]
+                    arriving.append((row, row if first is None else first[1]))
+        standing = [*left, *(pair for pair in before if pair not in gone), *arriving]
+        standing.sort(key=lambda pair: position(pair[1]))
+    standing.sort(key=lambda pair: (position(pair[1]), position(pair[0])))
+    return [replace(row, known=place.known, order=order) for order, (row, place) in enumerate(standing)]
 
 
 def lines_of(rows: Sequence[Row], days: Days) -> list[Line]:
     """The subscriptions of one account, from the rows that are known; a cancellation that ends nothing is in none."""
+    rows = corrected(rows)
     twice = {(r.occurred, r.kind, r.plan, r.mrr) for r in rows if r.id is not None}
     lines: list[Line] = []
     last: Line | None = None
@@ -218,6 +261,8 @@ def line_at(line: Line, moment: datetime, days: Days, now: datetime) -> dict[str
             "is_cancelled": row.kind == "cancel",
             "row": row,
         }
+    name = shown["plan"]
+    shown["oldest"] = (line.rows[0].occurred, name is None, name or "", shown["row"].id or "")
     shown["runs"] = is_open and (term is None or term + days.renewal > now)
     return shown
 
@@ -234,7 +279,7 @@ def account_at(
     if running:
         dearest = min(
             running,
-            key=lambda s: (s["mrr"] is None, -(s["mrr"] or 0), s["plan"] is None, s["plan"] or "", key_of(s["row"])),
+            key=lambda s: (s["mrr"] is None, -(s["mrr"] or 0), s["oldest"], key_of(s["row"])),
         )
     else:
         dearest = max(states, key=lambda s: key_of(s["row"]))
@@ -350,11 +395,13 @@ def departures(rows: Sequence[Row], until: datetime, days: Days) -> list[tuple[d
             continue
         if found and found[-1][0] == left_at:
             continue
-        later = [(line.rows[0].occurred, 0, line.rows[0].kind) for line in lines if line.rows[0].occurred > left_at]
+        rank = lambda kind: kind not in {"start", "reactivate"}  # noqa: E731
+        firsts = [line.rows[0] for line in lines if line.rows[0].occurred > left_at]
+        later = [(row.occurred, rank(row.kind), row.kind) for row in firsts]
         for _, _, _, back, number in ended:
             if back is not None and back > left_at:
                 kinds = [row.kind for row in lines[number].rows if row.occurred == back]
-                later.append((back, 1, kinds[-1]))
+                later.append((back, rank(kinds[-1]), kinds[-1]))
         following = min(later, default=None)
         is_soon = following is not None and following[0] < undone_before
         if is_soon and following and (not is_cancel or following[2] in {"start", "reactivate"}):

@@ -58,6 +58,7 @@ _COMMANDS = """
 import json, sys
 from serving.cli import main
 for line in json.loads(sys.argv[1]):
+    print(end="\\f", flush=True)
     try:
         main.main(line)
     except SystemExit as ended:
@@ -105,9 +106,10 @@ class Watched:
         return [Seen(event, is_local, host, " ".join(command)) for event, is_local, host, command in lines]
 
     def run(self, *commands: Sequence[str]) -> str:
-        """Run commands of ours, one after the other in one process; what they print."""
+        """Run commands of ours, one after the other in one process; what the last of them prints."""
         lines = [["--home", str(self.home), *command] for command in commands]
-        return self._done("-c", _COMMANDS, json.dumps(lines), cwd=self.root, environment=self.environment)
+        printed = self._done("-c", _COMMANDS, json.dumps(lines), cwd=self.root, environment=self.environment)
+        return printed.rpartition("\f")[2]
 
     def mlflow_run(self, entry_point: str) -> None:
         """Run an entry point of the project by MLflow."""
@@ -152,5 +154,5 @@ def train_promote_score(root: Path, accounts: Path, cutoff: str) -> None:
         ["features", "apply"],
     )
     way.mlflow_run("train")
-    way.run(["promote", "--target", "churn"], ["features", "materialize"])
-    (root / "scored.json").write_text(way.run(["score", "--as-of", cutoff, "--format", "json"]))
+    score = ["score", "--as-of", cutoff, "--format", "json"]
+    (root / "scored.json").write_text(way.run(["promote", "--target", "churn"], ["features", "materialize"], score))

@@ -24,6 +24,7 @@ __all__ = [
     "NEWEST_SERVICE",
     "SERVICES",
     "Catalog",
+    "build_field",
     "cutoff_day_field",
     "features_of_group",
     "features_of_service",
@@ -213,3 +214,11 @@ BUILT_IN = Catalog(
 def cutoff_day_field(group: str) -> str:
     """The view's never-null Int64 field that says which cutoff its row belongs to."""
     return f"{group}_cutoff_day"
+
+
+def build_field(group: str) -> str:
+    """The view's Int64 field that says which build of its cutoff an online row was copied from.
+
+    It is stamped when the row is copied, and null in rows of versions that had no such field.
+    """
+    return f"{group}_build"

@@ -8,14 +8,14 @@ from pathlib import Path
 from features.build.build import build
 from features.engine.choice import require_engine
 from features.examination import Check, Finding
-from features.exceptions import DependencyError, LockHeldError, counted, listed
+from features.exceptions import DependencyError, counted, listed
 from features.home.home import Home
 from features.home.secret import RESTORE_KEY, key_fault
 from features.offline.cutoffs import built_cutoffs, is_of_earlier_version, outdated_cutoffs
 from features.rollup.count import outdated_days, roll_up
 from features.rollup.metrics import count_metrics
 from features.storage.damage import damaged_files
-from features.storage.lock import exclusive_lock
+from features.storage.lock import is_locked
 from features.storage.store import ManifestStore
 from features.windows import DAY, as_cutoff, newest_cutoff
 
@@ -73,7 +73,7 @@ def _looker(name: str) -> Callable[[Home, datetime], Iterator[Finding]]:
             what = counted(len(damaged), "listed file is|listed files are")
             paths = listed(path.relative_to(home.root) for path in damaged)
             yield Finding(f"{what} missing or damaged: {paths}.", store.damage_remedy)
-        leavings = [] if _is_locked(store.root) or store.is_being_read() else store.unlisted()
+        leavings = [] if is_locked(store.root) or store.is_being_read() else store.unlisted()
         if leavings:
             what = counted(len(leavings), "file is|files are")
             paths = listed(path.relative_to(home.root) for path in leavings)
@@ -122,23 +122,13 @@ def _remove(paths: list[Path]) -> None:
 
 
 def _look_at_locks(home: Home, _: datetime) -> Iterator[Finding]:
-    locked = [name for name in _LOCKED if _is_locked(home.root / name)]
+    locked = [name for name in _LOCKED if is_locked(home.root / name)]
     if locked:
         yield Finding(
             f"A process is writing to {listed(locked)}. The system frees a lock when its process ends, so it runs "
             "still.",
             "Wait for it to end, then look again; `fuser` on the store's .lock names the process.",
         )
-
-
-def _is_locked(folder: Path) -> bool:
-    if not (folder / ".lock").exists():
-        return False
-    try:
-        with exclusive_lock(folder):
-            return False
-    except LockHeldError:
-        return True
 
 
 def _look_at_rollups(home: Home, _: datetime) -> Iterator[Finding]:

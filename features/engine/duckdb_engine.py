@@ -1,6 +1,8 @@
 """The DuckDB engine: runs Ibis expressions over files and over rows in memory, and writes their results."""
 
 import itertools
+import os
+import tempfile
 import threading
 import uuid
 import warnings
@@ -229,9 +231,14 @@ class Engine:
 
 
 def spill_folder(folder: Path) -> Path:
-    """Where one engine puts what does not fit into memory: a name of its own, since two engines would overwrite it."""
-    folder.mkdir(parents=True, exist_ok=True)  # the engine makes only the last folder of a path
-    return folder / uuid.uuid4().hex
+    """Where one engine puts what does not fit into memory: a name of its own, since two engines would overwrite it.
+
+    Where ``folder`` cannot be written, it lies among the machine's temporary files.
+    """
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)  # the engine makes only the last folder of a path
+    place = folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
+    return place / uuid.uuid4().hex
 
 
 def duckdb_engine(*, threads: int, memory_limit: str, spill: Path | None = None) -> Engine:

@@ -1,4 +1,4 @@
-"""Keys of accounts in the online store, as Feast writes them."""
+"""Keys of accounts and whole numbers in the online store, as Feast writes them."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ with without_type_checks():
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-__all__ = ["entity_keys"]
+__all__ = ["entity_keys", "whole_number"]
 
 
 def entity_keys(accounts: Sequence[str]) -> list[bytes]:
@@ -23,3 +23,8 @@ def entity_keys(accounts: Sequence[str]) -> list[bytes]:
         )
         for account in accounts
     ]
+
+
+def whole_number(value: int) -> bytes:
+    """An Int64 value of the online store."""
+    return bytes(Value(int64_val=value).SerializeToString())

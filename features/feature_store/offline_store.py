@@ -12,11 +12,12 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import Field as PydanticField
 
+from features.definitions.catalog import build_field
 from features.engine.duckdb_engine import Engine, duckdb_engine, spill_folder
 from features.engine.prepared import named
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.reads import Files, ReadJob, compiled_read, refuse_to_write
-from features.offline.files import JOIN_KEY, TIMESTAMP, file_schema, files_of_group, schema_of
+from features.offline.files import JOIN_KEY, TIMESTAMP, build_of, file_schema, files_of_group, schema_of
 from features.storage.store import ManifestStore
 
 with without_type_checks():
@@ -94,7 +95,12 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         full_feature_names: bool = False,  # noqa: FBT001, FBT002  # the signature is Feast's
         filter_by_created_timestamp: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
-        """Join each view's row of the same account and cutoff to every entity row."""
+        """Join each view's row of the same account and cutoff to every entity row.
+
+        Which build a row is of is asked online alone: what is read here is one state of the files.
+        """
+        stamps = {f"{view.name}:{build_field(view.name)}" for view in feature_views}
+        feature_refs = [reference for reference in feature_refs if reference not in stamps]
         times = pd.DatetimeIndex(entity_df[TIMESTAMP]).tz_convert("UTC")
         asked = entity_df.assign(**{TIMESTAMP: times})
         days = {moment.date() for moment in times.unique()}
@@ -133,7 +139,10 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         start_date: datetime,
         end_date: datetime,
     ) -> Any:
-        """Read the newest row of each account between two cutoffs, both included."""
+        """Read the newest row of each account between two cutoffs, both included; stamp it with its build."""
+        stamp = build_field(Path(data_source.path).name)
+        is_stamped = stamp in feature_name_columns
+        feature_name_columns = [name for name in feature_name_columns if name != stamp]
         first, last = start_date.astimezone(UTC).date(), end_date.astimezone(UTC).date()
         files = _files(config, data_source, set(feature_name_columns), lambda day: first <= day <= last)
         options = {
@@ -154,7 +163,17 @@ class ManifestOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
                 **options,
             ),
         )
-        return ReadJob(partial(_engine, config), read, files)
+        return ReadJob(
+            partial(_engine, config), read, files, stamped=partial(_stamped, config, stamp) if is_stamped else None
+        )
+
+
+def _stamped(config: RepoConfig, field: str, rows: pa.Table) -> pa.Table:
+    """The rows with the build of each one's cutoff."""
+    manifest = _store(config).manifest()
+    days = [moment.astimezone(UTC).date() for moment in rows[TIMESTAMP].to_pylist()]
+    builds = {day: build_of(manifest, day) for day in set(days)}
+    return rows.append_column(field, pa.array([builds[day] for day in days], pa.int64()))
 
 
 @contextmanager
@@ -177,13 +196,17 @@ def _files(
     config: RepoConfig, source: FileSource, names: Collection[str], wanted: Callable[[date], bool]
 ) -> dict[str, Files]:
     """By the name of a source's group: the files of wanted cutoffs, and which of their columns are read."""
-    reads = _READING.get()
-    store = ManifestStore(Path(config.offline_store.feature_files)) if reads is None else reads.store
     group = Path(source.path).name
     declared = config.offline_store.declared.get(group)
     schema = file_schema(group) if declared is None else schema_of(group, declared)
     columns = [column for column in schema if column.name in {JOIN_KEY, TIMESTAMP, *names}]
-    return {group: (files_of_group(store, group, wanted=wanted), pa.schema(columns))}
+    return {group: (files_of_group(_store(config), group, wanted=wanted), pa.schema(columns))}
+
+
+def _store(config: RepoConfig) -> ManifestStore:
+    """The store of the reads around, or that of the configuration."""
+    reads = _READING.get()
+    return ManifestStore(Path(config.offline_store.feature_files)) if reads is None else reads.store
 
 
 def _named(files: Mapping[str, Files]) -> Callable[[FileSource, str], Any]:

@@ -1,16 +1,16 @@
-"""The answer of an online read: values by column, and which cutoff each account's views belong to."""
+"""The answer of an online read: values by column, and which cutoff and build each account's views belong to."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.definitions.catalog import cutoff_day_field
+from features.definitions.catalog import build_field, cutoff_day_field
 from features.definitions.feature import FeatureSpec
 
-__all__ = ["OnlineRows", "decode"]
+__all__ = ["OnlineRows", "decode", "together"]
 
 
 NAN = float("nan")
@@ -29,11 +29,14 @@ class OnlineRows:
         None for null.
     cutoff_days
         View to the cutoff day (``windows.cutoff_day``) of each account's row; NaN where the view has none.
+    builds
+        View to the build of that cutoff that each account's row was copied from; NaN where the row does not say.
     """
 
     account_ids: tuple[str, ...]
     values: Mapping[str, NDArray[Any]]
     cutoff_days: Mapping[str, NDArray[np.float64]]
+    builds: Mapping[str, NDArray[np.float64]]
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -47,6 +50,12 @@ class OnlineRows:
         return np.asarray(self.known & ~(days == days[0]).all(axis=0))
 
     @property
+    def mixed_builds(self) -> NDArray[np.bool_]:
+        """Whether an account's views were copied from different builds; rows that name none are of one build."""
+        builds = np.nan_to_num(np.stack(list(self.builds.values())), nan=-1.0)
+        return np.asarray(self.known & ~(builds == builds[0]).all(axis=0))
+
+    @property
     def oldest_days(self) -> NDArray[np.float64]:
         """The smallest cutoff day of each account's views: its features are as of then; NaN when unknown."""
         return np.asarray(np.fmin.reduce(self._days, axis=0))
@@ -54,6 +63,20 @@ class OnlineRows:
     @property
     def _days(self) -> NDArray[np.float64]:
         return np.stack(list(self.cutoff_days.values()))
+
+
+def together(reads: Sequence[OnlineRows]) -> list[OnlineRows]:
+    """Reads of the same accounts, one after another: what differs between two of them is mixed in each."""
+    if len(reads) == 1:
+        return list(reads)
+    days, builds = _numbered(read.cutoff_days for read in reads), _numbered(read.builds for read in reads)
+    return [replace(read, cutoff_days=days, builds=builds) for read in reads]
+
+
+def _numbered(reads: Iterable[Mapping[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
+    return {
+        f"{view}, read {number}": column for number, by_view in enumerate(reads, 1) for view, column in by_view.items()
+    }
 
 
 def decode(
@@ -83,7 +106,14 @@ def decode(
         group: _column(_integer, [chunk[cutoff_day_field(group)] for chunk in chunks], is_category=False)
         for group in dict.fromkeys(feature.group for feature in features)
     }
-    return OnlineRows(tuple(account_ids), values, days)
+    # A registry of an earlier version, not yet applied again, declares no builds.
+    builds = {
+        group: _column(_integer, [chunk[build_field(group)] for chunk in chunks], is_category=False)
+        if all(build_field(group) in chunk for chunk in chunks)
+        else np.full(len(account_ids), NAN)
+        for group in days
+    }
+    return OnlineRows(tuple(account_ids), values, days, builds)
 
 
 def _column(read: Callable[[Any], Any], chunks: Iterable[Iterable[Any]], is_category: bool) -> NDArray[Any]:  # noqa: FBT001

@@ -56,7 +56,7 @@ def compiled_read(shape: Hashable, make: Callable[[], Any]) -> Read:
 
 
 class ReadJob(IbisRetrievalJob):  # type: ignore[misc]
-    """A compiled read over these files and rows, run when Feast says so."""
+    """A compiled read over these files and rows, run when Feast says so; ``stamped`` adds what no file holds."""
 
     def __init__(
         self,
@@ -64,16 +64,19 @@ class ReadJob(IbisRetrievalJob):  # type: ignore[misc]
         read: Read,
         files: Mapping[str, Files],
         asked: pd.DataFrame | None = None,
+        *,
+        stamped: Callable[[pa.Table], pa.Table] | None = None,
     ) -> None:
         super().__init__(None, [], False, None, refuse_to_write, None, None, "")
         self._engine, self._read, self._files, self._asked = engine, read, files, asked
+        self._stamped = stamped or (lambda rows: rows)
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - the signature is Feast's
         with self._engine() as engine:
             for name, (paths, schema) in self._files.items():
                 engine.name_parquet(name, paths, schema=schema)
             with self._rows_lent(engine):
-                return engine.run_prepared(self._read.prepared)
+                return self._stamped(engine.run_prepared(self._read.prepared))
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from features.exceptions import DependencyError
+from features.storage.read_only import connected_to_read, has_write_ahead_journal, is_read_only
 
 __all__ = [
+    "accounts_of_build",
     "accounts_stamped",
     "copy_database",
     "forget_newer",
@@ -68,6 +70,14 @@ def accounts_stamped(database: Path, table: str, *, field: str, cutoff: datetime
     return int(count)
 
 
+def accounts_of_build(database: Path, table: str, *, field: str, build: bytes) -> int:
+    """Accounts whose row in an online table was copied from this build; ``field`` is the one that names it."""
+    with _connected(database) as connection:
+        query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND value = ?'  # noqa: S608
+        (count,) = connection.execute(query, (field, build)).fetchall()[0]
+    return int(count)
+
+
 def forget_others(database: Path, table: str, keys: Iterable[bytes]) -> None:
     """Delete the rows of an online table whose entity key is not among ``keys``: accounts that are no longer known."""
     with _connected(database) as connection:
@@ -80,7 +90,7 @@ def forget_others(database: Path, table: str, keys: Iterable[bytes]) -> None:
 def is_damaged(database: Path) -> bool:
     """Whether the file is no database any more, or its pages contradict each other; reads all of it."""
     try:
-        with closing(sqlite3.connect(database)) as connection:
+        with closing(_opened(database)) as connection:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)])
     except sqlite3.OperationalError:  # locked, or not to be opened: that is no damage
         return False
@@ -96,6 +106,8 @@ def remove_database(database: Path) -> None:
 
 def lacks_journal(database: Path) -> bool:
     """Whether a reader of the file would wait for a writer: :func:`read_ahead_journal` was undone."""
+    if is_read_only(database):  # what only reads may say so of a database that has one
+        return not has_write_ahead_journal(database)
     with _connected(database) as connection:
         return bool(connection.execute("PRAGMA journal_mode").fetchall() != [("wal",)])
 
@@ -183,10 +195,14 @@ def _has_views(registry: Path) -> bool:
         return "feature_views" in tables and bool(connection.execute("SELECT 1 FROM feature_views LIMIT 1").fetchall())
 
 
+def _opened(database: Path) -> sqlite3.Connection:
+    return connected_to_read(database) if is_read_only(database) else sqlite3.connect(database)
+
+
 @contextmanager
 def _connected(database: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(sqlite3.connect(database)) as connection, connection:
+        with closing(_opened(database)) as connection, connection:
             yield connection
     except sqlite3.Error as error:
         raise DependencyError(

@@ -12,28 +12,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from features.definitions.catalog import NEWEST_SERVICE, SERVICES, cutoff_day_field
+from features.definitions.catalog import NEWEST_SERVICE, SERVICES, build_field
 from features.engine.errors import engine_failures
-from features.exceptions import DependencyError, InputError, WorkFailedError
-from features.feature_store.failures import APPLY, reported
+from features.exceptions import InputError, WorkFailedError
+from features.feature_store.failures import reported
 from features.feature_store.fast_import import without_type_checks
-from features.feature_store.keys import entity_keys
+from features.feature_store.keys import entity_keys, whole_number
 from features.feature_store.offline_store import reading
 from features.feature_store.online_rows import OnlineRows, decode
+from features.feature_store.opened import OpenedStore, online_table
 from features.feature_store.requested_rows import checked_entities, feature_frame, refuse_incomplete
-from features.feature_store.sqlite_files import (
-    accounts_stamped,
-    forget_others,
-    protect_online,
-    read_ahead_journal,
-    refuse_lost_registry,
-    snapshot,
-)
+from features.feature_store.sqlite_files import accounts_of_build, forget_others
 from features.feature_store.view_states import ViewState, view_state
-from features.feature_store.views import feature_objects, repo_config
+from features.feature_store.views import feature_objects
 from features.home.home import Home
 from features.offline.cutoffs import outdated_cutoffs
-from features.offline.files import JOIN_KEY, accounts_built, file_schema
+from features.offline.files import JOIN_KEY, accounts_built, build_of, file_schema
 from features.progress import Progress, silent
 from features.start import start
 from features.storage.damage import damage_named
@@ -56,11 +50,6 @@ def open_store(home: Home) -> "Store":
     return Store(home)
 
 
-def online_table(home: Home, group: str) -> str:
-    """The table of the online store that holds a view's rows."""
-    return f"{home.settings.feature_project}_{group}"
-
-
 class Store:
     """Features by account: written by cutoff, read as of many cutoffs (offline) or as of the newest (online).
 
@@ -72,8 +61,7 @@ class Store:
         self._folder = home.feast
         self._registry, self._online = home.feast_registry, home.feast_online
         self._lock = threading.RLock()  # Feast's SQLite store has one connection for all threads
-        self._feast: FeatureStore | None = None
-        self._services: dict[str, FeatureService] = {}
+        self._opened = OpenedStore(home)
 
     def apply(self) -> list[str]:
         """Declare the catalogue to Feast; running it again changes nothing.
@@ -93,15 +81,8 @@ class Store:
             When the registry was lost, or a file cannot be used.
         """
         objects = feature_objects(self._home)
-        with exclusive_lock(self._folder):
-            refuse_lost_registry(self._registry, self._online)
-            snapshot(self._registry)
-            with self._lock, reported(self._folder):
-                self._close()
-                feast = FeatureStore(config=repo_config(self._home))
-                feast.apply(objects)
-            self._guard()
-            snapshot(self._registry)
+        with exclusive_lock(self._folder), self._lock:
+            self._opened.declare(objects)
         return [item.name for item in objects if not isinstance(item, Entity)]
 
     def materialize(self, cutoff: datetime, *, progress: Progress = silent) -> int:
@@ -135,7 +116,7 @@ class Store:
                 f"Run `bellwether features build --from {cutoff.date()} --to {cutoff.date()}` first."
             )
         with exclusive_lock(self._folder), self._lock:
-            feast = self._opened()
+            feast = self._opened.stamping()
             with reported(self._folder):
                 newest = max((online for online in self._online_cutoffs(feast) if online), default=cutoff)
             if newest > cutoff:
@@ -143,8 +124,9 @@ class Store:
                     f"The online store already holds {newest.date()}, newer than {cutoff.date()}. "
                     f"Materialize {newest.date()} or a later cutoff."
                 )
-            self._guard()
+            self._opened.guard()
             keys, groups = entity_keys(accounts), self._home.catalog.groups
+            build = whole_number(build_of(home.stores.features.manifest(), cutoff.date()))
             for done, group in enumerate(groups, start=1):
                 # Feast reports on stdout, which belongs to data.
                 with (
@@ -156,9 +138,7 @@ class Store:
                     feast.materialize(start_date=cutoff, end_date=cutoff, feature_views=[group])
                 # An account can leave: with another grace, what made it known may come too late.
                 forget_others(self._online, self._table(group), keys)
-                written = accounts_stamped(
-                    self._online, self._table(group), field=cutoff_day_field(group), cutoff=cutoff
-                )
+                written = accounts_of_build(self._online, self._table(group), field=build_field(group), build=build)
                 if written != len(accounts):
                     raise WorkFailedError(
                         f"View {group} has {written} accounts of {cutoff.date()} online and {len(accounts)} offline. "
@@ -207,10 +187,10 @@ class Store:
             self._damage_named(),
             engine_failures(),
         ):
-            feast = self._opened()
+            feast = self._opened.feast()
             job = feast.get_historical_features(
                 entity_df=asked.assign(**{_ROW: np.arange(len(asked), dtype=np.int64)}),
-                features=self._service(feast, service),
+                features=self._opened.service(service),
             )
             table = job.to_arrow()
         if table.num_rows != len(asked):
@@ -238,8 +218,8 @@ class Store:
         ids = list(account_ids)
         chunks = [ids[start : start + _ACCOUNTS_PER_READ] for start in range(0, len(ids), _ACCOUNTS_PER_READ)]
         with self._lock, reported(self._folder):
-            feast = self._opened()
-            features = self._service(feast, service)
+            feast = self._opened.feast()
+            features = self._opened.service(service)
             try:
                 answers = _answers(feast, features, chunks)
             except FeastObjectNotFoundException:  # Feast keeps the views for minutes, and another process applies
@@ -260,7 +240,7 @@ class Store:
         if not self._registry.exists() and not self._online.exists():
             return None
         with self._lock, reported(self._folder):
-            online = self._online_cutoffs(self._opened())
+            online = self._online_cutoffs(self._opened.feast())
         return None if None in online else min(moment for moment in online if moment is not None)
 
     def views(self) -> "list[ViewState]":
@@ -272,7 +252,7 @@ class Store:
             When the registry cannot be read.
         """
         with self._lock, reported(self._folder):
-            feast = self._opened()
+            feast = self._opened.feast()
             known = {view.name: view for view in feast.registry.list_feature_views(feast.project)}
         return [view_state(group, known.get(group)) for group in self._home.catalog.groups]
 
@@ -284,15 +264,8 @@ class Store:
         LockHeldError, DependencyError
             As :meth:`apply`.
         """
-        with exclusive_lock(self._folder):
-            with self._lock, reported(self._folder):
-                self._close()
-                registry = FeatureStore(config=repo_config(self._home)).registry
-                for group in groups:
-                    registry.delete_feature_view(group, self._home.settings.feature_project)
-                FeatureStore(config=repo_config(self._home)).apply(feature_objects(self._home))
-            self._guard()
-            snapshot(self._registry)
+        with exclusive_lock(self._folder), self._lock:
+            self._opened.declare_anew(groups)
 
     def ping(self) -> None:
         """Read one row that is not there, through everything a real read passes.
@@ -310,30 +283,8 @@ class Store:
     def _damage_named(self) -> AbstractContextManager[None]:
         return damage_named(self._home.stores.features)
 
-    def _opened(self) -> FeatureStore:
-        for path in (self._registry, self._online):
-            if not path.exists():  # Feast would make an empty one
-                self._close()
-                raise DependencyError(f"There is no feature store: {path} is missing. {APPLY}")
-        if self._feast is None:
-            refuse_lost_registry(self._registry, self._online)
-            self._feast = FeatureStore(config=repo_config(self._home))
-        return self._feast
-
-    def _close(self) -> None:
-        self._feast, self._services = None, {}
-
-    def _service(self, feast: FeatureStore, name: str) -> FeatureService:
-        if name not in self._services:
-            self._services[name] = feast.get_feature_service(name)
-        return self._services[name]
-
     def _table(self, group: str) -> str:
         return online_table(self._home, group)
-
-    def _guard(self) -> None:
-        read_ahead_journal(self._registry)
-        protect_online(self._online, map(self._table, self._home.catalog.groups))
 
     def _online_cutoffs(self, feast: FeatureStore) -> list[datetime | None]:
         views = [feast.registry.get_feature_view(group, feast.project) for group in self._home.catalog.groups]

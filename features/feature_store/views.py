@@ -1,15 +1,19 @@
 """The catalogue as Feast's objects: entity, views, services and configuration."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from features.definitions.catalog import BUILT_IN, Catalog, cutoff_day_field
+from sqlalchemy.pool import NullPool
+
+from features.definitions.catalog import BUILT_IN, Catalog, build_field, cutoff_day_field
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.offline_store import ManifestOfflineStore
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, TIMESTAMP
 from features.paths import sqlite_url
+from features.storage.read_only import connected_to_read, is_read_only
 
 with without_type_checks():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, RepoConfig, ValueType
@@ -35,6 +39,7 @@ def repo_config(home: Home) -> RepoConfig:
             "path": sqlite_url(home.feast_registry),
             # A view that is being refreshed goes on being served, also after a killed run.
             "serve_features_while_materializing": True,
+            **_read_only(home.feast_registry),
         },
         offline_store={
             "type": f"{ManifestOfflineStore.__module__}.{ManifestOfflineStore.__name__}",
@@ -52,6 +57,14 @@ def repo_config(home: Home) -> RepoConfig:
     )
 
 
+def _read_only(registry: Path) -> dict[str, Any]:
+    """What Feast's registry is told where it cannot be written: to make no tables, and to open the file each time."""
+    if not is_read_only(registry):
+        return {}
+    connect = partial(connected_to_read, registry, check_same_thread=False)
+    return {"schema_mode": "skip", "sqlalchemy_config_kwargs": {"creator": connect, "poolclass": NullPool}}
+
+
 def feature_objects(home: Home) -> list[Any]:
     """The entity, one view per group and the services, made from the catalogue.
 
@@ -64,7 +77,7 @@ def feature_objects(home: Home) -> list[Any]:
         FeatureService(
             name=name,
             features=[
-                views[group][[*_names(catalog, name, group), cutoff_day_field(group)]]
+                views[group][[*_names(catalog, name, group), cutoff_day_field(group), build_field(group)]]
                 for group in catalog.groups_of_service(name)
             ],
         )
@@ -81,6 +94,7 @@ def _view(group: str, account: Entity, root: Path, catalog: Catalog) -> FeatureV
         schema=[
             Field(name=JOIN_KEY, dtype=String),
             Field(name=cutoff_day_field(group), dtype=Int64, description="the cutoff, in days; never null"),
+            Field(name=build_field(group), dtype=Int64, description="the build of that cutoff; stamped online"),
             *(
                 Field(name=feature.name, dtype=_FEAST_TYPES[feature.kind], description=feature.meaning)
                 for feature in catalog.features_of_group(group)

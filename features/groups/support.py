@@ -48,11 +48,16 @@ def support_features(inputs: Inputs) -> ir.Table:
 
 
 def known_touchpoints(touchpoints: ir.Table, cutoffs: ir.Table, *, grace_hours: float) -> ir.Table:
-    """Touchpoints as known at each cutoff: ``occurred_at < c`` and ``known_at < c + grace``."""
+    """Touchpoints as known at each cutoff: ``occurred_at < c`` and ``known_at < c + grace``.
+
+    Of one account, moment and kind those that became known last: they correct the earlier ones.
+    """
     joined = touchpoints.cross_join(cutoffs.select("cutoff"))
-    return joined.filter(
+    known = joined.filter(
         joined.occurred_at < joined.cutoff, is_known(joined.known_at, joined.cutoff, grace_hours=grace_hours)
     )
+    moment = ibis.window(group_by=[*KEYS, "occurred_at", "kind"])
+    return known.mutate(newest=known.known_at.max().over(moment)).filter(lambda table: table.known_at == table.newest)
 
 
 def counted(known: ir.Table) -> ir.Table:

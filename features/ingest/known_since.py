@@ -45,17 +45,17 @@ def known_since(engine: Engine, arriving: ir.Table, stored: ir.Table, table: Raw
 
     A row that was there before keeps its first ``known_at``, be it that its file says another one each night. Where
     account, subscription, time and kind are stored and the rest differs, it is a correction, known from now on; so is
-    one that goes back to what was said before a correction. But of rows side by side under one time, which come
-    together, none corrects another. An account has one row: of those of the same files the last counts, by file and
-    line. So a later ingest overrules an earlier one, and no past row changes.
+    one that goes back to what was said before a correction. Rows of one time and kind that come together stand side by
+    side: when one of them is new, the others become known with it once more, so that it corrects none of them. An
+    account has one row: of those of the same files the last counts, by file and line. So a later ingest overrules an
+    earlier one, and no past row changes.
     """
     content = [name for name in table.schema.names if name not in ("known_at", "source_order")]
     overruled = arriving.filter(ibis.literal(False))
     if table is ACCOUNTS:
         arriving, overruled = _last_of_each(engine, arriving, stored, content)
     rows = engine.cache(_beside_what_was_said(arriving, stored, content))
-    was_said = rows.last_said.notnull() & ((rows.newest == rows.last_said) | (rows.newest_that_comes > rows.last_said))
-    is_repeated = ibis.ifelse(rows.by_clock, was_said, (rows.turn - rows.turn_before == 1).fill_null(False))
+    is_repeated = ibis.ifelse(rows.by_clock, ~rows.is_changed, rows.is_turn_repeated)
     versions = rows.filter(~is_repeated)
     is_correction = versions.by_clock & versions.is_key_stored
     # A clock that went back does not bring an older version back.
@@ -65,7 +65,7 @@ def known_since(engine: Engine, arriving: ir.Table, stored: ir.Table, table: Raw
     )
     corrections, first_heard = (
         engine.count(versions.filter(versions.by_clock & chosen).select(content).distinct())
-        for chosen in (versions.is_correction, ~versions.is_correction)
+        for chosen in (versions.is_correction & ~versions.stands, ~versions.is_correction)
     )
     return Dated(
         versions.filter(~versions.is_stored).select(arriving.columns),
@@ -82,9 +82,10 @@ def _beside_what_was_said(arriving: ir.Table, stored: ir.Table, content: list[st
     Returns
     -------
     Table
-        The columns of ``arriving`` and ``is_stored``; ``last_said``, when this was known last; ``newest``, when
-        anything of the same key was, and ``newest_that_comes``, of what comes again now; ``is_key_stored``;
-        ``turn``, the place of the row's time among those of its key, and ``turn_before``, of the same content before.
+        The columns of ``arriving`` and ``is_stored``; ``newest``, when anything of the same key was known last;
+        ``stands``, whether this was known then; ``is_changed``, whether what comes of the key now is something else;
+        ``is_key_stored``; ``is_turn_repeated``, whether all that was known of the key when this was known had been
+        known the time before.
     """
     key = ["account_id", *(name for name in _KEYS if name in content)]
     nowhere = {name: ibis.null(kind) for name, kind in arriving.schema().items() if name not in stored.columns}
@@ -92,15 +93,16 @@ def _beside_what_was_said(arriving: ir.Table, stored: ir.Table, content: list[st
     rows = before.mutate(is_stored=ibis.literal(True)).union(arriving.mutate(is_stored=ibis.literal(False)))
     rows = rows.mutate(dated_at=ibis.ifelse(rows.by_clock, ibis.null(rows.known_at.type()), rows.known_at))
     of_content, of_key = ibis.window(group_by=content), ibis.window(group_by=key)
-    rows = rows.mutate(last_said=rows.dated_at.max().over(of_content), comes=(~rows.is_stored).any().over(of_content))
+    rows = rows.mutate(last_said=rows.dated_at.max().over(of_content), newest=rows.dated_at.max().over(of_key))
+    rows = rows.mutate(stands=(rows.last_said == rows.newest).fill_null(False))
     rows = rows.mutate(
-        newest=rows.dated_at.max().over(of_key),
-        newest_that_comes=rows.dated_at.max(where=rows.comes).over(of_key),
+        is_changed=(rows.by_clock & ~rows.stands).any().over(of_key),
         is_key_stored=rows.is_stored.any().over(of_key),
         turn=ibis.dense_rank().over(ibis.window(group_by=key, order_by=[rows.by_clock, rows.dated_at])),
     )
     earlier = ibis.range_window(group_by=content, order_by=rows.turn, preceding=(None, 1))
-    return rows.mutate(turn_before=rows.turn.max().over(earlier))
+    rows = rows.mutate(is_again=(rows.turn - rows.turn.max().over(earlier) == 1).fill_null(False))
+    return rows.mutate(is_turn_repeated=rows.is_again.all().over(ibis.window(group_by=[*key, "turn"])))
 
 
 def _last_of_each(

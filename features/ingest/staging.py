@@ -28,7 +28,7 @@ from features.schema import EVENTS, RawTable
 from features.settings.fields import SourceSettings
 from features.sources.files import SourceFiles, TableFiles
 from features.sources.hosts import host_of
-from features.sources.mapping.apply import apply_mapping
+from features.sources.mapping.apply import SPOILED, apply_mapping
 from features.sources.mapping.cancellations import with_cancellations
 from features.sources.mapping.declared import (
     HOST,
@@ -286,6 +286,8 @@ class _TakingIn:
         # Together they have one dictionary a column: each distinct value is worked on once.
         given = self._staging.hide(pa.concat_tables(self._gathered).unify_dictionaries())
         self._gathered = []
+        if given.column(SPOILED).null_count == len(given):
+            given = given.drop_columns([SPOILED])  # which each column is looked for in
         if self._prepared is None or self._prepared[0] != given.schema:
             prepared = self._staging.prepared(given.schema, self.mapped, title=self._title)
             self._prepared = (given.schema, prepared)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from features.definitions.catalog import BUILT_IN, Catalog, cutoff_day_field, spec
 from features.exceptions import InputError, WorkFailedError, listed
+from features.fingerprint import digest
 from features.storage.manifest import Manifest
 from features.storage.store import ManifestStore
 
@@ -18,6 +19,7 @@ __all__ = [
     "JOIN_KEY",
     "TIMESTAMP",
     "accounts_built",
+    "build_of",
     "feature_at",
     "file_schema",
     "files_of_group",
@@ -29,6 +31,8 @@ __all__ = [
 
 JOIN_KEY = "account_id"
 TIMESTAMP = "event_timestamp"
+_BUILD_DIGITS = 13  # of hex: a whole number that a double holds exactly
+
 ARROW_TYPES = {"float": pa.float64(), "int": pa.int64(), "category": pa.string()}
 
 
@@ -58,6 +62,15 @@ def files_of_group(store: ManifestStore, group: str, *, wanted: Callable[[date],
         if wanted(day)
         for file in store.files(_partition(group, day), manifest=manifest)
     ]
+
+
+def build_of(manifest: Manifest, day: date) -> int:
+    """Which build of a cutoff the manifest lists: a number made of the content of every group's files.
+
+    The same content gives the same number, whichever of its groups were built last.
+    """
+    at_cutoff = {name: files for name, files in manifest.partitions.items() if name.endswith(f"/cutoff={day}")}
+    return int(digest(at_cutoff)[:_BUILD_DIGITS], 16)
 
 
 def accounts_built(store: ManifestStore, cutoff: datetime, catalog: Catalog = BUILT_IN) -> list[str]:

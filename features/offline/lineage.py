@@ -21,7 +21,7 @@ __all__ = ["feature_lineage"]
 _VERSION = 5  # raise it when what every group is made of changes, as the population: all is then built again
 _DECLARED_VERSION = 1  # raise it when what a declared feature is made of its counts changes
 # Of one group, 1 where it is not named: raise it when a feature of it changes.
-_VERSIONS: Mapping[str, int] = {"usage": 3, "commercial": 2, "adoption": 2, "sdk": 2}
+_VERSIONS: Mapping[str, int] = {"usage": 3, "commercial": 3, "adoption": 2, "sdk": 2, "support": 2}
 _OF_SUBSCRIPTIONS = ("renewal_grace_days", "reactivation_days")
 
 

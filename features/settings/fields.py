@@ -152,6 +152,11 @@ class Settings(BaseSettings):
         pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+/?)?$",
     )
     workers: int = _setting(2, "processes", "service worker processes", ge=1)
+    connections: int = _setting(
+        512, "connections", "open at once in each worker; at most half of them may wait for a request's header", ge=2
+    )
+    header_seconds: float = _setting(10.0, "seconds", "a client may take to send the header of a request", gt=0)
+    idle_seconds: float = _setting(75.0, "seconds", "a connection may stay open without a request", gt=0)
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = _setting(
         (), "sha256, comma-separated", "SHA-256 of each key a client may send as a bearer token"
     )

@@ -24,8 +24,16 @@ def parquet_schema(path: Path) -> pa.Schema:
     DamagedFileError
         When it cannot be read as Parquet.
     """
+    return _schema_of(_footer(path))
+
+
+def _schema_of(footer: pq.FileMetaData) -> pa.Schema:
+    return footer.schema.to_arrow_schema().remove_metadata()
+
+
+def _footer(path: Path) -> pq.FileMetaData:
     try:
-        return pq.read_schema(path).remove_metadata()
+        return pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
         raise DamagedFileError(
             f"{path} cannot be read as Parquet: {_first_line(error)} It may be cut short; write it again. "
@@ -41,14 +49,16 @@ def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
     DamagedFileError
         When the file is damaged.
     """
-    schema = parquet_schema(path)
+    footer = _footer(path)
+    schema = _schema_of(footer)
     texts = [name for name in columns if schema.field(name).type == pa.string()]
     # The reader takes "a.b" for b inside a; a file with such a column is read whole.
     wanted = None if any("." in name for name in schema.names) else list(columns)
     begun = 0
     try:
-        dictionaries = _dictionaries(path)
-        with pq.ParquetFile(path, read_dictionary=[name for name in texts if name in dictionaries]) as file:
+        dictionaries = _dictionaries(footer)
+        texts = [name for name in texts if name in dictionaries]
+        with pq.ParquetFile(path, metadata=footer, read_dictionary=texts) as file:
             for batch in file.iter_batches(batch_size=_ROWS_PER_PIECE, columns=wanted):
                 table = pa.Table.from_batches([batch]).select(list(columns))
                 yield Rows(_in_microseconds(table), range(begun + 1, begun + 1 + len(batch)))
@@ -59,13 +69,12 @@ def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
         ) from error
 
 
-def _dictionaries(path: Path) -> set[str]:
+def _dictionaries(footer: pq.FileMetaData) -> set[str]:
     """Columns that are dictionaries in the file too: to make one of ids that never repeat costs more than it saves."""
-    metadata = pq.read_metadata(path)
-    if not metadata.num_row_groups:
+    if not footer.num_row_groups:
         return set()
-    group = metadata.row_group(0)
-    chunks = [group.column(place) for place in range(metadata.num_columns)]
+    group = footer.row_group(0)
+    chunks = [group.column(place) for place in range(footer.num_columns)]
     return {chunk.path_in_schema for chunk in chunks if "RLE_DICTIONARY" in chunk.encodings}
 
 

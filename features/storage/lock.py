@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from features.exceptions import InputError, LockHeldError
 
-__all__ = ["exclusive_lock", "nobody_reads", "shared_by_readers"]
+__all__ = ["exclusive_lock", "is_locked", "nobody_reads", "shared_by_readers"]
 
 _LOCK = ".lock"
 _READERS = ".readers"
@@ -43,6 +43,21 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder, which need not be writable."""
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def shared_by_readers(folder: Path) -> int | None:

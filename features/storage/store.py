@@ -170,8 +170,8 @@ class ManifestStore:
 
     def is_being_read(self) -> bool:
         """Whether somebody holds on to files that the manifest listed before."""
-        if not self.root.is_dir():
-            return False
+        if not self.root.is_dir() or not os.access(self.root, os.W_OK):
+            return False  # where nothing can be written, nothing is swept away either
         with nobody_reads(self.root) as is_free:
             return not is_free
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.schema import UTC_MICROSECONDS
+from features.subscriptions.corrections import is_known_again
 from features.subscriptions.states import LAPSE, account_states, microseconds, moments
 from features.subscriptions.told_apart import in_order, told_apart
 from features.windows import DAY_MICROSECONDS, as_cutoff, first_cutoffs, known_before
@@ -134,7 +135,8 @@ def _first_days(rows: pd.DataFrame, grace_hours: float) -> Ints:
 def _is_learned_late(rows: pd.DataFrame, owner: Ints, seen_from: Ints, renewal_grace_days: int) -> NDArray[np.bool_]:
     """Rows that a cutoff learns of after it took something else for true: rows or ends of terms that come after them.
 
-    So are rows that name their subscription, where others of the account do not: one may be an event come once more.
+    So are corrections, and rows that name their subscription, where others of the account do not: one may be an event
+    come once more.
     """
     is_before = np.concatenate([owner[:-1] == owner[1:], [False]])[: len(owner)]
     is_late = is_before & (np.concatenate([seen_from[1:], seen_from[:1]])[: len(owner)] < seen_from)
@@ -154,6 +156,7 @@ def _is_learned_late(rows: pd.DataFrame, owner: Ints, seen_from: Ints, renewal_g
         is_there &= of[place] == owner
         is_late |= is_there & ((ends[place] - 1) // DAY_MICROSECONDS + 1 < seen_from)
     has_id = rows["subscription_id"].notna().to_numpy()
+    is_late |= is_known_again(rows.assign(owner=owner))
     return is_late | (has_id & np.isin(owner, owner[~has_id]))
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from features.exceptions import counted, listed
 from features.schema import SubscriptionKind
+from features.subscriptions.corrections import corrected
 from features.subscriptions.told_apart import in_order, told_apart
 
 __all__ = ["Remark", "id_column", "remarks_on"]
@@ -37,6 +38,15 @@ def remarks_on(
     if name is not None and not apart.with_second and not apart.kept_alive:
         what = f'Nothing reads the column "{name}"; all rows of an account are taken for one subscription.'
         remarks.append(Remark(what, f"If it tells several apart, map it{mapping}."))
+    if moved := _with_another_plan(rows.assign(owner=owner.astype(np.int64))):
+        have = counted(len(moved), "account has|accounts have")
+        remarks.append(
+            Remark(
+                f"{have} a start of which another plan became known later: {listed(moved)}. It counts as a correction: "
+                "from then on the later plan takes the place of the earlier.",
+                f"Where both run, deliver them in one file. {remedy}",
+            )
+        )
     if unbegun := _with_unbegun(rows):
         have = counted(len(unbegun), "account has|accounts have")
         remarks.append(
@@ -66,6 +76,14 @@ def remarks_on(
             )
         )
     return remarks
+
+
+def _with_another_plan(rows: pd.DataFrame) -> list[str]:
+    """Accounts with a start without an id whose plan a later known one of the same moment took the place of."""
+    key = ["account_id", "occurred_at", "plan"]
+    starts = rows[(rows["kind"] == SubscriptionKind.START) & rows["subscription_id"].isna()]
+    left = starts[key].merge(corrected(starts)[key].drop_duplicates(), on=key, how="left", indicator="stands")
+    return sorted(left.loc[left["stands"] == "left_only", "account_id"].unique())
 
 
 def _with_unbegun(rows: pd.DataFrame) -> list[str]:

@@ -34,7 +34,8 @@ def account_states(rows: pd.DataFrame, *, renewal_grace_days: int, reactivation_
     A subscription is in the state of its newest event. It runs until it is cancelled, or until ``renewal_grace_days``
     after its term without anything that renews it; plan and MRR stay where an event leaves them empty. The owner pays
     the sum of what runs, its quota is the sum (unlimited if one is), its plan and term are those of the subscription
-    with the largest MRR (ties by plan); when nothing runs, those of the one whose event is the newest, at no MRR.
+    with the largest MRR, of several the oldest, of those the first by plan, then by id; when nothing runs, those of the
+    one whose event is the newest, at no MRR.
 
     Parameters
     ----------
@@ -72,6 +73,7 @@ def account_states(rows: pd.DataFrame, *, renewal_grace_days: int, reactivation_
     is_last = np.ones(len(row), np.bool_)
     is_last[:-1] = (owners[1:] != owners[:-1]) | (at[1:] != at[:-1])
 
+    stated = stated.assign(begun=pd.Series(begun).groupby(line).transform("first"), id=rows["subscription_id"])
     total = _over_subscriptions(row, ~is_lapse & runs[row], slots[row], first, stated)
     kind = np.where(is_lapse, LAPSE, rows["kind"].to_numpy()[row])
     is_subscribed = total["running"] > 0
@@ -182,10 +184,11 @@ def _over_subscriptions(
     mrr = np.bincount(state, np.where(is_priced, price, 0.0), minlength=count)
     quotas = np.bincount(state, np.where(is_limited, quota, 0.0), minlength=count)
 
-    names = pd.factorize(stated["plan"], sort=True)[0]
-    name = np.where(names < 0, len(names), names)[cell_row]
+    plans, ids = (pd.factorize(stated[name], sort=True)[0] for name in ("plan", "id"))
+    plan = np.where(plans < 0, len(plans), plans)[cell_row]
     dearest = np.where(is_running, np.where(is_priced, -price, np.inf), -cell_row.astype(np.float64))
-    order = np.lexsort((cell_row, name, dearest, ~is_running, state))
+    oldest = stated["begun"].to_numpy()[cell_row]
+    order = np.lexsort((cell_row, ids[cell_row], plan, oldest, dearest, ~is_running, state))
     main = cell_row[order][np.flatnonzero(np.diff(state[order], prepend=-1))]
     return {
         "running": running,

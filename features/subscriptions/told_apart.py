@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.schema import SubscriptionKind
+from features.subscriptions.corrections import corrected
 from features.subscriptions.unnamed import UnnamedRow, subscriptions_of
 
 __all__ = ["ORDER", "ToldApart", "in_order", "told_apart"]
@@ -26,8 +27,9 @@ class ToldApart:
     Attributes
     ----------
     rows
-        The events with ``subscription``, a number, without cancellations that end nothing which runs. An event that
-        came without an id and once more with one is there once.
+        The events with ``subscription``, a number, without those that others correct
+        (:func:`features.subscriptions.corrections.corrected`) and cancellations that end nothing which runs. An event
+        that came without an id and once more with one is there once.
     with_second, kept_alive
         Owners; see :class:`features.subscriptions.unnamed.Told`.
     """
@@ -59,7 +61,7 @@ def in_order(subscriptions: pd.DataFrame) -> pd.DataFrame:
 
 def told_apart(rows: pd.DataFrame, *, reactivation_days: int) -> ToldApart:
     """Number the subscriptions of each ``owner``; the rows of an owner stand together, in their order."""
-    rows = rows.reset_index(drop=True)
+    rows = corrected(rows)
     ids = rows["subscription_id"]
     owner, has_id = rows["owner"].to_numpy(), ids.notna().to_numpy()
     number = np.where(has_id, pd.factorize(ids)[0] + 1, 0).astype(np.int64)

@@ -2,7 +2,10 @@
 
 from features.settings.fields import Settings
 
-__all__ = ["address"]
+__all__ = ["PASSING_FOLDER", "address"]
+
+PASSING_FOLDER = "BELLWETHER_PASSING_FOLDER"
+"""Variable that names a folder which the service removes when it ends, where it was started in a read-only home."""
 
 
 def address(settings: Settings) -> str:

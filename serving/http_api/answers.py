@@ -1,7 +1,6 @@
 """Answers a score request: online features in, one result per account out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.feature_store.online_rows import OnlineRows
+from features.feature_store.online_rows import OnlineRows, together
 from features.feature_store.store import Store
 from features.home.home import Home
 from features.home.raw_tables import complete_until
@@ -20,7 +19,7 @@ from serving.http_api.problems import HttpProblemError
 from serving.http_api.schemas import ScoreRequest
 from serving.scoring.accounts import applicability, records_version
 from serving.scoring.assess import Assessed, FeatureRows, applicable, assess
-from serving.scoring.freshness import Freshness, age_hours, refused_night
+from serving.scoring.freshness import MIXED_BUILDS, MIXED_CUTOFFS, Freshness, age_hours, refused_night
 from serving.scoring.offers import CHURN, is_offer, offers, with_offers
 from serving.scoring.reasons import Reason
 from serving.scoring.score import Scorer, Scores
@@ -108,7 +107,7 @@ class Answerer:
         return [scorers[target] for target in wanted]
 
     def _online(self, account_ids: Sequence[str], services: Iterable[str]) -> dict[str, OnlineRows]:
-        """Rows by service, all of one cutoff: what differs between two reads is mixed in each of them.
+        """Rows by service, all of one cutoff and build: what differs between two reads is mixed in each of them.
 
         Services of the same features are one read: the store may be filled between two.
         """
@@ -122,18 +121,12 @@ class Answerer:
         for service, features in lists.items():
             if features not in reads:
                 reads[features] = self._store.online(account_ids, service=service)
-        if len(reads) > 1:
-            together = {
-                f"{view}, read {number}": days
-                for number, read in enumerate(reads.values(), start=1)
-                for view, days in read.cutoff_days.items()
-            }
-            reads = {features: replace(read, cutoff_days=together) for features, read in reads.items()}
-        return {service: reads[features] for service, features in lists.items()}
+        joined = dict(zip(reads, together(list(reads.values())), strict=True))
+        return {service: joined[features] for service, features in lists.items()}
 
     def _assessed(self, scorer: Scorer, rows: OnlineRows, reasons: int, now: datetime) -> Assessed:
         version = records_version(self._home)
-        feature_rows = FeatureRows(rows.account_ids, rows.values, _moments(rows.oldest_days), rows.mixed)
+        feature_rows = FeatureRows(rows.account_ids, rows.values, _moments(rows.oldest_days), _mixtures(rows))
         statuses = {
             moment: self._applicability(scorer.target, moment, version) for moment in set(feature_rows.as_of) if moment
         }
@@ -159,6 +152,14 @@ class Answerer:
 
 def _moments(days: NDArray[np.float64]) -> list[datetime | None]:
     return [None if np.isnan(day) else cutoff_of_day(int(day)) for day in days.tolist()]
+
+
+def _mixtures(rows: OnlineRows) -> list[str | None]:
+    """How each account's views fail to belong together; None where they do."""
+    return [
+        MIXED_CUTOFFS if of_cutoffs else MIXED_BUILDS if of_builds else None
+        for of_cutoffs, of_builds in zip(rows.mixed.tolist(), rows.mixed_builds.tolist(), strict=True)
+    ]
 
 
 def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iterator[dict[str, Any]]:

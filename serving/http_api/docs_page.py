@@ -96,7 +96,7 @@ def _section(operation: Operation, document: Mapping[str, Any], address: str) ->
                 else ()
             )
         ],
-        errors={status: described["responses"][str(status)]["description"] for status in operation.problems},
+        errors={status: described["responses"][str(status)]["description"] for status in operation.statuses},
     )
 
 

@@ -1,4 +1,4 @@
-"""Our Prometheus metrics: requests by route, and which model each worker serves.
+"""Our Prometheus metrics: requests by route, wrong keys, and which model each worker serves.
 
 BentoML's own are switched off: they make a label of every path a client thinks of, which grows without bound and
 repeats what was sent.
@@ -54,6 +54,10 @@ class Meters:
         """Count a promoted model that was not taken."""
         self._refusals.labels(target).inc(times)
 
+    def failed_key(self) -> None:
+        """Count a key that was sent and is none of those that may ask."""
+        self._failed_keys.inc()
+
     def source_late(self, *, is_late: bool) -> None:
         """Say whether the last night scored nobody, since the call log ends too early."""
         self._source.set(is_late)
@@ -102,6 +106,12 @@ class Meters:
 
         text = "Promoted models that did not verify; the last good one stayed."
         return Counter("bellwether_refused_models", text, ("target",), registry=self._registry)
+
+    @cached_property
+    def _failed_keys(self) -> "Counter":
+        from prometheus_client import Counter
+
+        return Counter("bellwether_failed_keys", "Keys that were sent and may not ask.", registry=self._registry)
 
     @cached_property
     def _models(self) -> "Gauge":

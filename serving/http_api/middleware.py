@@ -7,6 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http_api.access_log import AccessLog
+from serving.http_api.failed_keys import FailedKeys
 from serving.http_api.hosts import Hosts
 from serving.http_api.keys import Keys
 from serving.http_api.limits import Limits
@@ -29,7 +30,9 @@ class Gatekeeper:
     hosts
         Names and addresses it answers to, beside those of this machine.
     meters
-        What counts the answers.
+        What counts the answers, and wrong keys.
+    failed_keys
+        What slows those who send wrong keys.
     body_seconds
         How long a client may take to send its body.
     places
@@ -43,13 +46,15 @@ class Gatekeeper:
         key_digests: Sequence[str] = (),
         hosts: Sequence[str] = (),
         meters: Meters | None = None,
+        failed_keys: FailedKeys | None = None,
         body_seconds: float = 20.0,
         places: int = 256,
     ) -> None:
         self._app = app
         limits = Limits(app, body_seconds=body_seconds, places=places)
-        known = Hosts(_KnownPaths(Keys(limits, digests=key_digests)), names=hosts)
-        self._stack = RequestId(AccessLog(Problems(known), meters=meters or Meters()))
+        meters = meters or Meters()
+        keys = Keys(limits, digests=key_digests, failed_keys=failed_keys or FailedKeys(), meters=meters)
+        self._stack = RequestId(AccessLog(Problems(Hosts(_KnownPaths(keys), names=hosts)), meters=meters))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a problem, or let the request through."""

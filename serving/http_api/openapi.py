@@ -67,7 +67,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "operationId": f"{operation.method}_{operation.path.strip('/').replace('/', '_').replace('.', '_')}",
         "responses": {
             "200": {"description": "Done", **answer},
-            **{str(status): {"description": _TITLES[status], **problem} for status in operation.problems},
+            **{str(status): {"description": _TITLES[status], **problem} for status in operation.statuses},
         },
         "security": [] if operation.is_open else [{"key": []}, {}],
     }
@@ -94,18 +94,19 @@ def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 _TITLES = {
-    400: "The body is not JSON, or the cursor is none",
-    401: "No key",
-    403: "An unknown key; or no keys are set, and the request comes from another machine",
+    400: "This is no HTTP, the body is not JSON, or the cursor is none",
+    401: "No key, or an unknown one; several unknown ones are answered the later the more there are",
+    403: "No keys are set, and the request comes from another machine",
     404: "Nothing there",
     405: "The path takes another method; see Allow",
-    408: "The body did not arrive in time",
+    408: "The header or the body did not arrive in time",
     413: "The body is over 1 MiB",
     415: "The body is not application/json",
     421: "The host is not this service's; see the setting `public_url`",
     422: "The body or query does not fit the schema",
     429: "Too many requests at once; see Retry-After",
+    431: "The header is over 64 KiB",
     500: "A fault of the service",
-    503: "No champion, or a store is away; see Retry-After",
+    503: "No champion, a store is away, or too many connections; see Retry-After",
     504: "No answer within the deadline",
 }

@@ -25,7 +25,7 @@ class Operation:
     returns
         Schema of the answer, or its media type where that is no JSON of ours.
     problems
-        Statuses of the errors it may answer with.
+        Statuses of the errors it may answer with, beside those of :attr:`statuses`.
     request, query
         Schemas of what may come in.
     handler
@@ -56,6 +56,11 @@ class Operation:
     is_open: bool = False
     is_quiet: bool = False
     is_documented: bool = True
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """Those of every error, with what is answered before anybody knows which operation is meant."""
+        return tuple(sorted({*self.problems, 400, 408, 431, 503}))
 
     @property
     def methods(self) -> frozenset[str]:
@@ -140,8 +145,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "/metrics",
         "Prometheus metrics",
         "`bellwether_requests_total` and `bellwether_request_seconds` by route, `bellwether_served_model` (the version "
-        "each worker serves), `bellwether_refused_models_total` (promoted models that did not verify) and "
-        "`bellwether_source_late` (1 where the last night scored nobody, since the call log ends too early).",
+        "each worker serves), `bellwether_refused_models_total` (promoted models that did not verify), "
+        "`bellwether_failed_keys_total` (wrong keys that were sent) and `bellwether_source_late` (1 where the last "
+        "night scored nobody, since the call log ends too early).",
         "text/plain",
         (401, 403, 405, 421, 500),
         handler="metrics",

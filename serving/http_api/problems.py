@@ -28,17 +28,45 @@ _log = logging.getLogger("bellwether.serving")
 class HttpProblemError(BellwetherError):
     """A request that cannot be answered; becomes one problem+json response.
 
-    ``allow`` names the methods that the path takes, where it does not take the request's.
+    Attributes
+    ----------
+    allow
+        The methods that the path takes, where it does not take the request's.
+    challenge
+        What a 401 asks for.
+    retry_after
+        Seconds after which a 429 or 503 is worth another try.
     """
 
     def __init__(
-        self, status: int, detail: str, *, errors: Sequence[tuple[str, str]] = (), allow: str | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[tuple[str, str]] = (),
+        allow: str | None = None,
+        challenge: str = "Bearer",
+        retry_after: int = RETRY_AFTER_SECONDS,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = tuple(errors)
         self.allow = allow
+        self.challenge = challenge
+        self.retry_after = retry_after
+
+    def response(self, request_id: str) -> Response:
+        """What is answered."""
+        return problem(
+            self.status,
+            self.detail,
+            request_id=request_id,
+            errors=self.errors,
+            allow=self.allow,
+            challenge=self.challenge,
+            retry_after=self.retry_after,
+        )
 
 
 class Problems:
@@ -59,10 +87,7 @@ class Problems:
         try:
             await self._app(scope, receive, noted)
         except HttpProblemError as error:
-            response = problem(
-                error.status, error.detail, request_id=request_id, errors=error.errors, allow=error.allow
-            )
-            await response(scope, receive, noted)
+            await error.response(request_id)(scope, receive, noted)
         except Exception:
             _log.exception("A request failed.", extra=fields(request_id=request_id))
             if has_begun:
@@ -75,7 +100,14 @@ _PLAIN_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 
 
 def problem(
-    status: int, detail: str, *, request_id: str, errors: Sequence[tuple[str, str]] = (), allow: str | None = None
+    status: int,
+    detail: str,
+    *,
+    request_id: str,
+    errors: Sequence[tuple[str, str]] = (),
+    allow: str | None = None,
+    challenge: str = "Bearer",
+    retry_after: int = RETRY_AFTER_SECONDS,
 ) -> Response:
     """The response for an error."""
     body = {
@@ -88,9 +120,9 @@ def problem(
     }
     headers = {"cache-control": "no-store"}
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        headers["retry-after"] = str(RETRY_AFTER_SECONDS)
+        headers["retry-after"] = str(retry_after)
     if status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
+        headers["www-authenticate"] = challenge
     if allow is not None:
         headers["allow"] = allow
     return Response(json.dumps(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)

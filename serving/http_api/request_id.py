@@ -6,13 +6,13 @@ import uuid
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["REQUEST_ID", "RequestId"]
+__all__ = ["HEADER", "REQUEST_ID", "RequestId"]
 
 
 REQUEST_ID = "bellwether.request_id"
 """Key of the request's id in the ASGI scope."""
 
-_HEADER = "x-request-id"
+HEADER = "x-request-id"
 _PLAIN_WORD = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
@@ -28,7 +28,7 @@ class RequestId:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[_HEADER] = request_id
+                MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
         await self._app({**scope, REQUEST_ID: request_id}, receive, send_with_id)
@@ -36,5 +36,5 @@ class RequestId:
 
 def _request_id(scope: Scope) -> str:
     """The client's own id when it is a plain word, so that its log and ours agree; a new one otherwise."""
-    sent = [value for name, value in scope["headers"] if name == _HEADER.encode()]
+    sent = [value for name, value in scope["headers"] if name == HEADER.encode()]
     return sent[0].decode() if len(sent) == 1 and _PLAIN_WORD.fullmatch(sent[0]) else uuid.uuid4().hex

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,9 +17,10 @@ from sqlalchemy.dialects import sqlite
 from features.exceptions import DependencyError
 from features.home.home import Home
 from features.paths import sqlite_url
+from features.storage.read_only import connected_to_read, is_read_only
 from serving.ledger.runs import ScoredAccount, TargetRun
 from serving.ledger.score_row import ScoreRow, columns
-from serving.ledger.tables import CONFIRMED, REASONS, RUNS, SCORES, SORTS, make_tables
+from serving.ledger.tables import CONFIRMED, REASONS, RUNS, SCORES, SORTS, make_tables, require_tables
 
 __all__ = ["AccountRow", "Ledger", "RunHead", "open_ledger"]
 
@@ -53,7 +56,8 @@ class AccountRow(ScoreRow):
 class Ledger:
     """Append-only tables behind SQLAlchemy; made by :func:`open_ledger`."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, *, file: Path) -> None:
+        self.file = file
         self._engine = engine
         self._is_made = False
         self._lock = threading.Lock()
@@ -204,8 +208,24 @@ class Ledger:
             yield connection
 
 
+class _UnwritableLedger(Ledger):
+    """A ledger in a home that cannot be written: it is read as it is, and takes no run."""
+
+    def append(self, run: TargetRun) -> bool:  # noqa: ARG002 - the signature is the ledger's
+        """Write nothing."""
+        return False
+
+    def create(self) -> None:
+        """Require the tables to be there; where there is no file, an empty ledger is read."""
+        check = require_tables if self.file.exists() else make_tables
+        with _reported(self._engine), self._engine.begin() as connection:
+            check(connection, database=str(self.file))
+
+
 def open_ledger(home: Home) -> Ledger:
     """The ledger of this home; its tables are made on first use."""
+    if is_read_only(home.ledger):
+        return _UnwritableLedger(_engine_that_reads(home.ledger), file=home.ledger)
     engine = sa.create_engine(sqlite_url(home.ledger), connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")
@@ -214,7 +234,15 @@ def open_ledger(home: Home) -> Ledger:
         connection.execute("PRAGMA journal_mode=WAL").close()
         connection.execute("PRAGMA synchronous=NORMAL").close()
 
-    return Ledger(engine)
+    return Ledger(engine, file=home.ledger)
+
+
+def _engine_that_reads(file: Path) -> sa.Engine:
+    if not file.exists():
+        return sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    # Opened for each read: nobody tells a kept connection that the file was written on another machine.
+    connect = partial(connected_to_read, file, timeout=10, check_same_thread=False)
+    return sa.create_engine(sqlite_url(file), creator=connect, poolclass=sa.NullPool)
 
 
 @contextmanager

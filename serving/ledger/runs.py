@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, overload
 
 from features.exceptions import BellwetherError
@@ -95,7 +96,10 @@ _NOBODY = Attributes()
 
 @dataclass(frozen=True)
 class TargetRun:
-    """One target's part of a score run; ``written`` is False when the ledger already held it."""
+    """One target's part of a score run.
+
+    ``written`` is False when the ledger already held it, or could not take it: then ``unwritable`` is its file.
+    """
 
     run_id: str
     target: str
@@ -109,14 +113,20 @@ class TargetRun:
     lead_days: int
     accounts: Sequence[ScoredAccount]
     written: bool = False
+    unwritable: Path | None = None
 
     @property
     def in_words(self) -> str:
         """How many accounts have which status, for the terminal."""
         counts = Counter(account.status for account in self.accounts)
         statuses = ", ".join(f"{counts[status]:,} {status.replace('_', ' ')}" for status in Status if counts[status])
-        ledger = "" if self.written else " (this run is already in the ledger: nothing written)"
-        return f"{self.target} as of {self.as_of:%Y-%m-%d}: {statuses or 'no accounts'}{ledger}"
+        return f"{self.target} as of {self.as_of:%Y-%m-%d}: {statuses or 'no accounts'}{self._ledger_in_words}"
+
+    @property
+    def _ledger_in_words(self) -> str:
+        if self.unwritable is not None:
+            return f" (not recorded: the ledger {self.unwritable} cannot be written)"
+        return "" if self.written else " (this run is already in the ledger: nothing written)"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 from features.exceptions import DependencyError
 from serving.ledger.score_row import ScoreRow, columns
 
-__all__ = ["CONFIRMED", "REASONS", "RUNS", "SCORES", "SORTS", "make_tables", "score_columns"]
+__all__ = ["CONFIRMED", "REASONS", "RUNS", "SCORES", "SORTS", "make_tables", "require_tables", "score_columns"]
 
 
 _VERSION = max(column.since for column in columns().values())
@@ -100,10 +100,29 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
     elif version in _OLDER_VERSIONS:
         _add_columns(connection)
     elif version != _VERSION:
-        raise DependencyError(
-            f"The ledger {database} has schema version {version}, not {_VERSION}. "
-            "Use the Bellwether that wrote it, or move the file away to begin another."
-        )
+        raise _of_another_version(database, version)
+
+
+def require_tables(connection: sa.Connection, *, database: str) -> None:
+    """Go on only when the tables are there and of this version; changes nothing.
+
+    Raises
+    ------
+    DependencyError
+        When they are not.
+    """
+    version = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
+    if version != _VERSION:
+        raise _of_another_version(database, version)
+
+
+def _of_another_version(database: str, version: int | None) -> DependencyError:
+    remedy = (
+        f"Run `bellwether doctor --repair` where {database} can be written: it brings it to this version."
+        if version is None or version in _OLDER_VERSIONS
+        else "Use the Bellwether that wrote it, or move the file away to begin another."
+    )
+    return DependencyError(f"The ledger {database} has schema version {version}, not {_VERSION}. {remedy}")
 
 
 def _add_columns(connection: sa.Connection) -> None:

@@ -41,8 +41,8 @@ def score_batch(
 ) -> ScoreRun:
     """Score and explain every account at one cutoff, for each target with a champion, and append to the ledger.
 
-    The same run twice writes nothing. A target whose model cannot be had keeps no other from being scored; it is
-    named in the run's failures.
+    The same run twice writes nothing, and a ledger that cannot be written takes none: the run says so. A target whose
+    model cannot be had keeps no other from being scored; it is named in the run's failures.
 
     Raises
     ------
@@ -59,9 +59,16 @@ def score_batch(
         accounts = built_accounts(steady, cutoff)
         report("score", 0, len(scorers))
         for run in _runs(steady, scorers, accounts, cutoff=cutoff, now=now, reasons=REASONS_KEPT):
-            runs.append(replace(run, written=ledger.append(run)))
+            runs.append(_recorded(ledger, run))
             report("score", len(runs), len(scorers))
     return ScoreRun(cutoff, tuple(runs), failures)
+
+
+def _recorded(ledger: Ledger, run: TargetRun) -> TargetRun:
+    """The run, with what the ledger made of it."""
+    is_written = ledger.append(run)
+    is_known = is_written or ledger.run(run.run_id) is not None
+    return replace(run, written=is_written, unwritable=None if is_known else ledger.file)
 
 
 def score_account(
@@ -104,7 +111,7 @@ def assess_columns(
 
     The run is measured against its own cutoff, not against a clock.
     """
-    rows = FeatureRows(account_ids, columns, [cutoff] * len(account_ids), np.zeros(len(account_ids), dtype=bool))
+    rows = FeatureRows(account_ids, columns, [cutoff] * len(account_ids), [None] * len(account_ids))
     return assess(
         scorer,
         rows,

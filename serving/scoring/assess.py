@@ -33,14 +33,14 @@ class FeatureRows:
         Feature to its values: numbers with nan for null, categories as objects with None for null.
     as_of
         The cutoff each account's features belong to, the oldest of its views'; None for an unknown account.
-    is_mixed
-        Whether an account's views belong to different cutoffs.
+    mixture
+        How an account's views fail to belong together (:func:`serving.scoring.freshness.judge`); None where they do.
     """
 
     account_ids: Sequence[str]
     values: Mapping[str, NDArray[Any]]
     as_of: Sequence[datetime | None]
-    is_mixed: NDArray[np.bool_]
+    mixture: Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,19 @@ def assess(
         judge(
             freshness,
             is_known=moment is not None,
-            is_mixed=mixed,
+            mixture=mixture,
             applicable=why_not,
             has_called=called,
             features_as_of=moment,
             infinite=strange.get(place),
         )
-        for place, (moment, mixed, why_not, called) in enumerate(
-            zip(rows.as_of, rows.is_mixed.tolist(), applies, has_called.tolist(), strict=True)
+        for place, (moment, mixture, why_not, called) in enumerate(
+            zip(rows.as_of, rows.mixture, applies, has_called.tolist(), strict=True)
         )
     ]
-    can_score = np.array([status in _HAS_SCORE for status, _ in judged], dtype=bool) & ~rows.is_mixed
-    scored = np.flatnonzero(can_score)
+    scored = np.flatnonzero(
+        [status in _HAS_SCORE and mixture is None for (status, _), mixture in zip(judged, rows.mixture, strict=True)]
+    )
     place = np.full(len(judged), -1, dtype=np.intp)
     place[scored] = np.arange(len(scored))
     values = {name: np.asarray(column)[scored] for name, column in rows.values.items()}

@@ -8,10 +8,24 @@ from features.exceptions import WorkFailedError
 from features.home.home import Home
 from features.storage.state_file import recall
 
-__all__ = ["SOURCE_LATE", "Freshness", "Status", "age_hours", "judge", "old_features", "refused_night"]
+__all__ = [
+    "MIXED_BUILDS",
+    "MIXED_CUTOFFS",
+    "SOURCE_LATE",
+    "Freshness",
+    "Status",
+    "age_hours",
+    "judge",
+    "old_features",
+    "refused_night",
+]
 
 SOURCE_LATE = "source_late"
 """What the home remembers of a night that scored nobody, since the call log ends too early."""
+
+
+MIXED_CUTOFFS, MIXED_BUILDS = "mixed_cutoffs", "mixed_builds"
+"""How the views of one account may fail to belong together."""
 
 
 class Status(StrEnum):
@@ -34,6 +48,12 @@ _NOT_APPLICABLE = {
 }
 _NO_CALLS = "no_calls: this account has never made a call, so there is nothing to judge it by."
 _INFINITE = "infinite_feature: infinite values make no score: {}. Mend the source they come from, then build again."
+
+
+_MIXED = {
+    MIXED_CUTOFFS: "the store is being filled; no score until every view is of one cutoff.",
+    MIXED_BUILDS: "the store is being filled again; no score until every view is of one build of the cutoff.",
+}
 
 
 @dataclass(frozen=True)
@@ -114,7 +134,7 @@ def judge(
     freshness: Freshness,
     *,
     is_known: bool,
-    is_mixed: bool,
+    mixture: str | None,
     applicable: str,
     has_called: bool,
     features_as_of: datetime | None,
@@ -124,6 +144,8 @@ def judge(
 
     Parameters
     ----------
+    mixture
+        :data:`MIXED_CUTOFFS` or :data:`MIXED_BUILDS` where the account's views do not belong together.
     applicable
         ``ok``, or why the target does not apply (``training.labels.eligibility.Status``).
     has_called
@@ -137,7 +159,7 @@ def judge(
         return Status.NOT_APPLICABLE, _NOT_APPLICABLE.get(applicable, f"{applicable}: the target does not apply.")
     if not has_called or infinite:
         return Status.INSUFFICIENT_DATA, _INFINITE.format(infinite) if has_called else _NO_CALLS
-    if is_mixed:
-        return Status.STALE, "mixed_cutoffs: the store is being filled; no score until every view is of one cutoff."
+    if mixture is not None:
+        return Status.STALE, f"{mixture}: {_MIXED[mixture]}"
     late = freshness.too_late(features_as_of)
     return (Status.SCORED, None) if late is None else (Status.STALE, late)

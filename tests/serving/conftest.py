@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -40,6 +42,8 @@ PLANS = ("free", "pro", "team")
 USUAL = tuple(f"acct_{number:03}" for number in range(36))
 ODD = ("cancelled", "never_called", "too_new", "unsubscribed")
 EVERYBODY = (*USUAL, *ODD)
+BARE_KEY = "a-long-secret"
+BARE_CONNECTIONS = 8
 
 
 @dataclass(frozen=True)
@@ -318,3 +322,23 @@ def two_workers(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A server of two workers."""
     with _serving(place, tmp_path_factory.mktemp("two"), workers=2) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def bare(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with a key, a feature store and no model, of little patience and few connections."""
+    from tests.serving.server import running
+
+    root = tmp_path_factory.mktemp("bare")
+    copy = place.copy_to(root / "home")
+    shutil.rmtree(copy.settings.home / "mlflow")
+    environment = {
+        "BELLWETHER_API_KEYS": hashlib.sha256(BARE_KEY.encode()).hexdigest(),
+        "BELLWETHER_HEADER_SECONDS": "1",
+        "BELLWETHER_IDLE_SECONDS": "1",
+        "BELLWETHER_CONNECTIONS": str(BARE_CONNECTIONS),
+    }
+    with running(copy, root / "log.txt", **environment) as found:
+        yield found
+    # Until its end, and in the process that ends the workers too.
+    assert all(json.loads(line)["time"] for line in (root / "log.txt").read_text().splitlines())

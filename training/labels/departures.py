@@ -86,9 +86,11 @@ def _account_ends(rows: pd.DataFrame, ends: pd.DataFrame) -> pd.DataFrame:
     starts = pd.concat([begins, returns]) if len(returns) else begins
     starts = starts.assign(change=1, undone_before=starts["event_time"], is_cancel=False)
     moves = pd.concat([starts, left]) if len(left) else starts
-    moves = moves.sort_values(
-        ["owner", "event_time", "change"], ascending=[True, True, False], kind="stable", ignore_index=True
+    # Of what begins at one moment a start counts first: it undoes what a renewal does not.
+    moves = moves.assign(is_other=~moves["kind"].isin(_RETURNING)).sort_values(
+        ["owner", "event_time", "change", "is_other"], ascending=[True, True, False, True], kind="stable"
     )
+    moves = moves.reset_index(drop=True)
     running = moves.groupby("owner")["change"].cumsum()
     following = moves.groupby("owner")[["event_time", "kind"]].shift(-1)
     is_undone = (following["event_time"] < moves["undone_before"]) & (

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from features.exceptions import DependencyError
 from features.home.home import Home
+from features.storage.read_only import is_read_only
 from training.labels.targets import TARGETS, target
 from training.models import bundle as bundles
 from training.models.bundle import BundleError
@@ -101,7 +102,7 @@ def artifacts_of(home: Home, target_name: str) -> Path | None:
         version = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
         if version is None:
             return None
-        return Path(unquote(urlsplit(_run_artifacts(mlflow, home, version)).path)) / "bundle"
+        return _bundle_among_artifacts(mlflow, home, version)
 
 
 def local_copy(mlflow: Any, home: Home, version: Any) -> Champion:
@@ -112,7 +113,11 @@ def local_copy(mlflow: Any, home: Home, version: Any) -> Champion:
     try:
         bundles.read(folder, sha256=sha256)
     except BundleError:
-        _fetch(mlflow, home, version, folder)
+        if is_read_only(folder):  # nobody can put a copy there
+            folder = _bundle_among_artifacts(mlflow, home, version)
+            bundles.read(folder, sha256=sha256)
+        else:
+            _fetch(mlflow, home, version, folder)
     return Champion(version.name, str(version.version), folder, sha256)
 
 
@@ -138,6 +143,10 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
             ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _bundle_among_artifacts(mlflow: Any, home: Home, version: Any) -> Path:
+    return Path(unquote(urlsplit(_run_artifacts(mlflow, home, version)).path)) / "bundle"
 
 
 def _run_artifacts(mlflow: Any, home: Home, version: Any) -> str:

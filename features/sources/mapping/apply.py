@@ -134,12 +134,14 @@ def _stripped(ids: pa.ChunkedArray | pa.Array, mark: str, stripped: dict[str, pa
 def _trimmed(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     """Ids without the spaces and invisible signs around them that are copied along; the same object where none has."""
     if isinstance(ids, pa.ChunkedArray):
-        chunks = [_trimmed(chunk) for chunk in ids.chunks]
-        is_same = all(chunk is before for chunk, before in zip(chunks, ids.chunks, strict=True))
+        given = ids.chunks  # the very objects: they are made anew whenever they are asked for
+        chunks = [_trimmed(chunk) for chunk in given]
+        is_same = all(chunk is before for chunk, before in zip(chunks, given, strict=True))
         return ids if is_same else pa.chunked_array(chunks, ids.type)
     if pa.types.is_dictionary(ids.type):
-        dictionary = _trimmed(ids.dictionary)
-        return ids if dictionary is ids.dictionary else pa.DictionaryArray.from_arrays(ids.indices, dictionary)
+        given_texts = ids.dictionary
+        texts = _trimmed(given_texts)
+        return ids if texts is given_texts else pa.DictionaryArray.from_arrays(ids.indices, texts)
     if not pa.types.is_string(ids.type) or not _may_be_padded(ids):
         return ids
     trimmed = pc.replace_substring_regex(ids, _INVISIBLE, "")

@@ -43,8 +43,8 @@ def without_words_for_nothing(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedA
         return dictionary.take(values.indices).dictionary_encode().cast(values.type)
     if not pa.types.is_string(values.type) or not _may_say_nothing(values):
         return values
-    words = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-    return pc.if_else(pc.is_in(words, _WORDS), pa.scalar(None, pa.string()), values)
+    is_nothing = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(values)), _WORDS)
+    return pc.if_else(is_nothing, pa.scalar(None, pa.string()), values) if pc.any(is_nothing).as_py() else values
 
 
 def without_nobody(accounts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:

@@ -82,6 +82,7 @@ def write_online(settings: Settings, calls: int, moment: datetime, *, account: s
             "account_id": [account],
             "event_timestamp": [moment],
             "usage_cutoff_day": [cutoff_day(moment)],
+            "usage_build": [1],
             **{f.name: [calls if f.kind == "int" else 0.5] for f in CATALOG if f.group == "usage"},
         }
     )

@@ -44,6 +44,28 @@ def test_tickets_of_28_days_and_those_still_open(log):
     assert rows == {"a": (2, 2), "b": (0, 0)}
 
 
+def test_of_one_moment_and_kind_what_became_known_last_counts(log):
+    first, names = C - 20 * DAY, ("tickets_opened_28d", "tickets_open", "nps_last", "logins_28d")
+    known(log, "a", "b").add(
+        "touchpoints",
+        touch("ticket_opened", first, value=1.0, known_at=first),
+        touch("ticket_opened", first, value=2.0, known_at=first),  # two that came together
+        touch("ticket_opened", first, value=3.0, known_at=C - 8 * DAY + GRACE),  # was one, as known since then
+        touch("ticket_closed", first, value=3.0, known_at=first),
+        touch("nps", first, value=9.0, known_at=first),
+        touch("nps", first, value=2.0, known_at=C + GRACE - MICROSECOND),
+        touch("nps", first, value=7.0, known_at=C + GRACE),
+        touch("login", first, "b", value=1.0, known_at=first),
+        touch("login", first + MICROSECOND, "b", known_at=C - DAY),
+    )
+    rows = log.table(C - 8 * DAY, C)
+    assert [tuple(rows["a", cutoff][name] for name in names) for cutoff in (C - 8 * DAY, C)] == [
+        (2, 1, 9.0, 0),
+        (1, 0, 2.0, 0),
+    ]
+    assert rows["b", C]["logins_28d"] == 2
+
+
 def test_silence_after_a_spike_of_three_tickets(log):
     begin, middle = C - 84 * DAY, C - 28 * DAY
     moments = {

@@ -8,10 +8,12 @@ import pytest
 from features.engine.duckdb_engine import duckdb_engine
 from features.exceptions import InputError
 from features.home.home import Home
-from features.home.raw_tables import complete_until, read_raw
+from features.home.raw_tables import complete_until, read_raw, read_records
 from features.ingest.dry_run import dry_run
 from features.ingest.ingest import ingest
+from features.schema import SUBSCRIPTIONS
 from features.settings.load import load_settings
+from features.subscriptions.known import known_states, states_at
 from features.windows import utc
 
 FIRST = utc(2026, 2, 1, 6)
@@ -155,8 +157,39 @@ def test_two_rows_of_one_time_side_by_side_do_not_correct_each_other(home, deliv
     pro, team = (sold(f"a,2025-01-01T00:00:00Z,renew,{plan},10,") for plan in ("pro", "team"))
     deliver(pro, now=FIRST, backfill=True)
     for night in (1, 2, 3):
-        deliver(*(pro, team)[:: (-1) ** night], now=FIRST + night * NIGHT)
-    assert known(home) == [(10.0, utc(2025, 1, 1)), (10.0, FIRST + NIGHT)]
+        report = deliver(*(pro, team)[:: (-1) ** night], now=FIRST + night * NIGHT)
+        assert any("1 row says something else than" in note for note in report.notes) == (night == 1)
+    # Both are known since the first night on which they came together.
+    assert known(home) == [(10.0, utc(2025, 1, 1)), *[(10.0, FIRST + NIGHT)] * 2]
+    deliver(pro, now=FIRST + 4 * NIGHT)  # what does not come again stays
+    assert len(known(home)) == 3
+
+
+STARTS = [sold(f"a,2025-01-01T00:00:00Z,start,{plan},{mrr},") for plan, mrr in (("pro", 100), ("team", 60))]
+
+
+@pytest.mark.parametrize(
+    ("loads", "mrr", "is_told"),
+    [
+        ([STARTS[:1], STARTS[1:]], [100, 60, 60], True),
+        ([STARTS[:1], STARTS], [100, 160, 160], False),  # the export that came whole has both
+        ([STARTS, STARTS[1:]], [160, 160, 160], False),
+        ([STARTS[:1], STARTS[1:], STARTS], [100, 60, 160], False),
+    ],
+)
+def test_a_start_of_another_plan_in_a_later_load_corrects_the_first_unless_both_come(
+    home, deliver, loads, mrr, is_told
+):
+    for night, rows in enumerate(loads):
+        report = deliver(*rows, now=FIRST + night * NIGHT, backfill=not night)
+    assert any(
+        "1 account has a start of which another plan became known later: a." in note for note in report.notes
+    ) == (is_told)
+    states = known_states(
+        read_records(home, SUBSCRIPTIONS).to_pandas(), grace_hours=6, renewal_grace_days=14, reactivation_days=14
+    )
+    cutoffs = [FIRST + night * NIGHT + timedelta(hours=18) for night in (-1, 0, 1, 2)]
+    assert [states_at(states, cutoff).loc["a", "mrr"] for cutoff in cutoffs] == [mrr[0], *mrr]
 
 
 @pytest.mark.parametrize(

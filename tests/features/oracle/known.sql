@@ -9,7 +9,8 @@ SELECT * FROM subscriptions WHERE occurred_at < $c AND known_at < $c + INTERVAL 
 
 CREATE OR REPLACE TEMP TABLE tps AS
 SELECT *, date_diff('microsecond', occurred_at, $c) / 86400e6 AS age FROM touchpoints
-WHERE occurred_at < $c AND known_at < $c + INTERVAL 6 HOUR;
+WHERE occurred_at < $c AND known_at < $c + INTERVAL 6 HOUR
+QUALIFY known_at = max(known_at) OVER (PARTITION BY account_id, occurred_at, kind);
 
 CREATE OR REPLACE TEMP TABLE accs AS
 SELECT account_id, arg_max(created_at, known_at) AS created_at FROM accounts

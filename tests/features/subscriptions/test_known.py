@@ -40,7 +40,7 @@ ADDON = row(-90, "start", "addon", 20.0, 50.0, name="y")
     [
         ([START, ADDON], ("pro", 120.0, 1050.0, True)),
         ([START, row(-90, "start", "addon", 20.0, None, name="y")], ("pro", 120.0, None, True)),  # one is unlimited
-        ([START, row(-90, "start", "big", 100.0, 50.0, name="y")], ("big", 200.0, 1050.0, True)),  # ties by name
+        ([START, row(-90, "start", "big", 100.0, 50.0, name="y")], ("pro", 200.0, 1050.0, True)),  # the older
         (
             [START, row(0, "start", "addon", 20.0, 50.0, name="y")],
             ("pro", 100.0, 1000.0, True),

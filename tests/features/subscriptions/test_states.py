@@ -61,7 +61,17 @@ def history(dice: random.Random, account: str, ids: Sequence[str | None]) -> lis
         stated = (None, None, None) if dice.random() < 0.25 else (dice.choice("sml"), price, quota)
         ends = dice.choice([None, None, at + 3 * DAY, at + 9 * DAY, at - DAY])
         rows.append(Row(account, at, known, dice.choice(KINDS), *stated, ends, order, dice.choice(ids)))
+        if dice.random() < 0.3:  # the CRM says later what it should have said
+            rows.append(again(dice, dice.choice(rows), order))
     return rows
+
+
+def again(dice: random.Random, row: Row, order: int) -> Row:
+    """A row of the same moment: another plan or price, known at the same time, a day, or a month later."""
+    known = row.known + dice.choice([0, 1, 1, 20]) * DAY
+    ends = dice.choice([row.ends, row.occurred + 9 * DAY])
+    stated = {"plan": dice.choice([row.plan, "s", "m", None]), "mrr": dice.choice([row.mrr, 7.0]), "ends": ends}
+    return replace(row, known=known, order=order + dice.choice([-3, 0, 20]), **stated)
 
 
 def company_of(seed: int) -> list[list[Row]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -51,6 +52,15 @@ def bento(tmp_path: Path) -> Path:
     return Path(shutil.copytree(latest / "src", tmp_path / "elsewhere"))
 
 
+def is_refused(port: int) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_a_bento_answers_from_another_folder_and_ends_what_it_began(
     place: Place, tmp_path: Path, bento: Path, python: str
 ) -> None:
@@ -75,8 +85,10 @@ def test_a_bento_answers_from_another_folder_and_ends_what_it_began(
             asked = [pool.submit(found.score, body) for _ in range(8)]
             answers = as_completed(asked)
             next(answers)
-            # The others are at work or wait for a thread: all of them are answered before the end.
-            os.killpg(found.process.pid, signal.SIGTERM)
+            # The others are at work or wait for a thread: all of them are answered before the end, and nobody else.
+            os.kill(found.process.pid, signal.SIGTERM)
+            found.wait_for(lambda: is_refused(found.port), seconds=5)
+            assert not all(one.done() for one in asked)
         assert [one.result().status_code for one in asked] == [200] * 8
         assert {len(one.result().json()["results"]) for one in asked} == {1000}
         found.process.wait(timeout=60)

@@ -128,12 +128,6 @@ def test_without_a_key_the_answer_is_401(sent: str) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_with_an_unknown_key_the_answer_is_403_and_does_not_repeat_it() -> None:
-    answer = client(key_digests=[DIGEST]).get("/v1/models", headers={"authorization": "Bearer no-such-key"})
-    assert is_problem(answer, 403)
-    assert "no-such-key" not in answer.text
-
-
 def test_with_a_key_everything_answers_and_health_does_without() -> None:
     keyed = client(key_digests=["0" * 64, DIGEST.upper()])
     assert keyed.get("/v1/models", headers={"authorization": f"Bearer {KEY}"}).status_code == 200

@@ -94,6 +94,12 @@ def test_every_property_and_parameter_is_described() -> None:
     assert [name for name, described in properties.items() if not described.get("description")] == []
 
 
+def test_every_operation_says_what_may_be_wrong_with_a_connection() -> None:
+    for methods in openapi()["paths"].values():
+        for operation in methods.values():
+            assert {"400", "408", "431", "503"} <= set(operation["responses"])
+
+
 def test_the_cursor_has_its_pattern_in_the_document() -> None:
     cursor = dict(_properties(openapi()))["/v1/accounts?cursor"]["schema"]
     assert cursor["pattern"] == "^[A-Za-z0-9_-]+={0,2}$"

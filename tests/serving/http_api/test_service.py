@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +14,10 @@ import pytest
 
 from serving.http_api.examples import ACCOUNT_LIST, SCORE_RESPONSE
 from serving.http_api.schemas import AccountList, ModelList, ScoreResponse
-from tests.serving.conftest import USUAL, Place
-from tests.serving.server import JSON, Running, problem_of, running
+from tests.serving.conftest import BARE_KEY, USUAL
+from tests.serving.server import JSON, Running, problem_of
 
 pytestmark = pytest.mark.slow
-
-KEY = "a-long-secret"
-
-
-@pytest.fixture(scope="module")
-def bare(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server with a key, a feature store and no model."""
-    import shutil
-
-    root = tmp_path_factory.mktemp("bare")
-    copy = place.copy_to(root / "home")
-    shutil.rmtree(copy.settings.home / "mlflow")
-    digest = hashlib.sha256(KEY.encode()).hexdigest()
-    with running(copy, root / "log.txt", BELLWETHER_API_KEYS=digest) as found:
-        yield found
-    # Until its end, and in the process that ends the workers too.
-    assert all(json.loads(line)["time"] for line in (root / "log.txt").read_text().splitlines())
 
 
 def test_scores_come_in_the_order_asked_with_reasons(server: Running) -> None:
@@ -156,7 +137,7 @@ def test_health_metrics_and_documents(server: Running) -> None:
 
 
 def test_without_a_champion_it_lives_and_is_not_ready(bare: Running) -> None:
-    key = {"authorization": f"Bearer {KEY}"}
+    key = {"authorization": f"Bearer {BARE_KEY}"}
     assert bare.get("/livez").status_code == 200
     assert bare.get("/readyz").status_code == 503
     answer = bare.score({"account_ids": ["acct_001"]}, headers={**JSON, **key})
@@ -166,11 +147,18 @@ def test_without_a_champion_it_lives_and_is_not_ready(bare: Running) -> None:
     problem_of(bare.get("/v1/accounts", headers=key), 404)
 
 
+def failed_keys(server: Running) -> float:
+    page = server.get("/metrics", headers={"authorization": f"Bearer {BARE_KEY}"}).text
+    return sum(float(line.split()[1]) for line in page.splitlines() if line.startswith("bellwether_failed_keys_total"))
+
+
 def test_keys_are_asked_for_everywhere_but_at_health(bare: Running) -> None:
+    before = failed_keys(bare)
     for path in ("/v1/models", "/v1/accounts", "/metrics", "/docs", "/openapi.json", "/schema.json"):
         problem_of(bare.get(path), 401)
-        problem_of(bare.get(path, headers={"authorization": "Bearer other"}), 403)
+        problem_of(bare.get(path, headers={"authorization": "Bearer other"}), 401)
     problem_of(bare.score({"account_ids": ["a"]}, "/score"), 401)
+    assert failed_keys(bare) == before + 6
 
 
 def test_nothing_but_the_service_listens_and_its_control_is_its_owners(server: Running) -> None:

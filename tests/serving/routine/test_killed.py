@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -181,7 +182,7 @@ def test_build(evening: Settings, built: Settings, tmp_path: Path, at: str, call
     [
         ("feast.infra.online_stores.sqlite:SqliteOnlineStore.online_write_batch", 1, False),  # the view is taken
         ("feast.infra.online_stores.sqlite:SqliteOnlineStore.online_write_batch", 2, True),  # written, not said so
-        ("features.feature_store.store:accounts_stamped", 3, False),  # between two views
+        ("features.feature_store.store:accounts_of_build", 3, False),  # between two views
     ],
 )
 def test_materialize(built: Settings, undisturbed: Settings, tmp_path: Path, at: str, call: int, after: bool) -> None:
@@ -205,6 +206,47 @@ def accounts_of(settings: Settings) -> list[str]:
     from serving.scoring.accounts import built_accounts
 
     return built_accounts(Home(settings), YESTERDAY)
+
+
+def test_materialize_the_same_cutoff_again(built: Settings, undisturbed: Settings, tmp_path: Path) -> None:
+    """Late events came and the cutoff was built again: what is half new carries the same day, and has no score."""
+    own = copied(undisturbed, tmp_path)
+    assert {status for status, _ in answers(own)} == {"scored"}
+    recounted(own, "usage")
+    killed(line(own, MATERIALIZE), at="features.feature_store.store:accounts_of_build", call=2, now=NOW)
+    assert {(status, (detail or "").partition(":")[0]) for status, detail in answers(own)} == {
+        ("stale", "mixed_builds")
+    }
+    command(own, *MATERIALIZE)
+    assert {status for status, _ in answers(own)} == {"scored"}
+    assert online(own) != online(undisturbed)
+
+
+def recounted(settings: Settings, group: str) -> None:
+    """The newest cutoff of a group with one more call of everybody, made of the same as before."""
+    store, partition = ManifestStore(settings.home / "features"), f"{group}/cutoff={END:%Y-%m-%d}"
+    (file,) = store.files(partition)
+    rows = pq.read_table(file, partitioning=None)
+    calls = rows.schema.get_field_index("calls_28d")
+    with store.writer() as writer:
+        pq.write_table(rows.set_column(calls, "calls_28d", pc.add(rows["calls_28d"], 1)), writer.scratch / group)
+        writer.replace(partition, {group: writer.scratch / group}, lineage=store.manifest().lineage[partition])
+
+
+def answers(settings: Settings) -> list[tuple[str, str | None]]:
+    """Status and detail of the accounts that the champion has a score for, as the service would answer."""
+    from features.feature_store.store import open_store
+    from serving.http_api.answers import Answerer
+    from serving.http_api.live_champions import Served
+    from serving.http_api.schemas import ScoreRequest
+    from serving.scoring.score import load_scorer
+    from training.registry.champions import champion
+
+    home = Home(settings)
+    served: Any = Served({"churn": load_scorer(champion(home, "churn"))})
+    results = Answerer(home, open_store(home), served).score(ScoreRequest(account_ids=accounts_of(settings)), now=NOW)
+    scores = [result["scores"]["churn"] for result in results]
+    return [(score["status"], score["detail"]) for score in scores if score["status"] in {"scored", "stale"}]
 
 
 # ---- score ----

@@ -12,7 +12,7 @@ AS_OF = utc(2026, 6, 29)
 
 
 def judged(*, now: datetime = AS_OF, until: datetime | None = None, **changes: object) -> tuple[Status, str | None]:
-    given = {"is_known": True, "is_mixed": False, "applicable": "ok", "has_called": True, "features_as_of": AS_OF}
+    given = {"is_known": True, "mixture": None, "applicable": "ok", "has_called": True, "features_as_of": AS_OF}
     return judge(Freshness(now, 36.0, until), **{**given, **changes})
 
 
@@ -31,8 +31,9 @@ def test_a_fresh_account_is_scored() -> None:
         ({"applicable": "no_recent_calls"}, Status.NOT_APPLICABLE, "no_recent_calls:"),
         ({"infinite": "mrr"}, Status.INSUFFICIENT_DATA, "infinite_feature:"),
         ({"has_called": False}, Status.INSUFFICIENT_DATA, "no_calls:"),
-        ({"is_mixed": True}, Status.STALE, "mixed_cutoffs:"),
-        ({"is_mixed": True, "applicable": "cancelled"}, Status.NOT_APPLICABLE, "cancelled:"),
+        ({"mixture": "mixed_cutoffs"}, Status.STALE, "mixed_cutoffs:"),
+        ({"mixture": "mixed_builds"}, Status.STALE, "mixed_builds:"),
+        ({"mixture": "mixed_builds", "applicable": "cancelled"}, Status.NOT_APPLICABLE, "cancelled:"),
     ],
 )
 def test_what_is_wrong_with_an_account_has_a_status_and_a_word(

@@ -211,7 +211,7 @@ def test_an_infinite_feature_costs_its_account_the_score_and_nobody_else(
     columns["mrr"] = np.array([10.0, np.inf, 10.0])
     found = assess(
         load_scorer(champion_of(bundle)),
-        FeatureRows(("a", "b", "c"), columns, [CUTOFF] * 3, np.zeros(3, dtype=bool)),
+        FeatureRows(("a", "b", "c"), columns, [CUTOFF] * 3, [None] * 3),
         freshness=Freshness(CUTOFF, 36.0, None),
         applies=["ok"] * 3,
         reasons=2,
