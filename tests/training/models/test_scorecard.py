@@ -63,6 +63,21 @@ def test_a_certain_direction_is_never_turned_around():
     assert fit_scorecard(frame, [CALLS], target="upsell").terms[0].weight > 0.1
 
 
+def test_a_weight_that_would_cross_zero_beside_its_twin_stops_there():
+    dice = np.random.default_rng(1)
+    level = dice.normal(size=2000)
+    recent = 0.9 * level + 0.4 * dice.normal(size=2000)
+    # Few recent calls alone go with the label, but among accounts of one level many do.
+    chance = 1 / (1 + np.exp(3 * level - 2 * recent))
+    frame = pd.DataFrame({"calls_28d": level, "calls_7d": recent, "label": (dice.random(2000) < chance).astype(float)})
+    alone = fit_scorecard(frame, [spec("calls_7d")], target="churn", strength=10).terms[0]
+    recent_term, level_term = fit_scorecard(frame, [spec("calls_7d"), CALLS], target="churn", strength=10).terms
+    assert alone.weight < -0.5
+    assert recent_term.weight == 0
+    (level_alone,) = fit_scorecard(frame, [CALLS], target="churn", strength=10).terms
+    assert level_term.weight == pytest.approx(level_alone.weight, rel=1e-6)
+
+
 def test_it_reads_the_core_and_fading_use_alone():
     frame = company()
     card = fit_scorecard(frame.assign(calls_7d=3.0, calls_91d=np.nan), CATALOG, target="churn")
