@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from features.exceptions import listed
+from training.models.history import entries_told
+
 if TYPE_CHECKING:
     from training.flow import TrainReport
     from training.registry.promotion import PromoteReport
@@ -30,7 +33,8 @@ def train_lines(report: "TrainReport") -> Iterator[str]:
         f"calibration {report.calibration}"
     )
     if report.left_out:
-        yield f"  features not used: {', '.join(report.left_out)}"
+        yield f"  features not used: {listed(report.left_out)}"
+        yield from (f"  {name} {reason}" for name, reason in entries_told(report.left_out).items())
     yield ""
     yield f"  {'on the test cutoffs':<52}{'ROC-AUC':>9}{'PR-AUC':>9}   difference in ROC-AUC"
     yield f"  {'model':<52}{metrics['roc_auc']:>9.3f}{metrics['pr_auc']:>9.3f}"

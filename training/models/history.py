@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from features.definitions.feature import FeatureSpec
 from features.windows import days_later
 
-__all__ = ["LEAST_OF_ALL", "LEAST_OF_NEWEST", "entry_dates", "too_young"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LEAST_OF_ALL", "LEAST_OF_NEWEST", "dated", "entries_told", "entry_dates", "too_young"]
 
 
 LEAST_OF_NEWEST = 0.8
@@ -18,9 +20,10 @@ LEAST_OF_ALL = 0.3
 """Share of all fitting rows that must have one: else its null is a date in disguise."""
 
 _MOST_WEEKS = 520
+_FROM = "; models trained from "
 
 
-def too_young(frame: pd.DataFrame, feature: FeatureSpec) -> str | None:
+def too_young(frame: "pd.DataFrame", feature: FeatureSpec) -> str | None:
     """Why the fitting rows have too little history for a feature, in words; None where they have enough.
 
     ``frame`` has the feature and, if the feature needs any history, ``cutoff``.
@@ -54,6 +57,19 @@ def entry_dates(
         if feature.history_days
         and (entry := _entry(sorted(set(cutoffs)), days_later(log_start, feature.history_days))) is not None
     }
+
+
+def dated(left_out: Mapping[str, str], entries: Mapping[str, date]) -> dict[str, str]:
+    """Why features are left out, by name, with the day from which each that has one will be read."""
+    return {
+        name: f"{reason}{_FROM}{entries[name]} on will read it" if name in entries else reason
+        for name, reason in left_out.items()
+    }
+
+
+def entries_told(left_out: Mapping[str, str]) -> dict[str, str]:
+    """Of the features that are left out those whose reason says from which day they will be read."""
+    return {name: reason for name, reason in left_out.items() if _FROM in reason}
 
 
 def _entry(cutoffs: Sequence[datetime], first_known: datetime) -> datetime | None:

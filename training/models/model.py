@@ -14,7 +14,7 @@ from features.exceptions import WorkFailedError
 from features.progress import Progress, silent
 from training.labels.splits import Fold, account_folds
 from training.models.bundle import OTHER, Calibration, Column
-from training.models.history import too_young
+from training.models.history import dated, too_young
 from training.models.matrix import design_matrix
 
 __all__ = ["RECIPE", "Encoding", "Fitted", "Options", "choose_rounds", "encode", "fit", "out_of_fold", "rows_per_leaf"]
@@ -64,11 +64,7 @@ class Fitted:
 
     def telling(self, entries: Mapping[str, date]) -> "Fitted":
         """The same model, which says of a feature the log is too young for from when on it will be read."""
-        reasons = {
-            name: f"{reason}; models trained from {entries[name]} on will read it" if name in entries else reason
-            for name, reason in self.encoding.left_out.items()
-        }
-        return replace(self, encoding=replace(self.encoding, left_out=reasons))
+        return replace(self, encoding=replace(self.encoding, left_out=dated(self.encoding.left_out, entries)))
 
 
 @dataclass(frozen=True)

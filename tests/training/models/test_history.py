@@ -7,7 +7,7 @@ import pytest
 from features.definitions.catalog import spec
 from features.windows import DAY, utc
 from training.models.bundle import Calibration
-from training.models.history import entry_dates, too_young
+from training.models.history import entries_told, entry_dates, too_young
 from training.models.model import Fitted, encode
 
 FIRST = utc(2026, 1, 5)
@@ -88,6 +88,7 @@ def test_a_model_tells_the_day_beside_the_reason():
     told = model.telling({YEAR_AGO.name: utc(2027, 3, 1).date()}).encoding.left_out
     assert told[YEAR_AGO.name].endswith("of all (30% needed); models trained from 2027-03-01 on will read it")
     assert told["active_tokens_28d"] == "null in every fitting row"
+    assert list(entries_told(told)) == [YEAR_AGO.name]
 
 
 def _booster(rows):
