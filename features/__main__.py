@@ -1,16 +1,11 @@
 """``python -m features``: the commands of this room."""
 
-import sys
-
 from features.cli import main
-from features.console import say
-from features.exceptions import BellwetherError
+from features.command_line import run_and_leave
+from features.interrupts import answer_interrupts
 
 __all__: list[str] = []
 
 if __name__ == "__main__":
-    try:
-        main(prog_name="python -m features")
-    except BellwetherError as error:
-        say(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
+    answer_interrupts()
+    run_and_leave(lambda: main.main(prog_name="python -m features", standalone_mode=False))

@@ -1,18 +1,20 @@
 """Commands of the features room: from files to feature rows in the store."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from features.console import FORMATS, emit, emit_notes, progress_bar, say
-from features.exceptions import InputError, WorkFailedError, listed
+from features.choices import Cutoff, Days, Moment, NewFile, NewFolder, SourcePath, require_come, require_order
+from features.console import emit, emit_notes, format_option, progress_bar, say
+from features.descriptions import describe, settings
+from features.exceptions import WorkFailedError, counted, listed
 from features.home.home import Home
+from features.home.presence import pass_home
 
 __all__ = ["commands", "features", "ingest", "init", "main", "settings", "simulate"]
 
-_FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
+_PATH = SourcePath()
 
 
 @click.command(
@@ -28,19 +30,22 @@ Examples:
     "sources",
     multiple=True,
     metavar="[TABLE=]FILE",
+    type=SourcePath(is_named=True),
     help="Guess a mapping from this file's columns; once per table, which may be named: accounts=crm.csv.",
 )
 @click.option(
     "--write",
     "target",
     type=click.Path(path_type=Path),
-    default=Path("bellwether.toml"),
+    default="bellwether.toml",
     show_default=True,
     help="Settings file to write; one that is there is left alone.",
 )
 @click.pass_obj
 def init(home: Home, sources: tuple[str, ...], target: Path) -> None:
-    """Make the home: stores, secret key, and a commented settings file."""
+    """Make the home and a commented settings file. A home has its stores and its secret key."""
+    if not target.exists() and target.absolute().parent != home.root:  # which is made here
+        NewFile().read(str(target))
     from features.init import initialise, write_configuration
 
     for line in (*initialise(home), *write_configuration(target, now=_now(), sources=sources)):
@@ -54,15 +59,20 @@ Examples:
   bellwether simulate --out company --accounts 200 --days 120 --end 2026-06-29
 """
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder to write.")
+@click.option("--out", required=True, type=NewFolder(), metavar="DIR", help="Folder to write.")
 @click.option("--accounts", default=1000, show_default=True, type=click.IntRange(1), help="Accounts to simulate.")
 @click.option("--days", default=300, show_default=True, type=click.IntRange(1), help="Days of history.")
 @click.option(
     "--calls-per-day", default=10.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Per account."
 )
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Same seed and end, same bytes.")
-@click.option("--end", metavar="D", help="First day that is not simulated.  [default: the newest buildable midnight]")
-@_FORMAT
+@click.option(
+    "--end",
+    metavar="D",
+    type=Cutoff(),
+    help="First day that is not simulated.  [default: the newest buildable midnight]",
+)
+@format_option
 @click.pass_obj
 def simulate(
     home: Home,
@@ -71,14 +81,14 @@ def simulate(
     days: int,
     calls_per_day: float,
     seed: int,
-    end: str | None,
+    end: datetime | None,
     output: str,
 ) -> None:
     """Write the raw tables of a company whose truth is known."""
     from features.simulator import simulate as run
-    from features.windows import as_cutoff, newest_cutoff
+    from features.windows import newest_cutoff
 
-    until = as_cutoff(end) if end else newest_cutoff(_now(), grace_hours=home.settings.grace_hours)
+    until = end or newest_cutoff(_now(), grace_hours=home.settings.grace_hours)
     with progress_bar() as progress:
         report = run(
             out,
@@ -102,16 +112,24 @@ Examples:
   bellwether ingest --subscriptions crm.csv --complete-until 2026-06-29
 """
 )
-@click.option("--events", multiple=True, metavar="P", help="File, folder or quoted glob of API calls; may be repeated.")
-@click.option("--accounts", multiple=True, metavar="P", help="Accounts, likewise.")
-@click.option("--subscriptions", multiple=True, metavar="P", help="Subscription events, likewise.")
-@click.option("--touchpoints", multiple=True, metavar="P", help="Tickets, surveys, logins, likewise.")
+@click.option(
+    "--events",
+    multiple=True,
+    metavar="P",
+    type=_PATH,
+    help="File, folder or quoted glob of API calls; may be repeated.",
+)
+@click.option("--accounts", multiple=True, metavar="P", type=_PATH, help="Accounts, likewise.")
+@click.option("--subscriptions", multiple=True, metavar="P", type=_PATH, help="Subscription events, likewise.")
+@click.option("--touchpoints", multiple=True, metavar="P", type=_PATH, help="Tickets, surveys, logins, likewise.")
 @click.option(
     "--backfill", is_flag=True, help="First load: rows that do not say when they became known were when they happened."
 )
-@click.option("--complete-until", metavar="D", help="The tables given now hold everything before this moment.")
+@click.option(
+    "--complete-until", metavar="D", type=Moment(), help="The tables given now hold everything before this moment."
+)
 @click.option("--dry-run", is_flag=True, help="Store nothing: show mapping, ten rows, refusals, patterns to declare.")
-@_FORMAT
+@format_option
 @click.pass_obj
 def ingest(
     home: Home,
@@ -120,18 +138,14 @@ def ingest(
     subscriptions: tuple[str, ...],
     touchpoints: tuple[str, ...],
     backfill: bool,  # noqa: FBT001 - click hands flags over by name
-    complete_until: str | None,
+    complete_until: datetime | None,
     dry_run: bool,  # noqa: FBT001 - likewise
     output: str,
 ) -> None:
-    """Validate files, store what is good, quarantine the rest with a reason."""
+    """Validate files, store what is good, quarantine the rest. Each row there has its reason."""
+    given = {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints}
     if dry_run:
-        _dry_run(
-            home,
-            {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints},
-            backfill=backfill,
-            output=output,
-        )
+        _dry_run(home, given, backfill=backfill, output=output)
         return
     from features.ingest.ingest import ingest as run
 
@@ -139,15 +153,12 @@ def ingest(
         report = run(
             home,
             now=_now(),
-            events=events,
-            accounts=accounts,
-            subscriptions=subscriptions,
-            touchpoints=touchpoints,
+            **given,
             backfill=backfill,
-            complete_until=_moment(complete_until) if complete_until else None,
+            complete_until=complete_until,
             progress=progress,
         )
-    emit([table.row(with_values=output != "table") for table in report.tables], output)
+    emit([table.row(for_people=output == "table") for table in report.tables], output)
     emit_notes(report.notes)
     report.require_good_rows()
     if report.damaged:
@@ -167,21 +178,29 @@ Examples:
   bellwether features build --plan
 """
 )
-@click.option("--from", "first", metavar="D", help="First cutoff.  [default: four weeks after the first event]")
-@click.option("--to", "last", metavar="D", help="Last cutoff.  [default: where the events end]")
-@click.option("--every", default="7d", show_default=True, metavar="Nd", help="Step; whole weeks fall on Mondays.")
+@click.option(
+    "--from", "first", metavar="D", type=Cutoff(), help="First cutoff.  [default: four weeks after the first event]"
+)
+@click.option("--to", "last", metavar="D", type=Cutoff(), help="Last cutoff.  [default: where the events end]")
+@click.option(
+    "--every", default="7d", show_default=True, metavar="Nd", type=Days(), help="Step; whole weeks fall on Mondays."
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be built, and why; write nothing.")
-@_FORMAT
-@click.pass_obj
+@format_option
+@pass_home
 def build(
     home: Home,
-    first: str | None,
-    last: str | None,
-    every: str,
+    first: datetime | None,
+    last: datetime | None,
+    every: int,
     only_plan: bool,  # noqa: FBT001 - click hands flags over by name
     output: str,
 ) -> None:
-    """Count new events into rollups, then build a feature row per account and cutoff."""
+    """Count new events and build feature rows. There is one per account and cutoff."""
+    now = _now()
+    require_order(first, last)
+    require_come(first, option="--from", now=now)
+    require_come(last, option="--to", now=now)
     from features.build.build import build as run
     from features.build.unknown_accounts import strange_accounts
     from features.build.which_cutoffs import build_cutoffs
@@ -191,13 +210,12 @@ def build(
     from features.rollup.count import roll_up
     from features.rollup.metrics import empty_metrics
 
-    now = _now()
-    cutoffs = build_cutoffs(home, now=now, first=first, last=last, every_days=_days(every))
+    cutoffs = build_cutoffs(home, now=now, first=first, last=last, every_days=every)
     if only_plan:
-        from features.build.stale import planned_rows
+        from features.build.stale import PLAN_COLUMNS, planned_rows
 
         rows = planned_rows(home, cutoffs, home.catalog.groups)
-        emit(rows, output)
+        emit(rows, output, columns=PLAN_COLUMNS)
         if not rows:
             emit_notes([f"Nothing to build: {len(cutoffs)} cutoffs are as a build would make them."])
         return
@@ -221,67 +239,52 @@ def build(
     emit_notes([*notes, *strange_accounts(home), *empty_metrics(home)])
 
 
-@features.command()
-@click.pass_obj
-def apply(home: Home) -> None:
+@features.command(
+    epilog="""\b
+Examples:
+  bellwether features apply
+  bellwether features apply --format json
+"""
+)
+@format_option
+@pass_home
+def apply(home: Home, output: str) -> None:
     """Register the views and services of the catalogue in Feast."""
     from features.feature_store.store import open_store
 
-    for name in open_store(home).apply():
-        say(name)
+    emit([{"registered": name} for name in open_store(home).apply()], output)
 
 
-@features.command()
-@click.option("--as-of", metavar="D", help="Cutoff to bring online.  [default: the newest built]")
-@click.pass_obj
-def materialize(home: Home, as_of: str | None) -> None:
+@features.command(
+    epilog="""\b
+Examples:
+  bellwether features materialize
+  bellwether features materialize --as-of 2026-06-29
+"""
+)
+@click.option("--as-of", metavar="D", type=Cutoff(), help="Cutoff to bring online.  [default: the newest built]")
+@format_option
+@pass_home
+def materialize(home: Home, as_of: datetime | None, output: str) -> None:
     """Copy one cutoff's features into the online store."""
+    from features.offline.named_cutoff import require_listed
+
+    require_listed(home, as_of, now=_now())
     from features.feature_store.store import open_store
     from features.offline.cutoffs import left_out
     from features.offline.default_cutoff import default_cutoff
-    from features.windows import as_cutoff
 
     emit_notes(left_out(home))
-    cutoff = as_cutoff(as_of) if as_of else default_cutoff(home, now=_now())
+    cutoff = as_of or default_cutoff(home, now=_now())
     with progress_bar() as progress:
         accounts = open_store(home).materialize(cutoff, progress=progress)
-    say(f"{accounts:,} accounts online as of {cutoff:%Y-%m-%d}.")
-
-
-@features.command()
-@click.option("--group", help="One group of features only.")
-@_FORMAT
-@click.pass_obj
-def describe(home: Home, group: str | None, output: str) -> None:
-    """Say what every feature means, your own included; json and csv also say when it is null and more."""
-    from features.definitions.describe import described
-    from features.rollup.metrics import empty_metrics
-
-    catalog = home.catalog
-    groups = catalog.described_groups
-    if group is not None and group not in groups:
-        raise InputError(f"There is no group {group!r}. The groups are {', '.join(groups)}.")
-    rows = [row for row in described(catalog) if group in (None, row["group"])]
     if output == "table":
-        rows = [
-            {name: row[name] for name in ("feature", "family", "window", "unit", "churn", "meaning")} for row in rows
-        ]
-    emit(rows, output)
-    emit_notes(empty_metrics(home))
+        say(f"{counted(accounts, 'account|accounts')} online as of {cutoff:%Y-%m-%d}.")
+    else:
+        emit([{"as_of": cutoff, "accounts": accounts}], output)
 
 
-@click.command()
-@_FORMAT
-@click.pass_obj
-def settings(home: Home, output: str) -> None:  # the command and its object share a word
-    """Show every setting: value, default, unit, meaning; keys are masked."""
-    from features.settings.template import settings_rows
-
-    rows = settings_rows(home.settings)
-    if output == "table":  # a port is a number, and 3,000 is not how one writes it
-        rows = [{name: str(cell) for name, cell in row.items()} for row in rows]
-    emit(rows, output)
-
+features.add_command(describe)
 
 commands: list[click.Command] = [init, simulate, ingest, features, settings]
 
@@ -317,22 +320,3 @@ def _dry_run(home: Home, given: dict[str, tuple[str, ...]], *, backfill: bool, o
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _days(text: str) -> int:
-    match = re.fullmatch(r"([1-9]\d{0,3})d", text)
-    if match is None:
-        raise InputError(f"--every {text} is not a number of days. Write it as 7d.")
-    return int(match[1])
-
-
-def _moment(text: str) -> datetime:
-    """A moment with an offset, or a date: its midnight in UTC."""
-    from features.windows import as_cutoff, require_utc
-
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        return as_cutoff(text)
-    try:
-        return require_utc(datetime.fromisoformat(text), what="--complete-until")
-    except ValueError as error:
-        raise InputError(f"{text!r} is not a time. Write it as YYYY-MM-DD or 2026-06-29T12:00:00+00:00.") from error

@@ -1,25 +1,46 @@
-"""What the terminal shows: rows on stdout as a table, JSON or CSV, and progress on stderr."""
+"""What the terminal shows: data on stdout as a table, JSON or CSV, and progress on stderr."""
 
 import csv
 import json
+import math
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 
 import click
 
 from features.progress import Progress
+from features.shares import Share, percent
 from features.text_table import printable, printable_json, text_table
 
-__all__ = ["FORMATS", "NOTHING", "emit", "emit_json", "emit_notes", "emit_text", "progress_bar", "say"]
+__all__ = [
+    "NOTHING",
+    "emit",
+    "emit_document",
+    "emit_json",
+    "emit_notes",
+    "emit_text",
+    "format_option",
+    "progress_bar",
+    "say",
+    "terminal_width",
+]
 
 NOTHING = "\N{EN DASH}"
 """In place of a number where nothing was counted."""
 
-FORMATS = click.Choice(["table", "json", "csv"])
+format_option = click.option(
+    "--format",
+    "output",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "json", "csv"]),
+    help="For people, or for programs: one JSON document, or CSV with a header; numbers and codes as they are.",
+)
+"""The option of every command that prints data."""
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -30,8 +51,8 @@ def say(text: str = "", *, err: bool = False) -> None:
     click.echo("\n".join(map(printable, text.split("\n"))), err=err)
 
 
-def emit(rows: Sequence[Mapping[str, object]], output: str = "table") -> None:
-    """Print rows on stdout; every row has the keys of the first.
+def emit(rows: Sequence[Mapping[str, object]], output: str = "table", *, columns: Sequence[str] = ()) -> None:
+    """Print rows on stdout; every row has the keys of the first, or the ``columns`` where there may be no row.
 
     A table is for people: numbers are rounded and set to the right, and it is as wide as the terminal at most. Where
     stdout is no terminal each row is one line, whatever its length. JSON is one array, CSV has a header.
@@ -39,34 +60,54 @@ def emit(rows: Sequence[Mapping[str, object]], output: str = "table") -> None:
     if output == "json":
         emit_json([dict(row) for row in rows])
     elif output == "csv":
-        if rows:
-            writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            shown = printable if sys.stdout.isatty() else str  # a file keeps every letter
-            writer.writerows(
-                {name: "" if cell is None else shown(str(_plain(cell))) for name, cell in row.items()} for row in rows
-            )
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else columns, lineterminator="\n")
+        writer.writeheader()
+        shown = printable if sys.stdout.isatty() else str  # a file keeps every letter
+        writer.writerows({name: shown(_csv_cell(cell)) for name, cell in row.items()} for row in rows)
     else:
         for line in _table(rows):
             say(line)
 
 
+def emit_document(document: Mapping[str, object], output: str) -> None:
+    """Print what is no list of rows for programs: one JSON object, or CSV of ``field`` and ``value``.
+
+    A field inside another is named by its path, as ``metrics.roc_auc`` and ``remarks.0``.
+    """
+    if output == "json":
+        emit_json(document)
+    else:
+        emit([{"field": field, "value": value} for field, value in _fields(document)], output)
+
+
 def emit_json(value: object) -> None:
-    """Print a value as JSON on stdout, such that nothing in it moves a terminal's cursor."""
-    text = json.dumps(value, indent=2, default=_plain, ensure_ascii=False)
+    """Print a value as JSON on stdout, such that nothing in it moves a terminal's cursor.
+
+    A number that could not be measured is null: JSON has neither NaN nor infinity.
+    """
+    text = json.dumps(_measured(value), indent=2, default=_plain, ensure_ascii=False, allow_nan=False)
     click.echo("\n".join(map(printable_json, text.split("\n"))))
 
 
 def emit_text(text: str) -> None:
-    """Print a paragraph on stdout, broken between words to fit the terminal; elsewhere as one line."""
-    width = _width()
-    say(printable(text) if width is None else textwrap.fill(printable(text), width))
+    """Print a paragraph on stdout, broken between words to fit the terminal; elsewhere as one line.
+
+    One that is indented goes on a little further to the right.
+    """
+    width = terminal_width()
+    if width is not None and len(text) > width:
+        indent = text[: len(text) - len(text.lstrip())]
+        text = textwrap.fill(printable(text), width, subsequent_indent=f"{indent}  " if indent else "")
+    say(text)
 
 
 def emit_notes(notes: Sequence[str]) -> None:
-    """Print sentences on stderr, one line each."""
+    """Print sentences on stderr, one line each; on a terminal broken between words."""
     for note in notes:
-        say(f"- {printable(note)}", err=True)
+        text = f"- {printable(note)}"
+        if sys.stderr.isatty():
+            text = textwrap.fill(text, shutil.get_terminal_size().columns, subsequent_indent="  ")
+        say(text, err=True)
 
 
 @contextmanager
@@ -98,7 +139,7 @@ def progress_bar() -> Iterator[Progress]:
         yield bar
 
 
-def _width() -> int | None:
+def terminal_width() -> int | None:
     """How many letters fit into a line of the terminal; None where stdout is none, and no line is ever broken."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
@@ -110,19 +151,53 @@ def _table(rows: Sequence[Mapping[str, object]]) -> list[str]:
     return text_table(
         names,
         [[_cell(row[name]) for name in names] for row in rows],
-        at_right=[
-            all(row[name] == NOTHING or isinstance(row[name], int | float | None) for row in rows) for name in names
-        ],
-        width=_width(),
+        at_right=[all(row[name] == NOTHING or _is_number(row[name]) for row in rows) for name in names],
+        width=terminal_width(),
     )
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _measured(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _measured(part) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_measured(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _fields(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Each plain value below, with its path; what is empty has none."""
+    if isinstance(value, Mapping):
+        parts: Iterable[tuple[object, object]] = value.items()
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        parts = enumerate(value)
+    else:
+        yield path, value
+        return
+    for name, part in parts:
+        yield from _fields(part, f"{path}.{name}" if path else str(name))
+
+
+def _csv_cell(value: object) -> str:
+    value = _measured(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(_plain(value))
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Share):
+        return percent(value)
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int):
         return f"{value:,}"
     return str(_plain(value))
 

@@ -51,13 +51,26 @@ class Result:
     note: str = ""
 
 
-def examine(checks: Sequence[Check], home: Home, *, now: datetime, repair: bool = False) -> list[Result]:
-    """Look at everything, in order; with ``repair``, mend what can be mended and look again."""
+def examine(
+    checks: Sequence[Check],
+    home: Home,
+    *,
+    now: datetime,
+    repair: bool = False,
+    keep: Callable[[], object] = lambda: None,
+) -> list[Result]:
+    """Look at everything, in order; with ``repair``, mend what can be mended and look again.
+
+    ``keep`` puts a copy aside before anything is mended that is wrong, and not only left to do; what it raises ends
+    the repair.
+    """
     results: list[Result] = []
     for check in checks:
         findings = _looked(check, home, now)
         left, note = findings, ""
         if findings and repair and check.mend is not None:
+            if not all(finding.is_remark for finding in findings):
+                keep()
             note, failed = _mended(check.mend, home, now)
             left = [*_looked(check, home, now), *failed]
         mended = [finding for finding in findings if finding not in left]

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import ibis
@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr.types import ArrayValue
 
+from features.dates import as_cutoff, require_utc, utc
 from features.engine.functions import microseconds_since_epoch
-from features.exceptions import InputError
+from features.exceptions import InputError, counted
 
 __all__ = [
     "DAY",
@@ -23,6 +24,7 @@ __all__ = [
     "cutoff_of_day",
     "cutoffs_between",
     "day_of_month",
+    "days_ahead",
     "days_later",
     "days_of_ages",
     "first_cutoffs",
@@ -38,54 +40,13 @@ __all__ = [
     "require_utc",
     "utc",
     "visible_from",
+    "window_in_words",
 ]
 
 DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1)
 DAY_MICROSECONDS = 86_400_000_000
 _HOUR_MICROSECONDS = 3_600_000_000
-
-
-def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
-    """A moment in UTC, for tests and literals."""
-    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-
-
-def require_utc(moment: datetime, *, what: str) -> datetime:
-    """Return ``moment`` in UTC.
-
-    Raises
-    ------
-    InputError
-        When ``moment`` is naive: a time without a zone is a guess.
-    """
-    if moment.tzinfo is None:
-        raise InputError(f"{what} has no time zone: {moment.isoformat()}. Add an offset, for example +00:00.")
-    return moment.astimezone(UTC)
-
-
-def as_cutoff(value: str | date | datetime) -> datetime:
-    """Read a cutoff: a UTC midnight, given as a date or a time.
-
-    Raises
-    ------
-    InputError
-        When the text is no date, or the moment is not a UTC midnight.
-
-    >>> as_cutoff("2026-06-29").isoformat()
-    '2026-06-29T00:00:00+00:00'
-    """
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value) if "T" in value or " " in value else date.fromisoformat(value)
-        except ValueError as error:
-            raise InputError(f"{value!r} is not a date. Write it as YYYY-MM-DD.") from error
-    if not isinstance(value, datetime):
-        return datetime.combine(value, time(), tzinfo=UTC)
-    moment = require_utc(value, what="The cutoff")
-    if moment.time() != time():
-        raise InputError(f"A cutoff is a UTC midnight, not {moment.isoformat()}. Give the date alone.")
-    return moment
 
 
 def cutoff_day(cutoff: datetime) -> int:
@@ -120,6 +81,30 @@ def label_window(cutoff: datetime, *, lead_days: int, horizon_days: int) -> tupl
     """The half-open interval ``[cutoff + lead, cutoff + lead + horizon)`` a label looks at."""
     begin = as_cutoff(cutoff) + lead_days * DAY
     return begin, begin + horizon_days * DAY
+
+
+def window_in_words(cutoff: datetime, *, lead_days: int, horizon_days: int) -> str:
+    """The days a label of a cutoff looks at, as from that cutoff and by date; the last day is one of them.
+
+    >>> window_in_words(utc(2026, 11, 30), lead_days=7, horizon_days=30)
+    'between 7 and 37 days from 2026-11-30 (2026-12-07 to 2027-01-05)'
+    >>> window_in_words(utc(2026, 11, 30), lead_days=0, horizon_days=30)
+    'within 30 days from 2026-11-30 (2026-11-30 to 2026-12-29)'
+    """
+    begin, end = label_window(cutoff, lead_days=lead_days, horizon_days=horizon_days)
+    days = days_ahead(lead_days=lead_days, horizon_days=horizon_days)
+    return f"{days} from {cutoff:%Y-%m-%d} ({begin:%Y-%m-%d} to {end - DAY:%Y-%m-%d})"
+
+
+def days_ahead(*, lead_days: int, horizon_days: int) -> str:
+    """How far ahead a label looks, for a sentence that goes on with "from" and a moment.
+
+    >>> days_ahead(lead_days=7, horizon_days=30), days_ahead(lead_days=0, horizon_days=1)
+    ('between 7 and 37 days', 'within 1 day')
+    """
+    if lead_days == 0:
+        return f"within {counted(horizon_days, 'day|days')}"
+    return f"between {lead_days} and {lead_days + horizon_days} days"
 
 
 def known_before(cutoff: datetime, *, grace_hours: float) -> datetime:

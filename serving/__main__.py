@@ -1,6 +1,6 @@
 """``python -m serving`` is ``bellwether``."""
 
-from serving.cli import main
+from serving.entry import main
 
 __all__: list[str] = []
 

@@ -10,6 +10,7 @@ from bentoml._internal.utils import circus
 
 __all__ = ["supervise_privately"]
 
+_AGAIN_SECONDS = 0.05
 _LONGEST = 80  # of a folder; the name of a socket may have 107 characters in all
 
 
@@ -36,8 +37,12 @@ class _PrivateArbiter(circus.Arbiter):  # type: ignore[misc]
         """Tell the workers to end, and close the port.
 
         circus closes it when the last worker has ended: until then a new client would be taken into a queue that
-        nobody reads. Each worker closes its own first of all.
+        nobody reads. Each worker closes its own first of all. What circus is told while it does something else, as
+        starting a worker again, it drops: it is told once more.
         """
+        if self._exclusive_running_command is not None and not self._stopping:
+            self.loop.call_later(_AGAIN_SECONDS, self.stop)
+            return None
         stopping = super().stop()
         self.sockets.close_all()
         return stopping

@@ -1,67 +1,45 @@
-"""The command line: joins the commands of every room and turns errors into exit codes."""
+"""The command line: joins the commands of every room."""
 
-import os
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from features import cli as features_cli
-from features.console import FORMATS, emit, emit_json, emit_notes, emit_text, progress_bar, say
-from features.exceptions import BellwetherError
+from features.choices import Cutoff, NewFile, require_come
+from features.command_line import CommandLine
+from features.console import (
+    emit,
+    emit_document,
+    emit_json,
+    emit_notes,
+    emit_text,
+    format_option,
+    progress_bar,
+    say,
+    terminal_width,
+)
 from features.home.home import Home
+from features.home.presence import pass_home
 from features.home.private import keep_private
-from features.settings.fields import FILE_NAME
 from features.settings.load import load_settings
 from features.start import start
 from features.version import bellwether_version
+from serving.service_commands import config_file, demo, serve
 from training import cli as training_cli
 from training.labels.names import TARGET_NAMES
 
 __all__ = ["commands", "main"]
 
 
-_FORMAT = click.option("--format", "output", default="table", show_default=True, type=FORMATS)
+_AS_OF = Cutoff()
 
 
-class _ExportFile(click.Path):
-    """A file whose ending names its format, looked at before anything heavy is loaded."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path, or a usage error."""
-        path = Path(value)
-        if path.suffix not in {".csv", ".parquet"}:
-            self.fail(f"{path} ends in neither .csv nor .parquet. Name it so that the format is clear.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-class _CommandLine(click.Group):
-    """The group that leaves with the exit codes of design section 9."""
-
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = "bellwether", **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run the command line; always leaves by ``SystemExit``."""
-        extra["standalone_mode"] = False
-        try:
-            sys.exit(super().main(args=args, prog_name=prog_name, **extra) or 0)
-        except BellwetherError as error:
-            say(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            say("Interrupted. Run the same command again to go on.", err=True)
-            sys.exit(130)
-        except BrokenPipeError:
-            # The reader of a pipe went away, as `| head` does; nothing is left to say to it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-
-
-@click.group(cls=_CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "bellwether", cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Folder of every store.  [default: var]")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file.  [default: bellwether.toml]")
 @click.version_option(bellwether_version(), prog_name="bellwether")
@@ -71,39 +49,47 @@ def main(context: click.Context, home: Path | None, config: Path | None) -> None
     start()
     if isinstance(context.obj, Home):
         return
-    context.obj = Home(load_settings(_config_file(config), home=home))
+    context.obj = Home(load_settings(config_file(config), home=home))
     keep_private(context.obj)
     context.call_on_close(sys.stdout.flush)
 
 
-@click.command()
-@click.option("--as-of", metavar="D", help="Cutoff to score, YYYY-MM-DD.  [default: the newest built]")
-@click.option("--out", type=_ExportFile(path_type=Path), help="Also write every row to FILE.csv or FILE.parquet.")
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether score
+  bellwether score --out scores.csv --top 50 --sort probability
+"""
+)
+@click.option("--as-of", metavar="D", type=_AS_OF, help="Cutoff to score, YYYY-MM-DD.  [default: the newest built]")
+@click.option(
+    "--out", metavar="FILE", type=NewFile(".csv", ".parquet"), help="Also write every row to FILE.csv or FILE.parquet."
+)
 @click.option("--top", default=20, show_default=True, type=click.IntRange(1), help="Accounts to print.")
 @click.option(
     "--sort",
     type=click.Choice(["mrr_at_risk", "probability"]),
     help="The largest first.  [default: mrr_at_risk; probability where no MRR is at risk]",
 )
-@click.option("--format", "output", default="table", show_default=True, type=FORMATS)
-@click.pass_obj
-def score(home: Home, as_of: str | None, out: Path | None, top: int, sort: str | None, output: str) -> None:
-    """Score and explain every account, and append the run to the ledger."""
-    from features.offline.cutoffs import left_out
-    from features.windows import as_cutoff
-    from serving.routine.batch import score_batch
-    from serving.routine.export import check_export, export
-    from serving.routine.terminal import riskiest
+@format_option
+@pass_home
+def score(home: Home, as_of: datetime | None, out: Path | None, top: int, sort: str | None, output: str) -> None:
+    """Score and explain every account. The run is appended to the ledger."""
+    from features.offline.named_cutoff import require_listed
 
-    if out is not None:
-        check_export(out)
+    require_listed(home, as_of, now=_now())
+    from features.offline.cutoffs import left_out
+    from serving.routine.batch import score_batch
+    from serving.routine.export import export
+    from serving.routine.terminal import RISKIEST_COLUMNS, for_people, riskiest
 
     with progress_bar() as progress:
-        run = score_batch(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
+        run = score_batch(home, as_of=as_of, now=_now(), progress=progress)
     emit_notes(left_out(home))
     for part in run.targets:
         say(part.in_words, err=True)
-    emit([row for part in run.targets for row in riskiest(part, limit=top, sort=sort)], output)
+    rows = [row for part in run.targets for row in riskiest(part, limit=top, sort=sort)]
+    emit(for_people(rows) if output == "table" else rows, output, columns=RISKIEST_COLUMNS)
     if out is not None:
         export(run, out)
         say(f"Wrote {out}", err=True)
@@ -111,7 +97,13 @@ def score(home: Home, as_of: str | None, out: Path | None, top: int, sort: str |
         raise run.failures[0]
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether explain acct_000042
+  bellwether explain acct_000042 --target churn --format json
+"""
+)
 @click.argument("account")
 @click.option(
     "--target",
@@ -119,17 +111,27 @@ def score(home: Home, as_of: str | None, out: Path | None, top: int, sort: str |
     type=click.Choice(TARGET_NAMES),
     help="One target: churn, upsell or churn_inactivity.  [default: every target with a champion]",
 )
-@click.option("--as-of", metavar="D", help="Cutoff to explain, YYYY-MM-DD.  [default: the newest built]")
-@click.pass_obj
-def explain(home: Home, account: str, target: str | None, as_of: str | None) -> None:
+@click.option("--as-of", metavar="D", type=_AS_OF, help="Cutoff to explain, YYYY-MM-DD.  [default: the newest built]")
+@format_option
+@pass_home
+def explain(home: Home, account: str, target: str | None, as_of: datetime | None, output: str) -> None:
     """Show one account's score and reasons."""
-    from features.windows import as_cutoff
+    from features.offline.named_cutoff import require_listed
+
+    require_listed(home, as_of, now=_now())
     from serving.routine.batch import score_account
+    from serving.routine.explained import explained_json, explained_rows
     from serving.routine.terminal import explanation
 
-    run = score_account(home, account, target=target, as_of=as_cutoff(as_of) if as_of else None, now=_now())
-    for part in run.targets:
-        say(explanation(part, account))
+    now = _now()
+    run = score_account(home, account, target=target, as_of=as_of, now=now)
+    if output == "json":
+        emit_json(explained_json(run, now=now))
+    elif output == "csv":
+        emit(explained_rows(run), output)
+    else:
+        for line in (line for part in run.targets for line in explanation(part, account, width=terminal_width())):
+            emit_text(line)
 
 
 @click.command(
@@ -139,30 +141,35 @@ Examples:
   bellwether nightly --as-of 2026-06-29 --format json
 """
 )
-@click.option("--as-of", metavar="D", help="Cutoff to bring everything up to, YYYY-MM-DD.  [default: today's midnight]")
+@click.option(
+    "--as-of",
+    metavar="D",
+    type=_AS_OF,
+    help="Cutoff to bring everything up to, YYYY-MM-DD.  [default: today's midnight]",
+)
 @click.option("--force", is_flag=True, help="Go on though the source is late, or the clock ahead.")
-@click.option("--format", "output", default="text", show_default=True, type=click.Choice(["text", "json"]))
-@click.pass_obj
-def nightly(home: Home, as_of: str | None, force: bool, output: str) -> None:  # noqa: FBT001 - as above
-    """Take new files in, build, materialize and score; safe to run again.
+@format_option
+@pass_home
+def nightly(home: Home, as_of: datetime | None, force: bool, output: str) -> None:  # noqa: FBT001 - as above
+    """Take new files in, build, materialize and score.
 
-    New files lie in the inbox, in the sub-folders events, accounts, subscriptions and touchpoints. Leaves with 0 when
-    all is done; 1 when a step failed, a file was refused or nothing of it could be stored, the newest event lies too
-    long ago (source late: nobody is scored without --force), or the online store holds a newer day; 2 before the
-    grace is over; 3 when there is no champion yet or a store is away; 5 while another night runs.
+    It is safe to run again. New files lie in the inbox, in the sub-folders events, accounts, subscriptions and
+    touchpoints. Leaves with 0 when all is done; 1 when a step failed, a file was refused or nothing of it could be
+    stored, the newest event lies too long ago (source late: nobody is scored without --force), or the online store
+    holds a newer day; 2 before the grace is over; 3 when there is no champion yet or a store is away; 5 while another
+    night runs.
     """
-    from features.windows import as_cutoff
+    require_come(as_of, option="--as-of", now=_now())
     from serving.routine.nightly import run_nightly
     from serving.routine.nightly_text import nightly_json, nightly_lines
 
     with progress_bar() as progress:
-        report = run_nightly(
-            home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), force=force, progress=progress
-        )
-    if output == "json":
-        emit_json(nightly_json(report))
+        report = run_nightly(home, as_of=as_of, now=_now(), force=force, progress=progress)
+    if output == "table":
+        for line in nightly_lines(report):
+            emit_text(line)
     else:
-        say("\n".join(nightly_lines(report)))
+        emit_document(nightly_json(report), output)
     if report.failure is not None:
         error = report.failure.error
         raise type(error)(f"Step {report.failure.step}: {error}") from error
@@ -177,22 +184,23 @@ Examples:
 """
 )
 @click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything.")
-@_FORMAT
-@click.pass_obj
+@format_option
+@pass_home
 def doctor(home: Home, repair: bool, output: str) -> None:  # noqa: FBT001 - click hands flags over by name
     """Look for what is wrong with the home, and say what to do.
 
-    Leaves with 0 when nothing is wrong or all was repaired, and 1 when something is left.
+    A remark is of something that is only left to do. A copy of what a repair changes is kept in set-aside/ below the
+    home. Leaves with 0 when nothing is wrong, remarks or not, or all was repaired, 1 when something wrong is left, and
+    2 where there is no home.
     """
-    from serving.doctor import CHECKS, examine_home, finding_rows
+    from serving.doctor import FINDING_COLUMNS, examine_home, finding_rows, is_wrong, summary
 
-    results = examine_home(home, now=_now(), repair=repair)
+    now = _now()
+    results = examine_home(home, now=now, repair=repair)
     if results or output != "table":
-        emit(finding_rows(results), output)
-    left = sum(not result.is_repaired for result in results)
-    repaired = len(results) - left
-    say(f"{len(CHECKS)} checks: {repaired} findings repaired, {left} left.", err=True)
-    sys.exit(1 if left else 0)
+        emit(finding_rows(results), output, columns=FINDING_COLUMNS)
+    say(summary(home, results, now=now), err=True)
+    sys.exit(1 if any(map(is_wrong, results)) else 0)
 
 
 @click.command(
@@ -202,34 +210,40 @@ Examples:
   bellwether features check --as-of 2026-06-29 --json quality.json
 """
 )
-@click.option("--as-of", metavar="D", help="Cutoff to look at, YYYY-MM-DD.  [default: the newest built]")
-@click.option("--json", "file", type=click.Path(path_type=Path), metavar="FILE", help="Also write everything there.")
-@click.pass_obj
-def check(home: Home, as_of: str | None, file: Path | None) -> None:
-    """Look at the quality of features and sources, and say what deserves a look.
+@click.option("--as-of", metavar="D", type=_AS_OF, help="Cutoff to look at, YYYY-MM-DD.  [default: the newest built]")
+@click.option("--json", "file", type=NewFile(), metavar="FILE", help="Also write everything there.")
+@format_option
+@pass_home
+def check(home: Home, as_of: datetime | None, file: Path | None, output: str) -> None:
+    """Look at the quality of features and sources. Says what deserves a look.
 
     Row counts, nulls and ranges, freshness by source, late events, quarantine, accounts that tables lack, and the
     shift against each champion. Changes nothing. Leaves with 0 when nothing is wrong, remarks or not, 1 when something
     is wrong, and 2 when there is nothing to check.
     """
-    from features.windows import as_cutoff
-    from serving.quality import check_features, finding_rows, require_place, summary, write_json
+    from features.offline.named_cutoff import require_listed
 
-    if file is not None:
-        require_place(file)
+    require_listed(home, as_of, now=_now())
+    from serving.quality import FINDING_COLUMNS, check_features, finding_rows, quality_json, summary, write_json
+
     with progress_bar() as progress:
-        report = check_features(home, as_of=as_cutoff(as_of) if as_of else None, now=_now(), progress=progress)
-    say(summary(report))
-    if report.findings:
-        say()
-        emit(finding_rows(report))
-    for part, section in report.sections:
-        say(f"\n{part.title}")
-        if section.note:
-            emit_text(section.note)
-        rows = section.rows if section.shown is None else section.shown
-        if rows:
-            emit(rows)
+        report = check_features(home, as_of=as_of, now=_now(), progress=progress)
+    if output == "json":
+        emit_json(quality_json(report))
+    elif output == "csv":
+        emit(finding_rows(report), output, columns=FINDING_COLUMNS)
+    else:
+        emit_text(summary(report))
+        if report.findings:
+            say()
+            emit(finding_rows(report))
+        for part, section in report.sections:
+            say(f"\n{part.title}")
+            if section.note:
+                emit_text(section.note)
+            rows = section.rows if section.shown is None else section.shown
+            if rows:
+                emit(rows)
     if file is not None:
         write_json(report, file)
     if report.wrong:
@@ -237,52 +251,29 @@ def check(home: Home, as_of: str | None, file: Path | None) -> None:
         sys.exit(1)
 
 
-@click.command()
-@click.option("--host", help="Address to bind; another than loopback needs keys.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to bind.")
-@click.option("--workers", type=click.IntRange(1), help="Worker processes.")
-@click.pass_obj
-def serve(home: Home, host: str | None, port: int | None, workers: int | None) -> None:
-    """Answer over HTTP until interrupted."""
-    from serving.http_api.address import address
-    from serving.launch import serve_forever
+@click.pass_context
+def _promote(context: click.Context, /, **given: Any) -> None:
+    from serving.ledger.ledger import open_ledger
 
-    given = {"host": host, "port": port, "workers": workers}
-    changed = home.settings.model_copy(update={name: value for name, value in given.items() if value is not None})
-    say(f"Serving on {address(changed)} (Ctrl-C stops).", err=True)
-    sys.exit(serve_forever(Home(changed), config=_config_file(_given_config())))
+    context.invoke(training_cli.promote, **given)
+    open_ledger(context.obj).create()  # from now on a home without one has lost it
 
 
-@click.command()
-@click.option("--accounts", default=1000, show_default=True, type=click.IntRange(1), help="Accounts to simulate.")
-@click.option("--days", default=300, show_default=True, type=click.IntRange(1), help="Days of history.")
-@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Seed of the simulation.")
-@click.option("--serve/--no-serve", "serve_after", default=True, show_default=True, help="Serve when done.")
-@click.pass_obj
-def demo(home: Home, accounts: int, days: int, seed: int, serve_after: bool) -> None:  # noqa: FBT001
-    """Simulate a company and run everything on it, from the log to the service."""
-    from serving.demo import home_of_demo, run_demo
-    from serving.http_api.address import address
-    from serving.launch import curl_line, serve_forever
-
-    if _config_file(_given_config()) is None:
-        home = home_of_demo(home)
-    with progress_bar() as progress:
-        report = run_demo(home, accounts=accounts, days=days, seed=seed, now=_now(), progress=progress)
-    say(report.text)
-    if serve_after:
-        say(f"\nServing on {address(home.settings)} (Ctrl-C stops). Try, from another terminal:\n")
-        say(f"  {curl_line(home, report.riskiest_account)}\n")
-        sys.stdout.flush()
-        sys.exit(serve_forever(home, config=_config_file(_given_config())))
+promote = click.Command(
+    "promote",
+    params=training_cli.promote.params,
+    callback=_promote,
+    help=training_cli.promote.help,
+    epilog=training_cli.promote.epilog,
+)
 
 
 @click.pass_context
 def _init_every_room(context: click.Context, /, **given: Any) -> None:
+    context.invoke(features_cli.init, **given)
     from serving.ledger.ledger import open_ledger
     from training.registry.migrations import migrate
 
-    context.invoke(features_cli.init, **given)
     migrate(context.obj)
     open_ledger(context.obj).create()
 
@@ -291,7 +282,7 @@ init = click.Command(
     "init",
     params=features_cli.init.params,
     callback=_init_every_room,
-    help="Make the home: stores, secret key, model registry, score ledger, and a commented settings file.",
+    help="Make the home and a commented settings file. A home has stores, secret key, model registry and score ledger.",
     epilog=features_cli.init.epilog,
 )
 
@@ -302,24 +293,9 @@ features = click.Group(
     help=features_cli.features.help,
 )
 
-commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, init, features]
+commands: list[click.Command] = [score, explain, nightly, doctor, serve, demo, promote, init, features]
 for _command in (*features_cli.commands, *training_cli.commands, *commands):
     main.add_command(_command)
-
-
-def _config_file(given: Path | None) -> Path | None:
-    """The settings file: the flag, then ``BELLWETHER_CONFIG``, then ``bellwether.toml`` if it is there."""
-    if given is not None:
-        return given
-    if named := os.environ.get("BELLWETHER_CONFIG"):
-        return Path(named)
-    default = Path(FILE_NAME)
-    return default if default.is_file() else None
-
-
-def _given_config() -> Path | None:
-    context = click.get_current_context().find_root()
-    return context.params.get("config")
 
 
 def _now() -> datetime:

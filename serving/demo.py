@@ -18,13 +18,14 @@ from features.init import initialise
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
 from features.settings.load import load_settings
+from features.shares import percent
 from features.simulator import simulate
 from features.storage.state_file import recall, remember
 from features.storage.store import ManifestStore
 from features.windows import newest_cutoff
 from serving.ledger.runs import ScoredAccount, TargetRun
 from serving.routine.batch import score_batch
-from serving.routine.terminal import in_money
+from serving.routine.terminal import in_money, who
 from training.flow import TrainReport, train
 from training.registry.promotion import PromoteReport, promote
 from training.text import promote_lines, train_lines
@@ -221,8 +222,8 @@ def _first(run: TargetRun, limit: int | None = None) -> list[ScoredAccount]:
 
 def _shown(accounts: list[ScoredAccount]) -> Iterator[str]:
     for account in accounts:
-        money = in_money(account).replace(", ", "  ", 1)
-        yield f"  {account.account_id:<14}{100 * (account.probability or 0.0):5.1f} %  {account.band or '':<7}{money}"
+        named = who(account.account_id, account.name, account.owner)
+        yield f"  {named}: {percent(account.probability or 0.0)}, {account.band}{in_money(account)}"
         raising = [reason for reason in account.reasons if reason.direction == "raises"]
         for reason in (raising or list(account.reasons))[:3]:
             yield f"      {reason.contribution:+.2f}  {reason.text}"

@@ -1,23 +1,24 @@
-"""Examines a whole home: the checks of every room, and those of the score ledger."""
+"""Examines a whole home: the checks of every room, in the order in which a repair helps the next."""
 
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from features.doctor.clock import CLOCK_CHECKS, mended_after, remedy
+from features.doctor.clock import CLOCK_CHECKS, remedy, require_clock
 from features.doctor.feature_store import STORE_CHECKS
 from features.doctor.files import DERIVED_CHECKS, FILE_CHECKS
+from features.doctor.set_aside import folder_of, set_aside
 from features.examination import Check, Finding, Result, examine
-from features.exceptions import InputError, counted
-from features.feature_store.sqlite_files import lacks_journal, read_ahead_journal
+from features.exceptions import counted
 from features.home.home import Home
+from features.home.presence import require_home
 from features.ingest.rules import CLOCK_TOLERANCE
+from serving.champion_checks import CHAMPION_CHECKS, is_readable
 from serving.ledger.ledger import open_ledger
 from training.watching.registry_checks import REGISTRY_CHECKS
 
-__all__ = ["CHECKS", "examine_home", "finding_rows"]
+__all__ = ["CHECKS", "FINDING_COLUMNS", "examine_home", "finding_rows", "is_wrong", "summary"]
 
 
 def examine_home(home: Home, *, now: datetime, repair: bool = False) -> list[Result]:
@@ -28,44 +29,49 @@ def examine_home(home: Home, *, now: datetime, repair: bool = False) -> list[Res
     InputError
         When there is no home.
     """
-    if not home.root.is_dir():
-        raise InputError(f"There is no home {home.root}. Run `bellwether init`, or name another with --home.")
-    return examine(CHECKS, home, now=now, repair=repair)
+    require_home(home)
+    return examine(CHECKS, home, now=now, repair=repair, keep=lambda: set_aside(home, now))
+
+
+FINDING_COLUMNS = ("is", "check", "finding")
+"""Of the rows of :func:`finding_rows`."""
 
 
 def finding_rows(results: list[Result]) -> list[dict[str, Any]]:
-    """One row per finding, for the terminal."""
+    """One row per finding, for the terminal; what is wrong first."""
     return [
         {
+            "is": _kind(result),
             "check": result.check,
-            "repaired": "yes" if result.is_repaired else "no",
             "finding": f"{result.finding.what} {result.note if result.is_repaired else result.finding.remedy}".strip(),
         }
-        for result in results
+        for result in sorted(results, key=lambda result: (result.is_repaired, result.finding.is_remark))
     ]
 
 
-def _ledger(home: Home) -> Path:
-    return home.ledger
+def is_wrong(result: Result) -> bool:
+    """Whether a result is of something that is wrong and still there; a remark is of something left to do."""
+    return not (result.is_repaired or result.finding.is_remark)
 
 
-def _look_at_ledger(home: Home, _: datetime) -> Iterator[Finding]:
-    if not _ledger(home).exists():
-        if (home.bundles).is_dir() and any((home.bundles).iterdir()):
-            yield Finding(
-                "There is no score ledger: the lists of accounts are empty.",
-                "`bellwether doctor --repair` makes an empty one, `bellwether score` fills it. Old runs need a backup.",
-            )
-        return
-    if lacks_journal(_ledger(home)):
-        yield Finding(
-            f"{_ledger(home)} has no write-ahead journal: readers wait while a run is written.",
-            "`bellwether doctor --repair` sets it.",
-        )
+def _kind(result: Result) -> str:
+    return "repaired" if result.is_repaired else "remark" if result.finding.is_remark else "WRONG"
+
+
+def summary(home: Home, results: list[Result], *, now: datetime) -> str:
+    """How it ended, in a sentence or two."""
+    wrong, repaired = sum(map(is_wrong, results)), sum(result.is_repaired for result in results)
+    parts = [f"{wrong} wrong" if wrong else "nothing is wrong"]
+    parts += [f"{repaired} repaired"] if repaired else []
+    kept = folder_of(home, now)
+    text = f"{len(CHECKS)} checks: {', '.join(parts)}."
+    if repaired and kept.exists():
+        text += f" What was there before lies in {kept}; remove it when nobody misses anything."
+    return text
 
 
 def _look_at_later_runs(home: Home, now: datetime) -> Iterator[Finding]:
-    if not home.ledger.exists():
+    if not is_readable(home.ledger):
         return
     with closing(open_ledger(home)) as ledger:
         later = ledger.later_than(now, scored_at=now + CLOCK_TOLERANCE)
@@ -79,18 +85,10 @@ def _look_at_later_runs(home: Home, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _mend_later_runs(home: Home, now: datetime) -> str:
-    told = mended_after(home, now)
+def _mend_later_runs(home: Home, now: datetime) -> None:
+    require_clock(home, now)
     with closing(open_ledger(home)) as ledger:
         ledger.forget_later_than(now, scored_at=now + CLOCK_TOLERANCE)
-    return told
-
-
-def _mend_ledger(home: Home, _: datetime) -> None:
-    ledger = open_ledger(home)
-    ledger.create()
-    ledger.close()
-    read_ahead_journal(_ledger(home))
 
 
 CHECKS: tuple[Check, ...] = (
@@ -99,7 +97,7 @@ CHECKS: tuple[Check, ...] = (
     *DERIVED_CHECKS,
     *STORE_CHECKS,
     *REGISTRY_CHECKS,
-    Check("ledger", _look_at_ledger, _mend_ledger),
+    *CHAMPION_CHECKS,
     Check("runs of the future", _look_at_later_runs, _mend_later_runs),
 )
 """Every check, in the order in which a repair helps the next."""

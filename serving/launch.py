@@ -1,5 +1,6 @@
 """Starts the service: what may be bound, and the process that answers."""
 
+import atexit
 import ipaddress
 import json
 import os
@@ -11,17 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from features.console import say
 from features.exceptions import SettingsError
 from features.home.home import Home
 from features.storage.read_only import is_read_only
 from serving.http_api.address import PASSING_FOLDER, address
 
-__all__ = ["Launch", "curl_line", "launch", "serve_forever"]
+__all__ = ["KEYLESS", "Launch", "curl_line", "launch", "serve_forever"]
 
 
 _ROOT = Path(__file__).resolve().parent.parent
 _DRAIN_SECONDS = 25
+_METRICS_OF_FEAST = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")  # set by import, for that process
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})", re.ASCII)
+
+
+KEYLESS = "There are no keys: every user of this machine can read the scores through this port."
+"""What is said of a service that asks nobody for a key."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ def launch(home: Home, *, config: Path | None, environment: Mapping[str, str], c
     }
     if config is not None:
         handed_on["BELLWETHER_CONFIG"] = str(config.absolute())
-    return Launch(arguments, {**environment, **handed_on})
+    inherited = {name: value for name, value in environment.items() if name not in _METRICS_OF_FEAST}
+    return Launch(arguments, {**inherited, **handed_on})
 
 
 def serve_forever(home: Home, *, config: Path | None) -> NoReturn:
@@ -80,8 +88,12 @@ def serve_forever(home: Home, *, config: Path | None) -> NoReturn:
     """
     command = launch(home, config=config, environment=os.environ)
     Path(command.environment["BENTOML_HOME"]).mkdir(parents=True, exist_ok=True)
+    if not home.settings.api_keys:
+        say(f"{KEYLESS} Set BELLWETHER_API_KEYS where others use this machine.", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
+    # A process that becomes another one runs no exit functions; in one of them Feast removes its folder of metrics.
+    atexit._run_exitfuncs()  # noqa: SLF001
     os.execve(command.arguments[0], list(command.arguments), dict(command.environment))  # noqa: S606 - our own interpreter
 
 

@@ -11,7 +11,6 @@ pandera is the one to take.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,12 +25,12 @@ from features.quality.section import Inspection, Part, Section, inspection_of, l
 from training.watching.quality import MODEL_PARTS
 
 __all__ = [
+    "FINDING_COLUMNS",
     "PARTS",
     "QualityReport",
     "check_features",
     "finding_rows",
     "quality_json",
-    "require_place",
     "summary",
     "write_json",
 ]
@@ -87,6 +86,10 @@ def summary(report: QualityReport) -> str:
     return f"{counted(count, 'thing|things')} to look at in {cutoff}: {which}."
 
 
+FINDING_COLUMNS = ("is", "part", "finding")
+"""Of the rows of :func:`finding_rows`."""
+
+
 def finding_rows(report: QualityReport) -> list[dict[str, Any]]:
     """One row per finding, for the terminal."""
     return [
@@ -111,25 +114,6 @@ def quality_json(report: QualityReport) -> dict[str, Any]:
             for part, section in report.sections
         },
     }
-
-
-def require_place(path: Path) -> None:
-    """Say at once that a report could not be written there, rather than after the work.
-
-    Raises
-    ------
-    InputError
-        When the folder is not there, or the file could not be written.
-    """
-    if path.is_dir():
-        why = "it is a folder"
-    elif not path.parent.is_dir():
-        why = f"there is no folder {path.parent}"
-    elif not os.access(path if path.exists() else path.parent, os.W_OK):
-        why = "permission denied"
-    else:
-        return
-    raise InputError(f"{path} cannot be written: {why}. Choose another place for --json.")
 
 
 def write_json(report: QualityReport, path: Path) -> None:

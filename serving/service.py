@@ -3,11 +3,12 @@
 import json
 import os
 import warnings
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from features.exceptions import BellwetherError
+from features.exceptions import DependencyError
 from features.home.home import Home
 from features.settings.load import load_settings
 from features.start import start
@@ -26,6 +27,7 @@ from serving.http_api.live_champions import LiveChampions  # noqa: E402
 from serving.http_api.logs import log_as_json  # noqa: E402
 from serving.http_api.meters import Meters  # noqa: E402
 from serving.http_api.middleware import Gatekeeper  # noqa: E402
+from serving.http_api.readiness import Readiness  # noqa: E402
 from serving.http_api.routes import make_api, score_body  # noqa: E402
 from serving.http_api.work_queue import WorkQueue  # noqa: E402
 from serving.ledger.ledger import open_ledger  # noqa: E402
@@ -34,6 +36,9 @@ __all__ = ["Bellwether"]
 
 # BentoML's own deadline, far above ours, so that ours is the one that speaks.
 _TIMEOUT_SECONDS = 120
+
+# How long a store that is away may be on its way back, while what is open of it answers.
+_PATIENCE_SECONDS = 10.0
 
 
 # BentoML warns about its own use of pydantic, and of tornado when it is told to stop, in the middle of a log whose
@@ -67,9 +72,10 @@ bound_connections(
     _METERS,
 )
 _CHAMPIONS = LiveChampions(_HOME, _METERS)
-_LEDGER = open_ledger(_HOME)
+_STORE = open_store(_HOME, patience_seconds=_PATIENCE_SECONDS)
+_LEDGER = open_ledger(_HOME, patience_seconds=_PATIENCE_SECONDS)
 _WORK_QUEUE = WorkQueue(threads=_HOME.settings.threads)
-_ANSWERER = Answerer(_HOME, open_store(_HOME), _CHAMPIONS)
+_ANSWERER = Answerer(_HOME, _STORE, _CHAMPIONS)
 _API = make_api(
     _HOME,
     answerer=_ANSWERER,
@@ -77,6 +83,7 @@ _API = make_api(
     ledger=_LEDGER,
     work_queue=_WORK_QUEUE,
     meters=_METERS,
+    readiness=Readiness(_STORE, _CHAMPIONS, _LEDGER),
     clock=_now,
 )
 
@@ -98,6 +105,9 @@ class Bellwether:
     def __init__(self) -> None:
         log_as_json()
         _CHAMPIONS.start()
+        with suppress(DependencyError):  # the first list that is asked for says so
+            if _HOME.ledger.exists():
+                _LEDGER.create()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
@@ -105,13 +115,6 @@ class Bellwether:
         _CHAMPIONS.stop()
         _WORK_QUEUE.close()
         _LEDGER.close()
-
-    def __is_ready__(self) -> bool:
-        """Whether there is a verified champion, and a feature store that answers."""
-        try:
-            return _ANSWERER.is_ready()
-        except BellwetherError:
-            return False
 
     @bentoml.api(route="/score")  # type: ignore[untyped-decorator]
     def score(self, account_ids: list[str], targets: list[str] | None = None, reasons: int = 5) -> dict[str, Any]:

@@ -23,6 +23,7 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     (
         "serving/http_api/test_service.py",
         "serving/http_api/test_bad_bodies.py",
+        "serving/http_api/test_readiness.py",
     ),
     # The small company is judged once.
     (

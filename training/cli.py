@@ -1,13 +1,25 @@
 """Commands of the training room: train, promote, and the audit that needs labels."""
 
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from features.console import FORMATS, say
+from features.choices import Version
+from features.console import (
+    emit,
+    emit_document,
+    emit_notes,
+    emit_text,
+    format_option,
+    progress_bar,
+    say,
+    terminal_width,
+)
 from features.home.home import Home
+from features.home.presence import pass_home
 from training.labels.names import TARGET_NAMES
 
 __all__ = ["audit", "commands", "promote", "train"]
@@ -23,49 +35,70 @@ _TARGET = click.option(
 )
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether train
+  bellwether train --target upsell --format json
+"""
+)
 @_TARGET
 @click.option(
     "--truth",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True),
     metavar="FILE",
     help="The simulator's truth.parquet: shows how much of what can be known the model knows.",
 )
-@click.pass_obj
-def train(home: Home, target_name: str | None, truth: Path | None) -> None:
-    """Train a model, judge it beside simple rules, and register it as the challenger.
-
-    For example: bellwether train --target upsell
-    """
-    from features.console import emit_notes, progress_bar, say
+@format_option
+@pass_home
+def train(home: Home, target_name: str | None, truth: Path | None, output: str) -> None:
+    """Train a model and register it as the challenger. It is judged beside simple rules."""
     from features.offline.cutoffs import left_out
     from features.offline.default_cutoff import silence_told
     from training.flow import train as run
-    from training.text import train_lines
+    from training.text import train_json, train_lines
 
     with progress_bar() as progress:
         report = run(home, target_name or _default(home), now=datetime.now(UTC), truth=truth, progress=progress)
     emit_notes([*left_out(home), *silence_told(home)])
-    for line in train_lines(report):
-        say(line)
+    if output == "table":
+        for line in train_lines(report, width=terminal_width()):
+            emit_text(line)
+    else:
+        emit_document(train_json(report), output)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether promote
+  bellwether promote --target upsell --expect-current 3
+  bellwether promote --target churn --version 2
+"""
+)
 @_TARGET
-@click.option("--version", metavar="V", help="Version to promote, also to go back to.  [default: the challenger]")
-@click.option("--expect-current", metavar="V", help="Refuse unless this version is the champion (`none`: nobody is).")
-@click.pass_obj
-def promote(home: Home, target_name: str | None, version: str | None, expect_current: str | None) -> None:
-    """Make a model the champion, if the gate lets it.
-
-    For example: bellwether promote --target upsell --expect-current 3
-    """
+@click.option(
+    "--version", metavar="V", type=Version(), help="Version to promote, also to go back to.  [default: the challenger]"
+)
+@click.option(
+    "--expect-current",
+    metavar="V",
+    type=Version(or_none=True),
+    help="Refuse unless this version is the champion (`none`: nobody is).",
+)
+@format_option
+@pass_home
+def promote(home: Home, target_name: str | None, version: str | None, expect_current: str | None, output: str) -> None:
+    """Make a model the champion, if the gate lets it."""
     from training.registry.promotion import promote as run
     from training.text import promote_lines
 
-    name = target_name or _default(home)
-    for line in promote_lines(run(home, name, version=version, expect_current=expect_current)):
-        say(line)
+    report = run(home, target_name or _default(home), version=version, expect_current=expect_current)
+    if output == "table":
+        for line in promote_lines(report):
+            emit_text(line)
+    else:
+        emit_document(asdict(report), output)
 
 
 @click.command(
@@ -94,10 +127,10 @@ Examples:
     help="Whose labels to hold features against; may be repeated.  "
     "[default: churn and upsell; without subscription events churn_inactivity]",
 )
-@click.option("--format", "output", default="table", show_default=True, type=FORMATS)
-@click.pass_obj
+@format_option
+@pass_home
 def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ...], output: str) -> None:
-    """Prove on a sample that features hold nothing that was not known at their cutoff.
+    """Prove on a sample that features know no future. A row holds what was known at its cutoff.
 
     Rebuilds random rows from what was known at their cutoff alone, then with all that came later permuted between
     accounts, and compares them with what is stored and with what Feast gives to training. Compares online with offline
@@ -106,9 +139,8 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
 
     Leaves with 0 when nothing was found and 1 when something was. It counts the log twice, in a scratch folder.
     """
-    from features.console import emit, emit_notes, emit_text, progress_bar, say
     from training.watching.audit import audit as run
-    from training.watching.audit_text import finding_rows, heading, sections, summary_rows
+    from training.watching.audit_text import FINDING_COLUMNS, finding_rows, heading, sections, summary_rows
 
     with progress_bar() as progress:
         result = run(
@@ -129,7 +161,7 @@ def audit(home: Home, sample: int, seed: int | None, target_names: tuple[str, ..
                 emit(rows)
     else:
         emit_notes([heading(result), *(f"{row['check']}: {row['found']} {row['of']}" for row in summary_rows(result))])
-        emit(finding_rows(result), output)
+        emit(finding_rows(result), output, columns=FINDING_COLUMNS)
     sys.exit(0 if result.is_clean else 1)
 
 

@@ -15,7 +15,7 @@ from features.storage.derived import Stale, stale_partitions
 from features.storage.lineage import Lineage
 from features.storage.manifest import Manifest
 
-__all__ = ["GroupAtCutoff", "planned_rows", "wanted_groups"]
+__all__ = ["PLAN_COLUMNS", "GroupAtCutoff", "planned_rows", "wanted_groups"]
 
 _NOT_BUILT = "not built"
 _GONE = "a file is gone"
@@ -56,6 +56,10 @@ def wanted_groups(
             lineage = lineage_of(group, cutoff, shared)
             wanted[feature_partition(group, cutoff)] = GroupAtCutoff(group, cutoff, lineage)
     return wanted
+
+
+PLAN_COLUMNS = ("what", "count", "first", "last", "why")
+"""Of the rows of :func:`planned_rows`."""
 
 
 def planned_rows(home: Home, cutoffs: Sequence[datetime], groups: Sequence[str]) -> list[dict[str, object]]:

@@ -17,7 +17,12 @@ _MOST = 1000  # unasked: nineteen years of weeks, which is one event of 1970 rat
 
 
 def build_cutoffs(
-    home: Home, *, now: datetime, first: str | None = None, last: str | None = None, every_days: int = 7
+    home: Home,
+    *,
+    now: datetime,
+    first: str | datetime | None = None,
+    last: str | datetime | None = None,
+    every_days: int = 7,
 ) -> list[datetime]:
     """Cutoffs from ``first`` to ``last``: by default from the first whole four weeks of events to where they end.
 

@@ -19,10 +19,9 @@ from features.ingest.loads import forget_loads_after, load_moments
 from features.ingest.rules import CLOCK_TOLERANCE
 from features.rollup.count import roll_up
 from features.schema import RAW_TABLES
-from features.storage.state_file import recall
 from features.windows import as_cutoff
 
-__all__ = ["CLOCK_CHECKS", "REPAIR_CLOCK", "clock_traces", "mended_after", "remedy"]
+__all__ = ["CLOCK_CHECKS", "REPAIR_CLOCK", "clock_traces", "remedy", "require_clock"]
 
 
 REPAIR_CLOCK = "Check the clock first (`timedatectl` shows it); if it is right, run `bellwether doctor --repair`."
@@ -44,8 +43,8 @@ def clock_traces(home: Home, *, now: datetime) -> list[str]:
     return [*_cutoffs_told(home, now), *_loads_told(home, now), *_promises_told(home, now)]
 
 
-def mended_after(home: Home, now: datetime) -> str:
-    """Put a copy aside before what is of a later time than ``now`` is removed; says where it lies.
+def require_clock(home: Home, now: datetime) -> None:
+    """Put a copy aside before what is of a later time than ``now`` is removed, and only where the clock is right.
 
     Raises
     ------
@@ -56,7 +55,7 @@ def mended_after(home: Home, now: datetime) -> str:
     """
     if is_clock_behind(home, now=now):
         raise InputError(_BEHIND)
-    return f"What was there before lies in {set_aside(home, now)}; remove it when nobody misses anything."
+    set_aside(home, now)
 
 
 def _cutoffs_told(home: Home, now: datetime) -> Iterator[str]:
@@ -96,7 +95,7 @@ def _look_at_clock(home: Home, now: datetime) -> Iterator[Finding]:
 
 def _mend_clock(home: Home, now: datetime) -> str:
     """Remove it, in an order in which a repair that is killed and run again ends as one that was not."""
-    told = mended_after(home, now)
+    require_clock(home, now)
     ahead = Ahead.of(home, _loads_ahead(home, now), now=now)
     with home.stores.features.writer() as writer:
         for partition in _partitions_ahead(home, now):
@@ -109,15 +108,12 @@ def _mend_clock(home: Home, now: datetime) -> str:
     taken.forget(())  # the stores are others now
     with home.stores.quarantine.writer() as writer:
         forget_loads_after(writer, now + CLOCK_TOLERANCE)
-    online = home.nightly / "online.json"
-    if recall(online).get("cutoff", "") > f"{now:%Y-%m-%d}":
-        online.unlink()
     roll_up(home)
     for name in ("events", "raw", "tables", "quarantine", "rollups", "features"):
         with home.stores.named(name).writer():
             pass  # a writer begins by removing what no manifest lists
-    again = f" {counted(len(ahead.names), 'file is|files are')} taken from the inbox once more tonight."
-    return told + (again if ahead.names else "")
+    again = f"{counted(len(ahead.names), 'file is|files are')} taken from the inbox once more tonight."
+    return again if ahead.names else ""
 
 
 def _partitions_ahead(home: Home, now: datetime) -> list[str]:

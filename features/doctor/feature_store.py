@@ -1,18 +1,19 @@
 """Checks of the feature store: its registry, and whether the online rows are those that were built."""
 
-import contextlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from features.definitions.catalog import cutoff_day_field
-from features.doctor.clock import mended_after, remedy
+from features.doctor.clock import remedy, require_clock
+from features.doctor.online_rows import AGAIN, counts_told, values_told
 from features.examination import Check, Finding
-from features.exceptions import BellwetherError, listed
+from features.exceptions import counted, listed
+from features.feature_store.copied import copied, forget_copied
+from features.feature_store.opened import online_table
 from features.feature_store.sqlite_files import (
-    accounts_stamped,
     forget_newer,
     is_damaged,
+    is_emptied,
     is_registry_lost,
     lacks_journal,
     newest_stamp,
@@ -22,16 +23,14 @@ from features.feature_store.sqlite_files import (
     restore_snapshot,
     unprotected,
 )
-from features.feature_store.store import Store, online_table, open_store
+from features.feature_store.store import Store, open_store
 from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs
-from features.offline.files import accounts_built
 from features.storage.lock import exclusive_lock
 
 __all__ = ["STORE_CHECKS"]
 
-
-_AGAIN = "`bellwether doctor --repair`, or `bellwether features materialize`, fills it again."
+_ANEW = "`bellwether doctor --repair` makes it anew from the feature files; restart the service after it."
 
 
 def _registry(home: Home) -> Path:
@@ -52,7 +51,8 @@ def _look_at_registry(home: Home, _: datetime) -> Iterator[Finding]:
     if registry.exists() and is_damaged(registry):
         yield Finding(f"The feature registry {registry} is damaged: nothing can be read through it.", remedy)
     elif is_registry_lost(registry, _online(home)):
-        yield Finding(f"The feature registry {registry} is empty, though features were applied before.", remedy)
+        what = "empty" if registry.exists() else "missing"
+        yield Finding(f"The feature registry {registry} is {what}, though features were applied before.", remedy)
 
 
 def _mend_registry(home: Home, _: datetime) -> None:
@@ -62,15 +62,25 @@ def _mend_registry(home: Home, _: datetime) -> None:
 
 
 def _look_at_online(home: Home, _: datetime) -> Iterator[Finding]:
-    if _is_there(home) and is_damaged(_online(home)):
+    online = _online(home)
+    if not online.exists():
+        if _registry(home).exists():
+            yield Finding(f"The online store {online} is missing: the service cannot answer.", _ANEW)
+    elif is_damaged(online):
         yield Finding(
-            f"The online store {_online(home)} is damaged: the service cannot answer, or not for every account.",
-            "`bellwether doctor --repair` makes it anew from the feature files; restart the service after it.",
+            f"The online store {online} is damaged: the service cannot answer, or not for every account.", _ANEW
+        )
+    elif (copy := copied(home)) is not None and is_emptied(online, _tables(home)):
+        yield Finding(
+            f"The online store {online} is empty, and {copy.accounts:,} accounts of {copy.cutoff[:10]} were copied "
+            "into it: the service knows nobody.",
+            _ANEW,
         )
 
 
 def _mend_online(home: Home, now: datetime) -> None:
     store = open_store(home)
+    _online(home).touch(mode=0o600)  # what the registry says can be read then
     registered = [state.group for state in store.views() if state.is_registered]
     with exclusive_lock(home.feast):
         remove_database(_online(home))
@@ -80,19 +90,31 @@ def _mend_online(home: Home, now: datetime) -> None:
 
 def _look_at_views(home: Home, _: datetime) -> Iterator[Finding]:
     if not _is_there(home):
-        if built_cutoffs(home):
+        if built_cutoffs(home) and not _registry(home).exists():
             yield Finding(
-                "Features are built and there is no online store: the service cannot answer.",
+                f"Features are built and there is no feature store in {home.feast}: the service cannot answer.",
                 "Run `bellwether features apply`, then `bellwether features materialize`.",
+                is_remark=not _is_trained(home),
             )
         return
-    states = open_store(home).views()
+    states, filled = open_store(home).views(), _filled(home)
     if unknown := [state.group for state in states if not state.is_registered]:
-        yield Finding(f"The registry does not know {listed(unknown)}.", "Run `bellwether features apply`.")
+        yield Finding(
+            f"The registry {_registry(home)} does not know {listed(unknown)}: no model can read it.",
+            "Run `bellwether features apply`, then `bellwether features materialize`.",
+            is_remark=filled.isdisjoint(unknown),
+        )
     if filling := [state.group for state in states if state.is_filling]:
         yield Finding(
             f"{listed(filling)} is being filled, or a run that filled it was killed: other Feast clients refuse it.",
-            _AGAIN,
+            AGAIN,
+        )
+    if unfilled := [state.group for state in states if state.is_registered and state.until is None]:
+        yield Finding(
+            f"{counted(len(unfilled), 'view is|views are')} not filled: {listed(unfilled)}. Answers are stale or "
+            "missing until then.",
+            AGAIN,
+            is_remark=filled.isdisjoint(unfilled),
         )
 
 
@@ -100,8 +122,11 @@ def _look_at_guards(home: Home, _: datetime) -> Iterator[Finding]:
     if not _is_there(home):
         return
     for path in (_registry(home), _online(home)):
-        if lacks_journal(path):
-            yield Finding(f"{path} has no write-ahead journal: readers fail while a writer writes.", _AGAIN)
+        if path.stat().st_size and lacks_journal(path):  # of an empty file more is to say than that
+            yield Finding(
+                f"{path} has no write-ahead journal: readers fail while a writer writes.",
+                "`bellwether doctor --repair` sets it.",
+            )
     open_tables = unprotected(_online(home), _tables(home))
     if open_tables:
         yield Finding(
@@ -133,36 +158,28 @@ def _look_at_future(home: Home, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _mend_future(home: Home, now: datetime) -> str:
-    told = mended_after(home, now)
+def _mend_future(home: Home, now: datetime) -> None:
+    require_clock(home, now)
     store = open_store(home)
     store.renew([state.group for state in store.views() if state.until is not None and state.until > now])
     with exclusive_lock(home.feast):
         forget_newer(_online(home), _tables(home), now)
+        forget_copied(home)
     _fill(home, store, now)
-    return told
 
 
-def _look_at_counts(home: Home, _: datetime) -> Iterator[Finding]:
-    if not _is_there(home):
-        return
+def _look_at_rows(home: Home, _: datetime) -> Iterator[Finding]:
+    if not _is_there(home) or (copied(home) is not None and is_emptied(_online(home), _tables(home))):
+        return  # the checks above say so
     cutoff = open_store(home).materialized_cutoff()
-    if cutoff is None:
-        if built_cutoffs(home):
-            yield Finding("Not every view is filled: answers are stale or missing.", _AGAIN)
-        return
-    # A cutoff that is gone or damaged offline says nothing about the online rows.
-    with contextlib.suppress(BellwetherError, OSError, ValueError):
-        catalog = home.catalog
-        offline = len(accounts_built(home.stores.features, cutoff, catalog))
-        for group in catalog.groups:
-            online = accounts_stamped(
-                _online(home), online_table(home, group), field=cutoff_day_field(group), cutoff=cutoff
-            )
-            if online != offline:
-                yield Finding(
-                    f"View {group} has {online:,} accounts of {cutoff:%Y-%m-%d} online and {offline:,} offline.", _AGAIN
-                )
+    if cutoff is not None:
+        yield from (*counts_told(home, cutoff), *values_told(home, cutoff))
+
+
+def _filled(home: Home) -> set[str]:
+    """The views that were filled before."""
+    copy = copied(home)
+    return set() if copy is None else set(copy.files)
 
 
 def _fill_again(home: Home, now: datetime) -> None:
@@ -177,6 +194,11 @@ def _fill(home: Home, store: Store, now: datetime) -> None:
         store.materialize(max(built))
 
 
+def _is_trained(home: Home) -> bool:
+    """Whether a model was ever registered, which nobody does without a feature store."""
+    return home.bundles.is_dir() and any(home.bundles.iterdir())
+
+
 def _is_there(home: Home) -> bool:
     return _registry(home).exists() and _online(home).exists()
 
@@ -187,6 +209,6 @@ STORE_CHECKS: tuple[Check, ...] = (
     Check("online guards", _look_at_guards, _mend_guards),
     Check("online rows of the future", _look_at_future, _mend_future),
     Check("feature views", _look_at_views, _fill_again),
-    Check("online accounts", _look_at_counts, _fill_again),
+    Check("online rows", _look_at_rows, _fill_again),
 )
 """In the order in which a repair helps the next."""

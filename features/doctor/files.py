@@ -10,6 +10,7 @@ from features.engine.choice import require_engine
 from features.examination import Check, Finding
 from features.exceptions import DependencyError, counted, listed
 from features.home.home import Home
+from features.home.private import exposed, keep_private
 from features.home.secret import RESTORE_KEY, key_fault
 from features.offline.cutoffs import built_cutoffs, is_of_earlier_version, outdated_cutoffs
 from features.rollup.count import outdated_days, roll_up
@@ -31,22 +32,25 @@ def _look_at_key(home: Home, _: datetime) -> Iterator[Finding]:
     fault = key_fault(home)
     if fault is not None:
         yield Finding(f"{fault} New ones would match none of them, so nothing is loaded until then.", RESTORE_KEY)
-    if not path.exists():
-        if fault is None:
-            yield Finding(f"{path} is missing.", "Run `bellwether init`.")
-        return
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
+    elif not path.exists():
+        yield Finding(f"{path} is missing, and nothing is stored yet.", "The first load makes one.", is_remark=True)
+
+
+def _look_at_privacy(home: Home, _: datetime) -> Iterator[Finding]:
+    paths = exposed(home)
+    if paths:
+        what = counted(len(paths), "file or folder|files and folders")
         yield Finding(
-            f"{path} can be read by others (mode {mode:04o}): they could tell whose tokens are stored.",
-            "`chmod 600` it.",
+            f"Other users of this machine may read or write {what}: {listed(paths)}. Every command closes what its "
+            "user owns, so these belong to somebody else or cannot be changed.",
+            f"As their owner: `chmod -R go= {home.root}`; or run every command as the same user.",
         )
-
-
-def _mend_key(home: Home, _: datetime) -> None:
-    path = home.secret_key
-    if path.exists():
-        path.chmod(0o600)
+    mode = home.root.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        yield Finding(
+            f"Every user of this machine can write into {home.root}, and so put another store in the place of one.",
+            f"`chmod o-w {home.root}`; who delivers needs to write into {home.inbox} alone.",
+        )
 
 
 def _look_at_engine(home: Home, _: datetime) -> Iterator[Finding]:
@@ -73,13 +77,15 @@ def _looker(name: str) -> Callable[[Home, datetime], Iterator[Finding]]:
             what = counted(len(damaged), "listed file is|listed files are")
             paths = listed(path.relative_to(home.root) for path in damaged)
             yield Finding(f"{what} missing or damaged: {paths}.", store.damage_remedy)
-        leavings = [] if is_locked(store.root) or store.is_being_read() else store.unlisted()
+        # Files that were replaced lie there until the next writer too: that is how every night ends.
+        leavings = [] if is_locked(store.root) else store.drafts()
         if leavings:
-            what = counted(len(leavings), "file is|files are")
+            what = counted(len(leavings), "folder|folders")
             paths = listed(path.relative_to(home.root) for path in leavings)
             yield Finding(
-                f"{what} listed nowhere, as a killed run leaves them: {paths}. Nobody reads them.",
-                "The next writer removes them; `bellwether doctor --repair` does it now.",
+                f"A run that was killed has left {what} behind: {paths}. Nobody reads them.",
+                "The next run that writes there removes them; `bellwether doctor --repair` does it now.",
+                is_remark=True,
             )
 
     return look
@@ -136,21 +142,26 @@ def _look_at_rollups(home: Home, _: datetime) -> Iterator[Finding]:
     if days:
         what = counted(len(days), "event day is not counted as it is|event days are not counted as they are")
         yield Finding(
-            f"{what} now: {listed(days)}. Features would miss what came in.",
-            "Run `bellwether features build`.",
+            f"{what} now: {listed(days)}. Features lack what came in since.",
+            "`bellwether nightly`, or `bellwether features build`, counts them.",
+            is_remark=True,
         )
 
 
 def _look_at_features(home: Home, now: datetime) -> Iterator[Finding]:
     outdated = outdated_cutoffs(home)
     if is_of_earlier_version(home):
-        yield Finding("This home was counted and built by an earlier version.", "Run `bellwether features build`.")
+        yield Finding(
+            "This home was counted and built by an earlier version: nothing can be trained or scored from it.",
+            "Run `bellwether features build`.",
+        )
     elif outdated:
         what = counted(len(outdated), "cutoff was|cutoffs were")
         yield Finding(
             f"{what} built under other settings or definitions: {listed(c.date() for c in reversed(outdated))}. "
             "Training and scoring leave them out.",
             "Run `bellwether features build` to build them again.",
+            is_remark=True,
         )
     built = built_cutoffs(home)
     due = _newest_due(home, now)
@@ -158,6 +169,7 @@ def _look_at_features(home: Home, now: datetime) -> Iterator[Finding]:
         yield Finding(
             f"The newest cutoff built is {built[-1]:%Y-%m-%d}, and there are events for {due:%Y-%m-%d}.",
             "Run `bellwether nightly`.",
+            is_remark=True,
         )
 
 
@@ -176,7 +188,8 @@ def _build_again(home: Home, now: datetime) -> None:
 
 
 FILE_CHECKS: tuple[Check, ...] = (
-    Check("secret key", _look_at_key, _mend_key),
+    Check("secret key", _look_at_key),
+    Check("privacy", _look_at_privacy, lambda home, _: keep_private(home)),
     Check("engine", _look_at_engine),
     Check("locks", _look_at_locks),
     *(_store_check(name) for name in _STORES),

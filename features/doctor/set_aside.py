@@ -5,8 +5,8 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from features.exceptions import WorkFailedError
-from features.feature_store.sqlite_files import copy_database
+from features.exceptions import DependencyError, WorkFailedError
+from features.feature_store.sqlite_files import copy_database, remove_database
 from features.home.home import Home
 
 __all__ = ["folder_of", "set_aside"]
@@ -43,17 +43,30 @@ def set_aside(home: Home, now: datetime) -> Path:
                 shutil.copytree(store, draft / name, copy_function=_linked, ignore=_is_passing)
         if home.nightly.is_dir():
             shutil.copytree(home.nightly, draft / home.nightly.name, ignore=_is_passing)
-        for database in (home.feast_registry, home.feast_online, home.ledger):
+        for database in (home.feast_registry, home.feast_online, home.mlflow_database, home.ledger):
             if database.exists():
                 copy = draft / database.relative_to(home.root)
                 copy.parent.mkdir(exist_ok=True)
-                copy_database(database, copy)
+                _copy_database(database, copy)
+        if home.bundles.is_dir():
+            shutil.copytree(home.bundles, draft / home.bundles.name)
         draft.replace(folder)
     except OSError as error:
         raise WorkFailedError(
             f"{folder} cannot be written: {error.strerror}. Nothing was repaired. Free space, then repair again."
         ) from error
     return folder
+
+
+def _copy_database(database: Path, copy: Path) -> None:
+    try:
+        copy_database(database, copy)
+    except DependencyError:  # what is damaged is kept as it lies
+        remove_database(copy)
+        for end in ("", "-wal", "-shm"):
+            path = database.with_name(f"{database.name}{end}")
+            if path.exists():
+                shutil.copyfile(path, copy.with_name(f"{copy.name}{end}"))
 
 
 def _is_passing(_: str, names: list[str]) -> list[str]:

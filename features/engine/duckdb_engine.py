@@ -23,6 +23,7 @@ from ibis.backends.sql.datatypes import DuckDBType
 from features.engine.errors import engine_failures
 from features.engine.prepared import Prepared, is_over_names, prepare
 from features.engine.sql import ROW_NUMBER, ROWS_TABLE, SQL_TYPES, literal, quoted
+from features.interrupts import stop_on_interrupt
 from features.paths import written_out
 
 __all__ = ["Engine", "duckdb_engine", "spill_folder"]
@@ -34,6 +35,11 @@ class Engine:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self._numbers = itertools.count()
+        stop_on_interrupt(self)
+
+    def interrupt(self) -> None:
+        """Stop what it runs, from another thread."""
+        self.connection.con.interrupt()
 
     def read_parquet(self, paths: Sequence[Path], *, schema: pa.Schema, absent_as_null: Sequence[str] = ()) -> ir.Table:
         """A table over exactly these files, whose folder names add no column; empty of ``schema`` without files.

@@ -30,9 +30,14 @@ _WRITING = re.compile(r"write|No space|create directory|Disk quota|Permission de
 
 @contextmanager
 def engine_failures() -> Iterator[None]:
-    """Raise what the engine raises inside the block as an :class:`EngineError`."""
+    """Raise what the engine raises inside the block as an :class:`EngineError`.
+
+    When it was stopped because of an interrupt, the interrupt is raised: the engine makes errors of its own of it.
+    """
     try:
         yield
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
     except duckdb.OutOfMemoryException as error:
         raise EngineError(
             f"The engine has too little memory, or no room to spill: {_plainly(error)} Raise memory_limit, or free "
@@ -49,6 +54,10 @@ def engine_failures() -> Iterator[None]:
         ) from error
     except duckdb.Error as error:
         raise EngineError(_plainly(error)) from error
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # what the client raises in place of KeyboardInterrupt
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _plainly(error: duckdb.Error) -> str:

@@ -178,6 +178,8 @@ def _connected(master: str, conf: Mapping[str, str]) -> SparkContext:
     is_here = master.startswith("local")
     if is_here:
         given = {"spark.driver.host": _LOOPBACK, "spark.driver.bindAddress": _LOOPBACK, **given}
+        if not master.startswith("local-cluster"):  # of which executors are no part of this process
+            given = {"spark.authenticate": "true", **given}  # else any user of the machine may speak to the driver
     with _bound_to_loopback(is_here=is_here):
         try:
             return SparkContext(conf=SparkConf().setAll(list(given.items())))

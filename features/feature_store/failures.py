@@ -26,9 +26,13 @@ def reported(folder: Path) -> Iterator[None]:
         yield
     except (FeastObjectNotFoundException, sqlite3.OperationalError, SQLAlchemyError) as error:
         hint = (
-            "Another process holds it; try again in a moment." if "locked" in str(error) else f"If it is new: {APPLY}"
+            "Another process holds it; try again in a moment."
+            if "locked" in str(error)
+            else f"If it is new: {APPLY} Else `bellwether doctor --repair` mends what can be mended."
         )
-        raise DependencyError(f"The feature store in {folder} cannot be used: {error}. {hint}") from error
+        # SQLAlchemy's own words go on with the statement, over many lines.
+        reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+        raise DependencyError(f"The feature store in {folder} cannot be used: {reason}. {hint}") from error
     except sqlite3.DatabaseError as error:
         raise DependencyError(
             f"The feature store in {folder} is damaged: {error}. Restore {folder} from a backup, "

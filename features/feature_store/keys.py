@@ -1,6 +1,7 @@
-"""Keys of accounts and whole numbers in the online store, as Feast writes them."""
+"""Keys of accounts and values of features in the online store, as Feast writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.views import KEY_VERSION
@@ -11,7 +12,9 @@ with without_type_checks():
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
-__all__ = ["entity_keys", "whole_number"]
+__all__ = ["entity_keys", "stored_values", "whole_number"]
+
+_FIELDS = {"float": "double_val", "int": "int64_val", "category": "string_val"}
 
 
 def entity_keys(accounts: Sequence[str]) -> list[bytes]:
@@ -23,6 +26,13 @@ def entity_keys(accounts: Sequence[str]) -> list[bytes]:
         )
         for account in accounts
     ]
+
+
+def stored_values(values: Iterable[float | str | None], kind: str) -> list[bytes]:
+    """What the online store holds of values of one kind (``float``, ``int``, ``category``); null is nothing."""
+    empty, field = b"", _FIELDS[kind]
+    given: Iterable[dict[str, Any]] = ({} if value is None else {field: value} for value in values)
+    return [Value(**value).SerializeToString() if value else empty for value in given]
 
 
 def whole_number(value: int) -> bytes:

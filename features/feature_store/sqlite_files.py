@@ -16,6 +16,7 @@ __all__ = [
     "forget_newer",
     "forget_others",
     "is_damaged",
+    "is_emptied",
     "is_registry_lost",
     "lacks_journal",
     "newest_stamp",
@@ -26,6 +27,7 @@ __all__ = [
     "restore_snapshot",
     "snapshot",
     "unprotected",
+    "values_stamped",
 ]
 
 
@@ -65,9 +67,29 @@ def protect_online(database: Path, tables: Iterable[str]) -> None:
 def accounts_stamped(database: Path, table: str, *, field: str, cutoff: datetime) -> int:
     """Accounts whose row in an online table is of this cutoff; ``field`` is one that is never null."""
     with _connected(database) as connection:
+        if table not in _tables(connection):
+            return 0
         query = f'SELECT count(*) FROM "{table}" WHERE feature_name = ? AND event_ts = ?'  # noqa: S608
         (count,) = connection.execute(query, (field, int(cutoff.timestamp()))).fetchall()[0]
     return int(count)
+
+
+def values_stamped(database: Path, table: str, *, cutoff: datetime) -> dict[str, dict[bytes, bytes]]:
+    """Feature to entity key to value, as Feast wrote both, of the rows of this cutoff in an online table."""
+    with _connected(database) as connection:
+        query = f'SELECT feature_name, entity_key, value FROM "{table}" WHERE event_ts = ?'  # noqa: S608
+        values: dict[str, dict[bytes, bytes]] = {}
+        for feature, key, value in connection.execute(query, (int(cutoff.timestamp()),)):
+            values.setdefault(feature, {})[key] = value
+    return values
+
+
+def is_emptied(database: Path, tables: Iterable[str]) -> bool:
+    """Whether no online table holds a row."""
+    with _connected(database) as connection:
+        existing = _tables(connection)
+        queries = [f'SELECT 1 FROM "{table}" LIMIT 1' for table in tables if table in existing]  # noqa: S608
+        return not any(connection.execute(query).fetchall() for query in queries)
 
 
 def accounts_of_build(database: Path, table: str, *, field: str, build: bytes) -> int:
@@ -124,7 +146,7 @@ def unprotected(database: Path, tables: Iterable[str]) -> list[str]:
 def newest_stamp(database: Path, tables: Iterable[str]) -> datetime | None:
     """The newest moment any row of the online tables is stamped with; None where there is no row."""
     with _connected(database) as connection:
-        existing = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        existing = _tables(connection)
         queries = [f'SELECT max(event_ts) FROM "{table}"' for table in tables if table in existing]  # noqa: S608
         stamps = [connection.execute(query).fetchall()[0][0] for query in queries]
     return max((datetime.fromtimestamp(stamp, UTC) for stamp in stamps if stamp is not None), default=None)
@@ -191,8 +213,12 @@ def _has_views(registry: Path) -> bool:
     if not registry.exists() or registry.stat().st_size == 0:
         return False
     with _connected(registry) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = _tables(connection)
         return "feature_views" in tables and bool(connection.execute("SELECT 1 FROM feature_views LIMIT 1").fetchall())
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _opened(database: Path) -> sqlite3.Connection:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from features.definitions.catalog import NEWEST_SERVICE, SERVICES, build_field
 from features.engine.errors import engine_failures
 from features.exceptions import InputError, WorkFailedError
+from features.feature_store.copied import note_copied
 from features.feature_store.failures import reported
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.keys import entity_keys, whole_number
@@ -31,6 +32,7 @@ from features.offline.files import JOIN_KEY, accounts_built, build_of, file_sche
 from features.progress import Progress, silent
 from features.start import start
 from features.storage.damage import damage_named
+from features.storage.database import DatabaseAwayError, Patience
 from features.storage.lock import exclusive_lock
 from features.windows import as_cutoff
 
@@ -38,16 +40,19 @@ with without_type_checks():
     from feast import Entity, FeatureService, FeatureStore
     from feast.errors import FeastObjectNotFoundException
 
-__all__ = ["Store", "online_table", "open_store"]
+__all__ = ["Store", "open_store"]
 
 _ACCOUNTS_PER_READ = 1000  # one SQL variable per account
 _ROW = "row_position"
 
 
-def open_store(home: Home) -> "Store":
-    """The feature store of a home; nothing is read or made before it is used."""
+def open_store(home: Home, *, patience_seconds: float = 0.0) -> "Store":
+    """The feature store of a home; nothing is read or made before it is used.
+
+    ``patience_seconds`` is how long it answers from files that are still open while others take their place.
+    """
     start()  # importing Feast puts its own warning filters before ours
-    return Store(home)
+    return Store(home, Patience(patience_seconds))
 
 
 class Store:
@@ -56,12 +61,12 @@ class Store:
     One object may be used by several threads.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, patience: Patience) -> None:
         self._home = home
         self._folder = home.feast
         self._registry, self._online = home.feast_registry, home.feast_online
         self._lock = threading.RLock()  # Feast's SQLite store has one connection for all threads
-        self._opened = OpenedStore(home)
+        self._opened = OpenedStore(home, patience)
 
     def apply(self) -> list[str]:
         """Declare the catalogue to Feast; running it again changes nothing.
@@ -83,6 +88,7 @@ class Store:
         objects = feature_objects(self._home)
         with exclusive_lock(self._folder), self._lock:
             self._opened.declare(objects)
+            self._opened.settle()
         return [item.name for item in objects if not isinstance(item, Entity)]
 
     def materialize(self, cutoff: datetime, *, progress: Progress = silent) -> int:
@@ -145,6 +151,8 @@ class Store:
                         "Run `bellwether features materialize` again; if it stays so, build the cutoff again first."
                     )
                 progress("materialize", done, len(groups))
+            self._opened.settle()
+            note_copied(home, cutoff, accounts=len(accounts))
         return len(accounts)
 
     def historical(self, entities: pd.DataFrame, *, service: str = NEWEST_SERVICE) -> pd.DataFrame:
@@ -190,7 +198,7 @@ class Store:
             feast = self._opened.feast()
             job = feast.get_historical_features(
                 entity_df=asked.assign(**{_ROW: np.arange(len(asked), dtype=np.int64)}),
-                features=self._opened.service(service),
+                features=self._opened.service(feast, service),
             )
             table = job.to_arrow()
         if table.num_rows != len(asked):
@@ -219,7 +227,7 @@ class Store:
         chunks = [ids[start : start + _ACCOUNTS_PER_READ] for start in range(0, len(ids), _ACCOUNTS_PER_READ)]
         with self._lock, reported(self._folder):
             feast = self._opened.feast()
-            features = self._opened.service(service)
+            features = self._opened.service(feast, service)
             try:
                 answers = _answers(feast, features, chunks)
             except FeastObjectNotFoundException:  # Feast keeps the views for minutes, and another process applies
@@ -266,6 +274,11 @@ class Store:
         """
         with exclusive_lock(self._folder), self._lock:
             self._opened.declare_anew(groups)
+
+    def faults(self) -> list[DatabaseAwayError]:
+        """What is wrong with its files now, also while it still answers from those that were opened."""
+        with self._lock:
+            return self._opened.faults()
 
     def ping(self) -> None:
         """Read one row that is not there, through everything a real read passes.

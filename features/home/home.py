@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from features.home.stores import SteadyStores, Stores
 from features.paths import expanded
 from features.settings.fields import FILE_NAME, Settings
+from features.storage.database import RESTORE, Database
 from features.storage.lock import exclusive_lock
 from features.storage.verification import Verification
 
@@ -138,6 +139,11 @@ class Home:
         return self.feast / "online.db"
 
     @property
+    def feast_copied(self) -> Path:
+        """What the rows of the online store were copied from."""
+        return self.feast / "copied.json"
+
+    @property
     def mlflow(self) -> Path:
         """Folder of MLflow's database and artifacts."""
         return self.root / "mlflow"
@@ -258,6 +264,10 @@ class Home:
         from features.engine.duckdb_engine import duckdb_engine
 
         return duckdb_engine(threads=self.settings.threads, memory_limit=self.settings.memory_limit, spill=spill)
+
+    def database(self, path: Path, *, remedy: str = RESTORE) -> Database:
+        """One of its SQLite files, told from whatever takes its place; ``remedy`` is for one that is missing."""
+        return Database(path, name=path.relative_to(self.root).as_posix(), set_aside=self.set_aside, remedy=remedy)
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """The advisory lock of one of its folders.

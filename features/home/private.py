@@ -21,7 +21,7 @@ def exposed(home: Home) -> list[Path]:
     ours = (
         *home.folders,
         *(store.root for store in (home.stores.metrics, home.stores.tables)),
-        *(home.demo, home.nightly, home.audit, home.spill, home.bentoml),
+        *(home.demo, home.nightly, home.audit, home.spill, home.bentoml, home.set_aside),
         *(home.secret_key, home.champion_sets, home.settings_file, *home.root.glob(f"{home.ledger.name}*")),
     )
     return sorted(path for path in ours if _is_open(path))

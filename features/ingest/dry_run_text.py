@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from features.console import emit, emit_notes, say
+from features.exceptions import counted
 from features.ingest.dry_run import DryRun, TableDryRun
+from features.ingest.reasons import reason_in_words
 from features.text_table import printable_json
 
 __all__ = ["show_dry_run"]
 
 
+_COLUMNS = ("table", "what", "name", "value")
 _HASH_SHOWN = 8
 _HASHED = ("token", "user_id")
 
@@ -24,14 +27,15 @@ def show_dry_run(dry_run: DryRun, output: str) -> None:
         if dry_run.templates:
             _show_endpoints(dry_run)
     else:
-        emit(list(_findings(dry_run)), output)
+        emit(list(_findings(dry_run)), output, columns=_COLUMNS)
     outlook = f"it will be refused. {dry_run.refusal}" if dry_run.refusal else "it will be."
     emit_notes([*dry_run.notes, f"Nothing was stored; without --dry-run {outlook}"])
 
 
 def _show_table(table: TableDryRun) -> None:
     several = len({files for files, _, _ in table.mapping}) > 1
-    say(f"{table.table}: {table.rows_read:,} rows in {table.files:,} files, {table.rows_good:,} good")
+    rows, files = counted(table.rows_read, "row|rows"), counted(table.files, "file|files")
+    say(f"{table.table}: {rows} in {files}, {table.rows_good:,} good")
     say()
     emit(
         [
@@ -46,7 +50,7 @@ def _show_table(table: TableDryRun) -> None:
         emit(
             [
                 {
-                    "refused": refusal.reason,
+                    "refused": reason_in_words(refusal.reason),
                     "rows": refusal.rows,
                     "file and line of the first": ", ".join(refusal.places),
                 }
@@ -57,7 +61,7 @@ def _show_table(table: TableDryRun) -> None:
 
 
 def _show_endpoints(dry_run: DryRun) -> None:
-    say(f"{dry_run.templates:,} different endpoints")
+    say(counted(dry_run.templates, "endpoint|different endpoints"))
     if not dry_run.suggestions:
         say()
         return

@@ -9,7 +9,7 @@ from features.ingest.pseudonyms import PATH_KEY
 from features.ingest.rules import IDENTITY
 from features.sources.mapping.declared import HOST
 
-__all__ = ["MADE_ID", "identified", "name_machines", "plain_id", "with_machines"]
+__all__ = ["MADE_ID", "identified", "machine_of", "name_machines", "plain_id", "with_machines"]
 
 
 _LINE, _COPY = IDENTITY
@@ -43,6 +43,11 @@ def identified(rows: ir.Table, key: str) -> ir.Table:
 def plain_id(event_id: ir.StringValue) -> ir.StringValue:
     """An event's id without the machine behind one that was made."""
     return event_id.startswith("row-").ifelse(event_id.substr(0, _PLAIN_CHARACTERS), event_id)
+
+
+def machine_of(event_id: str) -> str:
+    """What an id that was made says of the machine; empty where it says nothing."""
+    return event_id[_PLAIN_CHARACTERS:]
 
 
 def name_machines(event_ids: pa.ChunkedArray) -> bool:

@@ -17,6 +17,7 @@ from features.home.home import Home
 from features.home.raw_tables import rows_stored
 from features.home.secret import home_key, key_check
 from features.ingest.collapsed import Collapsed
+from features.ingest.cut_copies import cut_copies, cut_copy_notes
 from features.ingest.first_loads import refusal_of_first_loads
 from features.ingest.left_out import values_left_out
 from features.ingest.loads import Load, note_load
@@ -27,6 +28,7 @@ from features.ingest.remarks.accounts import CRM_TABLES, account_ids, matching_n
 from features.ingest.remarks.all import notes_about
 from features.ingest.remarks.equal_rows import collapsed_notes, open_end_notes
 from features.ingest.remarks.records import change_notes
+from features.ingest.remarks.vanished import vanished_notes
 from features.ingest.report import IngestReport, TableReport
 from features.ingest.staged import Staged
 from features.ingest.staging import stage
@@ -36,6 +38,7 @@ from features.progress import Progress, silent
 from features.schema import EVENTS, RAW_TABLES, SUBSCRIPTIONS
 from features.settings.fields import SourceSettings
 from features.sources.files import TableFiles, table_files
+from features.storage.damage import damage_named
 from features.storage.store import ManifestStore, StoreWriter
 from features.subscriptions.remarks import remarks_on
 from features.windows import require_utc
@@ -100,6 +103,8 @@ def ingest(
             note_machines(days, home.settings.sources.get(EVENTS.name, SourceSettings()))
         engine = home.engine(spill=days.scratch / "spill")
         stack.callback(engine.close)
+        for stored in (home.stores.events, home.stores.raw, home.stores.quarantine):
+            stack.enter_context(damage_named(stored))
         work = _Work(engine, home, given, groups, key, now, backfill, progress or silent)
         return work.run(days, raw, refused, complete_until=complete_until)
 
@@ -165,10 +170,10 @@ class _Work:
             refusal := refusal_of_first_loads(self.engine, self.home, [*staged.values()], self.given)
         ):
             raise InputError(f"{refusal} Nothing was stored.")
-        ended = Ended()
+        ended, told = Ended(), list[str]()
         if EVENTS.name in staged:
-            staged[EVENTS.name], ended = self._without_parts(staged[EVENTS.name], days)
-        notes = open_end_notes(ended)
+            staged[EVENTS.name], ended, told = self._without_parts(staged[EVENTS.name], days)
+        notes = open_end_notes(ended) + told
         reports: list[TableReport] = []
         touched: tuple[date, ...] = ()
         collapsed = Collapsed()
@@ -189,6 +194,8 @@ class _Work:
                 reports.append(self._report(table, stored.new, stored.conflicts, refused))
             else:
                 is_first = not rows_stored(self.home, name)
+                if not is_first:
+                    notes += vanished_notes(self.engine, table, self.home.stores.raw)
                 records = store_records(
                     self.engine, table, self.home.stores.raw, raw, now=self.now, backfill=self.backfill
                 )
@@ -216,14 +223,18 @@ class _Work:
         damaged = tuple(path for table in staged.values() for path in table.damaged)
         return IngestReport(tuple(reports), tuple(notes), touched, total, damaged)
 
-    def _without_parts(self, events: Staged, days: StoreWriter) -> tuple[Staged, Ended]:
-        """The rows without those that are a part of what another file holds whole, and all ends of that kind."""
-        texts = [path for group in self.groups[EVENTS.name].groups if group.kind != "parquet" for path in group.paths]
+    def _without_parts(self, events: Staged, days: StoreWriter) -> tuple[Staged, Ended, list[str]]:
+        """The rows without those that are a part of what another file holds whole, all ends of that kind, and notes."""
+        groups = self.groups[EVENTS.name].groups
+        texts = [path for group in groups if group.kind != "parquet" for path in group.paths]
         ends = open_ends_of(self.engine, events, key=self.key)
         known = [*noted_open_ends(days), *ends]
         ended = gone_on(known, texts, key=self.key)
         note_open_ends(days, known, settled=ended.settled)
-        return events.without([place for end, place in ends.items() if ended.supersedes(end)]), ended
+        parts = [place for end, place in ends.items() if ended.supersedes(end)]
+        others = {end: place for end, place in ends.items() if place not in parts}
+        copies = cut_copies(self.engine, events, groups, others, self.home.stores.events)
+        return events.without([*parts, *copies]), ended, cut_copy_notes(events, copies)
 
     def _matching(self, staged: Mapping[str, Staged], log: Sequence[Path], raw: StoreWriter) -> list[str]:
         """How the log's accounts and the CRM's meet: with a CRM table those of the whole log, else the new ones."""

@@ -10,7 +10,7 @@ from features.engine.duckdb_engine import Engine
 from features.ingest.times import moment
 from features.schema import ACCOUNTS, RawTable
 
-__all__ = ["Dated", "known_since"]
+__all__ = ["Dated", "content_of", "key_of", "known_since"]
 
 _KEYS = ("subscription_id", "occurred_at", "kind")  # beside the account, of which a table has its own
 
@@ -26,7 +26,7 @@ class Dated:
     stored
         The stored rows that stay.
     overruled
-        Rows that a later one of the same files takes back.
+        Rows that a later one of the same files takes back, and that are not known otherwise.
     corrections
         New rows that say something else than a stored one: they count from now on.
     first_heard
@@ -40,7 +40,25 @@ class Dated:
     first_heard: int
 
 
-def known_since(engine: Engine, arriving: ir.Table, stored: ir.Table, table: RawTable, *, now: datetime) -> Dated:
+def content_of(table: RawTable) -> list[str]:
+    """The columns in which a row says something."""
+    return [name for name in table.schema.names if name not in ("known_at", "source_order")]
+
+
+def key_of(table: RawTable) -> list[str]:
+    """The columns that two versions of one thing have in common."""
+    return ["account_id", *(name for name in _KEYS if name in table.schema.names)]
+
+
+def known_since(
+    engine: Engine,
+    arriving: ir.Table,
+    stored: ir.Table,
+    table: RawTable,
+    *,
+    now: datetime,
+    overruled: ir.Table | None = None,
+) -> Dated:
     """Arriving rows of a table, those that do not say when they became known (``by_clock``) dated.
 
     A row that was there before keeps its first ``known_at``, be it that its file says another one each night. Where
@@ -50,11 +68,14 @@ def known_since(engine: Engine, arriving: ir.Table, stored: ir.Table, table: Raw
     account has one row: of those of the same files the last counts, by file and line. So a later ingest overrules an
     earlier one, and no past row changes.
     """
-    content = [name for name in table.schema.names if name not in ("known_at", "source_order")]
-    overruled = arriving.filter(ibis.literal(False))
+    content = content_of(table)
     if table is ACCOUNTS:
-        arriving, overruled = _last_of_each(engine, arriving, stored, content)
-    rows = engine.cache(_beside_what_was_said(arriving, stored, content))
+        arriving, overruled = _last_of_each(engine, arriving)
+    if overruled is None:
+        overruled = arriving.filter(ibis.literal(False))
+    for known in (arriving, stored):
+        overruled = overruled.anti_join(known, [overruled[name].identical_to(known[name]) for name in content])
+    rows = engine.cache(_beside_what_was_said(arriving, stored, key_of(table), content))
     is_repeated = ibis.ifelse(rows.by_clock, ~rows.is_changed, rows.is_turn_repeated)
     versions = rows.filter(~is_repeated)
     is_correction = versions.by_clock & versions.is_key_stored
@@ -76,7 +97,7 @@ def known_since(engine: Engine, arriving: ir.Table, stored: ir.Table, table: Raw
     )
 
 
-def _beside_what_was_said(arriving: ir.Table, stored: ir.Table, content: list[str]) -> ir.Table:
+def _beside_what_was_said(arriving: ir.Table, stored: ir.Table, key: list[str], content: list[str]) -> ir.Table:
     """Arriving and stored rows with what was said of the same thing, by rows that say when they became known.
 
     Returns
@@ -87,7 +108,6 @@ def _beside_what_was_said(arriving: ir.Table, stored: ir.Table, content: list[st
         ``is_key_stored``; ``is_turn_repeated``, whether all that was known of the key when this was known had been
         known the time before.
     """
-    key = ["account_id", *(name for name in _KEYS if name in content)]
     nowhere = {name: ibis.null(kind) for name, kind in arriving.schema().items() if name not in stored.columns}
     before = stored.mutate(**nowhere | {"by_clock": ibis.literal(False)}).select(arriving.columns)
     rows = before.mutate(is_stored=ibis.literal(True)).union(arriving.mutate(is_stored=ibis.literal(False)))
@@ -105,16 +125,11 @@ def _beside_what_was_said(arriving: ir.Table, stored: ir.Table, content: list[st
     return rows.mutate(is_turn_repeated=rows.is_again.all().over(ibis.window(group_by=[*key, "turn"])))
 
 
-def _last_of_each(
-    engine: Engine, arriving: ir.Table, stored: ir.Table, content: list[str]
-) -> tuple[ir.Table, ir.Table]:
-    """Account rows with the last of those of an account that do not say when they became known; and the overruled."""
+def _last_of_each(engine: Engine, arriving: ir.Table) -> tuple[ir.Table, ir.Table]:
+    """Account rows with the last of those of an account that do not say when they became known; and the others."""
     dated = arriving.filter(~arriving.by_clock)
     by_account = ibis.window(group_by="account_id", order_by=[ibis.desc("source_file"), ibis.desc("source_row")])
     undated = arriving.filter(arriving.by_clock)
     undated = engine.cache(undated.mutate(turn=ibis.row_number().over(by_account)))
     last = undated.filter(undated.turn == 0).drop("turn")
-    overruled = undated.filter(undated.turn > 0).drop("turn")
-    for known in (last, stored, dated):
-        overruled = overruled.anti_join(known, [overruled[name].identical_to(known[name]) for name in content])
-    return dated.union(last), overruled
+    return dated.union(last), undated.filter(undated.turn > 0).drop("turn")

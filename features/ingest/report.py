@@ -7,6 +7,7 @@ from pathlib import Path
 
 from features.exceptions import WorkFailedError, counted
 from features.ingest.loads import LeftOut
+from features.ingest.reasons import reason_in_words
 
 __all__ = ["IngestReport", "TableReport"]
 
@@ -42,18 +43,19 @@ class TableReport:
         """Rows that were refused."""
         return sum(self.quarantined.values())
 
-    def row(self, *, with_values: bool) -> dict[str, str | int]:
-        """The report as a row of a table, for programs also what is told of values."""
+    def row(self, *, for_people: bool) -> dict[str, str | int]:
+        """The report as a row of a table; for programs with codes, and with what is told of values."""
+        name = reason_in_words if for_people else str
         values = ", ".join(f"{mark} {told}" for mark, told in self.left_out.items())
         return {
             "table": self.table,
             "files": self.files,
-            "rows_read": self.rows_read,
+            "rows read" if for_people else "rows_read": self.rows_read,
             "new": self.rows_stored,
             "duplicates": self.duplicates,
             "quarantined": self.quarantined_total,
-            "reasons": ", ".join(f"{reason} {rows}" for reason, rows in self.quarantined.items()),
-            **({"left_out": values} if with_values else {}),
+            "reasons": ", ".join(f"{name(reason)} {rows}" for reason, rows in self.quarantined.items()),
+            **({} if for_people else {"left_out": values}),
         }
 
 
@@ -90,7 +92,7 @@ class IngestReport:
                 reason, rows = max(refused.items(), key=lambda item: item[1])
                 sentences[table.table] = (
                     f"None of the {table.rows_read:,} rows of {table.table} was stored: "
-                    f"{counted(rows, 'row was|rows were')} refused as {reason}. See with "
+                    f"{counted(rows, 'row was|rows were')} refused: {reason_in_words(reason)}. See with "
                     "`bellwether ingest --dry-run` what the mapping makes of the files, mend it, and ingest again."
                 )
         return sentences

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from features.examination import Finding
 from features.ingest.loads import REMEMBERED, loads_of
 from features.quality.refused import remedy_of
-from features.quality.section import Inspection, Section, percent, with_percent
+from features.quality.section import Inspection, Section
 from features.schema import RAW_TABLES
+from features.shares import Share, percent
 
 __all__ = ["look_at_values_left_out"]
 
@@ -44,7 +45,7 @@ def look_at_values_left_out(inspection: Inspection) -> Section:
         for mark, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
             ending = next((ending for ending in _WORDS if mark.endswith(f"_{ending}")), "")
             column, what = mark.removesuffix(f"_{ending}"), _WORDS.get(ending, mark)
-            share = count / rows_read
+            share = Share(count / rows_read)
             findings += _findings(mark, column, what, count, share, table, examples[mark])
             rows.append(
                 {"source": table, "column": column, "what": what, "rows": count, "share of late": share}
@@ -54,7 +55,6 @@ def look_at_values_left_out(inspection: Inspection) -> Section:
     return Section(
         tuple(rows),
         tuple(findings),
-        shown=with_percent(rows, {"share of late"}),
         note=note if rows else "No value was left out of late.",
     )
 

@@ -10,10 +10,11 @@ from features.engine.duckdb_engine import Engine
 from features.examination import Finding
 from features.exceptions import listed
 from features.home.raw_tables import RecordTable, read_raw, read_records
-from features.quality.section import Inspection, Section, engine_of, percent
+from features.quality.section import Inspection, Section, engine_of
 from features.quality.twins import twin_findings
 from features.rollup.count import read_rollup
 from features.schema import SUBSCRIPTIONS
+from features.shares import percent
 from features.subscriptions.remarks import remarks_on
 from features.windows import DAY, known_before
 

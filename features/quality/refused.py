@@ -8,8 +8,10 @@ from features.examination import Finding
 from features.home.raw_tables import rows_stored
 from features.ingest.loads import REMEMBERED, Load, loads_of
 from features.ingest.quarantine import read_quarantine
-from features.quality.section import Inspection, Section, engine_of, percent, with_percent
+from features.ingest.reasons import reason_in_words
+from features.quality.section import Inspection, Section, engine_of
 from features.schema import RAW_TABLES
+from features.shares import Share, percent
 
 __all__ = ["look_at_quarantine", "remedy_of"]
 
@@ -82,14 +84,15 @@ def look_at_quarantine(inspection: Inspection) -> Section:
                         "source": name,
                         "reason": row["reason"],
                         "rows": row["rows"],
-                        "share": row["rows"] / everything,
-                        "share of late": late.share,
+                        "share": Share(row["rows"] / everything),
+                        "share of late": Share(late.share),
                         "for example in": file,
                     }
                 )
     days = REMEMBERED.days
     note = f"Of late: in the loads of the {days} days that end with the newest." if rows else "No row was ever refused."
-    return Section(tuple(rows), tuple(findings), shown=with_percent(rows, {"share", "share of late"}), note=note)
+    shown = tuple(row | {"reason": reason_in_words(row["reason"])} for row in rows)
+    return Section(tuple(rows), tuple(findings), shown=shown, note=note)
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,9 @@ def _findings(table: str, reason: str, late: _Late, file: str) -> Iterator[Findi
     is_unsigned = (table, reason) == _UNSIGNED
     mended = "" if late.newest >= _MOST or late.share < _MOST else f" Of the newest load {percent(late.newest)}."
     yield Finding(
-        f"{late.refused:,} rows of {table} ({percent(late.share)} of the loads of late) were refused as {reason}"
-        f"{': calls nobody signed' if is_unsigned else ''}, for example from {file}.{mended}",
+        f"{late.refused:,} rows of {table} ({percent(late.share)} of the loads of late) were refused: "
+        f"{reason_in_words(reason)}"
+        f"{' (calls nobody signed)' if is_unsigned else ''}, for example from {file}.{mended}",
         _SIGN if is_unsigned else remedy_of(reason),
         is_remark=is_unsigned or late.share < _MOST or late.newest < _MOST,
     )

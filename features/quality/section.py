@@ -1,6 +1,6 @@
 """What each part of the quality report is given, and the section it returns: rows, findings, a note."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from features.home.home import Home
 from features.offline.cutoffs import built_cutoffs, left_out
 from features.windows import known_before
 
-__all__ = ["Inspection", "Part", "Section", "engine_of", "inspection_of", "look_at", "percent", "with_percent"]
+__all__ = ["Inspection", "Part", "Section", "engine_of", "inspection_of", "look_at"]
 
 
 _CUTOFFS_BEFORE = 8
@@ -48,7 +48,8 @@ class Section:
     Attributes
     ----------
     rows
-        Everything that was found out, one mapping per row, every row with the keys of the first.
+        Everything that was found out, one mapping per row, every row with the keys of the first; a share is a
+        :class:`~features.shares.Share`.
     shown
         Which of the rows a terminal shows; None for all.
     note
@@ -111,27 +112,3 @@ def engine_of(home: Home) -> Iterator[Engine]:
         yield engine
     finally:
         engine.close()
-
-
-def percent(share: float) -> str:
-    """A share for people.
-
-    >>> percent(0.123), percent(0.0004)
-    ('12 %', 'under 1 %')
-    """
-    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
-
-
-def with_percent(rows: Iterable[Mapping[str, object]], names: Collection[str]) -> tuple[Mapping[str, object], ...]:
-    """The rows with these shares in percent, for a terminal.
-
-    >>> with_percent([{"late": 3, "share": 0.0042}], {"share"})
-    ({'late': 3, 'share': '0.4 %'},)
-    """
-    return tuple(
-        {
-            name: f"{100 * cell:.1f} %" if name in names and isinstance(cell, float) else cell
-            for name, cell in row.items()
-        }
-        for row in rows
-    )

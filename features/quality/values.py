@@ -17,8 +17,9 @@ from features.exceptions import counted, listed
 from features.external.take import tables_said
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, files_of_group, group_at
-from features.quality.section import Inspection, Section, percent, with_percent
+from features.quality.section import Inspection, Section
 from features.rollup.metrics import empty_metrics
+from features.shares import Share, percent
 from features.storage.store import ManifestStore
 
 __all__ = ["Looked", "look_at_values", "looked_at"]
@@ -92,7 +93,7 @@ def look_at_values(inspection: Inspection) -> Section:
     return Section(
         tuple(rows.values()),
         (*_findings(looked, again), *_declared(inspection.home)),
-        shown=with_percent((row for row in rows.values() if row["problem"]), {"nulls", "most nulls before"}),
+        shown=tuple(row for row in rows.values() if row["problem"]),
         note=_note(looked),
     )
 
@@ -167,11 +168,11 @@ def _note(looked: Sequence[Looked]) -> str:
 
 def _row(column: Looked) -> Mapping[str, object]:
     low, high = column.feature.bounds
-    usual = max(column.nulls_before) if column.nulls_before else None
+    usual = Share(max(column.nulls_before)) if column.nulls_before else None
     return {
         "feature": column.feature.name,
         "group": column.feature.group,
-        "nulls": column.null_share,
+        "nulls": Share(column.null_share),
         "most nulls before": usual,
         "smallest": column.low,
         "largest": column.high,

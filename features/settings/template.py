@@ -57,7 +57,7 @@ def configuration_text() -> str:
 
 
 def settings_rows(settings: Settings) -> list[dict[str, Any]]:
-    """One row per setting: name, value, default, unit, meaning; secrets masked."""
+    """One row per setting: name, value, default, unit, meaning; secrets masked, and of tables their names."""
     return [
         {
             "name": name,
@@ -78,9 +78,9 @@ def _shown(value: object) -> object:
     if isinstance(value, SecretStr):
         return _MASKED
     if isinstance(value, Mapping):
-        return ", ".join(sorted(value)) or "none"
+        return sorted(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(str(_shown(item)) for item in value) or "none"
+        return [_shown(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 

@@ -108,7 +108,7 @@ class FoundFiles:
     Attributes
     ----------
     paths
-        Those that can be read, each once, sorted.
+        Those that can be read, each once, in the order they were given in; of a folder or glob by name.
     named
         Those of them that were named one by one, not as part of a folder or glob.
     unread
@@ -130,13 +130,14 @@ def find_files(given: Sequence[Path | str]) -> FoundFiles:
     InputError
         When a path leads to nothing, or to a file of another kind.
     """
-    paths, named, unread = set[Path](), set[Path](), set[Path]()
+    paths, named, unread = list[Path](), set[Path](), set[Path]()
     for item in given:
         path = expanded(Path(item))
         if path.is_file():
             if not kind_of(path):
                 raise InputError(_unusable(path, item))
             named.add(path)
+            paths.append(_plain(path))
             continue
         is_folder = path.is_dir()
         matches = path.rglob("*") if is_folder else matching(path)
@@ -150,14 +151,18 @@ def find_files(given: Sequence[Path | str]) -> FoundFiles:
             raise InputError(f"The folder {item} holds no file that can be read: {KINDS}. Give another folder.")
         if not readable:
             raise InputError(f"There is no file {item}. Check the path; globs need quotes on the shell.")
-        paths |= readable
+        paths += _in_order(readable)
         unread |= inside - readable
-    return FoundFiles(_in_order(paths | named), frozenset(_in_order(named)), _in_order(unread))
+    return FoundFiles(tuple(dict.fromkeys(paths)), frozenset(_in_order(named)), _in_order(unread))
 
 
 def _in_order(paths: set[Path]) -> tuple[Path, ...]:
+    return tuple(sorted({_plain(path) for path in paths}))
+
+
+def _plain(path: Path) -> Path:
     # A link keeps its own name, and with it its ending.
-    return tuple(sorted({path.parent.resolve() / path.name for path in paths}))
+    return path.parent.resolve() / path.name
 
 
 def _unusable(path: Path, item: Path | str) -> str:
@@ -204,6 +209,8 @@ class TableFiles:
 def table_files(given: Sequence[Path | str], source: SourceSettings, *, table: str) -> TableFiles:
     """The files of one raw table; of a folder or glob without those that are damaged.
 
+    Calls are the same in any order; of a table of the CRM each file is by itself, in the order it was given in.
+
     Raises
     ------
     InputError
@@ -214,7 +221,8 @@ def table_files(given: Sequence[Path | str], source: SourceSettings, *, table: s
     files = find_files(given)
     damaged: dict[Path, str] = {}
     good: list[SourceFiles] = []
-    for path in files.paths:
+    is_log = table == "events"
+    for path in sorted(files.paths) if is_log else files.paths:
         try:
             good.append(_opened(path, source, table=table))
         except DamagedFileError as error:
@@ -223,7 +231,7 @@ def table_files(given: Sequence[Path | str], source: SourceSettings, *, table: s
             damaged[path] = str(error)
     if not good:
         raise InputError(next(iter(damaged.values())))
-    return TableFiles(tuple(_together(good)), files.named, files.unread, damaged)
+    return TableFiles(tuple(_together(good) if is_log else good), files.named, files.unread, damaged)
 
 
 def _opened(path: Path, source: SourceSettings, *, table: str) -> SourceFiles:

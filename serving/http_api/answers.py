@@ -21,7 +21,7 @@ from serving.scoring.accounts import applicability, records_version
 from serving.scoring.assess import Assessed, FeatureRows, applicable, assess
 from serving.scoring.freshness import MIXED_BUILDS, MIXED_CUTOFFS, Freshness, age_hours, refused_night
 from serving.scoring.offers import CHURN, is_offer, offers, with_offers
-from serving.scoring.reasons import Reason
+from serving.scoring.reasons import reason_json
 from serving.scoring.score import Scorer, Scores
 from training.labels.targets import TARGETS
 
@@ -38,11 +38,6 @@ class Answerer:
         # One cutoff is online at a time, two while the store is filled; a new record table begins afresh.
         self._applicability = lru_cache(maxsize=32)(self._read_applicability)
         self._complete_until = lru_cache(maxsize=2)(self._read_complete_until)
-
-    def is_ready(self) -> bool:
-        """Whether there is a verified champion; raises when the store is away."""
-        self._store.ping()
-        return bool(self._champions.scorers)
 
     def score(self, request: ScoreRequest, *, now: datetime) -> list[dict[str, Any]]:
         """Results in the order of the request, as JSON values; the schema is :class:`serving.http_api.schemas.Result`.
@@ -176,7 +171,7 @@ def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iter
             "detail": detail or None,
             "offer": None if offered is None else offered[account],
             **(_numbers(assessed.scores, row) if row >= 0 else dict.fromkeys(_NUMBERS)),
-            "reasons": [_reason(reason) for reason in assessed.reasons[row]] if row >= 0 else [],
+            "reasons": [reason_json(reason) for reason in assessed.reasons[row]] if row >= 0 else [],
             "horizon_days": bundle.horizon_days,
             "lead_days": bundle.lead_days,
             "model": {"name": scorer.name, "version": scorer.version},
@@ -192,15 +187,4 @@ def _numbers(scores: Scores, row: int) -> dict[str, Any]:
         "band": str(scores.band[row]),
         "margin": float(scores.margin[row]),
         "base_margin": float(scores.base_margin[row]),
-    }
-
-
-def _reason(reason: Reason) -> dict[str, Any]:
-    return {
-        "code": reason.code,
-        "contribution": reason.contribution,
-        "direction": reason.direction,
-        "actionable": reason.actionable,
-        "text": reason.text,
-        "features": [share._asdict() for share in reason.features],
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from features.exceptions import BellwetherError
 from features.home.home import Home
+from features.storage.database import DatabaseAwayError
 from serving.http_api.logs import fields
 from serving.http_api.meters import Meters
 from serving.scoring.score import Scorer, load_scorer
@@ -15,7 +16,7 @@ from training.labels.targets import TARGETS
 from training.models.bundle import BundleError
 from training.models.verify import check_apart
 from training.registry.champions import Champion, champion, champion_identity
-from training.registry.mlflow_client import tracking_address
+from training.registry.mlflow_client import forget_connections, tracking_address
 
 __all__ = ["REFRESH_SECONDS", "LiveChampions", "Served"]
 
@@ -54,6 +55,7 @@ class LiveChampions:
         self._home = home
         self._meters = meters or Meters()
         self._served = Served()
+        self._database = home.database(home.mlflow_database)
         self._seen: tuple[int, ...] | None = None
         self._settled = False
         self._proved: set[str] = set()
@@ -76,6 +78,7 @@ class LiveChampions:
     def refresh(self) -> None:
         """Load what changed in the registry since the last look."""
         with self._lock:
+            self._follow()
             seen = self._registry_state()
             if seen is not None and seen == self._seen and self._settled:
                 return
@@ -91,6 +94,10 @@ class LiveChampions:
             # state settles it. What failed is tried again, though nothing changed.
             self._settled = is_whole and seen == self._seen
             self._seen = seen
+
+    def fault(self) -> DatabaseAwayError | None:
+        """What is wrong with the registry now, whatever is still served."""
+        return self._database.fault()
 
     def start(self, *, every_seconds: float = REFRESH_SECONDS) -> None:
         """Look now, and then again and again in the background; a look that fails is tried again."""
@@ -121,7 +128,9 @@ class LiveChampions:
         if identity is None:
             if now is None:
                 return _clear(target, served)
-            return self._noted(target, served, "The registry has no champion of this target any more.")
+            is_away = self._database.fault() is not None
+            text = "The registry is away." if is_away else "The registry has no champion of this target any more."
+            return self._noted(target, served, text)
         # The bundle as well as the version: a registry that began anew gives the same numbers to other models.
         if now is not None and (now.version, now.sha256) == identity:
             self._refused.pop(target, None)
@@ -167,12 +176,23 @@ class LiveChampions:
             _log.warning("The champion of %s stays as it was. %s", target, note, extra=why, exc_info=strange)
         return Served(served.scorers, {**served.notes, target: note})
 
+    def _follow(self) -> None:
+        """Let MLflow open the registry anew, where another file lies in the place of the one that was opened."""
+        try:
+            state = self._database.look()
+        except DatabaseAwayError:  # what is served stays, with a note
+            return
+        if self._database.opened is not None and not state.is_file_of(self._database.opened):
+            forget_connections(self._home)
+            self._settled = False
+        self._database.opened = state
+
     def _registry_state(self) -> tuple[int, ...] | None:
         """Changes whenever the registry's database file is written; None when it is no file, and has to be asked."""
         kind, _, path = tracking_address(self._home).partition(":///")
         if kind != "sqlite":
             return None
-        return _written_at(Path(path)), _written_at(Path(f"{path}-wal"))
+        return *_written_at(Path(path)), *_written_at(Path(f"{path}-wal"))
 
 
 def _clear(target: str, served: Served) -> Served:
@@ -187,8 +207,10 @@ def _why(error: Exception) -> str:
     return "The registry cannot be read; the log says why."
 
 
-def _written_at(path: Path) -> int:
+def _written_at(path: Path) -> tuple[int, int]:
+    """Which file lies there, and when it was written."""
     try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+        state = path.stat()
+    except OSError:
+        return 0, 0
+    return state.st_ino, state.st_mtime_ns

@@ -83,8 +83,8 @@ class _KnownPaths:
             text = f"This path answers {allowed} only."
             raise HttpProblemError(HTTPStatus.METHOD_NOT_ALLOWED, text, allow=allowed)
         inner = {**scope, OPERATION: operation}
-        if operation.rewritten_to is not None:
-            inner |= {"path": operation.rewritten_to, "raw_path": operation.rewritten_to.encode()}
+        if (path := operation.rewritten_to or operation.inner_path) is not None:
+            inner |= {"path": path, "raw_path": path.encode()}
         await self._app(inner, receive, send)
 
 

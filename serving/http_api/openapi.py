@@ -104,7 +104,7 @@ _TITLES = {
     415: "The body is not application/json",
     421: "The host is not this service's; see the setting `public_url`",
     422: "The body or query does not fit the schema",
-    429: "Too many requests at once; see Retry-After",
+    429: "Too many requests, accounts or wrong keys at once; see Retry-After",
     431: "The header is over 64 KiB",
     500: "A fault of the service",
     503: "No champion, a store is away, or too many connections; see Retry-After",

@@ -32,6 +32,8 @@ class Operation:
         Name of what answers in :func:`serving.http_api.routes.make_api`; None where BentoML answers.
     rewritten_to
         Path whose operation answers in its place.
+    inner_path
+        Path of the handler behind the gatekeeper, where BentoML has an answer of its own at this one.
     is_open
         Whether it answers without a key, and however many others are in hand.
     is_quiet
@@ -53,6 +55,7 @@ class Operation:
     response_example: Any = None
     handler: str | None = None
     rewritten_to: str | None = None
+    inner_path: str | None = None
     is_open: bool = False
     is_quiet: bool = False
     is_documented: bool = True
@@ -134,9 +137,13 @@ OPERATIONS: tuple[Operation, ...] = (
         "get",
         "/readyz",
         "Whether it can score",
-        "200 when there is at least one verified champion and the feature store answers; 503 otherwise, in plain text.",
+        "An empty 200 when there is at least one verified champion and every store is there; 503 otherwise, and "
+        "`errors` name what is away. Requests may be answered all the same: for some seconds from a store that is "
+        "being replaced, and for as long as it takes by a model whose registry is away.",
         "text/plain",
-        (405, 421),
+        (405, 421, 500, 503),
+        handler="ready",
+        inner_path="/-/readyz",
         is_open=True,
         is_quiet=True,
     ),

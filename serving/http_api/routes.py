@@ -29,6 +29,7 @@ from serving.http_api.meters import CONTENT_TYPE, Meters
 from serving.http_api.openapi import openapi
 from serving.http_api.operations import OPERATIONS
 from serving.http_api.problems import OUR_FAULT, HttpProblemError, problem, schema_problem
+from serving.http_api.readiness import Readiness
 from serving.http_api.request_id import REQUEST_ID
 from serving.http_api.schemas import AccountQuery, ScoreRequest
 from serving.http_api.work_queue import WorkQueue
@@ -42,6 +43,7 @@ __all__ = ["make_api", "score_body"]
 
 _log = logging.getLogger("bellwether.serving")
 _JSON = "application/json"
+_SHORT_BYTES = 64 * 1024
 _ACCOUNT = re.compile(ACCOUNT_ID_PATTERN)
 
 Clock = Callable[[], datetime]
@@ -56,6 +58,7 @@ def make_api(
     ledger: Ledger,
     work_queue: WorkQueue,
     meters: Meters,
+    readiness: Readiness,
     clock: Clock,
 ) -> Starlette:
     """The application; :class:`serving.http_api.middleware.Gatekeeper` stands before it."""
@@ -63,7 +66,14 @@ def make_api(
     async def score(request: Request) -> Response:
         body = await request.body()
         request_id = request.scope[REQUEST_ID]
-        return Response(await work_queue.run(lambda: score_body(answerer, body, request_id, clock())), media_type=_JSON)
+        # Read before it is taken on: what it costs is in it. Others wait for the loop, so a long one is read beside it.
+        asked = read_body(body) if len(body) <= _SHORT_BYTES else await run_in_threadpool(read_body, body)
+        targets = asked.targets if asked.targets is not None else champions.served.scorers
+        answer = await work_queue.run(
+            lambda: answer_body(answerer, asked, request_id, clock()),
+            accounts=len(asked.account_ids) * len(set(targets)),
+        )
+        return Response(answer, media_type=_JSON)
 
     async def accounts(request: Request) -> Response:
         query = _query(request)
@@ -74,6 +84,15 @@ def make_api(
         served = champions.served
         shown = [_model(scorer, served.notes.get(target)) for target, scorer in served.scorers.items()]
         return _json({"models": shown, "request_id": request.scope[REQUEST_ID]})
+
+    async def ready(_request: Request) -> Response:
+        # Not by the work queue: a service that is full is ready.
+        faults = await run_in_threadpool(readiness.faults)
+        if not faults:
+            return Response(media_type="text/plain")
+        text = f"Not ready: {'; '.join(f'{fault.what} {fault.why}' for fault in faults)}."
+        away = [(f"/{fault.what}", f"{fault.why}.".capitalize()) for fault in faults]
+        raise HttpProblemError(HTTPStatus.SERVICE_UNAVAILABLE, text, errors=away)
 
     async def metrics(_request: Request) -> Response:
         # Not by the work queue: a service that is full must still say so.
@@ -93,13 +112,18 @@ def make_api(
         "score": score,
         "accounts": accounts,
         "models": models,
+        "ready": ready,
         "metrics": metrics,
         "docs": docs,
         "openapi_document": openapi_document,
     }
     return Starlette(
         routes=[
-            Route(operation.path, _reported(handlers[operation.handler]), methods=[operation.method.upper()])
+            Route(
+                operation.inner_path or operation.path,
+                _reported(handlers[operation.handler]),
+                methods=[operation.method.upper()],
+            )
             for operation in OPERATIONS
             if operation.handler is not None
         ]
@@ -112,8 +136,29 @@ def score_body(answerer: Answerer, body: bytes, request_id: str, now: datetime) 
     Raises
     ------
     HttpProblemError
-        400 for what is no JSON or names a key twice, 422 for what does not fit the schema, and as
-        :meth:`Answerer.score`.
+        As :func:`read_body` and :meth:`Answerer.score`.
+    """
+    return answer_body(answerer, read_body(body), request_id, now)
+
+
+def answer_body(answerer: Answerer, asked: ScoreRequest, request_id: str, now: datetime) -> bytes:
+    """The response body for what is asked.
+
+    Raises
+    ------
+    HttpProblemError
+        As :meth:`Answerer.score`.
+    """
+    return _encoded({"results": answerer.score(asked, now=now), "request_id": request_id})
+
+
+def read_body(body: bytes) -> ScoreRequest:
+    """What a request body of ``POST /v1/score`` asks for.
+
+    Raises
+    ------
+    HttpProblemError
+        400 for what is no JSON or names a key twice, 422 for what does not fit the schema.
     """
     try:
         json.loads(body, object_pairs_hook=_distinct)
@@ -121,12 +166,11 @@ def score_body(answerer: Answerer, body: bytes, request_id: str, now: datetime) 
         text = "The body is not JSON, or names a key twice. See /docs for an example."
         raise HttpProblemError(HTTPStatus.BAD_REQUEST, text) from error
     try:
-        asked = ScoreRequest.model_validate_json(body)
+        return ScoreRequest.model_validate_json(body)
     except ValidationError as error:
         if error.errors(include_input=False)[0]["type"] == "json_invalid":
             raise HttpProblemError(HTTPStatus.BAD_REQUEST, "The body is not JSON. See /docs for an example.") from error
         raise schema_problem(error, what="body") from error
-    return _encoded({"results": answerer.score(asked, now=now), "request_id": request_id})
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -147,7 +191,7 @@ def _reported(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except HttpProblemError as error:
-            return problem(error.status, error.detail, request_id=request_id, errors=error.errors)
+            return error.response(request_id)
         except DependencyError as error:
             _log.warning("Something the service needs is away.", extra=fields(request_id=request_id, why=str(error)))
             text = "The feature store, the ledger or the model is away. Try again in a moment."

@@ -52,6 +52,10 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 _REQUEST_ID = Field(description="Also in the header x-request-id, and in the service's log.")
 
 
+_LEAD = "Days between the cutoff and the window that a probability is about."
+_HORIZON = "Length of that window: with a lead of 7 and a horizon of 30 it lies between 7 and 37 days from the cutoff."
+
+
 class _Body(BaseModel):
     """Strict both ways: no field that is not declared, no number that JSON cannot hold, no silent conversion."""
 
@@ -115,8 +119,8 @@ class TargetScore(_Body):
     band: Literal["high", "medium", "low"] | None = Field(
         description="Where the probability lies among the bands of `/v1/models`."
     )
-    horizon_days: int = Field(description="Length of the window the probability is about.")
-    lead_days: int = Field(description="Days between the cutoff and that window.")
+    horizon_days: int = Field(description=_HORIZON)
+    lead_days: int = Field(description=_LEAD)
     margin: float | None = Field(description="Log-odds; base_margin plus all contributions.")
     base_margin: float | None = Field(description="Log-odds of an average account.")
     reasons: list[ScoreReason] = Field(description="At most as many as asked for, the largest first.")
@@ -181,8 +185,8 @@ class AccountList(_Body):
     features_as_of: datetime = Field(description="The cutoff: what was known then made these scores.")
     data_age_hours: float = Field(description="Hours from that cutoff to this answer.")
     scored_at: datetime = Field(description="When the run was written.")
-    horizon_days: int = Field(description="Length of the window the probabilities are about.")
-    lead_days: int = Field(description="Days between the cutoff and that window.")
+    horizon_days: int = Field(description=_HORIZON)
+    lead_days: int = Field(description=_LEAD)
     model: ModelName = Field(description="The registered model that said so, and its version.")
     accounts: list[AccountSummary] = Field(  # type: ignore[valid-type] # made from the fields of a row
         description="One page, in the order of `sort`."
@@ -211,8 +215,8 @@ class Model(_Body):
     name: str = Field(description="The registered model.")
     version: str = Field(description="Its version in the registry.")
     note: str | None = Field(description="Why this is not the champion the registry names, when it is not.")
-    horizon_days: int = Field(description="Length of the window its probabilities are about.")
-    lead_days: int = Field(description="Days between the cutoff and that window.")
+    horizon_days: int = Field(description=_HORIZON)
+    lead_days: int = Field(description=_LEAD)
     metrics: dict[str, float | None] = Field(description="Of the judged model, on cutoffs it never saw.")
     comparisons: list[ModelComparison] = Field(description="Against rules a person could use, on the same rows.")
     verdict: list[str] = Field(description="What the judgement found, in words.")

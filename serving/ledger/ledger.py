@@ -1,6 +1,7 @@
 """The score ledger: every run that was ever made, appended once, never changed."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from sqlalchemy.dialects import sqlite
 from features.exceptions import DependencyError
 from features.home.home import Home
 from features.paths import sqlite_url
+from features.storage.database import Database, DatabaseAwayError, Patience, give_id, settle
 from features.storage.read_only import connected_to_read, is_read_only
 from serving.ledger.runs import ScoredAccount, TargetRun
 from serving.ledger.score_row import ScoreRow, columns
@@ -56,11 +58,16 @@ class AccountRow(ScoreRow):
 class Ledger:
     """Append-only tables behind SQLAlchemy; made by :func:`open_ledger`."""
 
-    def __init__(self, engine: sa.Engine, *, file: Path) -> None:
-        self.file = file
+    def __init__(self, engine: sa.Engine, database: Database, patience: Patience) -> None:
         self._engine = engine
-        self._is_made = False
+        self._database = database
+        self._patience = patience
         self._lock = threading.Lock()
+
+    @property
+    def file(self) -> Path:
+        """Where it lies."""
+        return self._database.path
 
     def append(self, run: TargetRun) -> bool:
         """Write a run with its scores and reasons, all or nothing; False when the ledger already holds it.
@@ -98,6 +105,7 @@ class Ledger:
                 connection.execute(sa.insert(SCORES), [_score_row(run.run_id, account) for account in chunk])
                 if rows := [row for account in chunk for row in _reason_rows(run.run_id, account)]:
                     connection.execute(sa.insert(REASONS), rows)
+        settle(self._database.path)
         return True
 
     def latest(self, target: str) -> RunHead | None:
@@ -183,12 +191,32 @@ class Ledger:
         DependencyError
             When the database is away, or was written by a newer Bellwether.
         """
+        database = self._database
         with self._lock:
-            if self._is_made:
-                return
-            with _reported(self._engine), self._engine.begin() as connection:
-                make_tables(connection, database=str(self._engine.url.database))
-            self._is_made = True
+            if database.opened is not None:
+                try:
+                    state = database.look()
+                except DatabaseAwayError:
+                    if self._patience.is_left():
+                        return
+                    raise
+                self._patience.restore()
+                if state is database.opened:
+                    return
+                self._engine.dispose()  # written to, or another file: its connections may know old pages
+                if state.is_file_of(database.opened):
+                    database.opened = state
+                    return
+            with _reported(self._engine):
+                with self._engine.begin() as connection:
+                    make_tables(connection, database=str(database.path))
+                give_id(database.path)
+            database.opened = database.look()
+            database.look()  # with the journal that its connection has made
+
+    def fault(self) -> DatabaseAwayError | None:
+        """What is wrong with its file now, also while it still answers from the one that was opened."""
+        return self._database.fault()
 
     def close(self) -> None:
         """Free the connections."""
@@ -222,11 +250,22 @@ class _UnwritableLedger(Ledger):
             check(connection, database=str(self.file))
 
 
-def open_ledger(home: Home) -> Ledger:
-    """The ledger of this home; its tables are made on first use."""
+def open_ledger(home: Home, *, patience_seconds: float = 0.0) -> Ledger:
+    """The ledger of this home; its tables are made on first use.
+
+    ``patience_seconds`` is how long it answers from a file that is still open while another takes its place.
+    """
+    database, patience = home.database(home.ledger), Patience(patience_seconds)
     if is_read_only(home.ledger):
-        return _UnwritableLedger(_engine_that_reads(home.ledger), file=home.ledger)
-    engine = sa.create_engine(sqlite_url(home.ledger), connect_args={"timeout": 10})
+        return _UnwritableLedger(_engine_that_reads(home.ledger), database, patience)
+
+    def connect() -> sqlite3.Connection:
+        # One that was there is never made again, empty, by who reads it.
+        mode = "rwc" if database.opened is None else "rw"
+        address = f"{home.ledger.absolute().as_uri()}?mode={mode}"
+        return sqlite3.connect(address, uri=True, timeout=10, check_same_thread=False)
+
+    engine = sa.create_engine(sqlite_url(home.ledger), creator=connect)
 
     @sa.event.listens_for(engine, "connect")
     def _journal(connection: Any, _record: object) -> None:
@@ -234,7 +273,7 @@ def open_ledger(home: Home) -> Ledger:
         connection.execute("PRAGMA journal_mode=WAL").close()
         connection.execute("PRAGMA synchronous=NORMAL").close()
 
-    return Ledger(engine, file=home.ledger)
+    return Ledger(engine, database, patience)
 
 
 def _engine_that_reads(file: Path) -> sa.Engine:

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from features.exceptions import BellwetherError
 from features.fingerprint import digest
+from features.windows import window_in_words
 from serving.ledger.score_row import ScoreRow
 from serving.scoring.accounts import Attributes
 from serving.scoring.assess import Assessed
@@ -116,11 +117,17 @@ class TargetRun:
     unwritable: Path | None = None
 
     @property
+    def title(self) -> str:
+        """The target as it stands in a sentence."""
+        return self.target.replace("_", " ")
+
+    @property
     def in_words(self) -> str:
         """How many accounts have which status, for the terminal."""
         counts = Counter(account.status for account in self.accounts)
         statuses = ", ".join(f"{counts[status]:,} {status.replace('_', ' ')}" for status in Status if counts[status])
-        return f"{self.target} as of {self.as_of:%Y-%m-%d}: {statuses or 'no accounts'}{self._ledger_in_words}"
+        window = window_in_words(self.as_of, lead_days=self.lead_days, horizon_days=self.horizon_days)
+        return f"{self.title} {window}: {statuses or 'no accounts'}{self._ledger_in_words}"
 
     @property
     def _ledger_in_words(self) -> str:

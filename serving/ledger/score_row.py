@@ -116,8 +116,8 @@ class ScoreRow:
         terminal=4,
         description="Only for upsell: whether to offer the upgrade now; see /v1/score.",
     )
-    name: str | None = _text(api=1, export=1, description="The customer, as the accounts table says.")
-    owner: str | None = _text(api=1, export=1, description="Who looks after the account.")
+    name: str | None = _text(api=1, export=1, terminal=1, description="The customer, as the accounts table says.")
+    owner: str | None = _text(api=1, export=1, terminal=1, description="Who looks after the account.")
     segment: str | None = _text(api=1, export=1, description="As the accounts table says.")
 
     def shown(self, surface: Surface) -> dict[str, Any]:

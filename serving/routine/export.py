@@ -1,6 +1,5 @@
 """Writes a score run to a CSV or Parquet file: one row per account and target, one column per reason."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from features.exceptions import InputError
 from serving.ledger.runs import ScoredAccount, ScoreRun, TargetRun
 from serving.scoring.accounts import Attributes
 
-__all__ = ["REASON_COLUMNS", "check_export", "export"]
+__all__ = ["REASON_COLUMNS", "export"]
 
 
 REASON_COLUMNS = 5
@@ -27,9 +26,10 @@ def export(run: ScoreRun, path: Path) -> None:
     Raises
     ------
     InputError
-        When the file's ending is neither, or it cannot be written.
+        When its ending is neither, or it cannot be written.
     """
-    check_export(path)
+    if path.suffix not in {".csv", ".parquet"}:
+        raise InputError(f"{path} ends in neither .csv nor .parquet. Name it so that the format is clear.")
     frame = pd.DataFrame([_exported(part, account) for part in run.targets for account in part.accounts])
     try:
         if path.suffix == ".csv":
@@ -38,24 +38,6 @@ def export(run: ScoreRun, path: Path) -> None:
             frame.to_parquet(path, index=False)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
-
-
-def check_export(path: Path) -> None:
-    """Refuse a file that :func:`export` could not write, before any work is done for it.
-
-    Raises
-    ------
-    InputError
-        When its ending is neither of the two, or its folder cannot be made or written.
-    """
-    if path.suffix not in {".csv", ".parquet"}:
-        raise InputError(f"{path} ends in neither .csv nor .parquet. Name it so that the format is clear.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}. Choose another place for --out.") from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written. Choose another place for --out.")
 
 
 def _harmless(value: object) -> object:

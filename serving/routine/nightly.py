@@ -1,6 +1,5 @@
 """The nightly routine: new files of the inbox, rollups, features, the online store, scores; safe to run again."""
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,23 +7,26 @@ from datetime import datetime
 
 from features.build.build import build
 from features.build.which_cutoffs import missing_cutoffs
+from features.command_line import unforeseen
 from features.doctor.clock import REPAIR_CLOCK
 from features.exceptions import BellwetherError, InputError, WorkFailedError, counted, listed
 from features.external.take import TablesRefusedError, TableTaken, take_tables
+from features.feature_store.copied import copied
 from features.feature_store.store import open_store
 from features.home.home import Home
 from features.home.raw_tables import complete_until
 from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.ingest.ingest import ingest
 from features.ingest.late_source import LogEnd, log_end, newest_event
+from features.interrupts import was_interrupted
 from features.progress import Progress, silent
 from features.rollup.count import roll_up
 from features.rollup.metrics import count_metrics
 from features.storage.lock import exclusive_lock
-from features.storage.state_file import recall, remember
+from features.storage.state_file import remember
 from features.windows import DAY, as_cutoff, is_buildable, known_before, newest_cutoff, require_utc
 from serving.ledger.ledger import open_ledger
-from serving.routine.batch import features_fingerprint, score_batch
+from serving.routine.batch import score_batch
 from serving.routine.clock_traces import clock_failure
 from serving.routine.nightly_report import Failure, NightlyReport, Source, summed, target_night, together
 from serving.routine.undo import kept_as_is
@@ -32,7 +34,6 @@ from serving.routine.undo import kept_as_is
 __all__ = ["due_cutoff", "run_nightly"]
 
 
-_log = logging.getLogger(__name__)
 _STEPS = ("ingest", "roll up", "build", "materialize", "score")
 
 
@@ -102,7 +103,9 @@ class _Night:
         for name, step in zip(_STEPS, steps, strict=True):
             try:
                 self._report = step()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the summary of what was done is not lost
+            except Exception as error:
+                if was_interrupted():  # some libraries make another error of it
+                    raise KeyboardInterrupt from error
                 return self._ended(together([*self._left_over, _failure(name, error)], step=name))
         return self._ended(together([*self._refusal(), *self._left_over]))
 
@@ -202,18 +205,16 @@ class _Night:
         store.apply()
         filled = [view.until for view in store.views()]
         online = max((until for until in filled if until is not None), default=None)
-        path = self._home.nightly / "online.json"
-        features = features_fingerprint(self._home, self._cutoff)
-        wanted = {"cutoff": self._cutoff.date().isoformat(), "features": features}
         if online is not None and online > self._cutoff:
             self._left_over.append(
                 Failure("materialize", WorkFailedError(_newer_online(online, self._cutoff, self._now)))
             )
             return replace(self._report, is_online_kept=True)
-        if set(filled) == {self._cutoff} and recall(path) == wanted:
+        copy = copied(self._home)
+        is_copied = copy is not None and copy.is_of(self._home, self._cutoff) and copy.is_held(self._home)
+        if set(filled) == {self._cutoff} and is_copied:
             return replace(self._report, is_online_kept=True)
         accounts = store.materialize(self._cutoff, progress=self._progress)
-        remember(path, wanted)
         return replace(self._report, accounts_online=accounts)
 
     def _score(self) -> NightlyReport:
@@ -288,6 +289,4 @@ def _newer_online(online: datetime, cutoff: datetime, now: datetime) -> str:
 def _failure(step: str, error: Exception) -> Failure:
     if isinstance(error, BellwetherError):
         return Failure(step, error)
-    _log.error("Step %s ended unexpectedly", step, exc_info=error)
-    what = f"It ended unexpectedly: {type(error).__name__}: {error}."
-    return Failure(step, WorkFailedError(f"{what} What was done before it stays; run `bellwether doctor`, then again."))
+    return Failure(step, WorkFailedError(f"{unforeseen(error)} What was done before it stays."))

@@ -34,6 +34,7 @@ class Mover:
 
     account_id: str
     name: str | None
+    owner: str | None
     before: float
     now: float
 
@@ -156,7 +157,7 @@ def target_night(run: TargetRun, ledger: Ledger) -> TargetNight:
     previous = ledger.before(run.target, run.as_of)
     before = {} if previous is None else ledger.probabilities(previous.run_id)
     moved = [
-        Mover(account.account_id, account.name, before[account.account_id], account.probability)
+        Mover(account.account_id, account.name, account.owner, before[account.account_id], account.probability)
         for account in run.accounts
         if account.probability is not None and account.account_id in before
     ]

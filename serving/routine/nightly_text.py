@@ -1,11 +1,15 @@
 """What a night did, as a page for a person and as JSON for a program."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from features.exceptions import counted
+from features.exceptions import counted, listed
+from features.ingest.reasons import reason_in_words
+from features.shares import percent
 from serving.routine.nightly_report import Mover, NightlyReport, Source, TargetNight
+from serving.routine.terminal import who
 
 __all__ = ["nightly_json", "nightly_lines"]
 
@@ -69,13 +73,11 @@ def _came_in(report: NightlyReport) -> Iterator[str]:
             f"  {table.table}: {counted(table.files, 'new file|new files')}, {table.rows_read:,} rows: "
             f"{table.rows_stored:,} new, {table.duplicates:,} known already, {table.quarantined_total:,} in quarantine."
         )
-        yield from (f"    {rows:,} {reason}" for reason, rows in sorted(table.quarantined.items()))
+        yield from (f"    {rows:,} {reason_in_words(reason)}" for reason, rows in sorted(table.quarantined.items()))
     for refused in report.refused:
         yield f"  Refused {refused.name}: {refused.why}"
     if report.unread:
-        yield f"  Not read, for they are no data files of a table's sub-folder: {', '.join(report.unread[:5])}" + (
-            f" and {len(report.unread) - 5} more." if len(report.unread) > 5 else "."
-        )
+        yield f"  Not read, for they are no data files of a table's sub-folder: {listed(report.unread)}."
     yield from (f"  {note}" for note in report.notes)
 
 
@@ -96,8 +98,9 @@ def _scored(target: TargetNight) -> Iterator[str]:
     others = ", ".join(
         f"{count:,} {status.replace('_', ' ')}" for status, count in target.statuses.items() if status != "scored"
     )
+    title = target.target.replace("_", " ")
     note = "" if target.is_new else " (this run was in the ledger already)"
-    yield f"{target.target}, model version {target.version}: {bands}{'; ' + others if others else ''}{note}."
+    yield f"{title}, model version {target.version}: {bands}{'; ' + others if others else ''}{note}."
     if target.previous is None:
         yield "  There is no earlier score run to compare with."
         return
@@ -109,8 +112,8 @@ def _scored(target: TargetNight) -> Iterator[str]:
 
 def _moved(way: str, movers: tuple[Mover, ...]) -> Iterator[str]:
     for mover in movers:
-        name = f" ({mover.name})" if mover.name else ""
-        yield f"    {way:4} {mover.account_id}{name}: {100 * mover.before:.1f} % to {100 * mover.now:.1f} %"
+        account = who(mover.account_id, mover.name, mover.owner)
+        yield f"    {way:4} {account}: {percent(mover.before)} to {percent(mover.now)}"
 
 
 def _reaches(source: Source) -> str:
@@ -138,4 +141,4 @@ def _target_json(target: TargetNight) -> dict[str, Any]:
 
 
 def _mover_json(mover: Mover) -> dict[str, Any]:
-    return {"account_id": mover.account_id, "name": mover.name, "before": mover.before, "now": mover.now}
+    return asdict(mover)

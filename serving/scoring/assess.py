@@ -77,7 +77,11 @@ def applicable(target: str, rows: FeatureRows, statuses: Mapping[datetime, Mappi
     """
     if TARGETS[target].kind == "inactivity":
         calls = pd.Series(np.asarray(rows.values[ACTIVITY], dtype=np.float64))
-        return [str(value) for value in status_by_calls(calls)]
+        # Of views that do not belong together nothing is said but that.
+        return [
+            str(value) if mixture is None else "ok"
+            for value, mixture in zip(status_by_calls(calls), rows.mixture, strict=True)
+        ]
     nothing = str(Applicability.NO_SUBSCRIPTION)
     return [
         "ok" if moment is None else statuses[moment].get(account, nothing)

@@ -1,5 +1,6 @@
 """Says whether a score can be given, and whether it can still be believed."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +16,7 @@ __all__ = [
     "Freshness",
     "Status",
     "age_hours",
+    "in_words",
     "judge",
     "old_features",
     "refused_night",
@@ -46,6 +48,7 @@ _NOT_APPLICABLE = {
     "top_plan": "top_plan: the account is on the largest plan there is.",
     "no_recent_calls": "no_recent_calls: the account made no call in the last 28 days, so it is silent already.",
 }
+_CODE = re.compile(r"(^|(?<=[.] ))[a-z]+(?:_[a-z]+)*: (.)")
 _NO_CALLS = "no_calls: this account has never made a call, so there is nothing to judge it by."
 _INFINITE = "infinite_feature: infinite values make no score: {}. Mend the source they come from, then build again."
 
@@ -91,6 +94,15 @@ class Freshness:
         if until is None or age_hours(until, as_of) <= self.stale_after_hours:
             return None
         return f"source_late: the call log ends at {until:%Y-%m-%d %H:%M} UTC, so a silent account may not be silent."
+
+
+def in_words(detail: str | None) -> str:
+    """A detail without the words for machines that its sentences begin with.
+
+    >>> in_words("expired: the term had ended. churn_risk_high: no upgrade is offered.")
+    'The term had ended. No upgrade is offered.'
+    """
+    return _CODE.sub(lambda match: match[2].upper(), detail or "")
 
 
 def age_hours(as_of: datetime, moment: datetime) -> float:
@@ -157,9 +169,9 @@ def judge(
         return Status.UNKNOWN_ACCOUNT, "unknown_account: the feature store has no account of this id."
     if applicable != "ok":
         return Status.NOT_APPLICABLE, _NOT_APPLICABLE.get(applicable, f"{applicable}: the target does not apply.")
+    if mixture is not None:  # before anything that is read from the rows themselves
+        return Status.STALE, f"{mixture}: {_MIXED[mixture]}"
     if not has_called or infinite:
         return Status.INSUFFICIENT_DATA, _INFINITE.format(infinite) if has_called else _NO_CALLS
-    if mixture is not None:
-        return Status.STALE, f"{mixture}: {_MIXED[mixture]}"
     late = freshness.too_late(features_as_of)
     return (Status.SCORED, None) if late is None else (Status.STALE, late)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from features.definitions.feature import FeatureSpec
 from features.exceptions import counted
+from features.shares import percent
 
 __all__ = ["FORMATS", "sentences"]
 
@@ -41,19 +42,6 @@ def count(value: float, nouns: str = "") -> str:
         return number
     singular, plural = nouns.split("|")
     return f"no {plural}" if value == 0 else f"{number} {singular if number == '1' else plural}"
-
-
-def percent(value: float) -> str:
-    """A share.
-
-    >>> percent(0.041), percent(0.58), percent(0), percent(0.0001), percent(12.5)
-    ('4.1 %', '58 %', '0 %', 'less than 0.1 %', '1,250 %')
-    """
-    share = 100 * value
-    if 0 < share < 0.1:
-        return "less than 0.1 %"
-    number = f"{share:,.1f}" if 0 < abs(share) < 9.95 else f"{share:,.0f}"
-    return f"{number.removesuffix('.0')} %"
 
 
 def share(value: float, nouns: str) -> str:

@@ -12,7 +12,7 @@ from features.definitions.catalog import BUILT_IN, Catalog
 from features.definitions.feature import Family, FeatureSpec
 from serving.scoring.phrasing import sentences
 
-__all__ = ["MINIMUM_CONTRIBUTION", "FeatureShare", "Reason", "Reasons", "RowReasons", "reasons_for"]
+__all__ = ["MINIMUM_CONTRIBUTION", "FeatureShare", "Reason", "Reasons", "RowReasons", "reason_json", "reasons_for"]
 
 
 MINIMUM_CONTRIBUTION = 0.05
@@ -54,6 +54,18 @@ class Reason(NamedTuple):
         """The features that contribute, the largest first."""
         shares = [FeatureShare(*share) for share in zip(self.names, self.values, self.parts, strict=True) if share[2]]
         return tuple(sorted(shares, key=lambda share: -abs(share.contribution)))
+
+
+def reason_json(reason: Reason) -> dict[str, Any]:
+    """A reason as the service answers it."""
+    return {
+        "code": reason.code,
+        "contribution": reason.contribution,
+        "direction": reason.direction,
+        "actionable": reason.actionable,
+        "text": reason.text,
+        "features": [share._asdict() for share in reason.features],
+    }
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.definitions.catalog import GROUPS, SERVICES, cutoff_day_field, features_of_group
+from features.definitions.catalog import GROUPS, SERVICES, build_field, cutoff_day_field, features_of_group
 from features.home.home import Home
 from features.offline.files import ARROW_TYPES, file_schema
 from features.settings.fields import Settings
@@ -120,7 +120,10 @@ def feasts_own(settings: Settings) -> Any:
             name=view.name, entities=[objects[0]], ttl=view.ttl, schema=view.schema, source=source
         )
     named = next(item for item in objects if isinstance(item, FeatureService) and item.name == SERVICE)
-    chosen = [views[part.name][[field.name for field in part.features]] for part in named.feature_view_projections]
+    chosen = [
+        views[part.name][[field.name for field in part.features if field.name != build_field(part.name)]]  # in no file
+        for part in named.feature_view_projections
+    ]
     store = FeatureStore(config=config)
     store.apply([objects[0], *views.values(), FeatureService(name=SERVICE, features=chosen)])
     return store

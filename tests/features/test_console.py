@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import pty
 import struct
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from features.console import emit, emit_json, emit_notes, emit_text, say
+from features.console import emit, emit_document, emit_json, emit_notes, emit_text, say
+from features.shares import Share
 
 ROOT = Path(__file__).parents[2]
 EMIT = "import json, sys; from features.console import emit; emit(json.loads(sys.argv[1]), sys.argv[2])"
@@ -122,6 +124,26 @@ def test_no_way_to_the_terminal_lets_control_characters_through(capsys, speak):
     text = "".join(capsys.readouterr())
     assert "Acme" in text
     assert [sign for sign in text if unicodedata.category(sign) in {"Cc", "Cf"} and sign != "\n"] == []
+
+
+def test_a_share_is_a_percentage_for_people_and_a_number_for_programs(capsys):
+    row = {"account": "acme", "share": Share(0.041), "offer": True, "lift": math.nan}
+    emit([row])
+    assert capsys.readouterr().out.splitlines()[2] == "acme     4.1 %  yes     nan"
+    emit([row], "csv")
+    assert capsys.readouterr().out == "account,share,offer,lift\nacme,0.041,true,\n"
+    emit([row], "json")
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == [row | {"lift": None}]
+
+
+def test_csv_has_its_header_without_rows(capsys):
+    emit([], "csv", columns=("check", "finding"))
+    assert capsys.readouterr().out == "check,finding\n"
+
+
+def test_a_document_is_csv_by_the_paths_of_its_fields(capsys):
+    emit_document({"model": "m", "metrics": {"roc_auc": 0.5}, "remarks": ["a", "b"], "truth": {}}, "csv")
+    assert capsys.readouterr().out == "field,value\nmodel,m\nmetrics.roc_auc,0.5\nremarks.0,a\nremarks.1,b\n"
 
 
 def test_csv_on_a_terminal_is_harmless_too():

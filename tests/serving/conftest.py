@@ -338,7 +338,9 @@ def bare(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
         "BELLWETHER_IDLE_SECONDS": "1",
         "BELLWETHER_CONNECTIONS": str(BARE_CONNECTIONS),
     }
-    with running(copy, root / "log.txt", **environment) as found:
+    (root / "passing").mkdir()
+    with running(copy, root / "log.txt", TMPDIR=str(root / "passing"), **environment) as found:
         yield found
+    assert list((root / "passing").iterdir()) == []
     # Until its end, and in the process that ends the workers too.
     assert all(json.loads(line)["time"] for line in (root / "log.txt").read_text().splitlines())

@@ -78,8 +78,6 @@ def running(
         port = probe.getsockname()[1]
     settings = place.settings.model_copy(update={"port": port, "workers": workers})
     environment = {**os.environ, "BELLWETHER_STALE_AFTER_HOURS": "1e6", **changes}
-    # The place of metrics that Feast makes for this process is not the server's.
-    environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
     chosen = launch(Home(settings), config=None, environment=environment, code=code)
     with log.open("wb") as file:
         server = subprocess.Popen(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +18,11 @@ from features.exceptions import (
     SettingsError,
 )
 from features.home.home import Home
+from features.interrupts import STOPPED
 from features.settings.load import load_settings
 from serving.cli import main
 from serving.http_api.address import address
-from serving.launch import curl_line, launch
+from serving.launch import curl_line, launch, serve_forever
 from training.labels.names import TARGET_NAMES
 
 HEAVY = [
@@ -96,7 +99,29 @@ def test_an_interrupt_leaves_with_130(capsys: pytest.CaptureFixture[str]) -> Non
         raise KeyboardInterrupt
 
     assert run(command=it) == 130
-    assert "Run the same command again" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert (out, err.strip()) == ("", STOPPED)  # below the line on which the terminal shows ^C
+
+
+def test_what_nobody_foresaw_is_a_sentence_that_names_the_file_with_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command()
+    def it() -> None:
+        raise ValueError("first line.\nsecond line")
+
+    assert run(command=it) == 1
+    out, err = capsys.readouterr()
+    told = re.fullmatch(
+        r"Error: It ended unexpectedly: ValueError: first line\. Run `bellwether doctor`; if that finds nothing, "
+        r"report what (.+\.txt) says\.\n",
+        err,
+    )
+    assert (out, told is None) == ("", False), err
+    file = Path(told[1])
+    assert "second line" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.unlink()
 
 
 @pytest.mark.parametrize(
@@ -114,8 +139,39 @@ def test_bad_usage_leaves_with_2(arguments: list[str]) -> None:
 
 
 def test_another_address_than_loopback_needs_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "events").mkdir()
     assert run("--home", str(tmp_path), "serve", "--host", "0.0.0.0") == 2
-    assert "Without keys the service binds loopback only, not 0.0.0.0" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert err.startswith("Error: Without keys the service binds loopback only, not 0.0.0.0")
+
+
+@pytest.mark.slow
+def test_a_demonstration_that_could_not_be_served_is_refused_before_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BELLWETHER_HOST", "0.0.0.0")
+    assert run("--home", str(tmp_path / "home"), "demo") == 2
+    assert "Without keys the service binds loopback only" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.slow
+def test_serving_says_what_is_missing_and_what_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("serving.launch.serve_forever", lambda home, config: 0)
+    (tmp_path / "events").mkdir()
+    assert run("--home", str(tmp_path), "serve") == 0
+    *missing, last = capsys.readouterr().err.splitlines()
+    assert last == "Serving on http://127.0.0.1:3000 (Ctrl-C stops)."
+    commands = [re.findall(r"`bellwether ([a-z ]+)", sentence) for sentence in missing]
+    assert [[command.strip() for command in named] for named in commands] == [
+        ["ingest"],
+        ["features build"],
+        ["train", "promote"],
+        ["features apply", "features materialize"],
+    ]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
@@ -154,6 +210,25 @@ def test_a_home_that_bentoml_would_read_as_another_folder_is_refused(tmp_path: P
     assert launch(home, config=None, environment={}).environment["BENTOML_HOME"] == str(home.bentoml)
 
 
+def test_where_metrics_are_kept_by_feast_is_not_handed_on(tmp_path: Path) -> None:
+    feast = {"PROMETHEUS_MULTIPROCESS_DIR": "/gone", "PROMETHEUS_MULTIPROC_DIR": "/gone"}
+    assert (
+        "/gone" not in launch(Home(load_settings(home=tmp_path)), config=None, environment=feast).environment.values()
+    )
+
+
+@pytest.mark.parametrize("keys", ["", "a" * 64])
+def test_a_service_without_keys_says_who_can_read_it_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], keys: str
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("atexit._run_exitfuncs", lambda: done.append("exit functions"))
+    monkeypatch.setattr("os.execve", lambda *_: done.append("another process"))
+    serve_forever(Home(load_settings(home=tmp_path, api_keys=keys)), config=None)
+    assert done == ["exit functions", "another process"]
+    assert ("every user of this machine can read the scores" in capsys.readouterr().err) == (not keys)
+
+
 def test_the_curl_line_names_the_account(tmp_path: Path) -> None:
     line = curl_line(Home(load_settings(home=tmp_path, port=4000)), "acct_1")
     assert '"account_ids": ["acct_1"]' in line
@@ -175,6 +250,7 @@ def test_the_address_is_one_a_client_can_ask(tmp_path: Path, host: str, found: s
 
 @pytest.mark.slow
 def test_scoring_before_anything_is_built_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "events").mkdir()
     assert run("--home", str(tmp_path), "score") == 2
     assert "Run `bellwether features build` first" in capsys.readouterr().err
 
@@ -194,29 +270,6 @@ def test_init_makes_the_registry_and_the_ledger(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "home/mlflow/mlflow.db").is_file()
     assert (tmp_path / "home/ledger.db").is_file()
     assert not list(tmp_path.rglob("mlruns"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        (["train", "--target", "chrun"], "'chrun' is not one of 'churn', 'churn_inactivity', 'upsell'"),
-        (["promote", "--target", "chrun"], "'chrun' is not one of"),
-        (["explain", "acme", "--target", "chrun"], "'chrun' is not one of"),
-        (["features", "audit", "--target", "chrun"], "'chrun' is not one of"),
-        (["score", "--out", "scores.xlsx"], "scores.xlsx ends in neither .csv nor .parquet"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_a_choice_that_is_none_is_refused_before_anything_is_loaded(arguments: list[str], text: str) -> None:
-    script = (
-        "import sys, serving.cli as cli\n"
-        "try: cli.main(sys.argv[1:])\n"
-        f"except SystemExit as left: print(left.code, [name for name in {HEAVY!r} if name in sys.modules])"
-    )
-    command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
-    assert done.stdout.strip() == "2 []"
-    assert text in done.stderr
 
 
 def test_the_names_of_targets_are_those_there_are() -> None:

@@ -103,6 +103,7 @@ def answers(root: str, account: str) -> None:
     from serving.http_api.live_champions import LiveChampions
     from serving.http_api.meters import Meters
     from serving.http_api.middleware import Gatekeeper
+    from serving.http_api.readiness import Readiness
     from serving.http_api.routes import make_api
     from serving.http_api.work_queue import WorkQueue
     from serving.launch import launch
@@ -112,21 +113,22 @@ def answers(root: str, account: str) -> None:
     home = Home(load_settings(home=Path(root)))
     champions = LiveChampions(home)
     champions.refresh()
-    answerer, ledger, work_queue = Answerer(home, open_store(home), champions), open_ledger(home), WorkQueue()
+    store, ledger, work_queue = open_store(home), open_ledger(home), WorkQueue()
     api = make_api(
         home,
-        answerer=answerer,
+        answerer=Answerer(home, store, champions),
         champions=champions,
         ledger=ledger,
         work_queue=work_queue,
         meters=Meters(),
+        readiness=Readiness(store, champions, ledger),
         clock=lambda: NOW,
     )
     client = Client(Gatekeeper(api))
     scored = client.post("/v1/score", json={"account_ids": [account]})
     listed = client.get("/v1/accounts")
     told = {
-        "ready": answerer.is_ready(),
+        "ready": client.get("/readyz").status_code == 200,
         "scored": scored.json(),
         "listed": listed.json(),
         "bentoml": launch(home, config=None, environment={}).environment["BENTOML_HOME"],

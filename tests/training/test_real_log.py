@@ -10,7 +10,7 @@ from tests.benchmarks.real_log import NOW, prepared
 from training.flow import train
 from training.watching.audit import audit
 
-RULE = "days_since_last_call alone (highest first)"
+RULE = '"days since the last request" alone (highest first)'
 
 
 @pytest.fixture(scope="module")

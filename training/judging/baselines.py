@@ -1,7 +1,7 @@
 """What a person could do in an hour: two rules, and a logistic regression on ranks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,14 @@ class SingleFeatureRule:
     """Sort accounts by one feature; a null stands in the middle."""
 
     feature: str
+    meaning: str
     rising: bool
     middle: float
 
     @property
     def title(self) -> str:
         """The rule in words."""
-        return f"{self.feature} alone ({'highest' if self.rising else 'lowest'} first)"
+        return f'"{self.meaning}" alone ({"highest" if self.rising else "lowest"} first)'
 
     def score(self, frame: pd.DataFrame) -> Floats:
         """Higher is riskier; one value per row."""
@@ -55,10 +56,10 @@ def best_rule(fitted: pd.DataFrame, features: Sequence[FeatureSpec]) -> SingleFe
     for feature in features:
         if feature.kind == "category" or not fitted[feature.name].notna().any():
             continue
-        rule = SingleFeatureRule(feature.name, rising=True, middle=float(fitted[feature.name].median()))
+        rule = SingleFeatureRule(feature.name, feature.meaning, True, float(fitted[feature.name].median()))
         area = roc_auc(label, rule.score(fitted))
         if area < 0.5:
-            rule, area = SingleFeatureRule(rule.feature, rising=False, middle=rule.middle), 1.0 - area
+            rule, area = replace(rule, rising=False), 1.0 - area
         if best is None or area > best[0]:
             best = area, rule
     if best is None:

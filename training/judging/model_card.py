@@ -6,7 +6,9 @@ import numpy as np
 
 from features.definitions.catalog import Catalog
 from features.definitions.sets import catalog_with, set_of
+from features.shares import percent
 from features.templates import template
+from features.windows import days_ahead
 from training.judging.judge import Judgement, distinct_events
 from training.labels.dataset import Dataset
 from training.models.bundle import Bundle
@@ -22,12 +24,14 @@ def model_card(dataset: Dataset, judged: Judgement, final: Fitted, bundle: Bundl
     shares = _family_shares(judged, catalog)
     return template(Path(__file__).with_name("model_card.md.j2")).render(
         target=dataset.target,
+        window=days_ahead(lead_days=bundle.lead_days, horizon_days=bundle.horizon_days),
         population=dataset.left_out,
         judged=judged,
         rows_in_words=rows_in_words(judged),
         families=[(catalog.families[name].title, share) for name, share in shares.items()],
         final=final,
         bundle=bundle,
+        percent=percent,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.settings.fields import Settings
+from features.shares import percent
 from training.judging.evaluate import BINS
 from training.judging.judge import Judgement
 from training.judging.model_card import model_card, rows_in_words
@@ -121,7 +122,7 @@ def _lift(path: Path, label: Floats, scores: Mapping[str, Floats], capacity_shar
         axes.axhline(1, color=_BASE, linestyle=":", label="base rate")
         axes.axvline(100 * capacity_share, color="#999999", linestyle="--", linewidth=1)
         axes.annotate(
-            f"capacity: top {capacity_share:.0%}",
+            f"capacity: top {percent(capacity_share)}",
             (100 * capacity_share, 0.0),
             xytext=(4, 4),
             textcoords="offset points",

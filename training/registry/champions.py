@@ -19,6 +19,7 @@ from training.registry.mlflow_client import (
     CHAMPION,
     client_of,
     database_file,
+    is_begun,
     opened_mlflow,
     version_by_alias,
 )
@@ -53,7 +54,7 @@ def champion_identity(home: Home, target_name: str) -> tuple[str, str] | None:
     DependencyError
         When the registry cannot be read.
     """
-    if not database_file(home).exists():
+    if not is_begun(home):
         return None
     with opened_mlflow() as mlflow:
         version = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)
@@ -71,7 +72,7 @@ def champion(home: Home, target_name: str) -> Champion:
         When the bundle is not the one that was registered.
     """
     name = target(target_name, home).registered_name
-    if database_file(home).exists():
+    if is_begun(home):
         with opened_mlflow() as mlflow:
             client = client_of(mlflow, home)
             version = version_by_alias(client, name, CHAMPION)
@@ -96,7 +97,7 @@ def artifacts_of(home: Home, target_name: str) -> Path | None:
     DependencyError
         When the registry cannot be read.
     """
-    if not database_file(home).exists():
+    if not is_begun(home):
         return None
     with opened_mlflow() as mlflow:
         version = version_by_alias(client_of(mlflow, home), target(target_name, home).registered_name, CHAMPION)

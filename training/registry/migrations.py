@@ -4,8 +4,16 @@ import shutil
 from typing import TYPE_CHECKING
 
 from features.home.home import Home
+from features.storage.database import give_id
 from features.storage.lock import exclusive_lock
-from training.registry.mlflow_client import client_of, database_file, ensure_folder, opened_mlflow, tracking_address
+from training.registry.mlflow_client import (
+    client_of,
+    database_file,
+    ensure_folder,
+    is_begun,
+    opened_mlflow,
+    tracking_address,
+)
 
 if TYPE_CHECKING:
     pass
@@ -24,6 +32,7 @@ def migrate(home: Home) -> None:
     ensure_folder(home)
     with opened_mlflow() as mlflow:
         client_of(mlflow, home).search_experiments(max_results=1)
+    give_id(database_file(home))
 
 
 def is_migrated(home: Home) -> bool:
@@ -34,7 +43,7 @@ def is_migrated(home: Home) -> bool:
     DependencyError
         When it cannot be read.
     """
-    if not database_file(home).exists():
+    if not is_begun(home):
         return True
     with opened_mlflow():
         from mlflow.store.db import utils

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shlex
 import warnings
 from collections.abc import Iterator
@@ -22,11 +23,14 @@ __all__ = [
     "CHAMPION",
     "DATASET_FINGERPRINT",
     "VERIFICATION",
+    "WAS_CHAMPION",
     "client_of",
     "database_file",
     "ensure_folder",
     "ensure_model",
     "experiment_id",
+    "forget_connections",
+    "is_begun",
     "opened_mlflow",
     "tracking_address",
     "ui_command",
@@ -40,6 +44,10 @@ CHALLENGER = "challenger"
 BUNDLE_SHA256 = "bundle_sha256"
 DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
+WAS_CHAMPION = "was_champion"
+
+# What MLflow says of a database that another version wrote, and Alembic, which migrates it, of one it has not heard of.
+_OTHER_SCHEMA = re.compile(r"(?:found version |Can't locate revision identified by ')([0-9a-f]+)")
 
 
 def tracking_address(home: Home) -> str:
@@ -48,7 +56,7 @@ def tracking_address(home: Home) -> str:
 
 
 def ui_command(home: Home) -> str:
-    """The line that opens the MLflow UI."""
+    """The line that opens the MLflow UI; MLflow asks nobody who they are."""
     return f"mlflow ui --backend-store-uri {shlex.quote(tracking_address(home))} --host 127.0.0.1 --port 5000"
 
 
@@ -92,6 +100,12 @@ def database_file(home: Home) -> Path:
     return home.mlflow_database
 
 
+def is_begun(home: Home) -> bool:
+    """Whether the registry holds anything; MLflow makes a new one of an empty file that it reads."""
+    database = home.mlflow_database
+    return database.is_file() and database.stat().st_size > 0
+
+
 def ensure_folder(home: Home) -> None:
     """Make the registry's folder.
 
@@ -112,6 +126,17 @@ def client_of(mlflow: Any, home: Home) -> Any:
     return mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
 
 
+def forget_connections(home: Home) -> None:
+    """Close MLflow's connections to the registry: it keeps them for the process, whatever takes the file's place."""
+    with opened_mlflow():
+        from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Models
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
+
+        for kept in (Runs._engine_map, Models._engine_map):  # noqa: SLF001 - there is no other way to them
+            if (engine := kept.get(tracking_address(home))) is not None:
+                engine.dispose()
+
+
 @contextmanager
 def opened_mlflow() -> Iterator[Any]:
     """MLflow, imported late and kept quiet: it logs each migration and draws progress bars over ours."""
@@ -122,15 +147,28 @@ def opened_mlflow() -> Iterator[Any]:
         warnings.simplefilter("ignore")  # deprecations between MLflow and its own dependencies
         import mlflow
         import mlflow.lightgbm
+        from alembic.util.exc import CommandError
         from sqlalchemy.exc import SQLAlchemyError
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
             yield mlflow
-        except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
-            reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0]
-            raise DependencyError(
-                f"The registry cannot be used: {reason}. Restore mlflow/mlflow.db under the home from a backup, or "
-                "move the folder mlflow away and train again."
-            ) from error
+        except (mlflow.exceptions.MlflowException, SQLAlchemyError, CommandError) as error:
+            raise DependencyError(_told(error)) from error
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with the registry, and what to do."""
+    reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+    schema = _OTHER_SCHEMA.search(reason)
+    if schema is not None:
+        return (
+            f"The registry mlflow/mlflow.db under the home has another MLflow's schema, {schema[1]}. If that was an "
+            "older one, `bellwether doctor --repair` brings it to this one's; if a newer one, go on with that, or "
+            "restore a backup from before it."
+        )
+    return (
+        f"The registry cannot be used: {reason}. Restore mlflow/mlflow.db under the home from a backup, or move the "
+        "folder mlflow away and train again."
+    )

@@ -22,8 +22,9 @@ from training.registry.mlflow_client import (
     CHAMPION,
     DATASET_FINGERPRINT,
     VERIFICATION,
+    WAS_CHAMPION,
     client_of,
-    database_file,
+    is_begun,
     opened_mlflow,
     version_by_alias,
     version_by_number,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     pass
 
 __all__ = ["PromoteReport", "promote"]
-
-_WAS_CHAMPION = "was_champion"
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def promote(
         When nothing was ever registered.
     """
     name = target(target_name, home).registered_name
-    if not database_file(home).exists():
+    if not is_begun(home):
         raise DependencyError(f"No model is registered yet. Run `bellwether train --target {target_name}` first.")
     with exclusive_lock(home.mlflow), opened_mlflow() as mlflow:
         relocate(home)
@@ -87,7 +86,7 @@ def promote(
         remarks = _passed(mlflow, home, candidate, current)
         before, after = _declared(mlflow, home, current), _declared(mlflow, home, candidate)
         sets_read(home.champion_sets, target_name, [*before, *after])  # a killed run leaves both to be built and served
-        client.set_model_version_tag(name, candidate.version, _WAS_CHAMPION, "true")
+        client.set_model_version_tag(name, candidate.version, WAS_CHAMPION, "true")
         client.set_registered_model_alias(name, CHAMPION, candidate.version)
         sets_read(home.champion_sets, target_name, after)
         if after:
@@ -123,7 +122,7 @@ def _passed(mlflow: Any, home: Home, candidate: Any, current: Any) -> tuple[str,
         raise GateRefusedError(f"{who} lacks {lacking}. Train it again with `bellwether train`.")
     if bundle.fingerprint != candidate.tags[DATASET_FINGERPRINT]:
         raise GateRefusedError(f"{who} was trained on another dataset than its tag says. Train it again.")
-    if candidate.tags.get(_WAS_CHAMPION):
+    if candidate.tags.get(WAS_CHAMPION):
         return (f"{who} has been champion before.", *bundle.verdict.remarks)
     if bundle.verdict.refusals:
         raise GateRefusedError(f"{who} is refused. {' '.join(bundle.verdict.refusals)}")

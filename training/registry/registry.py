@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.home.home import Home
+from features.storage.database import give_id
 from features.storage.lock import exclusive_lock
 from training.labels.targets import target
 from training.models.bundle import Bundle
@@ -16,11 +17,12 @@ from training.registry.mlflow_client import (
     CHALLENGER,
     DATASET_FINGERPRINT,
     VERIFICATION,
+    WAS_CHAMPION,
     client_of,
-    database_file,
     ensure_folder,
     ensure_model,
     experiment_id,
+    is_begun,
     opened_mlflow,
     tracking_address,
 )
@@ -59,10 +61,11 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the registry holds of a target: versions, and which version each alias names."""
+    """What the registry holds of a target: versions, those that were champion, and which version each alias names."""
 
     name: str
     versions: tuple[str, ...]
+    were_champion: tuple[str, ...]
     aliases: Mapping[str, str]
 
     @property
@@ -112,6 +115,7 @@ def register(home: Home, run: TrainingRun) -> str:
             description=" ".join((*run.bundle.verdict.refusals, *run.bundle.verdict.remarks)),
         )
         client.set_registered_model_alias(name, CHALLENGER, version.version)
+        give_id(home.mlflow_database)
         return str(version.version)
 
 
@@ -124,17 +128,19 @@ def standing(home: Home, target_name: str) -> Standing:
         When it cannot be read.
     """
     name = target(target_name, home).registered_name
-    if not database_file(home).exists():
-        return Standing(name, (), {})
+    if not is_begun(home):
+        return Standing(name, (), (), {})
     with opened_mlflow() as mlflow:
         client = client_of(mlflow, home)
-        versions = tuple(sorted(str(version.version) for version in client.search_model_versions(f"name='{name}'")))
+        registered = sorted(client.search_model_versions(f"name='{name}'"), key=lambda version: int(version.version))
+        versions = tuple(str(version.version) for version in registered)
+        were_champion = tuple(str(version.version) for version in registered if WAS_CHAMPION in version.tags)
         aliases = {
             alias: str(version)
             for model in client.search_registered_models(filter_string=f"name='{name}'")
             for alias, version in model.aliases.items()
         }
-    return Standing(name, versions, aliases)
+    return Standing(name, versions, were_champion, aliases)
 
 
 def drop_alias(home: Home, name: str, alias: str) -> None:

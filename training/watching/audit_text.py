@@ -11,7 +11,7 @@ from features.exceptions import counted, listed
 from training.judging.single_features import ALARM, LabelAudit, SingleFeature
 from training.watching.audit import Audit
 
-__all__ = ["finding_rows", "heading", "sections", "summary_rows"]
+__all__ = ["FINDING_COLUMNS", "finding_rows", "heading", "sections", "summary_rows"]
 
 
 Rows = Sequence[Mapping[str, Any]]
@@ -120,11 +120,16 @@ def _alone(features: Sequence[SingleFeature]) -> Rows:
     return [{"feature": single.feature, "ROC-AUC": f"{single.roc_auc:.3f}"} for single in features]
 
 
+FINDING_COLUMNS = (
+    *("check", "target", "account_id", "cutoff", "feature"),
+    *("stored", "rebuilt", "another_future", "given_to_training", "online", "roc_auc"),
+)
+"""Of the rows of :func:`finding_rows`."""
+
+
 def finding_rows(audit: Audit) -> Rows:
     """Everything that was found, one row each, of the same columns; None where a column has nothing to say."""
-    columns = ("check", "target", "account_id", "cutoff", "feature")
-    values = ("stored", "rebuilt", "another_future", "given_to_training", "online", "roc_auc")
-    blank: dict[str, Any] = dict.fromkeys((*columns, *values))
+    blank: dict[str, Any] = dict.fromkeys(FINDING_COLUMNS)
     pairs = [
         {
             "check": str(audit.store.cause(difference)),

@@ -13,7 +13,8 @@ from features.examination import Finding
 from features.exceptions import counted, listed
 from features.home.home import Home
 from features.offline.files import JOIN_KEY, feature_at, group_at
-from features.quality.section import Inspection, Part, Section, percent, with_percent
+from features.quality.section import Inspection, Part, Section
+from features.shares import Share, percent
 from features.windows import as_cutoff
 from training.labels.dataset import subscriptions_frame
 from training.labels.eligibility import ACTIVITY, Status, status_at, status_by_calls
@@ -67,10 +68,7 @@ def look_at_shift(inspection: Inspection) -> Section:
     return Section(
         tuple(rows),
         tuple(findings_of(targets)),
-        shown=with_percent(
-            ({name: cell for name, cell in row.items() if name not in _FOR_PROGRAMS} for row in changed),
-            {"nulls in fitting", "nulls now"},
-        ),
+        shown=tuple({name: cell for name, cell in row.items() if name not in _FOR_PROGRAMS} for row in changed),
         note=" ".join(filter(None, notes)),
     )
 
@@ -155,8 +153,8 @@ def _rows(shifted: Shifted) -> Iterator[dict[str, object]]:
             "by chance": round(shift.chance, 4),
             "level": _BY_CALENDAR if name in shifted.by_calendar and _large(shift) else str(shift.level),
             "moved most": None if shift.moved_most is None else _moved(shift.moved_most),
-            "nulls in fitting": shift.nulls_before,
-            "nulls now": shift.nulls_now,
+            "nulls in fitting": Share(shift.nulls_before),
+            "nulls now": Share(shift.nulls_now),
             "more nulls": shift.went_missing,
             "new values": ", ".join(shift.new_values),
         }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from features.doctor.set_aside import folder_of
 from features.examination import Check, Finding
 from features.exceptions import listed
 from features.home.home import Home
@@ -35,6 +36,7 @@ def _look_at_addresses(home: Home, _: datetime) -> Iterator[Finding]:
             f"The home was moved: the model registry still names {listed(elsewhere)}. The MLflow UI looks for "
             "artifacts there.",
             "`bellwether doctor --repair` rewrites the addresses; training and promoting do it too.",
+            is_remark=True,
         )
 
 
@@ -51,11 +53,6 @@ def _look_at_aliases(home: Home, _: datetime) -> Iterator[Finding]:
                 f"The {alias} of {model.name} is version {model.aliases[alias]}, which is gone.",
                 f"`bellwether doctor --repair` drops the alias; then promote one of: "
                 f"{listed(model.versions) or 'none, train one first'}.",
-            )
-        if model.versions and "champion" not in model.aliases:
-            yield Finding(
-                f"{model.name} has versions ({listed(model.versions)}) and no champion: nobody answers for {target}.",
-                f"Run `bellwether promote --target {target}`.",
             )
 
 
@@ -83,7 +80,7 @@ def _look_at_artifacts(home: Home, _: datetime) -> Iterator[Finding]:
             )
 
 
-def _mend_artifacts(home: Home, _: datetime) -> None:
+def _mend_artifacts(home: Home, now: datetime) -> None:
     with exclusive_lock(home.mlflow):
         for target in TARGETS:
             folder, identity = _champion(home, target)
@@ -91,7 +88,10 @@ def _mend_artifacts(home: Home, _: datetime) -> None:
                 continue
             local = home.bundles / identity[1]
             if _verifies(local, identity[1]):
-                shutil.rmtree(folder, ignore_errors=True)
+                if folder.exists():
+                    aside = folder_of(home, now) / folder.relative_to(home.root)
+                    aside.parent.mkdir(parents=True, exist_ok=True)
+                    folder.replace(aside)
                 shutil.copytree(local, folder)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import ibis
 
 from features.engine.duckdb_engine import Engine
-from features.exceptions import listed
+from features.exceptions import counted, listed
 from features.ingest.rules import CLOCK_TOLERANCE
 from features.ingest.staged import Staged
 from features.schema import EVENTS
@@ -45,8 +45,8 @@ def clock_notes(engine: Engine, staged: Staged, written: Mapping[Path, datetime]
     if refused:
         farthest = max(apart.values())
         text = (
-            f"events: {refused:,} lie in the future and were refused; the newest {_span(farthest)} after its file was "
-            f"last written.{_zone(farthest)} {_MEND} Then ingest again."
+            f"events: {counted(refused, 'row lies|rows lie')} in the future, which is refused; the newest "
+            f"{_span(farthest)} after its file was last written.{_zone(farthest)} {_MEND} Then ingest again."
         )
         return [text]
     early = {path.name: gap for path, gap in apart.items() if gap > CLOCK_TOLERANCE}

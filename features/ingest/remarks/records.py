@@ -6,6 +6,7 @@ import ibis
 
 from features.engine.duckdb_engine import Engine
 from features.exceptions import counted, listed
+from features.ingest.deliveries import without_overruled
 from features.ingest.staged import Staged
 from features.schema import ACCOUNTS, SUBSCRIPTIONS, RawTable
 
@@ -45,7 +46,7 @@ def undated_notes(engine: Engine, staged: Staged, *, backfill: bool) -> Iterator
 def differing_notes(engine: Engine, staged: Staged) -> Iterator[str]:
     """Which accounts have subscription rows that one of the files has and another, which has others like it, has not.
 
-    None of them is known to be the later one, as where exports of several days come together.
+    None of them is known to be the later one, as of parts of an export: see :mod:`features.ingest.deliveries`.
     """
     if staged.table is not SUBSCRIPTIONS or len(staged.paths) < 2:
         return
@@ -57,7 +58,7 @@ def differing_notes(engine: Engine, staged: Staged) -> Iterator[str]:
     joined = by_content.inner_join(by_key, [by_content[name].identical_to(by_key[name]) for name in key])
     differing = joined.filter(by_content.files < by_key.files).select(by_content.account_id).distinct()
     accounts = engine.to_arrow(differing.order_by("account_id"))["account_id"].to_pylist()
-    if accounts:
+    if accounts and without_overruled(engine, rows, staged.table)[1] is None:
         have = counted(len(accounts), "account has|accounts have")
         yield (
             f"{staged.table.name}: {have} rows of one time and kind that differ from file to file: {listed(accounts)}. "

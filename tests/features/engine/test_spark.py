@@ -340,6 +340,16 @@ def not_connected(cluster: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(SparkContext, "_active_spark_context", None)
 
 
+@pytest.mark.parametrize(("master", "answer"), [("local[1]", "true"), ("local[2,3]", "true"), ("spark://a:7077", None)])
+def test_no_other_user_of_the_machine_speaks_to_spark_here(
+    monkeypatch: pytest.MonkeyPatch, master: str, answer: str | None
+) -> None:
+    from features.engine import spark_engine
+
+    monkeypatch.setattr(spark_engine, "SparkContext", lambda conf: conf)
+    assert spark_engine._connected(master, {}).get("spark.authenticate") == answer
+
+
 @pytest.mark.usefixtures("not_connected")
 def test_java_that_is_missing_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))

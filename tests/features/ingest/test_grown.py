@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import random
 import zipfile
 from collections import Counter
 
@@ -291,6 +292,43 @@ def test_a_last_row_of_which_a_part_was_written_is_replaced_by_the_whole(tmp_pat
     assert take(company, grown).events_total == 4
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "keep", "ending"),
+    [
+        ("latency_ms", ("12.5", "1250", "0.125"), 1, ".gz"),  # behind the first character
+        ("latency_ms", ("12.5",) * 3, 0, ""),  # behind the comma
+        ("endpoint", ("/v1/orders/123", "/v1/orders/456", "/v1/customers"), 9, ""),
+        ("user_id", ("u-100", "u-101", "u-102"), 3, ""),
+        ("event_id", ("e100", "e101", "e102"), 2, ""),
+    ],
+)
+def test_a_copy_that_is_cut_inside_its_last_line_holds_nothing_new(tmp_path, home, column, values, keep, ending):
+    rows = [call | {column: value} for call, value in zip(calls(1, 2, 3), values, strict=True)]
+    rows = [{name: row[name] for name in row if name != column} | {column: row[column]} for row in rows]
+    company, whole = home(), text("csv", rows)
+    take(company, put(tmp_path / "calls.csv", whole))
+    expected = stored(company, "event_id", "event_time")
+    for count in (1, 3):
+        content = text("csv", rows[:count]).removesuffix(values[count - 1] + "\n") + values[count - 1][:keep]
+        report = take(company, put(tmp_path / f"cut.csv{ending}", content))
+        assert stored(company, "event_id", "event_time") == expected
+        assert "1 file is a part of what was read before" in note(report, f"nothing new in it: cut.csv{ending}.")
+    assert take(company, put(tmp_path / "cut.csv", whole)).events_total == 3
+
+
+def test_a_last_row_without_an_end_that_goes_on_with_new_rows_is_one_more(tmp_path, home):
+    rows = [{**call, "latency_ms": value} for call, value in zip(calls(1, 2, 2, 3, 2), (5, 125, 12, 7, 1), strict=True)]
+    company = home()
+    take(company, put(tmp_path / "a.csv", text("csv", rows[:2])))
+    other = put(tmp_path / "b.csv", text("csv", [rows[1], rows[3], rows[2]]).removesuffix("\n"))
+    assert take(company, other).events_total == 4  # its rows are not all known: no copy
+    told = {**rows[0], "latency_ms": 6}  # no beginning of 5
+    assert take(company, put(tmp_path / "c.csv", text("csv", [rows[1], told]).removesuffix("\n"))).events_total == 5
+    grown = text("csv", rows[:2] + rows[4:])
+    assert take(company, put(tmp_path / "d.csv", grown.removesuffix("\n"))).events_total == 5
+    assert take(company, put(tmp_path / "d.csv", grown)).events_total == 6  # its line has an end now
+
+
 @pytest.mark.parametrize("kind", ["log", "json", "csv"])
 def test_a_half_line_is_no_refused_one_any_more_once_it_is_whole(tmp_path, home, kind):
     company = home(**SOURCES[kind])
@@ -393,3 +431,30 @@ def test_grown_packed_and_overlapping_files_in_any_order_and_split_are_one_log(
         expected[second] += count
     times = [time.second for (time,) in stored(Home(settings), "event_time")]
     assert Counter(times) == +expected
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_copies_that_are_cut_anywhere_come_in_any_order_and_again_and_are_one_table(tmp_path, home, seed):
+    dice = random.Random(seed)
+    rows = [call | {"latency_ms": dice.choice([1, 12, 12.5, 125])} for call in calls(*range(20))]
+    whole = text("csv", rows)
+    first = whole.index("\n", whole.index("\n") + 1)
+    cuts = [whole[: dice.randrange(first, len(whole))] for _ in range(3)]
+    files = [
+        put(tmp_path / f"{number}.csv{dice.choice(['', '.gz'])}", content)
+        for number, content in enumerate([*cuts, whole])
+    ]
+    company = home()
+    for file in [*dice.sample(files, 4), dice.choice(files)]:
+        take(company, file)
+    assert [latency for _, latency in stored(company, "event_time", "latency_ms")] == [
+        row["latency_ms"] for row in rows
+    ]
+
+
+def test_the_same_rows_with_their_columns_in_another_order_are_the_same_calls(tmp_path, home):
+    rows = [call | {"latency_ms": 12.5} for call in calls(1, 2, 3)]
+    take(home(), put(tmp_path / "a.csv", text("csv", rows)))
+    turned = [{name: row[name] for name in reversed(row)} for row in rows]
+    report = take(home(), put(tmp_path / "b.csv", text("csv", turned)))
+    assert (report.events_total, report.table("events").duplicates) == (3, 3)

@@ -192,22 +192,72 @@ def test_a_start_of_another_plan_in_a_later_load_corrects_the_first_unless_both_
     assert [states_at(states, cutoff).loc["a", "mrr"] for cutoff in cutoffs] == [mrr[0], *mrr]
 
 
+@pytest.fixture
+def together(tmp_path, home):
+    """Ingest files of one table, each of some rows, in one command and in this order, whatever their names."""
+
+    def given(table, *files, header=None, **options):
+        paths = [tmp_path / f"{name}.csv" for name in reversed("abcde"[: len(files)])]
+        for path, rows in zip(paths, files, strict=True):
+            path.write_text("\n".join([header or HEADERS[table], *rows]) + "\n", encoding="utf-8")
+        return ingest(home, now=FIRST, **{table: paths}, backfill=True, **options)
+
+    return given
+
+
+@pytest.mark.parametrize("table", HEADERS)
+def test_of_exports_that_come_together_the_one_given_last_counts(home, together, table):
+    first, last = ROWS[table], CORRECTED[table]
+    place = HEADERS[table].split(",").index(SAYS[table])
+    value = last.split(",")[place] if table == "accounts" else float(last.split(",")[place])
+    report = together(table, [first], [last])
+    assert known(home, table) == [(value, utc(2025, 1, 1))]
+    assert report.table(table).quarantined == {"conflict": 1}
+    assert [table.rows_stored for table in together(table, [first], [last]).tables] == [0]
+    together(table, [last], [first])
+    assert len(known(home, table)) == 2  # and the other way about it is a correction
+
+
 @pytest.mark.parametrize(
     ("second", "is_told"),
     [
-        (["a,2025-01-01T00:00:00Z,start,pro,8,", "b,2025-01-01T00:00:00Z,start,pro,10,"], True),
-        (["b,2025-01-01T00:00:00Z,start,pro,10,", "a,2025-01-01T00:00:00Z,start,pro,10,"], False),
+        (["a,2025-01-01T00:00:00Z,start,addon,8,"], True),  # parts of one export, as by plan
+        (["a,2025-01-01T00:00:00Z,start,pro,10,"], False),
         (["a,2025-02-01T00:00:00Z,renew,pro,8,"], False),
+        (
+            ["a,2025-01-01T00:00:00Z,start,addon,8,", *(f"{name},2025-01-01T00:00:00Z,start,pro,10," for name in "bc")],
+            False,
+        ),
     ],
 )
-def test_exports_of_two_days_that_come_together_and_differ_are_told(tmp_path, home, second, is_told):
-    first = ["b,2025-01-01T00:00:00Z,start,pro,10,", "a,2025-01-01T00:00:00Z,start,pro,10,"]
-    paths = [tmp_path / name for name in ("may.csv", "june.csv")]
-    for path, rows in zip(paths, (first, second), strict=True):
-        path.write_text("\n".join([HEADERS["subscriptions"], *rows]) + "\n", encoding="utf-8")
-    report = ingest(home, now=FIRST, subscriptions=paths, backfill=True)
+def test_rows_of_parts_of_an_export_stand_side_by_side_and_are_told(home, together, second, is_told):
+    first = [f"{name},2025-01-01T00:00:00Z,start,pro,10," for name in "abc"]
+    report = together("subscriptions", first, second)
     told = [note for note in report.notes if "1 account has rows of one time and kind that differ from file" in note]
     assert ["file to file: a." in note and "one by one" in note for note in told] == [True] * is_told
+    if is_told:
+        assert known(home)[0] == (8.0, utc(2025, 1, 1))
+
+
+def test_what_an_export_that_comes_whole_has_no_more_stays_and_is_told(home, deliver):
+    names = [f"a{number}" for number in range(10)]
+    rows = {name: {table: f"{name}{row[1:]}" for table, row in ROWS.items()} for name in names}
+    deliver(*rows.values(), now=FIRST, backfill=True)
+
+    def told(*given, night):
+        report = deliver(*(rows[name] for name in given), now=FIRST + night * NIGHT)
+        return [note for note in report.notes if "not in this export" in note]
+
+    assert told(*names, night=1) == []
+    accounts, subscriptions = told(*names[2:], night=2)
+    assert accounts == (
+        "accounts: 2 accounts are not in this export, which has the others again: a0, a1. They stay accounts as they "
+        "were. Who left is known by a cancellation, or by silence."
+    )
+    assert subscriptions.startswith("subscriptions: 2 stored rows are not in this export")
+    assert "again: of a0, a1. They count as before." in subscriptions
+    assert told(*names[3:], night=3) == []  # no export of the whole
+    assert len(known(home)) == len(known(home, "accounts")) == 10
 
 
 def test_a_clock_that_went_back_does_not_bring_the_older_row_back(home, deliver):

@@ -276,7 +276,7 @@ def test_an_ingest_that_stores_nothing_of_many_rows_fails(tmp_path, rows, code):
     assert result.exit_code == code, result.output
     if code:
         assert (
-            "None of the 5 rows of events was stored: 5 rows were refused as event_time_unreadable"
+            "None of the 5 rows of events was stored: 5 rows were refused: event_time unreadable"
             in str(result.exception) + result.output
         )
 

@@ -42,7 +42,7 @@ def test_reasons_are_counted_and_the_frequent_ones_told(log: Log, tmp_path: Path
     ]
     many, some = section.findings
     assert many.what == (
-        "9 rows of events (8 % of the loads of late) were refused as status_out_of_range, for example from calls.csv."
+        "9 rows of events (8.2 % of the loads of late) were refused: status out of range, for example from calls.csv."
     )
     assert many.remedy == "Map status to the HTTP status, a number from 100 to 599."
     assert (many.is_remark, some.is_remark) == (True, True)
@@ -54,7 +54,7 @@ def test_a_tenth_in_quarantine_is_wrong(log: Log, tmp_path: Path) -> None:
     file.write_text("account_id,event_time\n" + "acme,never\n" * 2 + "acme,2026-06-20T10:00:00Z\n")
     ingest(strict(log), now=CUTOFF + DAY, events=[file], backfill=True)
     (finding,) = look_at_quarantine(inspection(log)).findings
-    assert finding.what.startswith("2 rows of events (67 % of the loads of late) were refused as event_time_unreadable")
+    assert finding.what.startswith("2 rows of events (67 % of the loads of late) were refused: event_time unreadable")
     assert not finding.is_remark
 
 
@@ -87,7 +87,7 @@ def test_calls_nobody_signed_are_a_remark_however_many(log: Log, tmp_path: Path)
     unsigned = [f",2026-06-20T10:00:00Z,200,{name}" for name in "xyz"]
     load(log, tmp_path / "calls.csv", *calls(200, "a"), *unsigned, at=CUTOFF)
     (finding,) = look_at_quarantine(inspection(log)).findings
-    assert "(75 % of the loads of late) were refused as account_id_missing: calls nobody signed" in finding.what
+    assert "(75 % of the loads of late) were refused: account_id missing (calls nobody signed)" in finding.what
     assert finding.is_remark
 
 

@@ -57,7 +57,10 @@ def test_every_setting_says_its_unit_and_meaning():
 
 def test_keys_are_masked():
     settings = load_settings(api_keys=f"{'a' * 64}, {'b' * 64}")
-    assert next(row["value"] for row in settings_rows(settings) if row["name"] == "api_keys") == "********, ********"
+    assert next(row["value"] for row in settings_rows(settings) if row["name"] == "api_keys") == [
+        "********",
+        "********",
+    ]
 
 
 def test_the_written_file_holds_every_setting_and_loads_with_its_defaults(tmp_path):

@@ -16,6 +16,7 @@ from serving.http_api.answers import Answerer
 from serving.http_api.live_champions import LiveChampions
 from serving.http_api.meters import Meters
 from serving.http_api.middleware import Gatekeeper
+from serving.http_api.readiness import Readiness
 from serving.http_api.routes import make_api
 from serving.http_api.work_queue import WorkQueue
 from serving.ledger.ledger import open_ledger
@@ -33,14 +34,16 @@ def app(place: Place) -> Iterator[Client]:
     from features.feature_store.store import open_store
 
     champions, ledger, work_queue = LiveChampions(Home(place.settings)), open_ledger(place.home), WorkQueue()
+    store = open_store(place.home)
     champions.refresh()
     api = make_api(
         Home(place.settings),
-        answerer=Answerer(Home(place.settings), open_store(place.home), champions),
+        answerer=Answerer(Home(place.settings), store, champions),
         champions=champions,
         ledger=ledger,
         work_queue=work_queue,
         meters=Meters(),
+        readiness=Readiness(store, champions, ledger),
         clock=lambda: NOW,
     )
     yield Client(Gatekeeper(api))

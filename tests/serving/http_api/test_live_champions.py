@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from training.models.bundle import Bundle, BundleError, write
 from training.registry.mlflow_client import tracking_address
 
 NAME = "bellwether-churn"
+GONE = "The registry has no champion of this target any more."
 
 
 @pytest.fixture
@@ -157,24 +159,29 @@ def test_a_version_with_another_bundle_is_loaded(copied: Place, client: Any, apa
 
 
 @pytest.mark.parametrize(
-    "lose",
+    ("lose", "text"),
     [
-        lambda client, home: client.delete_model_version(NAME, "1"),
-        lambda client, home: client.delete_registered_model_alias(NAME, "champion"),
-        lambda client, home: (home / "mlflow" / "mlflow.db").rename(home / "lost.db"),
+        (lambda client, home: client.delete_model_version(NAME, "1"), GONE),
+        (lambda client, home: client.delete_registered_model_alias(NAME, "champion"), GONE),
+        (lambda client, home: (home / "mlflow" / "mlflow.db").rename(home / "lost.db"), "The registry is away."),
     ],
     ids=["version", "alias", "database"],
 )
 def test_a_champion_lost_behind_our_back_is_still_served_and_it_is_said(
-    copied: Place, client: Any, apart: list[str], caplog: pytest.LogCaptureFixture, lose: Callable[[Any, Path], object]
+    copied: Place,
+    client: Any,
+    apart: list[str],
+    caplog: pytest.LogCaptureFixture,
+    lose: Callable[[Any, Path], object],
+    text: str,
 ) -> None:
     running = looking(copied)
     lose(client, copied.settings.home)
     for _ in range(3):
         running.refresh()
     assert running.scorers["churn"].version == "1"
-    assert running.served.notes["churn"] == ("The registry has no champion of this target any more. Version 1 stays.")
-    assert caplog.text.count("has no champion of this target any more") == 1
+    assert running.served.notes["churn"] == f"{text} Version 1 stays."
+    assert caplog.text.count(text) == 1
     assert not looking(copied).scorers
 
 
@@ -232,3 +239,65 @@ def test_a_set_of_models_is_never_changed_in_place(copied: Place, client: Any, a
     running.refresh()
     assert before.scorers["churn"].version == "1"
     assert running.served.scorers["churn"].version == "2"
+
+
+def promoted_copy(place: Place, client: Any, folder: Path) -> Path:
+    """The registry's file as it is once version 2 is champion; the file itself stays as it was."""
+    database = place.home.mlflow_database
+    before = shutil.copyfile(database, folder / "before.db")
+    client.set_registered_model_alias(NAME, "champion", "2")
+    after = shutil.copyfile(database, folder / "after.db")
+    client.set_registered_model_alias(NAME, "champion", "1")
+    before.unlink()
+    return after
+
+
+def test_a_registry_restored_by_rename_is_opened_anew(
+    copied: Place, client: Any, apart: list[str], tmp_path: Path
+) -> None:
+    after = promoted_copy(copied, client, tmp_path)
+    running = looking(copied)
+    assert running.scorers["churn"].version == "1"
+    after.replace(copied.home.mlflow_database)
+    running.refresh()
+    assert running.scorers["churn"].version == "2"
+    assert running.fault() is None
+
+
+@pytest.mark.parametrize("bytes_left", [0, 10_000])
+def test_a_registry_taken_away_or_cut_short_is_told_and_read_again_when_it_is_back(
+    copied: Place, client: Any, apart: list[str], tmp_path: Path, bytes_left: int
+) -> None:
+    after, database = promoted_copy(copied, client, tmp_path), copied.home.mlflow_database
+    running = looking(copied)
+    if bytes_left:
+        os.truncate(database, bytes_left)
+    else:
+        database.rename(tmp_path / "elsewhere.db")
+    for _ in range(2):
+        running.refresh()
+    fault = running.fault()
+    assert fault is not None
+    assert (fault.name, fault.fault.partition(":")[0]) == (
+        "mlflow/mlflow.db",
+        "is damaged" if bytes_left else "is missing",
+    )
+    assert running.scorers["churn"].version == "1"
+    after.replace(database)
+    running.refresh()
+    assert running.scorers["churn"].version == "2"
+    assert (running.fault(), running.served.notes) == (None, {})
+
+
+def test_a_replaced_folder_of_bundles_changes_nothing_and_the_next_promotion_fills_it(
+    copied: Place, client: Any, apart: list[str], tmp_path: Path
+) -> None:
+    running = looking(copied)
+    copied.home.bundles.rename(tmp_path / "bundles")
+    copied.home.bundles.mkdir()
+    running.refresh()
+    assert (running.scorers["churn"].version, running.served.notes) == ("1", {})
+    client.set_registered_model_alias(NAME, "champion", "2")
+    running.refresh()
+    assert running.scorers["churn"].version == "2"
+    assert [path.name for path in copied.home.bundles.iterdir()] == [copied.challenger_sha256]

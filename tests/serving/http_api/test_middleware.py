@@ -284,7 +284,7 @@ def test_work_that_waited_too_long_never_begins_and_a_closed_door_is_503() -> No
             statuses.append(refused.value.status)
         return statuses, begun
 
-    assert asyncio.run(scene()) == ([504, 504, 503, 503, 503], [])
+    assert asyncio.run(scene()) == ([504, 429, 503, 503, 503], [])
 
 
 def test_the_document_and_the_page_say_the_same_routes_and_load_nothing() -> None:

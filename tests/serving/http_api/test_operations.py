@@ -19,7 +19,7 @@ from serving.http_api.routes import make_api
 from tests.serving.http_api.test_middleware import JSON, Client
 
 FOR_BENTOML_CLIENTS = {"/schema.json", "/healthz"}
-ANSWERED_BY_BENTOML = {"/livez", "/readyz", *FOR_BENTOML_CLIENTS}
+ANSWERED_BY_BENTOML = {"/livez", *FOR_BENTOML_CLIENTS}
 
 PATHS = tuple(dict.fromkeys(operation.path for operation in OPERATIONS))
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -49,10 +49,15 @@ def test_those_with_a_handler_are_the_routes(tmp_path: Path) -> None:
         ledger=unused,
         work_queue=unused,
         meters=Meters(),
+        readiness=unused,
         clock=unused,
     )
     routed = {(route.path, frozenset(route.methods)) for route in api.routes}
-    assert routed == {(operation.path, operation.methods) for operation in OPERATIONS if operation.handler is not None}
+    assert routed == {
+        (operation.inner_path or operation.path, operation.methods)
+        for operation in OPERATIONS
+        if operation.handler is not None
+    }
 
 
 def test_the_document_has_all_but_the_two_for_bentomls_client() -> None:

@@ -41,6 +41,7 @@ def listing(tmp_path: Path) -> Any:
             ledger=ledger,
             work_queue=work_queue,
             meters=Meters(),
+            readiness=unused,
             clock=lambda: AS_OF + days * DAY,
         )
         return Client(Gatekeeper(app)).get(f"{path}{query}")
@@ -141,6 +142,7 @@ def test_hostile_names_come_back_as_they_are_and_stay_out_of_the_page(tmp_path: 
         ledger=ledger,
         work_queue=work_queue,
         meters=Meters(),
+        readiness=unused,
         clock=lambda: AS_OF + DAY,
     )
     client = Client(Gatekeeper(app))

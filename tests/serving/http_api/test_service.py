@@ -6,6 +6,8 @@ import json
 import stat
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +163,30 @@ def test_keys_are_asked_for_everywhere_but_at_health(bare: Running) -> None:
     assert failed_keys(bare) == before + 6
 
 
+def processes_of(server: Running) -> list[psutil.Process]:
+    supervisor = psutil.Process(server.process.pid)
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def test_no_other_user_reaches_a_file_or_socket_of_the_service(server: Running) -> None:
+    """Whatever it has open in its home or a passing folder is its user's alone, by itself or by its folder."""
+    assert server.get("/v1/accounts").status_code == 200
+    processes = processes_of(server)
+    files = {Path(file.path) for process in processes for file in process.open_files()}
+    sockets = {Path(one.laddr) for process in processes for one in process.net_connections(kind="unix") if one.laddr}
+    home = server.place.settings.home
+    assert {"ledger.db", "online.db"} <= {path.name for path in files if path.is_relative_to(home)}
+    passing = {path for path in files | sockets if path.parent.parent == Path(tempfile.gettempdir())}
+    assert {"control", "events"} <= {path.name for path in passing}
+    assert [path for path in files if path.is_relative_to(home) and stat.S_IMODE(path.stat().st_mode) & 0o077] == []
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in passing} == {0o700}
+
+
 def test_nothing_but_the_service_listens_and_its_control_is_its_owners(server: Running) -> None:
     supervisor = psutil.Process(server.process.pid)
-    processes = [supervisor, *supervisor.children(recursive=True)]
     opened = {
         connection.laddr.port
-        for process in processes
+        for process in processes_of(server)
         for connection in process.net_connections(kind="inet")
         if connection.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}
     }
@@ -210,3 +230,11 @@ def test_a_parameter_that_is_none_is_named_where_its_name_is_a_plain_word(server
     assert {item.where for item in problem.errors} == {"/bnad", "/limit"}
     problem = problem_of(server.get("/v1/accounts", params={"<script>": "x"}), 422)
     assert [item.where for item in problem.errors] == ["/"]
+
+
+def test_a_client_that_names_itself_another_each_time_waits_all_the_same(bare: Running) -> None:
+    began = time.monotonic()
+    for number in range(9):  # uvicorn believes this header of a client on this machine
+        headers = {"authorization": "Bearer wrong", "x-forwarded-for": f"10.0.0.{number}"}
+        problem_of(bare.get("/v1/models", headers=headers), 401)
+    assert time.monotonic() - began > 0.1 + 0.2 + 0.4 + 0.8

@@ -69,6 +69,8 @@ def test_another_field_is_printed(run: TargetRun) -> None:
     assert riskiest(run, limit=1) == [
         {
             "account_id": "a",
+            "name": None,
+            "owner": "sam",
             "target": "churn",
             "mrr": 10.0,
             "probability": 0.9,

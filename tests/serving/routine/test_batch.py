@@ -90,8 +90,8 @@ def test_export_writes_a_row_per_account(copied: Place, tmp_path: Path, name: st
     from serving.routine.batch import score_batch
     from serving.routine.export import export
 
-    export(score_batch(copied.home, now=NOW), tmp_path / "out" / name)
-    path = tmp_path / "out" / name
+    export(score_batch(copied.home, now=NOW), tmp_path / name)
+    path = tmp_path / name
     frame = pd.read_csv(path) if name.endswith("csv") else pd.read_parquet(path)
     assert len(frame) == len(EVERYBODY)
     assert frame.loc[frame["account_id"] == "acct_001", "reason_1"].notna().all()
@@ -104,21 +104,32 @@ def test_an_explanation_holds_every_reason_and_adds_up(place: Place) -> None:
 
     (run,) = score_account(place.home, "acct_003", now=NOW).targets
     (account,) = run.accounts
-    text = explanation(run, "acct_003")
-    assert text.startswith("acct_003 (The acct_003 company): churn within 30 days, as of 2026-06-29")
+    text = "\n".join(explanation(run, "acct_003"))
+    who = "acct_003 (The acct_003 company, owner kim)"
+    window = "between 7 and 37 days from 2026-06-29 (2026-07-06 to 2026-08-04)"
+    assert text.startswith(f"{who}: churn {window}\n")
     for reason in account.reasons:
         assert reason.text in text
     assert "█" in text
     (nothing,) = score_account(place.home, "cancelled", now=NOW).targets
-    assert "No score. cancelled:" in explanation(nothing, "cancelled")
+    assert explanation(nothing, "cancelled")[1:] == [
+        "  No score. The subscription had ended by the time of these features."
+    ]
+    assert run.in_words.startswith(f"churn {window}: 1 scored")
 
 
 def test_a_name_in_an_explanation_cannot_move_the_terminal() -> None:
     account = ScoredAccount("a1", "unavailable", "No contract.", name="Ac\x1b[2Jme\nLtd")
     run = SimpleNamespace(
-        accounts=[account], target="churn", horizon_days=30, as_of=NOW, model="bellwether-churn", version="1"
+        accounts=[account],
+        title="churn",
+        lead_days=0,
+        horizon_days=30,
+        as_of=CUTOFF,
+        model="bellwether-churn",
+        version="1",
     )
-    assert explanation(run, "a1").splitlines()[0].startswith(r"a1 (Ac\x1b[2Jme\nLtd): churn within 30 days")
+    assert explanation(run, "a1")[0].startswith(r"a1 (Ac\x1b[2Jme\nLtd): churn within 30 days from 2026-06-29")
 
 
 def test_an_account_that_is_not_there_gets_ids_that_look_alike(place: Place) -> None:

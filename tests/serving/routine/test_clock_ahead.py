@@ -16,7 +16,7 @@ from features.exceptions import WorkFailedError
 from features.feature_store.store import open_store
 from features.storage.state_file import recall
 from features.windows import DAY
-from serving.doctor import examine_home, finding_rows
+from serving.doctor import examine_home, summary
 from serving.routine.nightly_text import nightly_json, nightly_lines
 from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household, arrived, night, state
 
@@ -130,7 +130,7 @@ def test_a_forced_night_with_the_clock_ahead_is_undone_as_if_it_had_never_been(o
     repaired = examine_home(own.home, now=NOW - timedelta(hours=1), repair=True)
     assert [result.finding.what for result in repaired if not result.is_repaired] == []
     copy = own.home.set_aside / "20260629T110000Z"
-    assert f"What was there before lies in {copy}" in json.dumps(finding_rows(repaired))
+    assert f"What was there before lies in {copy}" in summary(own.home, repaired, now=NOW - timedelta(hours=1))
     assert rows_of(copy / "ledger.db", "SELECT max(as_of) FROM score_runs") == [(FAR.isoformat(),)]
     assert any(
         name.endswith("2027-04-25") for name in json.loads((copy / "features/_manifest.json").read_text())["partitions"]

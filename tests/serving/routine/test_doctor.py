@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from features.settings.fields import Settings
 from features.storage.lock import exclusive_lock
 from features.storage.store import ManifestStore
 from features.windows import DAY
-from serving.doctor import examine_home
+from serving.doctor import examine_home, is_wrong
 from tests.serving.routine.conftest import END, NOW, YESTERDAY, Household
 from tests.shared import overwrite
 
@@ -111,6 +112,93 @@ def lose_online_rows(settings: Settings) -> None:
     change(settings.home / "feast/online.db", f"DELETE FROM {table} WHERE entity_key = {key}")
 
 
+def lose_most_online_rows(settings: Settings) -> None:
+    for table in online_tables(settings):
+        keys = f'(SELECT entity_key FROM "{table}" ORDER BY entity_key LIMIT 90)'
+        change(settings.home / "feast/online.db", f'DELETE FROM "{table}" WHERE entity_key IN {keys}')
+
+
+def empty_online(settings: Settings) -> None:
+    for table in online_tables(settings):
+        change(settings.home / "feast/online.db", f'DELETE FROM "{table}"')
+
+
+def cut_online_to_nothing(settings: Settings) -> None:
+    lose_online(settings)
+    (settings.home / "feast/online.db").touch()
+
+
+def lose_online(settings: Settings) -> None:
+    for file in (settings.home / "feast").glob("online.db*"):
+        file.unlink()
+
+
+def change_an_online_value(settings: Settings) -> None:
+    """As a bit that flipped does: the least of a float's, of one account."""
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    where = "feature_name = 'days_since_last_call' AND length(value) > 0"
+    with closing(sqlite3.connect(settings.home / "feast/online.db")) as online, online:
+        query = f"SELECT rowid, value FROM bellwether_usage WHERE {where} ORDER BY entity_key LIMIT 1"
+        ((row, value),) = online.execute(query).fetchall()
+        number = Value.FromString(value).double_val
+        changed = Value(double_val=math.nextafter(number, math.inf)).SerializeToString()
+        online.execute("UPDATE bellwether_usage SET value = ? WHERE rowid = ?", (changed, row))
+
+
+def lose_an_online_value(settings: Settings) -> None:
+    where = "feature_name = 'calls_7d'"
+    change(
+        settings.home / "feast/online.db",
+        f"DELETE FROM bellwether_usage WHERE {where} AND entity_key = (SELECT min(entity_key) FROM bellwether_usage)",
+    )
+
+
+def online_tables(settings: Settings) -> list[str]:
+    with closing(sqlite3.connect(settings.home / "feast/online.db")) as online:
+        return [name for (name,) in online.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+
+def lose_feature_store(settings: Settings) -> None:
+    shutil.rmtree(settings.home / "feast")
+
+
+def lose_model_registry(settings: Settings) -> None:
+    for file in (settings.home / "mlflow").glob("mlflow.db*"):
+        file.unlink()
+
+
+def empty_model_registry(settings: Settings) -> None:
+    lose_model_registry(settings)
+    (settings.home / "mlflow/mlflow.db").touch()
+
+
+def begin_another_model_registry(settings: Settings) -> None:
+    """As `bellwether init` does where the database is gone."""
+    from training.registry.migrations import migrate
+
+    lose_model_registry(settings)
+    migrate(Home(settings))
+
+
+def empty_ledger(settings: Settings) -> None:
+    lose_ledger(settings)
+    (settings.home / "ledger.db").touch()
+
+
+def damage_ledger(settings: Settings) -> None:
+    lose_ledger(settings)
+    (settings.home / "ledger.db").write_bytes(b"no database" * 1000)
+
+
+def open_the_folder(settings: Settings) -> None:
+    settings.home.chmod(0o777)
+
+
+def replace_key(settings: Settings) -> None:
+    (settings.home / "secret.key").write_text(64 * "a")
+
+
 def leave_a_view_filling(settings: Settings) -> None:
     from feast import FeatureStore
     from feast.feature_view import FeatureViewState
@@ -159,14 +247,16 @@ MENDED: dict[str, list[Breakage]] = {
     "files": [
         (damage_rollup, "store rollups | 1 listed file is missing or damaged: rollups/day="),
         (damage_features, "store features | 1 listed file is missing or damaged: features/"),
-        (leave_scratch, "1 file is listed nowhere, as a killed run leaves them: quarantine/.scratch-dead"),
-        (show_key, "can be read by others (mode 0644)"),
+        (leave_scratch, "A run that was killed has left 1 folder behind: quarantine/.scratch-dead"),
+        (show_key, "Other users of this machine may read or write 1 file or folder: "),
         (forget_a_day, "rollups | 1 event day is not counted as it is now: 2026-06-25"),
         (lose_artifacts, "The artifacts of the champion of churn, version 1, are missing or not what was registered"),
         (lose_ledger, "There is no score ledger"),
     ],
     "online store": [
-        (lose_online_rows, "View usage has 99 accounts of 2026-06-28 online and 100 offline"),
+        (lose_online_rows, "1 view has not the 100 accounts of 2026-06-28 that were built: usage 99"),
+        (change_an_online_value, "online.db differs from what was built of 2026-06-28 in 2 values of 1 account: "),
+        (lose_an_online_value, "calls_7d of acct_000001, days_since_last_call of acct_000001. The service scores"),
         (leave_a_view_filling, "errors is being filled, or a run that filled it was killed"),
         (drop_guard, "online guards | bellwether_errors: nothing keeps an older row from replacing a newer one"),
         (undo_journal, "online.db has no write-ahead journal"),
@@ -179,6 +269,31 @@ MENDED: dict[str, list[Breakage]] = {
         (damage_registry, "registry.db is damaged"),
         (damage_online, "online.db is damaged: the service cannot answer"),
     ],
+}
+
+# What was missed or taken for something else: found, each alone.
+MISSED: list[Breakage] = [
+    (lose_most_online_rows, "have not the 100 accounts of 2026-06-28 that were built: "),
+    (empty_online, "online.db is empty, and 100 accounts of 2026-06-28 were copied into it: the service knows nobody"),
+    (cut_online_to_nothing, "online.db is empty, and 100 accounts of 2026-06-28"),
+    (lose_online, "online.db is missing: the service cannot answer"),
+    (lose_feature_store, "Features are built and there is no feature store in "),
+    (lose_model_registry, "mlflow.db is missing, and models were registered: 1 bundle lies in "),
+    (empty_model_registry, "mlflow.db is empty, and models were registered: 1 bundle lies in "),
+    (begin_another_model_registry, "bellwether-churn has no version and no champion in "),
+    (empty_ledger, "ledger.db is empty: old runs are gone"),
+    (damage_ledger, "ledger.db is damaged"),
+    (open_the_folder, "Every user of this machine can write into "),
+    (replace_key, "is not the key under which this home's tokens and users are stored"),
+]
+# Of these a repair leaves what only a backup or a person mends.
+_LEFT_ALONE = {
+    lose_model_registry,
+    empty_model_registry,
+    begin_another_model_registry,
+    damage_ledger,
+    open_the_folder,
+    replace_key,
 }
 
 # What only a person can mend: it is told, and left.
@@ -204,6 +319,18 @@ def test_what_can_be_mended_is_found_told_and_repaired(own: Household, breakages
         assert words in said(found)
     assert said([one for one in looked(own.settings, repair=True) if not one.is_repaired]) == ""
     assert said(looked(own.settings)) == ""
+
+
+@pytest.mark.parametrize("breakage", MISSED, ids=[broken.__name__ for broken, _ in MISSED])
+def test_no_damage_is_missed(own: Household, breakage: Breakage) -> None:
+    broken, words = breakage
+    broken(own.settings)
+    wrong = [result for result in looked(own.settings) if not result.finding.is_remark]
+    assert words in said(wrong)
+    assert len(wrong) == 1
+    left = [result for result in looked(own.settings, repair=True) if is_wrong(result)]
+    assert bool(left) == (broken in _LEFT_ALONE)
+    assert said([result for result in looked(own.settings) if is_wrong(result)]) == said(left)
 
 
 def test_what_a_person_has_to_mend_is_told_and_left(own: Household) -> None:
@@ -302,13 +429,20 @@ def test_the_command_leaves_with_what_it_found(own: Household, capsys: pytest.Ca
         return int(left.value.code or 0)
 
     leave_scratch(own.settings)
+    assert run() == 0  # a copied home is a moved home
+    out, err = capsys.readouterr()
+    assert [line.split()[:2] for line in out.splitlines()[2:]] == [["remark", "store"], ["remark", "registry"]]
+    assert "nothing is wrong." in err
+    drop_guard(own.settings)
     assert run("--format", "json") == 1
     out, err = capsys.readouterr()
-    leaving, moved = json.loads(out)  # a copied home is a moved home
-    assert (leaving["check"], leaving["repaired"]) == ("store quarantine", "no")
-    assert "as a killed run leaves them" in leaving["finding"]
-    assert moved["check"] == "registry addresses"
-    assert "0 findings repaired, 2 left" in err
+    (guard, leaving, moved) = json.loads(out)
+    assert (guard["check"], guard["is"]) == ("online guards", "WRONG")
+    assert (leaving["check"], leaving["is"]) == ("store quarantine", "remark")
+    assert "A run that was killed has left 1 folder behind" in leaving["finding"]
+    assert (moved["check"], moved["is"]) == ("registry addresses", "remark")
+    assert "checks: 1 wrong." in err
     assert run("--repair") == 0
+    assert "nothing is wrong, 3 repaired. What was there before lies in" in capsys.readouterr().err
     assert run() == 0
-    assert capsys.readouterr().out.count("store quarantine") == 1
+    assert capsys.readouterr().out == ""

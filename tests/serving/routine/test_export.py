@@ -1,4 +1,4 @@
-"""A file that cannot be written is refused before anything is scored."""
+"""What an export writes."""
 
 import csv
 from dataclasses import replace
@@ -6,22 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from features.exceptions import InputError
 from serving.ledger.runs import ScoreRun
-from serving.routine.export import check_export, export
+from serving.routine.export import export
 from tests.serving.ledger.test_ledger import AS_OF, account, run
-
-
-def test_the_ending_and_the_folder_are_checked_first(tmp_path: Path) -> None:
-    check_export(tmp_path / "new" / "scores.csv")
-    with pytest.raises(InputError, match=r"ends in neither \.csv nor \.parquet"):
-        check_export(tmp_path / "scores.txt")
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written"):
-        check_export(tmp_path / "file" / "scores.csv")
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(InputError, match="cannot be written"):
-        check_export(tmp_path / "folder.csv")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_file_of_which_nothing_can_be_stored_is_refused_and_tried_again(own: H
         report = night(own, as_of=YESTERDAY)
         (refused,) = report.refused
         assert refused.name == "events/wrong.csv"
-        assert refused.why.startswith("None of the 4 rows of events was stored: 4 rows were refused as event_time_unre")
+        assert refused.why.startswith("None of the 4 rows of events was stored: 4 rows were refused: event_time unre")
         assert (report.files_taken, len(report.targets)) == (0, 1)
         assert report.failure is not None
         assert report.failure.error.exit_code == 1

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 
 from features.windows import utc
+from serving.scoring.assess import FeatureRows, applicable
 from serving.scoring.freshness import Freshness, Status, age_hours, judge
+from training.labels.eligibility import ACTIVITY
 from training.labels.eligibility import Status as Applicability
 
 AS_OF = utc(2026, 6, 29)
@@ -33,6 +36,8 @@ def test_a_fresh_account_is_scored() -> None:
         ({"has_called": False}, Status.INSUFFICIENT_DATA, "no_calls:"),
         ({"mixture": "mixed_cutoffs"}, Status.STALE, "mixed_cutoffs:"),
         ({"mixture": "mixed_builds"}, Status.STALE, "mixed_builds:"),
+        ({"mixture": "mixed_builds", "has_called": False}, Status.STALE, "mixed_builds:"),
+        ({"mixture": "mixed_cutoffs", "infinite": "mrr"}, Status.STALE, "mixed_cutoffs:"),
         ({"mixture": "mixed_builds", "applicable": "cancelled"}, Status.NOT_APPLICABLE, "cancelled:"),
     ],
 )
@@ -43,6 +48,12 @@ def test_what_is_wrong_with_an_account_has_a_status_and_a_word(
     assert found == status
     assert detail is not None
     assert detail.startswith(word)
+
+
+def test_calls_of_views_that_do_not_belong_together_say_nothing() -> None:
+    calls = {ACTIVITY: np.array([0.0, 0.0, 5.0])}
+    rows = FeatureRows(("a", "b", "c"), calls, [AS_OF] * 3, [None, "mixed_builds", None])
+    assert applicable("churn_inactivity", rows, {}) == ["no_recent_calls", "ok", "ok"]
 
 
 @pytest.mark.parametrize("status", [one for one in Applicability if one is not Applicability.OK])

@@ -44,7 +44,7 @@ def test_the_test_cutoffs_teach_nothing(small_company, plain, judged):
 def test_the_best_rule_is_found_whichever_way_it_points():
     frame = pd.DataFrame({"label": [1, 1, 0, 0], "calls_7d": [1.0, 2, 3, 4], "mrr": [2.0, 3, 1, 4]})
     rule = best_rule(frame, [spec("mrr"), spec("calls_7d")])
-    assert rule.title == "calls_7d alone (lowest first)"
+    assert rule.title == '"requests in the last 7 days" alone (lowest first)'
 
 
 def test_events_are_counted_once(small_company):

@@ -14,7 +14,8 @@ from features.audit.findings import ROW, Cause
 from features.audit.time_machine import audit_store
 from features.build.build import build
 from features.exceptions import DependencyError, InputError, LockHeldError
-from features.feature_store.store import online_table, open_store
+from features.feature_store.opened import online_table
+from features.feature_store.store import open_store
 from features.groups.all import GROUPS
 from features.groups.errors import error_features
 from features.groups.inputs import REACH, Inputs
@@ -214,6 +215,7 @@ def test_what_is_found_is_said_with_every_value_and_what_to_do(leaking: Audit) -
 
 @pytest.mark.slow
 def test_the_command_leaves_with_one_when_something_is_found(leaking: Audit, tmp_path, monkeypatch) -> None:
+    (tmp_path / "features").mkdir()
     settings = Settings(home=tmp_path)
     monkeypatch.setattr(audits, "audit", lambda *_, **__: leaking)
     ended = CliRunner().invoke(main, ["features", "audit"], obj=Home(settings))

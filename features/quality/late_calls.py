@@ -7,8 +7,9 @@ from datetime import date
 import pyarrow as pa
 
 from features.examination import Finding
-from features.quality.section import Inspection, Section, engine_of, percent, with_percent
+from features.quality.section import Inspection, Section, engine_of
 from features.rollup.tables import ROLLUPS
+from features.shares import Share, percent
 from features.windows import days_of_ages
 
 __all__ = ["Lateness", "lateness_of", "look_at_lateness"]
@@ -48,7 +49,7 @@ def look_at_lateness(inspection: Inspection) -> Section:
             "event days": title,
             "calls": period.calls,
             "late": period.late,
-            "late share": period.share,
+            "late share": Share(period.share),
             "median days late": period.median_days,
             "longest": period.longest_days,
         }
@@ -56,7 +57,7 @@ def look_at_lateness(inspection: Inspection) -> Section:
     )
     grace = inspection.home.settings.grace_hours
     note = f"Late: known more than {grace:g} hours after the midnight that ends its day, so that cutoff misses it."
-    return Section(rows, tuple(_findings(now, before, grace)), shown=with_percent(rows, {"late share"}), note=note)
+    return Section(rows, tuple(_findings(now, before, grace)), note=note)
 
 
 def _lateness(inspection: Inspection, ages: range) -> Lateness:
