@@ -25,6 +25,7 @@ from training.labels.dataset import Dataset, load, with_features_of
 from training.labels.targets import Target, target
 from training.models import bundle as bundles
 from training.models.bundle import Bundle, Comparison, Golden, Verdict
+from training.models.history import entry_dates
 from training.models.model import RECIPE, Fitted, rows_per_leaf
 from training.models.out_of_time import as_parquet
 from training.models.recipe import fit_recipe
@@ -125,6 +126,10 @@ def train_dataset(
     everything = dataset.rows(dataset.cutoffs)
     final, unseen = fit_recipe(
         everything, dataset, home.settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
+    )
+    closing_days, log_start = dataset.target.closing_days, dataset.log_start
+    final = final.telling(
+        entry_dates(dataset.features, dataset.cutoffs, log_start=log_start, closing_days=closing_days)
     )
     bundle = make_bundle(dataset, judged, final, unseen, home)
     with tempfile.TemporaryDirectory() as scratch:

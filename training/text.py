@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from features.exceptions import counted, listed
 from features.shares import percent
 from features.text_table import text_table
+from training.models.history import entries_told
 
 if TYPE_CHECKING:
     from training.flow import TrainReport
@@ -110,6 +111,7 @@ def _technical(report: "TrainReport") -> Iterator[str]:
     )
     if report.left_out:
         yield f"  not used       {listed(report.left_out)}"
+        yield from (f"  {name} {reason}" for name, reason in entries_told(report.left_out).items())
     yield ""
     for name, title in (
         ("calibration_slope", "calibration slope"),

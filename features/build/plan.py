@@ -12,7 +12,7 @@ from features.engine.prepared import Prepared, named
 from features.groups.adoption import settled
 from features.groups.all import group_expressions
 from features.groups.endpoints import endpoint_windows
-from features.groups.inputs import Inputs, Rollups
+from features.groups.inputs import ACTIVITY, Inputs, Rollups
 from features.groups.population import population_of
 from features.groups.releases import releases
 from features.groups.sdk import sdk_windows
@@ -23,7 +23,7 @@ from features.schema import ACCOUNTS, SUBSCRIPTIONS, TOUCHPOINTS, UTC_MICROSECON
 from features.storage.compile_cache import compiled
 from features.subscriptions.known import ACCOUNT_STATES
 
-__all__ = ["CUTOFFS", "Plan", "plan"]
+__all__ = ["CUTOFFS", "Plan", "activity_schema", "plan"]
 
 
 CUTOFFS = pa.schema([("cutoff", UTC_MICROSECONDS)])
@@ -51,7 +51,7 @@ class Plan:
         What several groups ask of a rollup, from it and ``cutoffs``; its rows are to be named by its key here.
     groups
         Every group as it is stored, from ``population``, ``cutoffs``, ``account_states``, ``touchpoints``, the rollups
-        by name, ``together`` and ``shared``.
+        by name, ``activity``, ``together`` and ``shared``.
     """
 
     together: Mapping[str, Prepared]
@@ -112,6 +112,7 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
     population = everybody.named("population")
     days = {"usage": prepare(_without_times(named("usage_days", ROLLUPS["usage"].schema)))}
     rollups |= {name: prepared.named(name) for name, prepared in days.items()}
+    rollups["activity"] = named("activity", activity_schema())
     shared = {
         "daily": prepare(daily_calls(rollups["usage"], cutoffs)),
         "endpoint_windows": prepare(endpoint_windows(rollups["endpoint"], cutoffs)),
@@ -138,6 +139,12 @@ def _compiled_plan(prepare: Prepare, grace_hours: float, *, has_value_endpoints:
         shared,
         {group: prepare(table) for group, table in groups.items()},
     )
+
+
+def activity_schema() -> pa.Schema:
+    """The columns of the usage rollup that the longest windows read."""
+    usage = ROLLUPS["usage"].schema
+    return pa.schema([usage.field(name) for name in ACTIVITY])
 
 
 def _without_times(usage: ir.Table) -> ir.Table:

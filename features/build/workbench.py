@@ -9,10 +9,10 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.build.declared_plan import CustomGroups
-from features.build.plan import CUTOFFS, plan
+from features.build.plan import CUTOFFS, activity_schema, plan
 from features.engine.choice import portion
 from features.engine.duckdb_engine import Engine
-from features.groups.inputs import REACH, WHOLE
+from features.groups.inputs import REACH, REMEMBERED, WHOLE
 from features.groups.population import population_of
 from features.home.home import Home
 from features.home.raw_tables import read_records
@@ -91,7 +91,10 @@ class Workbench:
         yield from batches(cutoffs, size=self._reach_bytes, most=portion(self._home.settings.engine).rollup_bytes)
 
     def _reach_bytes(self, cutoff: datetime) -> int:
-        files = [*(file for name in REACH for file in self._files(name, [cutoff])), *self._custom.files(cutoff)]
+        files = [
+            *(file for name in REACH for file in self._files(name, [cutoff], REACH[name])),
+            *self._custom.files(cutoff),
+        ]
         return sum(file.stat().st_size for file in files)
 
     def turn_to(self, batch: Sequence[datetime], order: Sequence[datetime]) -> None:
@@ -112,7 +115,9 @@ class Workbench:
         self._engine.name_prepared("population", self._plan.here)
         for name in REACH:
             named = f"{name}_days" if name in self._plan.days else name
-            self._engine.name_parquet(named, self._files(name, batch), schema=ROLLUPS[name].schema)
+            self._engine.name_parquet(named, self._files(name, batch, REACH[name]), schema=ROLLUPS[name].schema)
+        remembered = self._files("usage", batch, [REMEMBERED])
+        self._engine.name_parquet("activity", remembered, schema=activity_schema())
         for name, prepared in self._plan.days.items():
             self._engine.name_prepared(name, prepared)
         for name, prepared in self._plan.shared.items():
@@ -131,9 +136,9 @@ class Workbench:
         rows = self._engine.run_prepared(expression)
         return write_parts(rows, ("event_timestamp", "account_id"), paths)
 
-    def _files(self, name: str, batch: Sequence[datetime]) -> list[Path]:
-        """Files of one rollup that some window of these cutoffs reaches."""
-        reached = {f"day={day.isoformat()}" for cutoff in batch for day in days_of_ages(cutoff, REACH[name])}
+    def _files(self, name: str, batch: Sequence[datetime], ages: Sequence[range]) -> list[Path]:
+        """Files of one rollup, of the days that have one of these ages at one of these cutoffs."""
+        reached = {f"day={day.isoformat()}" for cutoff in batch for day in days_of_ages(cutoff, ages)}
         days = sorted(reached & self._manifest.partitions.keys())
         return [file for day in days for file in self._store.files(day, name, manifest=self._manifest)]
 

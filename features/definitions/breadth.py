@@ -22,6 +22,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         text="{endpoints_used_7d:count endpoint|endpoints} in use in the last 7 days, {endpoints_used_28d:count} in the last 28.",
         null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="endpoints_used_28d",
@@ -35,6 +36,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoints_used_91d:count} in the last 91.",
         null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="narrow_use_28d",
@@ -101,6 +103,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         text="{endpoints_used_91d:count endpoint|endpoints} in use in the last 91 days, {endpoints_used_28d:count} of them in the last 28.",
         null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="endpoint_entropy_28d",

@@ -10,6 +10,7 @@ from features.definitions.commercial import COMMERCIAL
 from features.definitions.errors import ERRORS
 from features.definitions.feature import Family, FeatureSpec
 from features.definitions.latency import LATENCY
+from features.definitions.recency import RECENCY
 from features.definitions.sdk import SDK
 from features.definitions.support import SUPPORT
 from features.definitions.usage import USAGE
@@ -56,15 +57,16 @@ FAMILIES: Mapping[str, Family] = {
 
 _FIRST = (*USAGE, *ERRORS, *LATENCY, *BREADTH, *COMMERCIAL)
 _SECOND = (*_FIRST, *ADOPTION, *SDK, *SUPPORT)
+_THIRD = (*_SECOND, *RECENCY)
 
-CATALOG: tuple[FeatureSpec, ...] = _SECOND
+CATALOG: tuple[FeatureSpec, ...] = _THIRD
 
 GROUPS = tuple(dict.fromkeys(feature.group for feature in CATALOG))
 """Groups of features, which are feature views; :data:`features.groups.all.GROUPS` says how each is made."""
 
 SERVICES: Mapping[str, tuple[str, ...]] = {
     f"{purpose}_v{version}": tuple(feature.name for feature in features)
-    for version, features in enumerate((_FIRST, _SECOND), start=1)
+    for version, features in enumerate((_FIRST, _SECOND, _THIRD), start=1)
     for purpose in ("churn", "upsell")
 }
 """Feature service to feature names, in model order.
@@ -73,7 +75,7 @@ A model names the service it was trained on and goes on reading it. A set that c
 takes (``training.labels.targets``); a version that was released never changes.
 """
 
-NEWEST_SERVICE = "churn_v2"
+NEWEST_SERVICE = "churn_v3"
 """A service with every feature of the catalogue."""
 
 _BY_NAME = {feature.name: feature for feature in CATALOG}

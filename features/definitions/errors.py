@@ -20,6 +20,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_text=NO_CALLS,
         churn=Risk.UP,
         zero_text="No call failed in the last 7 days.",
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="error_rate_28d",
@@ -34,6 +35,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_text=NO_CALLS,
         churn=Risk.UP,
         zero_text="No call failed in the last 28 days.",
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="client_error_rate_28d",

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["Family", "FeatureSpec", "Nulls", "Risk"]
+__all__ = ["Family", "FeatureSpec", "Nulls", "Reader", "Risk"]
 
 
 Limits = tuple[float | None, float | None]
 """Smallest and largest value there can be; None where there is none."""
+
+Reader = Literal["booster", "scorecard"]
+"""A part of a model that reads features."""
 
 
 class Risk(StrEnum):
@@ -76,6 +79,11 @@ class FeatureSpec:
         It moves with the date though nobody does anything: an age, a tenure, the days to a date. Of a whole population
         too, so that its drift says only that time has passed. How long ago somebody did something is none: that all
         fall silent is an alarm.
+    history_days
+        Days of log a value needs; 0 where a young log gives one too. See ``training.models.history``.
+    readers
+        The parts of a model that read it: the booster, the scorecard, or both. What helps a line in the logarithm of
+        use is noise to trees, which split the plain counts where they like.
     definition
         Digest of what a feature that a user declared means; None for those of this catalogue, whose meaning is code.
     """
@@ -98,6 +106,8 @@ class FeatureSpec:
     base_of: str | None = None
     limits: Limits | None = None
     is_calendar: bool = False
+    history_days: int = 0
+    readers: tuple[Reader, ...] = ("booster",)
     definition: str | None = None
 
     @property

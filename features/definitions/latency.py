@@ -32,6 +32,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         text="The slowest 5 % of calls took {latency_p95_ms_7d:ms} or more in the last 7 days.",
         null_text=NO_CALLS,
         churn=Risk.UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="latency_p95_ms_28d",
@@ -45,6 +46,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         text="The slowest 5 % of calls took {latency_p95_ms_28d:ms} or more in the last 28 days.",
         null_text=NO_CALLS,
         churn=Risk.UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="latency_p95_7d_vs_prior_28d",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from features.definitions.catalog import BUILT_IN, SERVICES, Catalog
+from features.definitions.catalog import BUILT_IN, Catalog
 from features.definitions.declared import ExternalTable, Metric
 from features.definitions.declared_features import metric_family, metric_features, table_families, table_features
 from features.definitions.feature import Family, FeatureSpec
@@ -19,7 +19,8 @@ _BESIDE = frozenset(
     }
 )
 """Columns that stand beside features while they are built, stored or trained on."""
-_NEWEST_RELEASE = max(int(service.rpartition("_v")[2]) for service in SERVICES)
+_FIRST_RELEASE = 2
+"""The first version of a service that models were trained on with declared features beside it."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,21 @@ def catalog_with(today: FeatureSet, *others: FeatureSet) -> Catalog:
     views = dict(BUILT_IN.views)
     families = dict(BUILT_IN.families)
     services, custom = dict(BUILT_IN.services), {}
-    newest = {}
+    newest, newest_release = {}, max(map(_release, BUILT_IN.services))
     for view, feature_set in sets.items():
         views[view] = feature_set.features
         families |= {family.name: family for family in feature_set.families}
         for service, names in BUILT_IN.services.items():
-            if service.endswith(f"_v{_NEWEST_RELEASE}"):
+            release = _release(service)
+            if release >= _FIRST_RELEASE:
                 extended = f"{service}_{view.removeprefix('custom_')}"
                 services[extended] = (*names, *(feature.name for feature in feature_set.features))
                 custom[extended] = view
-                if feature_set is today:
+                if feature_set is today and release == newest_release:
                     newest[service] = extended
     described = (*BUILT_IN.features, *(today.features if today else ()))
     return Catalog(described, views, families, services, custom, newest)
+
+
+def _release(service: str) -> int:
+    return int(service.rpartition("_v")[2])

@@ -21,6 +21,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="calls_28d",
@@ -35,6 +36,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="calls_91d",
@@ -49,6 +51,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="This account has made no calls.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="successful_calls_28d",
@@ -79,6 +82,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         zero_text="Not active on any of the last 7 days.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="active_days_28d",
@@ -94,6 +98,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         zero_text="Not active on any of the last 28 days.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="active_days_91d",
@@ -109,6 +114,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         zero_text="Not active on any of the last 91 days.",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="calls_7d_vs_prior_7d",
@@ -151,6 +157,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="There is no year of history to compare with.",
         churn=Risk.DOWN,
         prior_of="calls_28d",
+        history_days=392,
     ),
     FeatureSpec(
         name="calls_weekly_slope_91d",
@@ -165,6 +172,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         text="Weekly calls {calls_weekly_slope_91d:growth} over the last 13 weeks.",
         null_text=YOUNG,
         churn=Risk.CERTAIN_DOWN,
+        history_days=91,
     ),
     FeatureSpec(
         name="calls_drop_from_peak_91d",
@@ -179,6 +187,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         null_text="There are no 13 weeks of calls to compare with.",
         zero_text="The last week had as many calls as the best of the last 13 weeks.",
         churn=Risk.CERTAIN_UP,
+        history_days=91,
     ),
     FeatureSpec(
         name="days_since_last_call",
@@ -192,6 +201,7 @@ USAGE: tuple[FeatureSpec, ...] = (
         text="The last call was {days_since_last_call:days} ago.",
         null_text="This account has never made a call.",
         churn=Risk.CERTAIN_UP,
+        readers=("booster", "scorecard"),
     ),
     FeatureSpec(
         name="days_since_last_success",

@@ -12,6 +12,7 @@ from features.groups.commercial import commercial_features
 from features.groups.errors import error_features
 from features.groups.inputs import Inputs
 from features.groups.latency import latency_features
+from features.groups.recency import recency_features
 from features.groups.sdk import sdk_features
 from features.groups.support import support_features
 from features.groups.usage import usage_features
@@ -32,6 +33,7 @@ GROUPS: Mapping[str, Callable[[Inputs], ir.Table]] = {
     "adoption": adoption_features,
     "sdk": sdk_features,
     "support": support_features,
+    "recency": recency_features,
 }
 """How each group of the catalogue is made; what its features mean is said in ``features.definitions``."""
 

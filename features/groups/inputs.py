@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-__all__ = ["REACH", "WHOLE", "YEAR_AGO", "Inputs", "Rollups"]
+from features.definitions.recency import REMEMBERED_DAYS
+
+__all__ = ["ACTIVITY", "REACH", "REMEMBERED", "WHOLE", "YEAR_AGO", "Inputs", "Rollups"]
 
 YEAR_AGO = range(365, 393)
 """Ages of the days of ``[c - 392, c - 364)``: the weekdays of the last 28 days, 52 weeks before."""
@@ -21,6 +23,12 @@ REACH: Mapping[str, tuple[range, ...]] = {
 }
 """Ages in days that any group looks at in a rollup; 1 is the day that ends at the cutoff. Other files are not read."""
 
+REMEMBERED = range(1, REMEMBERED_DAYS + 1)
+"""Ages in days of the usage rollup's rows that ``activity`` holds."""
+
+ACTIVITY = ("account_id", "event_day", "visible_from", "calls", "active_days")
+"""Columns of the usage rollup that are read that far back, in place of all: once for each batch of cutoffs."""
+
 WHOLE = ("release",)
 """Rollups that are read over the whole history, once for many cutoffs."""
 
@@ -29,10 +37,12 @@ WHOLE = ("release",)
 class Rollups:
     """The rollups of ``features.rollup.count``, at least the days the widest window reaches.
 
-    The others are what several features, or many cutoffs, ask of a rollup, counted once for all of them.
+    ``activity`` is the usage rollup's few columns over a longer time. The others are what several features, or many
+    cutoffs, ask of a rollup, counted once for all of them.
     """
 
     usage: ir.Table
+    activity: ir.Table
     endpoint: ir.Table
     latency: ir.Table
     token: ir.Table

@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from features.formulas.sums import ratio
 from features.windows import observation_days, starts_before_window
 
-__all__ = ["KEYS", "beside", "count_ratio", "has_history", "is_new_to_log", "known_rows"]
+__all__ = ["KEYS", "beside", "count_ratio", "has_history", "is_new_to_log", "known_rows", "rows_of_days"]
 
 
 KEYS = ("account_id", "cutoff")
@@ -54,6 +54,10 @@ def known_rows(
     ``age_days`` 1 is the day that ends at the cutoff, so a shorter window is ``age_days <= days``; days of
     ``earlier_ages`` come beside.
     """
-    days = observation_days(cutoffs, ages=[range(1, window_days + 1), *earlier_ages])
+    return rows_of_days(rollup, observation_days(cutoffs, ages=[range(1, window_days + 1), *earlier_ages]))
+
+
+def rows_of_days(rollup: ir.Table, days: ir.Table) -> ir.Table:
+    """Rollup rows of these ``observation_days`` as known at the cutoff, once per cutoff that sees them."""
     joined = rollup.join(days, "event_day")
     return joined.filter(joined.visible_from <= joined.cutoff_date).drop("cutoff_date")

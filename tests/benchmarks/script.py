@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 
 from features.definitions.catalog import features_of_group
+from features.definitions.recency import FADES, HALF_LIVES
 from features.storage.store import ManifestStore
 from features.windows import DAY
 from tests.benchmarks.traffic import VALUE_ENDPOINT, cutoffs
@@ -16,13 +17,14 @@ WITH ev AS MATERIALIZED (
   FROM read_parquet({files}, hive_partitioning = false)
   WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR),
 days AS MATERIALIZED (
-  SELECT account_id, (epoch_us(event_time) // 86400000000)::INT AS day, min(event_time) AS first_call, max(event_time) AS last_call,
+  SELECT account_id, (epoch_us(event_time) // 86400000000)::INT AS day, count(*) AS n, min(event_time) AS first_call, max(event_time) AS last_call,
     min(event_time) FILTER (status IS NULL OR status < 400) AS first_ok, max(event_time) FILTER (status IS NULL OR status < 400) AS last_ok,
     min(event_time) FILTER ((status IS NULL OR status < 400) AND {value}) AS first_value,
     max(event_time) FILTER ((status IS NULL OR status < 400) AND {value}) AS last_value FROM read_parquet({history}, hive_partitioning = false)
   WHERE NOT synthetic AND event_time < $c AND ingested_at < $c + INTERVAL 6 HOUR GROUP BY 1, 2),
 history AS (SELECT account_id, min(first_call) AS first_call, max(last_call) AS last_call, min(first_ok) AS first_ok, max(last_ok) AS last_ok,
     min(first_value) AS first_value, max(last_value) AS last_value FROM days GROUP BY 1),
+fading AS (SELECT account_id, {fading} FROM days WHERE day >= {c} - 364 GROUP BY 1),
 settled AS (SELECT account_id, count(*) >= 5 AS arrived FROM days JOIN history USING (account_id)
   WHERE day >= epoch_us(history.first_value) // 86400000000 GROUP BY 1),
 population AS (SELECT *, min(first_call) OVER ()::DATE AS log_start FROM history),
@@ -129,16 +131,34 @@ SELECT account_id, coalesce(w0, 0) AS calls_7d, {n28} AS calls_28d, {n91} AS cal
   main.sdk AS main_sdk_28d, coalesce(sdks, 0) AS sdk_count_28d,
   CASE WHEN release.here IS NOT NULL THEN (coalesce(s, 0) - own * silent::INT - (coalesce(releases.n, 0) - own) * all_there.share)
     / (coalesce(releases.n, 0) - own + 20) END AS sdk_dropoff_excess,
-  CASE WHEN newer.since >= log_start + INTERVAL 28 DAY THEN (epoch_us($c) - epoch_us(newer.since)) / 86400e6 END AS sdk_version_age_days, {touchpoints}
+  CASE WHEN newer.since >= log_start + INTERVAL 28 DAY THEN (epoch_us($c) - epoch_us(newer.since)) / 86400e6 END AS sdk_version_age_days, {touchpoints},
+  {faded}
 FROM population CROSS JOIN fleet LEFT JOIN usual USING (account_id) LEFT JOIN sums USING (account_id) LEFT JOIN gaps USING (account_id) LEFT JOIN tokens USING (account_id)
 LEFT JOIN users USING (account_id) LEFT JOIN routes USING (account_id) LEFT JOIN latency USING (account_id)
-LEFT JOIN settled USING (account_id) LEFT JOIN main USING (account_id) CROSS JOIN all_there
+LEFT JOIN fading USING (account_id) LEFT JOIN settled USING (account_id) LEFT JOIN main USING (account_id) CROSS JOIN all_there
 LEFT JOIN (SELECT release.account_id, here, coalesce(here = there.before, false)::INT AS own, coalesce(silent, false) AS silent
   FROM release LEFT JOIN there USING (account_id)) release USING (account_id)
 LEFT JOIN releases ON releases.before = release.here LEFT JOIN newer ON newer.here = release.here ORDER BY account_id"""
 
 TOUCHPOINTS = ", ".join(f"NULL::DOUBLE AS {feature.name}" for feature in features_of_group("support"))
 """The log of the benchmark has events alone."""
+
+FADING = ", ".join(
+    f"ln(1 + sum({value} * pow(0.5::DOUBLE, ({{c}} - day - 0.5::DOUBLE) / {days}))) AS {name}{days}"
+    for name, value in (("fading_calls", "n"), ("fading_days", "1"))
+    for days in HALF_LIVES
+)
+FADED = ", ".join(
+    [
+        *(f"coalesce(fading_calls{days}, 0) AS calls_ewma_{days}d" for days in HALF_LIVES),
+        *(f"coalesce(fading_days{days}, 0) AS active_days_ewma_{days}d" for days in HALF_LIVES),
+        *(
+            f"coalesce(fading_days{now} - fading_days{then}, 0) AS active_days_fade_{now}d_{then}d"
+            for now, then in FADES
+        ),
+    ]
+)
+"""Sums over a year of days that count the less the longer ago they are."""
 
 WEEKS_BEFORE = "(epoch_us($c) - epoch_us(first_call)) // (7 * 86400000000) - 1"
 """Weeks before the last one over which an account was there."""
@@ -172,6 +192,8 @@ def hand_written(home: Path, out: Path) -> None:
                 before=f"list_slice([{', '.join(f'ln(1 + {calls})' for calls in weeks[1:])}], 1, {WEEKS_BEFORE})",
                 touchpoints=TOUCHPOINTS,
                 all_weeks=", ".join(weeks),
+                fading=FADING.format(c=int(cutoff.timestamp()) // 86400),
+                faded=FADED,
                 slope=" + ".join(f"({6 - week}) * ln(1 + {calls})" for week, calls in enumerate(weeks)),
                 **{
                     f"old{days}": f"(first_call <= $c - INTERVAL {days} DAY AND log_start <= $c - INTERVAL {days} DAY)"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from features.build.plan import CUTOFFS, Plan, plan
+from features.build.plan import CUTOFFS, Plan, activity_schema, plan
 from features.definitions.catalog import GROUPS
 from features.engine.duckdb_engine import Engine
 from features.engine.prepared import Prepared, named, prepare
@@ -58,7 +58,9 @@ class Counter:
                 counted_as = f"{name}_days" if name in chosen.days else name
                 engine.name_prepared(counted_as, counted[name])
         past = past_schema(ROLLUPS["usage"].schema).names
-        engine.name_prepared("past", prepare(named("usage_days", ROLLUPS["usage"].schema).select(*past)))
+        usage = named("usage_days", ROLLUPS["usage"].schema)
+        engine.name_prepared("past", prepare(usage.select(*past)))
+        engine.name_prepared("activity", prepare(usage.select(*activity_schema().names)))
         for name in ("cutoffs_together", "cutoffs"):
             engine.name_rows(name, pa.table({"cutoff": list(cutoffs)}, schema=CUTOFFS))
         steps = {**chosen.together, "population": chosen.here, **chosen.days, **chosen.shared}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.build.build import build
-from features.definitions.catalog import CATALOG, GROUPS
+from features.definitions.catalog import CATALOG, GROUPS, features_of_group
 from features.home.home import Home
 from features.ingest.ingest import ingest
 from features.rollup.count import roll_up
@@ -25,6 +25,7 @@ CUTOFFS = [utc(2026, 3, 2), utc(2026, 5, 4), utc(2026, 5, 5), utc(2026, 6, 29)]
 APPROXIMATE = {"latency_p50_ms_28d": 0.025, "latency_p95_ms_7d": 0.025, "latency_p95_ms_28d": 0.025}
 APPROXIMATE |= {"latency_p99_ms_28d": 0.025}
 APPROXIMATE |= dict.fromkeys(["latency_p95_7d_vs_prior_28d", "latency_p95_vs_service_28d"], 0.051)  # of two percentiles
+ROUNDED = {feature.name: 1e-9 for feature in features_of_group("recency")}  # weights have twelve decimal places
 
 OVER_A_YEAR = {"calls_28d_vs_year_ago"}
 RAW_FILES = {
@@ -261,7 +262,12 @@ def differences(made, expected, *, groups=GROUPS):
         for key, row in expected.items()
         for feature in CATALOG
         if feature.group in groups
-        and not equal(made[key][feature.name], row[feature.name], APPROXIMATE.get(feature.name, 1e-9))
+        and not equal(
+            made[key][feature.name],
+            row[feature.name],
+            APPROXIMATE.get(feature.name, 1e-9),
+            rounding=ROUNDED.get(feature.name, 1e-12),
+        )
     ]
 
 
@@ -272,7 +278,7 @@ def run(oracle, name, cutoff):
     return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
 
 
-def equal(ours, theirs, tolerance):
+def equal(ours, theirs, tolerance, *, rounding):
     if ours is None or theirs is None or isinstance(theirs, str):
         return ours == theirs
-    return math.isclose(ours, theirs, rel_tol=tolerance, abs_tol=1e-12)
+    return math.isclose(ours, theirs, rel_tol=tolerance, abs_tol=rounding)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.definitions.catalog import CATALOG, GROUPS, cutoff_day_field, features_of_group
+from features.definitions.catalog import CATALOG, GROUPS, NEWEST_SERVICE, cutoff_day_field, features_of_group
 from features.definitions.feature import FeatureSpec
 from features.definitions.sets import FeatureSet, catalog_with
 from features.home.home import Home
@@ -96,7 +96,7 @@ def make_bundle(
 
     own = declared or FeatureSet()
     catalog = catalog_with(own)
-    service = catalog.newest.get(service, service)
+    service = catalog.newest.get(NEWEST_SERVICE, service)  # what is declared is read beside the newest
     columns = random_rows(rows, seed=seed, features=catalog.features)
     read = catalog.features_of_service(service)
     numeric = [feature for feature in read if feature.kind != "category"]

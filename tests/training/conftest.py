@@ -62,7 +62,8 @@ def company(
     now = health[number, week]
     features = Home(settings).catalog.features_of_service(chosen.service)
     # Noise in every third feature, and in all others nothing to learn from: a booster's time goes by columns.
-    noise = {feature.name: generator.normal(size=len(now)) for feature in features[::3]}
+    read = [feature for feature in features if "booster" in feature.readers]
+    noise = {feature.name: generator.normal(size=len(now)) for feature in read[::3]}
     joined = pd.DataFrame({feature.name: noise.get(feature.name, 0.0) for feature in features})
     joined["calls_28d"] = np.round(np.exp(4 + 0.8 * now + 0.3 * generator.normal(size=len(now))))
     joined["calls_7d"] = np.round(joined["calls_28d"] / 4)

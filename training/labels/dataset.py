@@ -16,7 +16,8 @@ from features.exceptions import WorkFailedError
 from features.home.home import Home
 from features.home.raw_tables import complete_until, read_events, read_raw
 from features.offline.files import feature_at
-from features.windows import days_later, event_day
+from features.rollup.months import event_days
+from features.windows import as_cutoff, days_later, event_day
 from training.labels.eligibility import ACTIVITY
 from training.labels.labels import Labels, label, label_silence
 from training.labels.targets import Target
@@ -53,6 +54,8 @@ class Dataset:
         Reason to the number of (account, cutoff) pairs outside the population.
     fingerprint
         SHA-256 of the frame's content.
+    log_start
+        The first day of anybody's calls; None where nobody looked.
     """
 
     target: Target
@@ -61,6 +64,7 @@ class Dataset:
     open_cutoffs: tuple[datetime, ...]
     left_out: Mapping[str, int]
     fingerprint: str
+    log_start: datetime | None = None
 
     @property
     def cutoffs(self) -> list[datetime]:
@@ -93,7 +97,9 @@ def _load(home: Home, target: Target, store: "Store") -> Dataset:
     labels = closed_labels(home, target)
     entities = labels.frame.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
     joined = store.historical(entities, service=target.service)
-    return assemble(target, labels, joined, home.catalog.features_of_service(target.service))
+    dataset = assemble(target, labels, joined, home.catalog.features_of_service(target.service))
+    days = event_days(home.stores.rollups.manifest())
+    return replace(dataset, log_start=as_cutoff(days[0].removeprefix("day=")) if days else None)
 
 
 def closed_labels(home: Home, target: Target) -> Labels:

@@ -80,13 +80,13 @@ class _Kind:
 
 TARGETS: Mapping[str, _Kind] = {
     "churn": _Kind(
-        "subscription", "cancellation or expiry of the subscription", "left", "subscriptions", "churn_v2", "churn_risk"
+        "subscription", "cancellation or expiry of the subscription", "left", "subscriptions", "churn_v3", "churn_risk"
     ),
     "upsell": _Kind(
-        "upgrade", "upgrade to a larger plan or price", "upgraded", "subscriptions", "upsell_v2", "upgrade_risk"
+        "upgrade", "upgrade to a larger plan or price", "upgraded", "subscriptions", "upsell_v3", "upgrade_risk"
     ),
     "churn_inactivity": _Kind(
-        "inactivity", "no call at all", "fell silent", "events", "churn_v2", None, ("silence", "usage_level")
+        "inactivity", "no call at all", "fell silent", "events", "churn_v3", None, ("silence", "usage_level")
     ),
 }
 """Targets by name; :func:`target` adds what is set."""

@@ -1,8 +1,8 @@
 """The model: a LightGBM booster whose trees ask about one family each, held back by directions and large leaves."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 import lightgbm as lgb
 import numpy as np
@@ -14,6 +14,7 @@ from features.exceptions import WorkFailedError
 from features.progress import Progress, silent
 from training.labels.splits import Fold, account_folds
 from training.models.bundle import OTHER, Calibration, Column
+from training.models.history import dated, too_young
 from training.models.matrix import design_matrix
 
 __all__ = [
@@ -73,6 +74,10 @@ class Fitted:
         """Calibrated probability of each row."""
         return self.calibration.probability(self.margin(frame))
 
+    def telling(self, entries: Mapping[str, date]) -> "Fitted":
+        """The same model, which says of a feature the log is too young for from when on it will be read."""
+        return replace(self, encoding=replace(self.encoding, left_out=dated(self.encoding.left_out, entries)))
+
 
 @dataclass(frozen=True)
 class Options:
@@ -116,7 +121,8 @@ def encode(frame: pd.DataFrame, features: Sequence[FeatureSpec]) -> Encoding:
     """Learn the model columns from fitting rows.
 
     A category has an indicator for each of its twelve most frequent values and one for all others. A feature that is
-    null or the same in every row is left out and listed.
+    null or the same in every row is left out and listed, and so are those that the history is too short for and those
+    that are for the scorecard alone.
 
     Raises
     ------
@@ -128,7 +134,12 @@ def encode(frame: pd.DataFrame, features: Sequence[FeatureSpec]) -> Encoding:
     left_out: dict[str, str] = {}
     for feature in features:
         values = frame[feature.name]
-        if not values.notna().any():
+        young = too_young(frame, feature)
+        if "booster" not in feature.readers:
+            left_out[feature.name] = "trees gain nothing from it"
+        elif young is not None:
+            left_out[feature.name] = young
+        elif not values.notna().any():
             left_out[feature.name] = "null in every fitting row"
         elif values.nunique(dropna=False) == 1:
             left_out[feature.name] = "the same in every fitting row"
@@ -142,10 +153,12 @@ def encode(frame: pd.DataFrame, features: Sequence[FeatureSpec]) -> Encoding:
             ]
         else:
             columns.append(Column(feature.name, feature.name))
+    trees = sum("booster" in feature.readers for feature in features)
     if not columns:
         raise WorkFailedError(
-            f"All {len(features)} features are null or the same in every fitting row, so there is nothing to learn "
-            "from. Look at them with `bellwether features describe` and at the quality report of `bellwether ingest`."
+            f"All {trees} features are null or the same in every fitting row, or known in too few, so there is "
+            "nothing to learn from. Look at them with `bellwether features describe` and at the quality report of "
+            "`bellwether ingest`."
         )
     used = tuple(feature for feature in features if feature.name not in left_out)
     return Encoding(used, tuple(columns), vocabularies, left_out)

@@ -12,8 +12,9 @@ from features.build.records_seen import NOTE, noted_days
 from features.build.stale import planned_rows
 from features.definitions.catalog import GROUPS, features_of_group
 from features.home.home import Home
+from features.home.stores import feature_partition
 from features.offline import lineage
-from features.offline.cutoffs import built_cutoffs
+from features.offline.cutoffs import built_cutoffs, left_out
 from features.rollup.count import roll_up
 from features.windows import DAY, utc
 from tests.features.conftest import Log
@@ -90,6 +91,21 @@ def test_a_changed_column_is_a_changed_definition(made, monkeypatch):
     of_group = features_of_group
     monkeypatch.setattr(lineage, "features_of_group", lambda group: of_group(group)[1 if group == "latency" else 0 :])
     assert [row["what"] for row in plan(made)] == ["cutoffs of latency"]
+
+
+def test_a_group_that_a_home_does_not_have_yet_is_told_and_built_alone(made):
+    newest = GROUPS[-1]
+    with made.home.stores.features.writer() as writer:
+        for cutoff in (OLD, C):
+            writer.remove(feature_partition(newest, cutoff))
+    before = files(made)
+    assert built_cutoffs(made.home) == []
+    (sentence,) = left_out(made.home)
+    assert sentence.startswith("2 cutoffs were built under other settings or definitions and left out: 2026-06-29, 2")
+    assert [(row["what"], row["count"], row["why"]) for row in plan(made)] == [(f"cutoffs of {newest}", 2, "not built")]
+    assert build(made.home, [OLD, C], now=C + DAY).built == (OLD, C)
+    assert [group for group in GROUPS if files(made)[group] != before[group]] == [newest]
+    assert (built_cutoffs(made.home), left_out(made.home), plan(made)) == ([OLD, C], [], [])
 
 
 def test_the_plan_names_days_and_tables_that_changed(made):

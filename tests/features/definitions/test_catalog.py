@@ -105,7 +105,10 @@ def test_a_service_names_features_once_in_model_order() -> None:
         assert [feature.name for feature in features_of_service(service)] == list(names)
 
 
-@pytest.mark.parametrize(("version", "features", "digest"), [(1, 70, "3201966c7d8fd02a"), (2, 90, "ac01690586f8423a")])
+@pytest.mark.parametrize(
+    ("version", "features", "digest"),
+    [(1, 70, "3201966c7d8fd02a"), (2, 90, "ac01690586f8423a"), (3, 107, "781947c46f9d47fa")],
+)
 def test_a_released_version_of_a_service_stays_what_models_were_trained_on(
     version: int, features: int, digest: str
 ) -> None:
@@ -119,6 +122,23 @@ def test_the_newest_service_has_every_feature() -> None:
     newest = {NEWEST_SERVICE, NEWEST_SERVICE.replace("churn", "upsell")}
     assert {SERVICES[service] for service in newest} == {tuple(feature.name for feature in CATALOG)}
     assert {TARGETS[name].service for name in TARGETS} == newest
+
+
+def test_the_scorecard_reads_the_core_and_what_forgets_which_the_booster_does_not():
+    core = {
+        *(f"{what}_{days}d" for what in ("calls", "active_days", "endpoints_used") for days in (7, 28, 91)),
+        *(f"{what}_{days}d" for what in ("error_rate", "latency_p95_ms") for days in (7, 28)),
+        "days_since_last_call",
+    }
+    forgetting = {feature.name for feature in features_of_group("recency")}
+    assert {feature.name for feature in CATALOG if "scorecard" in feature.readers} == core | forgetting
+    assert {feature.name for feature in CATALOG if "booster" not in feature.readers} == forgetting
+    assert (len(core), len(forgetting)) == (14, 17)
+
+
+def test_what_is_null_while_the_log_is_young_says_how_much_log_it_needs():
+    needed = {feature.name: feature.history_days for feature in CATALOG if feature.history_days}
+    assert needed == {"calls_28d_vs_year_ago": 392, "calls_weekly_slope_91d": 91, "calls_drop_from_peak_91d": 91}
 
 
 def test_an_unknown_feature_is_named() -> None:

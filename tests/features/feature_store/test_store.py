@@ -295,27 +295,30 @@ def test_applying_again_changes_nothing(own: Settings) -> None:
     np.testing.assert_array_equal(store.online(["a"]).values["mrr"], before.values["mrr"])
 
 
-def test_a_home_of_the_first_services_goes_on_serving_them(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = {name: features for name, features in SERVICES.items() if name.endswith("_v1")}
-    read = [spec(name).group for name in first["churn_v1"]]
+@pytest.mark.parametrize(("earlier", "newest"), [("churn_v1", "churn_v2"), ("churn_v2", "churn_v3")])
+def test_a_home_of_earlier_services_goes_on_serving_them(
+    own: Settings, monkeypatch: pytest.MonkeyPatch, earlier: str, newest: str
+) -> None:
+    release = earlier[-3:]
+    services = {name: features for name, features in SERVICES.items() if name[-3:] <= release}
+    read = [spec(name).group for name in services[earlier]]
     views = {group: features for group, features in BUILT_IN.views.items() if group in read}
-    earlier = replace(BUILT_IN, services=first, views=views)
     shutil.rmtree(own.home / "feast")
     with monkeypatch.context() as patch:
-        patch.setattr(Home, "catalog", earlier)
+        patch.setattr(Home, "catalog", replace(BUILT_IN, services=services, views=views))
         before = opened(own)
         before.apply()
         before.materialize(SECOND)
     store = opened(own)
     store.ping()
-    assert store.online(["a"], service="churn_v1").known.all()
+    assert store.online(["a"], service=earlier).known.all()
     with pytest.raises(DependencyError, match=r"features apply"):
-        store.online(["a"], service="churn_v2")
+        store.online(["a"], service=newest)
     store.apply()
-    assert not store.online(["a"], service="churn_v1").mixed.any()
-    assert store.online(["a"], service="churn_v2").mixed.all()  # the new groups are not filled yet
+    assert not store.online(["a"], service=earlier).mixed.any()
+    assert store.online(["a"], service=newest).mixed.all()  # the new groups are not filled yet
     store.materialize(SECOND)
-    assert not store.online(["a"], service="churn_v2").mixed.any()
+    assert not store.online(["a"], service=newest).mixed.any()
 
 
 def test_materializing_says_how_many_accounts_and_how_far_it_is(own: Settings) -> None:

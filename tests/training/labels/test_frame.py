@@ -174,4 +174,5 @@ def test_the_frame_equals_the_oracle(history: History) -> None:
         got = dataset.frame[list(wanted.columns)]
         pd.testing.assert_frame_equal(got, wanted, check_dtype=False, check_exact=False, rtol=1e-9)
         assert set(wanted["label"]) == {0, 1}
+        assert dataset.log_start == min(row["event_time"] for row in events).replace(hour=0)
         assert dataset.open_cutoffs == tuple(c for c in CUTOFFS if c not in CLOSED[name])

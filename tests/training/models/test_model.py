@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.definitions.catalog import features_of_service, spec
+from features.definitions.catalog import features_of_group, features_of_service, spec
 from features.exceptions import WorkFailedError
 from training.labels.splits import Fold
 from training.models.bundle import OTHER
@@ -182,3 +182,11 @@ def test_margins_out_of_fold_are_less_bold_than_those_of_rows_a_model_knows(fitt
     unseen = out_of_fold(fitted_rows, FEATURES, options, rounds=200)
     label = fitted_rows["label"].to_numpy(dtype=np.float64)
     assert logistic_line(unseen, label)[0] < logistic_line(known, label)[0]
+
+
+def test_trees_do_not_read_what_only_the_scorecard_gains_from():
+    recency = features_of_group("recency")
+    rows = pd.DataFrame({feature.name: range(20) for feature in (spec("calls_7d"), *recency)})
+    encoding = encode(rows, [spec("calls_7d"), *recency])
+    assert [column.name for column in encoding.columns] == ["calls_7d"]
+    assert encoding.left_out == {feature.name: "trees gain nothing from it" for feature in recency}
