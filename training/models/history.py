@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from features.definitions.feature import FeatureSpec
+from features.shares import percent
 from features.windows import days_later
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ def too_young(frame: "pd.DataFrame", feature: FeatureSpec) -> str | None:
     if of_newest >= LEAST_OF_NEWEST and of_all >= LEAST_OF_ALL:
         return None
     return (
-        f"needs {feature.history_days} days of history: known in {of_newest:.0%} of the rows of the newest fitting "
-        f"cutoff ({LEAST_OF_NEWEST:.0%} needed) and in {of_all:.0%} of all ({LEAST_OF_ALL:.0%} needed)"
+        f"needs {feature.history_days} days of history: known in {percent(of_newest)} of the rows of the newest "
+        f"fitting cutoff ({percent(LEAST_OF_NEWEST)} needed) and in {percent(of_all)} of all "
+        f"({percent(LEAST_OF_ALL)} needed)"
     )
 
 

@@ -47,8 +47,8 @@ def test_it_enters_when_most_of_the_newest_and_a_third_of_all_have_it(known, ent
 
 def test_the_reason_says_how_much_history_and_what_is_known():
     assert too_young(frame(0, 0, 0, 0, 2, 9), PEAK) == (
-        "needs 91 days of history: known in 90% of the rows of the newest fitting cutoff (80% needed) and in 18% of "
-        "all (30% needed)"
+        "needs 91 days of history: known in 90 % of the rows of the newest fitting cutoff (80 % needed) and in 18 % of "
+        "all (30 % needed)"
     )
 
 
@@ -86,7 +86,7 @@ def test_a_model_tells_the_day_beside_the_reason():
     encoding = encode(rows, [YEAR_AGO, CALLS, spec("active_tokens_28d")])
     model = Fitted(lgb.Booster(model_str=_booster(rows)), encoding, Calibration("none", 1.0, 0.0), 1)
     told = model.telling({YEAR_AGO.name: utc(2027, 3, 1).date()}).encoding.left_out
-    assert told[YEAR_AGO.name].endswith("of all (30% needed); models trained from 2027-03-01 on will read it")
+    assert told[YEAR_AGO.name].endswith("of all (30 % needed); models trained from 2027-03-01 on will read it")
     assert told["active_tokens_28d"] == "null in every fitting row"
     assert list(entries_told(told)) == [YEAR_AGO.name]
 
