@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,18 @@ from features.dates import as_cutoff, require_utc
 from features.exceptions import InputError
 from features.paths import expanded, matching
 
-__all__ = ["Cutoff", "Days", "Moment", "NewFile", "NewFolder", "SourcePath", "Version", "require_come", "require_order"]
+__all__ = [
+    "Cutoff",
+    "Days",
+    "Moment",
+    "NewFile",
+    "NewFolder",
+    "SourcePath",
+    "Version",
+    "require_any",
+    "require_come",
+    "require_order",
+]
 
 
 class _Choice(click.ParamType[Any]):
@@ -178,3 +190,16 @@ def require_order(first: datetime | None, last: datetime | None) -> None:
             f"--from {first:%Y-%m-%d} is after --to {last:%Y-%m-%d}, and no cutoff lies between. "
             "Give the earlier day with --from."
         )
+
+
+def require_any(files: Mapping[str, Sequence[str]]) -> None:
+    """Go on only when an option names a file; ``files`` is option, without its dashes, to what it names.
+
+    Raises
+    ------
+    InputError
+        When none does.
+    """
+    if not any(files.values()):
+        options = ", ".join(f"--{option}" for option in files)
+        raise InputError(f"There is nothing to ingest. Give at least one of {options}.")

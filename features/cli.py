@@ -5,7 +5,17 @@ from pathlib import Path
 
 import click
 
-from features.choices import Cutoff, Days, Moment, NewFile, NewFolder, SourcePath, require_come, require_order
+from features.choices import (
+    Cutoff,
+    Days,
+    Moment,
+    NewFile,
+    NewFolder,
+    SourcePath,
+    require_any,
+    require_come,
+    require_order,
+)
 from features.console import emit, emit_notes, format_option, progress_bar, say
 from features.descriptions import describe, settings
 from features.exceptions import WorkFailedError, counted, listed
@@ -144,6 +154,7 @@ def ingest(
 ) -> None:
     """Validate files, store what is good, quarantine the rest. Each row there has its reason."""
     given = {"events": events, "accounts": accounts, "subscriptions": subscriptions, "touchpoints": touchpoints}
+    require_any(given)
     if dry_run:
         _dry_run(home, given, backfill=backfill, output=output)
         return

@@ -1,5 +1,6 @@
 """The way out of every command: one sentence on stderr, and the exit code of what happened."""
 
+import io
 import os
 import sys
 import tempfile
@@ -69,10 +70,19 @@ def _stopped() -> NoReturn:
 def _told(error: Exception) -> int:
     """Say what went wrong; the exit code of its kind."""
     if isinstance(error, click.ClickException):
-        error.show()
+        say(_shown(error), err=True)
         return error.exit_code
     if isinstance(error, BellwetherError):
         say(f"Error: {error}", err=True)
         return error.exit_code
     say(f"Error: {unforeseen(error)}", err=True)
     return 1
+
+
+def _shown(error: click.ClickException) -> str:
+    """What click would print; it takes colours out of it, and nothing else that moves a cursor."""
+    page = io.StringIO()
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        error.ctx.color = True
+    error.show(file=page)
+    return page.getvalue().expandtabs(2).rstrip()

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from typing import TextIO
 
 import click
 
@@ -18,6 +19,7 @@ from features.text_table import printable, printable_json, text_table
 
 __all__ = [
     "NOTHING",
+    "CsvLines",
     "emit",
     "emit_document",
     "emit_json",
@@ -60,7 +62,7 @@ def emit(rows: Sequence[Mapping[str, object]], output: str = "table", *, columns
     if output == "json":
         emit_json([dict(row) for row in rows])
     elif output == "csv":
-        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else columns, lineterminator="\n")
+        writer = csv.DictWriter(CsvLines(sys.stdout), list(rows[0]) if rows else columns)
         writer.writeheader()
         shown = printable if sys.stdout.isatty() else str  # a file keeps every letter
         writer.writerows({name: shown(_csv_cell(cell)) for name, cell in row.items()} for row in rows)
@@ -142,6 +144,17 @@ def progress_bar() -> Iterator[Progress]:
 def terminal_width() -> int | None:
     """How many letters fit into a line of the terminal; None where stdout is none, and no line is ever broken."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+class CsvLines:
+    """A file for :mod:`csv`: it quotes a carriage return only where one ends its lines, which end without it here."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        """Write one row."""
+        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 def _table(rows: Sequence[Mapping[str, object]]) -> list[str]:

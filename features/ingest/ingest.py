@@ -125,9 +125,7 @@ def source_groups(home: Home, given: Mapping[str, Sequence[Path | str]]) -> dict
         if paths
     }
     if not groups:
-        raise InputError(
-            "There is nothing to ingest. Give at least one of --events, --accounts, --subscriptions, --touchpoints."
-        )
+        raise InputError("There is nothing to ingest. Give files of at least one table.")
     return groups
 
 

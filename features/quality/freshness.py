@@ -151,7 +151,11 @@ def _usual_pause(hours: "np.typing.NDArray[np.int64]") -> float | None:
 
 def _late(reach: Reach, home: Home) -> Finding:
     pause = reach.usual_pause_hours
-    usual = "" if pause is None else f" In the 91 days before it paused for over {pause:,.0f} hours once at most."
+    usual = (
+        ""
+        if pause is None
+        else f" In the 91 days before, no pause but one was over {counted(round(pause), 'hour|hours')}."
+    )
     what = f"{reach.table} end {reach.pause_hours:,.0f} hours ago, at "
     where = f"Look whether the export still runs and where its files go (the inbox is {inbox_folder(home)})."
     if reach.table == EVENTS.name:

@@ -144,10 +144,12 @@ class ManifestStore:
             if self.is_lost():
                 raise WorkFailedError(f"{path} is gone and data files are there. {self.remedy()}") from error
             return Manifest()
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        except OSError as error:
             raise WorkFailedError(
-                f"{path} cannot be read: {error}. Restore it from a backup, or remove {self.root} and load again."
+                f"{path} cannot be read: {error.strerror}. Mend its permissions, or those of its folder."
             ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WorkFailedError(f"{path} cannot be read: it is not as it was written. {self.remedy()}") from error
 
     @property
     def compiled(self) -> Path:
@@ -178,10 +180,10 @@ class ManifestStore:
             return not is_free
 
     def remedy(self) -> str:
-        """What to do when the manifest is gone."""
+        """What to do when the manifest is gone or damaged."""
         if self.root.name in _DERIVED:
             return f"Remove the folder {self.root}, then run `bellwether features build`: it makes all of it again."
-        return "Restore it from a backup, or move the files away and load again."
+        return "Restore it from a backup, or load all files into a new home."
 
     def unlisted(self) -> list[Path]:
         """What no manifest lists: the leavings of a killed writer, and files replaced before.

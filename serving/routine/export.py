@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from features.console import CsvLines
 from features.exceptions import InputError
 from serving.ledger.runs import ScoredAccount, ScoreRun, TargetRun
 from serving.scoring.accounts import Attributes
@@ -33,7 +34,9 @@ def export(run: ScoreRun, path: Path) -> None:
     frame = pd.DataFrame([_exported(part, account) for part in run.targets for account in part.accounts])
     try:
         if path.suffix == ".csv":
-            frame.assign(**{name: frame[name].map(_harmless) for name in _NAMES}).to_csv(path, index=False)
+            harmless = frame.assign(**{name: frame[name].map(_harmless) for name in _NAMES})
+            with path.open("w", encoding="utf-8", newline="") as file:
+                harmless.to_csv(CsvLines(file), index=False, lineterminator="\r\n")  # type: ignore[call-overload] # it only writes
         else:
             frame.to_parquet(path, index=False)
     except OSError as error:

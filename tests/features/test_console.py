@@ -1,6 +1,8 @@
 """Tables on real terminals of 40 and of 120 columns, and into a pipe."""
 
+import csv
 import fcntl
+import io
 import json
 import math
 import os
@@ -34,11 +36,13 @@ def piped(rows, output="table", **environment):
     return result.stdout.decode()
 
 
-def on_terminal(columns, *command, **environment):
+def on_terminal(columns, *command, both=False, **environment):
     """What a command writes to a terminal of so many columns."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    with subprocess.Popen(command, cwd=ROOT, env=PLAIN | environment, stdin=theirs, stdout=theirs) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=PLAIN | environment, stdin=theirs, stdout=theirs, stderr=theirs if both else None
+    ) as process:
         os.close(theirs)
         pieces = []
         try:
@@ -154,3 +158,37 @@ def test_csv_on_a_terminal_is_harmless_too():
 def test_json_means_the_same_when_it_is_made_harmless(capsys):
     emit_json({"name": HOSTILE + "\U000e0001 Ünal"})
     assert json.loads(capsys.readouterr().out) == {"name": HOSTILE + "\U000e0001 Ünal"}
+
+
+def test_what_is_typed_or_found_on_the_shell_reaches_no_terminal_as_it_is(tmp_path):
+    script = """if True:
+        import sys, click
+        from features.command_line import CommandLine
+
+        @click.group(cls=CommandLine)
+        def main(): pass
+
+        @main.command()
+        @click.option("--day", type=click.DateTime())
+        def work(day): pass
+
+        try:
+            main.main(sys.argv[1:])
+        except SystemExit as ended:
+            assert ended.code == 2
+    """
+    sign = "\x1b[31m\u202ex"
+    for arguments in (["work", sign], ["work", "--day", sign], [f"--{sign}"], [sign]):
+        text = on_terminal(80, sys.executable, "-c", script, *arguments, both=True)
+        assert "Error: " in text
+        assert "\\x1b[31m\\u202ex" in text.replace("\n", "")
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+
+
+def test_csv_keeps_a_value_with_any_line_end_in_its_row():
+    names = ["Ac\rme", "Ac\nme", "Ac\r\nme", "A,c", 'A"c']
+    text = piped([{"name": name, "mrr": 1} for name in names], "csv")
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows == [["name", "mrr"], *([name, "1"] for name in names)]
+    assert text.startswith("name,mrr\n")

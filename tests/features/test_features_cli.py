@@ -41,6 +41,26 @@ def test_every_command_has_help(run, command):
     assert "Usage" in run(command, "--help").output
 
 
+def test_nothing_to_ingest_is_said_before_any_heavy_library_is_there(tmp_path):
+    for more in ([], ["--dry-run"]):
+        script = f"""if True:
+            import sys
+            from features.cli import main
+            from features.command_line import run_and_leave
+            try:
+                arguments = ["--home", {str(tmp_path)!r}, "ingest", *{more!r}]
+                run_and_leave(lambda: main.main(arguments, standalone_mode=False))
+            finally:
+                print([name for name in {HEAVY!r} if name in sys.modules])
+        """
+        (tmp_path / "secret.key").touch()
+        ended = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=Path.cwd()
+        )
+        assert (ended.returncode, ended.stdout.strip()) == (2, "[]"), ended.stderr
+        assert "Give at least one of --events, --accounts, --subscriptions, --touchpoints." in ended.stderr
+
+
 def test_init_makes_a_home_and_can_be_run_again(run, tmp_path):
     first = run("init", "--write", str(tmp_path / "b.toml"))
     assert "put it into your backup" in first.output

@@ -51,6 +51,9 @@ WAS_CHAMPION = "was_champion"
 # What MLflow says of a database that another version wrote, and Alembic, which migrates it, of one it has not heard of.
 _OTHER_SCHEMA = re.compile(r"(?:found version |Can't locate revision identified by ')([0-9a-f]+)")
 
+# What SQLAlchemy says before the cause: of its session, and the class of the cause.
+_REMARKS = re.compile(r"\(raised as a result of [^\n]*\n|^\(sqlite3\.\w+\) ", re.MULTILINE)
+
 
 def tracking_address(home: Home) -> str:
     """Where MLflow keeps runs and models."""
@@ -162,7 +165,8 @@ def opened_mlflow() -> Iterator[Any]:
 
 def _told(error: Exception) -> str:
     """What is wrong with the registry, and what to do."""
-    reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+    text = _REMARKS.sub("", str(getattr(error, "orig", error)))
+    reason = (text.strip().splitlines() or ["no reason given"])[0].rstrip(".")
     schema = _OTHER_SCHEMA.search(reason)
     if schema is not None:
         return (

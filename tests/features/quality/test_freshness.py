@@ -65,8 +65,8 @@ def test_a_log_that_stopped_is_wrong(log: Log) -> None:
     section = looked(daily(log, until_days_ago=6))
     (finding,) = section.findings
     assert finding.what == (
-        "events end 144 hours ago, at 2026-06-23 12:00 UTC. In the 91 days before it paused for over 24 hours once "
-        "at most. A silent account may not be silent: its calls are missing."
+        "events end 144 hours ago, at 2026-06-23 12:00 UTC. In the 91 days before, no pause but one was over 24 hours. "
+        "A silent account may not be silent: its calls are missing."
     )
     assert not finding.is_remark
     assert "inbox" in finding.remedy

@@ -131,7 +131,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "advice"),
-    [("events", "Restore it from a backup, or move the files away"), ("rollups", "Remove the folder")],
+    [("events", "Restore it from a backup, or load all files into a new home"), ("rollups", "Remove the folder")],
 )
 def test_a_lost_manifest_is_no_empty_store(tmp_path, name, advice):
     store = ManifestStore(tmp_path / name)
@@ -192,3 +192,36 @@ def test_a_manifest_of_which_one_letter_is_another_is_not_believed(tmp_path):
             store.manifest()
     path.write_text("{" + content.partition(",")[2])  # an earlier version wrote none
     assert list(store.manifest().partitions) == ["day=2026-06-28"]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("events", "Restore it from a backup, or load all files into a new home."),
+        ("features", "Remove the folder .*features build`"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00", b"[]", b'{"format": 2}'])
+def test_a_damaged_manifest_is_told_in_plain_words_with_what_to_do_about_its_store(tmp_path, name, advice, content):
+    store = ManifestStore(tmp_path / name)
+    write(store, "p", [1])
+    (store.root / "_manifest.json").write_bytes(content)
+    with pytest.raises(
+        WorkFailedError, match=rf"_manifest\.json cannot be read: it is not as it was written\. {advice}"
+    ):
+        store.manifest()
+
+
+def test_a_manifest_that_may_not_be_read_is_not_told_to_be_damaged(tmp_path, monkeypatch):
+    store = ManifestStore(tmp_path)
+    write(store, "p", [1])
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(
+        WorkFailedError,
+        match=r"_manifest\.json cannot be read: Permission denied\. Mend its permissions, or those of its folder\.$",
+    ):
+        store.manifest()

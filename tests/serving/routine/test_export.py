@@ -20,6 +20,7 @@ from tests.serving.ledger.test_ledger import AS_OF, account, run
         ("\t=1", "'\t=1"),
         ("Acme = good", "Acme = good"),
         ('two\nlines, a "quote"', 'two\nlines, a "quote"'),
+        ("Ac\rme", "Ac\rme"),
         ("\u202e🦆", "\u202e🦆"),
     ],
 )
