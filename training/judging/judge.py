@@ -124,7 +124,7 @@ def fit_and_judge(
         When the history is too short, holds one account, or no label of the fitting span is positive.
     """
     contest = contest or Contest()
-    gap = dataset.target.closing_days
+    gap = dataset.target.lead_days + dataset.target.horizon_days
     planned = rolling_origin(dataset.cutoffs, blocks=home.settings.judging_blocks, gap_days=gap)
     _refuse_empty(dataset, planned[-1])
     blocks = [block for block in planned if _can_be_judged(dataset, block)]
@@ -154,7 +154,7 @@ def fit_and_judge(
     verdict = ruling(evidence)
     return Judgement(
         blocks=tuple(blocks),
-        fold_count=len(folds(blocks[-1].fitted, gap_days=gap)),
+        fold_count=len(folds(blocks[-1].fitted, gap_days=dataset.target.closing_days)),
         model=foretold[-1].model,
         newest=dataset.rows(blocks[-1].judged),
         scored=scored,

@@ -30,10 +30,10 @@ class Fold:
 def rolling_origin(cutoffs: Sequence[datetime], *, blocks: int, gap_days: int) -> tuple[Fold, ...]:
     """Blocks of closed cutoffs that are judged, oldest first, each by what was closed before it began.
 
-    Fitting takes the cutoffs at most ``first judged cutoff - gap_days``, so that each of its labels was final by then,
-    as it is whenever a model is trained. Blocks are of equal length, and the newest ends at the last closed cutoff. The
-    first begins where four cutoffs can be fitted, or as many as there are in a short history; of a history too short
-    for as many blocks as asked for, every judged cutoff is one.
+    Fitting takes the cutoffs at most ``first judged cutoff - gap_days``, so that each of its label windows had ended by
+    then. Blocks are of equal length, and the newest ends at the last closed cutoff. The first begins where four cutoffs
+    can be fitted, or as many as there are in a short history; of a history too short for as many blocks as asked for,
+    every judged cutoff is one.
 
     Raises
     ------

@@ -49,7 +49,7 @@ def test_the_judged_cutoffs_teach_nothing(small_company, plain, judged):
 @pytest.mark.slow
 def test_all_closed_cutoffs_but_the_oldest_are_judged_each_by_what_was_closed_before(small_company, judged):
     dataset, _ = small_company
-    cutoffs, gap = dataset.cutoffs, dataset.target.closing_days
+    cutoffs, gap = dataset.cutoffs, dataset.target.lead_days + dataset.target.horizon_days
     assert len(judged.blocks) == BLOCKS
     assert list(judged.judged_cutoffs) == cutoffs[-len(judged.judged_cutoffs) :]
     assert len(judged.judged_cutoffs) > len(cutoffs) / 2
@@ -135,13 +135,13 @@ def test_a_champion_of_other_declared_features_is_compared_with_its_own_on_the_s
 
 def test_nobody_who_left_nothing_to_learn(plain):
     dataset, _ = company(plain, accounts=30, hazard=-50.0)
-    with pytest.raises(WorkFailedError, match=r"No account of 30 left in the label windows of 17 fitting cutoffs"):
+    with pytest.raises(WorkFailedError, match=r"No account of 30 left in the label windows of 18 fitting cutoffs"):
         fit_and_judge(dataset, Home(plain))
 
 
 def test_one_account_cannot_be_ranked(plain):
     dataset, _ = company(plain, accounts=1, hazard=-50.0)
-    with pytest.raises(WorkFailedError, match=r"17 fitting rows .* are of 1 account\(s\); ranking takes at least two"):
+    with pytest.raises(WorkFailedError, match=r"18 fitting rows .* are of 1 account\(s\); ranking takes at least two"):
         fit_and_judge(dataset, Home(plain))
 
 
