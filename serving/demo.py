@@ -152,7 +152,7 @@ def _champion(
 ) -> tuple[TrainReport, PromoteReport]:
     trained = train(home, target, now=now, truth=truth, progress=progress)
     try:
-        return trained, promote(home, target)
+        return trained, promote(home, target, unproven=True)
     except GateRefusedError as error:
         report = "\n".join(train_lines(trained))
         raise GateRefusedError(f"{error}\n\nWhat the training found:\n{report}") from error

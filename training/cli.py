@@ -18,6 +18,7 @@ from features.console import (
     say,
     terminal_width,
 )
+from features.exceptions import GateRefusedError
 from features.home.home import Home
 from features.home.presence import pass_home
 from training.labels.names import TARGET_NAMES
@@ -49,10 +50,14 @@ Examples:
     metavar="FILE",
     help="The simulator's truth.parquet: shows how much of what can be known the model knows.",
 )
+@click.option("--verbose", is_flag=True, help="Say how it was made and every figure, too.")
 @format_option
 @pass_home
-def train(home: Home, target_name: str | None, truth: Path | None, output: str) -> None:
-    """Train a model and register it as the challenger. It is judged beside simple rules."""
+def train(home: Home, target_name: str | None, truth: Path | None, verbose: bool, output: str) -> None:  # noqa: FBT001
+    """Train a model, judge it beside simple rules, and register it as the challenger.
+
+    Leaves with 0 when the gate passes it or nothing is shown either way, and 4 when it is refused.
+    """
     from features.offline.cutoffs import left_out
     from features.offline.default_cutoff import silence_told
     from training.flow import train as run
@@ -62,10 +67,11 @@ def train(home: Home, target_name: str | None, truth: Path | None, output: str) 
         report = run(home, target_name or _default(home), now=datetime.now(UTC), truth=truth, progress=progress)
     emit_notes([*left_out(home), *silence_told(home)])
     if output == "table":
-        for line in train_lines(report, width=terminal_width()):
+        for line in train_lines(report, verbose=verbose, width=terminal_width()):
             emit_text(line)
     else:
         emit_document(train_json(report), output)
+    sys.exit(GateRefusedError.exit_code if report.verdict.answer == "refused" else 0)
 
 
 @click.command(
@@ -86,14 +92,22 @@ Examples:
     type=Version(or_none=True),
     help="Refuse unless this version is the champion (`none`: nobody is).",
 )
+@click.option("--unproven", is_flag=True, help="Take it though it is not shown to be good enough; answers then say so.")
 @format_option
 @pass_home
-def promote(home: Home, target_name: str | None, version: str | None, expect_current: str | None, output: str) -> None:
+def promote(
+    home: Home,
+    target_name: str | None,
+    version: str | None,
+    expect_current: str | None,
+    unproven: bool,  # noqa: FBT001
+    output: str,
+) -> None:
     """Make a model the champion, if the gate lets it."""
     from training.registry.promotion import promote as run
     from training.text import promote_lines
 
-    report = run(home, target_name or _default(home), version=version, expect_current=expect_current)
+    report = run(home, target_name or _default(home), version=version, expect_current=expect_current, unproven=unproven)
     if output == "table":
         for line in promote_lines(report):
             emit_text(line)

@@ -3,8 +3,8 @@
 import platform
 import subprocess
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,19 +19,20 @@ from features.progress import Progress, silent
 from features.settings.fields import Settings
 from features.version import bellwether_version
 from features.windows import require_utc
-from training.judging.judge import Judgement, distinct_events, fit_and_judge, fit_recipe
+from training.judging.judge import Judgement, distinct_events, fit_and_judge
 from training.judging.report import write_report
 from training.labels.dataset import Dataset, load, with_features_of
 from training.labels.targets import Target, target
 from training.models import bundle as bundles
-from training.models.bundle import Bundle, BundleError, Comparison, Golden, Verdict
+from training.models.bundle import Bundle, Comparison, Golden, Verdict
 from training.models.model import RECIPE, Fitted, rows_per_leaf
+from training.models.recipe import fit_recipe
 from training.registry import registry
-from training.registry.champions import champion, champion_version
+from training.registry.contests import contest_of
 from training.registry.mlflow_client import ui_command
 from training.watching.drift import baseline_of
 
-__all__ = ["TrainReport", "current_champion", "make_bundle", "train", "train_dataset"]
+__all__ = ["TrainReport", "make_bundle", "train", "train_dataset"]
 
 _GOLDEN_ROWS = 24
 
@@ -42,12 +43,14 @@ class TrainReport:
 
     Attributes
     ----------
-    metrics, intervals, comparisons, verdict
-        Of the judged model, on the test cutoffs.
+    metrics, intervals, comparisons, rules, verdict
+        Of the judged model, on the judged cutoffs; ``rules`` are the rivals that only count.
     counts
         Rows, accounts, cutoffs and distinct events by part, and what was left out.
     truth
         ROC-AUC of the true risk and the model's share of it, when a truth file was given.
+    happened, capacity_share
+        What a positive account did, and the share of a week's accounts that a team can call on.
     """
 
     target: str
@@ -64,8 +67,11 @@ class TrainReport:
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     comparisons: tuple[Comparison, ...]
+    rules: tuple[str, ...]
     verdict: Verdict
     truth: Mapping[str, float]
+    happened: str
+    capacity_share: float
     ui_command: str
 
 
@@ -110,11 +116,11 @@ def train_dataset(
         When there is too little to learn from; nothing is registered.
     """
     name = dataset.target.name
-    current, unread = current_champion(home, name)
-    beside = None if current is None else with_features_of(dataset, current[1].service, home)
-    judged = fit_and_judge(dataset, home, champion=current, beside=beside, truth=truth, progress=progress)
-    extended = replace(judged.verdict, remarks=(*judged.verdict.remarks, *unread))
-    judged = replace(judged, verdict=extended)
+    contest = contest_of(home, name)
+    services = {incumbent.service for incumbent in (contest.champion, contest.reference) if incumbent is not None}
+    others = {service: with_features_of(dataset, service, home) for service in sorted(services)}
+    beside = {service: rows for service, rows in others.items() if rows is not None}
+    judged = fit_and_judge(dataset, home, contest=contest, beside=beside, truth=truth, progress=progress)
     everything = dataset.rows(dataset.cutoffs)
     final, unseen = fit_recipe(
         everything, dataset, home.settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
@@ -154,11 +160,14 @@ def train_dataset(
         spans=bundle.spans,
         counts=_counts(dataset, judged),
         left_out=final.encoding.left_out,
-        metrics=judged.metrics,
-        intervals=judged.intervals,
-        comparisons=judged.comparisons,
+        metrics=judged.measures.metrics,
+        intervals=judged.measures.intervals,
+        comparisons=judged.measures.comparisons,
+        rules=judged.rules,
         verdict=judged.verdict,
-        truth=judged.truth,
+        truth=judged.measures.truth,
+        happened=dataset.target.happened,
+        capacity_share=home.settings.capacity_share,
         ui_command=ui_command(home),
     )
 
@@ -194,12 +203,13 @@ def make_bundle(
         statistics={feature.name: baseline_of(rows[feature.name], feature.kind) for feature in features},
         golden=_golden(rows, final),
         spans={
-            "fitting": _span(list(judged.split.fitting)),
-            "test": _span(list(judged.split.test)),
+            "fitting": _span(judged.blocks[-1].fitted),
+            "judged": _span(judged.judged_cutoffs),
             "registered": _span(dataset.cutoffs),
         },
-        metrics={**judged.metrics, **judged.truth},
-        comparisons=judged.comparisons,
+        metrics={**judged.measures.metrics, **judged.measures.truth},
+        intervals=judged.measures.intervals,
+        comparisons=judged.measures.comparisons,
         verdict=judged.verdict,
         recipe=dict(RECIPE),
         rounds=final.rounds,
@@ -215,20 +225,6 @@ def make_bundle(
     )
 
 
-def current_champion(home: Home, target_name: str) -> tuple[tuple[str, Bundle] | None, tuple[str, ...]]:
-    """The champion to beat, if it can be read, and what to say if it cannot."""
-    if champion_version(home, target_name) is None:
-        return None, ()
-    try:
-        current = champion(home, target_name)
-        bundle = bundles.read(current.bundle_folder, sha256=current.sha256)
-    except BundleError as error:
-        return None, (f"The champion cannot be read, so nothing was compared with it: {error}",)
-    if bundle.service not in home.catalog.services:
-        return None, (f"The champion reads {bundle.service}, which is no more, so nothing was compared with it.",)
-    return (current.version, bundle), ()
-
-
 def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:
     """Rows spread evenly over the order of their margins, so that every part of the model is touched."""
     margin = final.margin(rows)
@@ -242,8 +238,13 @@ def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:
 
 
 def _counts(dataset: Dataset, judged: Judgement) -> dict[str, int]:
-    counts: dict[str, int] = {"open cutoffs": len(dataset.open_cutoffs), "purged cutoffs": len(judged.split.purged)}
-    for name, cutoffs in (("fitting", judged.split.fitting), ("test", judged.split.test), ("closed", dataset.cutoffs)):
+    counts: dict[str, int] = {"open cutoffs": len(dataset.open_cutoffs), "blocks": len(judged.blocks)}
+    newest = judged.blocks[-1]
+    for name, cutoffs in (
+        ("fitting", newest.fitted),
+        ("judged", judged.judged_cutoffs),
+        ("closed", tuple(dataset.cutoffs)),
+    ):
         rows = dataset.rows(cutoffs)
         counts |= {
             f"{name} cutoffs": len(cutoffs),
@@ -287,7 +288,7 @@ def _read_truth(path: Path, target: Target) -> pd.DataFrame:
         ) from error
 
 
-def _span(cutoffs: list[datetime]) -> tuple[str, str]:
+def _span(cutoffs: Sequence[datetime]) -> tuple[str, str]:
     return cutoffs[0].date().isoformat(), cutoffs[-1].date().isoformat()
 
 

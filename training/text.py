@@ -4,14 +4,19 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from features.exceptions import counted, listed
 from features.shares import percent
 from features.text_table import text_table
 
 if TYPE_CHECKING:
     from training.flow import TrainReport
+    from training.models.bundle import Comparison
     from training.registry.promotion import PromoteReport
 
 __all__ = ["promote_lines", "train_json", "train_lines"]
+
+_ANSWERS = {"passes": "passes", "not_shown": "not shown", "refused": "refused"}
+_HARDLY = 1.5  # times: scores that lie closer together tell accounts apart by next to nothing
 
 
 def train_json(report: "TrainReport") -> dict[str, Any]:
@@ -19,59 +24,104 @@ def train_json(report: "TrainReport") -> dict[str, Any]:
     return asdict(report)
 
 
-def train_lines(report: "TrainReport", *, width: int | None = None) -> Iterator[str]:
-    """A short report of one training run, line by line; its table fits ``width``."""
+def train_lines(report: "TrainReport", *, verbose: bool = False, width: int | None = None) -> Iterator[str]:
+    """A short report of one training run, line by line; its table fits ``width``.
+
+    ``verbose`` adds what an expert asks for.
+    """
     counts, metrics = report.counts, report.metrics
     yield f"{report.name} version {report.version} is registered as the challenger."
-    for name in ("fitting", "test"):
-        first, last = report.spans[name]
-        yield (
-            f"  {name:<8} {first} to {last}: {counts[f'{name} cutoffs']} cutoffs, {counts[f'{name} rows']:,} rows, "
-            f"{counts[f'{name} accounts']:,} accounts, {counts[f'{name} events']:,} events"
-        )
-    gone = [
-        (name.removeprefix("rows left out: ").replace("_", " "), n)
-        for name, n in counts.items()
-        if name.startswith("rows left") and n
-    ]
-    if gone:
-        yield f"  left out {', '.join(f'{count:,} rows {name}' for name, count in gone)}"
+    first, last = report.spans["judged"]
     yield (
-        f"  model    {report.rounds} rounds from {counts['folds']} folds, at least {report.rows_per_leaf} rows a leaf, "
-        f"calibration {report.calibration}"
-    )
-    if report.left_out:
-        yield f"  features not used: {', '.join(report.left_out)}"
-    yield ""
-    rows = [["model", f"{metrics['roc_auc']:.3f}", f"{metrics['pr_auc']:.3f}", ""]]
-    by_rival = {(row.rival, row.metric): row for row in report.comparisons}
-    for rival in dict.fromkeys(row.rival for row in report.comparisons):
-        ranking, precision = by_rival[rival, "roc_auc"], by_rival[rival, "pr_auc"]
-        difference = f"{ranking.difference:+.3f} [{ranking.low:+.3f}, {ranking.high:+.3f}]"
-        rows.append([rival, f"{ranking.other:.3f}", f"{precision.other:.3f}", difference])
-    if report.truth:
-        share = report.truth["share_of_true_risk_roc_auc"]
-        ceiling = report.truth["true_risk_roc_auc"]
-        rows.append(["true risk", f"{ceiling:.3f}", "", f"the model reaches {percent(share)} of it"])
-    names = ("on the test cutoffs", "ROC-AUC", "PR-AUC", "difference in ROC-AUC")
-    yield from text_table(names, rows, at_right=(False, True, True, False), width=width)
-    yield ""
-    yield (
-        f"  base rate {percent(metrics['base_rate'])}   calibration error {metrics['ece']:.3f}   "
-        f"slope {metrics['calibration_slope']:.2f}   predicted / observed {metrics['predicted_over_observed']:.2f}   "
-        f"Brier skill {metrics['brier_skill']:.3f}"
-    )
-    yield (
-        f"  at capacity: precision {percent(metrics['precision_at_capacity'])}, "
-        f"lift {metrics['lift_at_capacity']:.1f}, "
-        f"recall {percent(metrics['recall_at_capacity'])} "
-        f"({percent(metrics['recall_at_capacity_with_lead'])} with events in the lead)"
+        f"  Judged on what it had not seen: {counted(counts['judged rows'], 'row|rows')} of "
+        f"{counted(counts['judged accounts'], 'account|accounts')} from {first} to {last}, "
+        f"{counted(counts['judged events'], 'event|events')}, {percent(metrics['base_rate'])} of the rows."
     )
     yield ""
-    yield "Verdict: " + ("refused by the gate." if report.verdict.refusals else "may be promoted.")
-    for line in (*report.verdict.refusals, *report.verdict.remarks):
+    yield from _ranking(report, width)
+    yield ""
+    yield from _use(report)
+    if verbose:
+        yield ""
+        yield from _technical(report)
+    yield ""
+    yield f"Verdict: {_ANSWERS[report.verdict.answer]}. {report.verdict.reason}"
+    for line in report.verdict.remarks:
         yield f"  {line}"
     yield f"Look at it: {report.ui_command}"
+
+
+def _ranking(report: "TrainReport", width: int | None) -> Iterator[str]:
+    """The model beside whatever it is held against: rules, other models, and what nature knew."""
+    comparisons = [row for row in report.comparisons if row.metric == "roc_auc"]
+    rows = [["model", f"{report.metrics['roc_auc']:.3f}", ""]]
+    for is_rule in (True, False):
+        rows.extend(
+            [f'"{row.rival}"' if is_rule else row.rival, f"{row.other:.3f}", _difference(row)]
+            for row in comparisons
+            if (row.rival in report.rules) == is_rule
+        )
+    if report.truth:
+        ceiling, share = report.truth["true_risk_roc_auc"], report.truth["share_of_true_risk_roc_auc"]
+        # Where chance alone may lift it above what can be known, the share says nothing.
+        is_told = report.intervals["share_of_true_risk_roc_auc"][1] <= 1
+        rows.append(["true risk", f"{ceiling:.3f}", f"the model reaches {percent(share)} of it" if is_told else ""])
+    names = ("how well it ranks", "ROC-AUC", "model ahead by")
+    yield from text_table(names, rows, at_right=(False, True, False), width=width)
+
+
+def _difference(row: "Comparison") -> str:
+    return f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+
+
+def _use(report: "TrainReport") -> Iterator[str]:
+    metrics = report.metrics
+    low, high = report.intervals["recall_at_capacity"]
+    yield (
+        f"  Of those who {report.happened}, {percent(metrics['recall_at_capacity'])} were among the "
+        f"{percent(report.capacity_share)} highest scores of a week beforehand "
+        f"(95 % interval {percent(low)} to {percent(high)})."
+    )
+    lowest, highest = metrics["low_score"], metrics["high_score"]
+    if highest < _HARDLY * lowest:
+        yield f"  Its scores hardly differ: {percent(lowest)} to {percent(highest)}."
+
+
+def _technical(report: "TrainReport") -> Iterator[str]:
+    counts, metrics = report.counts, report.metrics
+    for name, label in (("fitting", "newest fitting"), ("judged", "judged"), ("registered", "registered")):
+        first, last = report.spans[name]
+        part = "closed" if name == "registered" else name
+        yield (
+            f"  {label:<15}{first} to {last}: {counted(counts[f'{part} cutoffs'], 'cutoff|cutoffs')}, "
+            f"{counted(counts[f'{part} rows'], 'row|rows')}, "
+            f"{counted(counts[f'{part} accounts'], 'account|accounts')}, "
+            f"{counted(counts[f'{part} events'], 'event|events')}"
+        )
+    gone = {name.removeprefix("rows left out: "): n for name, n in counts.items() if name.startswith("rows left") and n}
+    if gone:
+        yield f"  left out       {', '.join(f'{count:,} rows {name}' for name, count in gone.items())}"
+    yield (
+        f"  model          {counted(report.rounds, 'round|rounds')} from {counted(counts['folds'], 'fold|folds')}, at "
+        f"least {counted(report.rows_per_leaf, 'row|rows')} a leaf, calibration {report.calibration}"
+    )
+    if report.left_out:
+        yield f"  not used       {listed(report.left_out)}"
+    yield ""
+    for name, title in (
+        ("calibration_slope", "calibration slope"),
+        ("predicted_over_observed", "predicted / observed"),
+        ("brier_skill", "Brier skill"),
+    ):
+        low, high = report.intervals[name]
+        yield f"  {title:<24}{metrics[name]:>7.3f}   [{low:.3f}, {high:.3f}]"
+    yield f"  {'calibration error':<24}{metrics['ece']:>7.3f}"
+    lift = f"lift {metrics['lift_at_capacity']:.1f}"
+    yield f"  {'precision at capacity':<24}{percent(metrics['precision_at_capacity']):>7}   {lift}"
+    yield f"  {'recall with lead events':<24}{percent(metrics['recall_at_capacity_with_lead']):>7}"
+    for row in report.comparisons:
+        if row.metric != "roc_auc":
+            yield f"  {row.metric} against {row.rival}: {row.model:.4f}, {row.other:.4f}, {_difference(row)}"
 
 
 def promote_lines(report: "PromoteReport") -> Iterator[str]:

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     test_share: float = _setting(0.3, "share", "closed cutoffs, newest first, kept for the one judgement", gt=0, lt=1)
     capacity_share: float = _setting(0.05, "share", "accounts a team can call on: band high", gt=0, lt=0.5)
     medium_share: float = _setting(0.15, "share", "accounts after those: band medium", gt=0, lt=0.5)
+    known_tells: tuple[str, ...] = _setting(
+        (), "names", "features or families that may tell a label alone; any other that does refuses the model"
+    )
     minimum_tenure_days: int = _setting(28, "days", "accounts younger than this are not scored for churn", ge=0)
     stale_after_hours: float = _setting(36.0, "hours", "scores of features older than this are marked stale", gt=0)
     source_late_days: float = _setting(

@@ -174,7 +174,12 @@ def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iter
             "reasons": [reason_json(reason) for reason in assessed.reasons[row]] if row >= 0 else [],
             "horizon_days": bundle.horizon_days,
             "lead_days": bundle.lead_days,
-            "model": {"name": scorer.name, "version": scorer.version},
+            "model": {
+                "name": scorer.name,
+                "version": scorer.version,
+                "verdict": bundle.verdict.answer,
+                "unproven": bundle.verdict.is_unproven,
+            },
         }
 
 

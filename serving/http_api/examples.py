@@ -37,7 +37,7 @@ SCORE_RESPONSE: Mapping[str, Any] = {
                     "margin": 0.45,
                     "base_margin": -2.94,
                     "reasons": [_REASON],
-                    "model": _MODEL,
+                    "model": {**_MODEL, "verdict": "passes", "unproven": False},
                 }
             },
         }

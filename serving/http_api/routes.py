@@ -317,7 +317,9 @@ def _model(scorer: Scorer, note: str | None) -> dict[str, Any]:
             }
             for comparison in bundle.comparisons
         ],
-        "verdict": [*bundle.verdict.refusals, *bundle.verdict.remarks],
+        "verdict": bundle.verdict.answer,
+        "unproven": bundle.verdict.is_unproven,
+        "verdict_reasons": list(bundle.verdict.sentences),
         "spans": {name: list(span) for name, span in bundle.spans.items()},
         "bands": dict(bundle.bands),
         "features": list(bundle.features),

@@ -45,6 +45,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+VerdictAnswer = Literal["passes", "not_shown", "refused"]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -102,6 +103,13 @@ class ModelName(_Body):
     version: str = Field(description="Its version in the registry.")
 
 
+class AnsweringModel(ModelName):
+    """Which model said so, and whether it was shown to be good enough."""
+
+    verdict: VerdictAnswer = Field(description="What the gate said of it when it was judged.")
+    unproven: bool = Field(description="Whether it was promoted though nothing was shown.")
+
+
 class TargetScore(_Body):
     """One account's score for one target."""
 
@@ -124,7 +132,7 @@ class TargetScore(_Body):
     margin: float | None = Field(description="Log-odds; base_margin plus all contributions.")
     base_margin: float | None = Field(description="Log-odds of an average account.")
     reasons: list[ScoreReason] = Field(description="At most as many as asked for, the largest first.")
-    model: ModelName = Field(description="The registered model that said so, and its version.")
+    model: AnsweringModel = Field(description="The registered model that said so, and its version.")
 
 
 class Result(_Body):
@@ -219,8 +227,12 @@ class Model(_Body):
     lead_days: int = Field(description=_LEAD)
     metrics: dict[str, float | None] = Field(description="Of the judged model, on cutoffs it never saw.")
     comparisons: list[ModelComparison] = Field(description="Against rules a person could use, on the same rows.")
-    verdict: list[str] = Field(description="What the judgement found, in words.")
-    spans: dict[str, list[str]] = Field(description="First and last cutoff of fitting, test and the registered model.")
+    verdict: VerdictAnswer = Field(description="What the gate said: it passes, nothing is shown, or it is refused.")
+    unproven: bool = Field(description="Whether it was promoted though nothing was shown.")
+    verdict_reasons: list[str] = Field(description="Why, in words.")
+    spans: dict[str, list[str]] = Field(
+        description="First and last cutoff: of the newest fitting, of all that was judged, of the registered model."
+    )
     bands: dict[str, float] = Field(description="Smallest probability of each band.")
     features: list[str] = Field(description="What it reads, in the order of its matrix.")
     left_out: dict[str, str] = Field(description="Features the model does not use, and why.")

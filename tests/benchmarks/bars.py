@@ -67,13 +67,12 @@ def judged(
         judgement = fit_and_judge(dataset, Home(settings), truth=truth)
         yield {
             "target": name,
-            **judgement.metrics,
-            **judgement.truth,
-            "fitting_events": distinct_events(dataset.rows(judgement.split.fitting)),
-            "test_events": distinct_events(judgement.test),
+            **judgement.measures.metrics,
+            **judgement.measures.truth,
+            "judged_events": distinct_events(judgement.rows),
             "rounds": judgement.model.rounds,
             "calibration": judgement.model.calibration.method,
-            "verdict": [*judgement.verdict.refusals, *judgement.verdict.remarks],
+            "verdict": [judgement.verdict.answer, *judgement.verdict.sentences],
         }
 
 
@@ -121,7 +120,7 @@ def main(
         bars = "  ".join(f"{name} {row[name]:.3f}{'' if row['bars'][name] else ' (missed)'}" for name in BARS)
         click.echo(
             f"{row['target']}, seed {row['seed']}: ROC-AUC {row['roc_auc']:.3f} of {row['true_risk_roc_auc']:.3f}  {bars}  "
-            f"[{row['test_events']} test events, {row['seconds']:.0f} s]"
+            f"[{row['judged_events']} judged events, {row['seconds']:.0f} s]"
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     click.echo(f"peak memory {peak:.2f} GiB")

@@ -66,7 +66,7 @@ def mapping(arrival: str) -> str:
     return "\n".join(line.removeprefix("# ") if line.startswith("# ingested_at =") else line for line in kept)
 
 
-def judged(settings: Settings) -> "Judgement":
+def judgement_of(settings: Settings) -> "Judgement":
     """The model of `bellwether train --target churn_inactivity`, judged once."""
     from training.judging.judge import fit_and_judge
     from training.labels.dataset import load
@@ -82,12 +82,12 @@ def lines(judgement: "Judgement", *, seed: int) -> Iterator[Line]:
     from training.judging.baselines import LOGISTIC
     from training.judging.evaluate import Judged, account_weights, compare, interval, pr_auc, roc_auc
 
-    test = judgement.test
-    accounts, numbers = np.unique(test["account_id"].to_numpy(dtype=str), return_inverse=True)
-    rows = Judged(test["label"].to_numpy(dtype=np.float64), numbers.astype(np.int64), len(accounts))
+    judged = judgement.rows
+    accounts, numbers = np.unique(judged["account_id"].to_numpy(dtype=str), return_inverse=True)
+    rows = Judged(judged["label"].to_numpy(dtype=np.float64), numbers.astype(np.int64), len(accounts))
     weights = account_weights(len(accounts), repetitions=1000, seed=seed)
-    mean = (judgement.probability + judgement.scores[LOGISTIC]) / 2
-    scores = {"model": judgement.probability, **judgement.scores, "mean of model and regression": mean}
+    mean = (judgement.scores["model"] + judgement.scores[LOGISTIC]) / 2
+    scores = {**judgement.scores, "mean of model and regression": mean}
     rivals = {name: score for name, score in scores.items() if name != "model"}
     found = {
         row.rival: row
@@ -106,6 +106,8 @@ def lines(judgement: "Judgement", *, seed: int) -> Iterator[Line]:
 
 def rows() -> Iterator[Row]:
     """Every line, for both arrival times; the bar is on the first: above the rule, and not below the regression."""
+    from training.judging.baselines import LOGISTIC, RECENCY
+
     folder = os.environ.get("BELLWETHER_SHARED_DATA")
     if not folder:
         yield Row("real log", "BELLWETHER_SHARED_DATA does not name the folder of the real logs", "-", None)
@@ -113,17 +115,18 @@ def rows() -> Iterator[Row]:
     for arrival in ARRIVALS:
         with tempfile.TemporaryDirectory(prefix="bench-real-") as scratch:
             settings = prepared(Path(scratch), Path(folder), arrival=arrival)
-            judgement = judged(settings)
+            judgement = judgement_of(settings)
         found = list(lines(judgement, seed=settings.seed))
-        rule, regression = found[1], found[3]
+        by_name = {line.name: line for line in found}
+        rule, regression = by_name[RECENCY], by_name[LOGISTIC]
         assert rule.ahead is not None
         assert regression.ahead is not None
         held = rule.ahead[0] > 0 and regression.ahead[0] >= LEAST_BELOW_LOGISTIC
-        test = judgement.test
+        judged = judgement.rows
         about = {
-            "rows": len(test),
-            "accounts": int(test["account_id"].nunique()),
-            "base_rate": float(test["label"].mean()),
+            "rows": len(judged),
+            "accounts": int(judged["account_id"].nunique()),
+            "base_rate": float(judged["label"].mean()),
             "rounds": judgement.model.rounds,
         }
         for line in found:
@@ -143,12 +146,12 @@ def markdown(data: Path) -> Iterator[str]:
     for arrival in ARRIVALS:
         with tempfile.TemporaryDirectory(prefix="bench-real-") as scratch:
             settings = prepared(Path(scratch), data, arrival=arrival)
-            judgement = judged(settings)
-        test = judgement.test
-        first, last = judgement.split.test[0], judgement.split.test[-1]
+            judgement = judgement_of(settings)
+        judged = judgement.rows
+        first, last = judgement.judged_cutoffs[0], judgement.judged_cutoffs[-1]
         yield (
-            f"Jobs {arrival}: {len(test):,} test rows, {test['account_id'].nunique()} accounts, base rate "
-            f"{test['label'].mean():.3f}, cutoffs {first:%Y-%m-%d} to {last:%Y-%m-%d}."
+            f"Jobs {arrival}: {len(judged):,} judged rows, {judged['account_id'].nunique()} accounts, base rate "
+            f"{judged['label'].mean():.3f}, cutoffs {first:%Y-%m-%d} to {last:%Y-%m-%d}."
         )
         yield ""
         yield "| score | ROC-AUC | PR-AUC | model ahead in ROC-AUC by |"

@@ -147,7 +147,7 @@ def make_bundle(
         spans={"fitting": ("2026-01-05", "2026-03-30")},
         metrics={"roc_auc": 0.8},
         comparisons=(),
-        verdict=Verdict((), ("Made for tests.",)),
+        verdict=Verdict("passes", "Made for tests."),
         recipe={"num_leaves": 8.0},
         rounds=40,
         fingerprint=f"{seed:064x}",

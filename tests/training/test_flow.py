@@ -1,25 +1,28 @@
 """From a dataset to a champion: everything in MLflow, nothing elsewhere, and the gate in between."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from features.exceptions import DependencyError, GateRefusedError, InputError, WorkFailedError
 from features.home.home import Home
 from features.settings.fields import Settings
 from features.windows import utc
 from tests.training.conftest import company
-from training import flow
+from training import cli
 from training.flow import train, train_dataset
 from training.models import bundle as bundles
 from training.models.bundle import Bundle, BundleError, Verdict
 from training.models.matrix import matrix
 from training.registry import registry
 from training.registry.champions import champion, champion_version, champions
+from training.registry.contests import contest_of
 from training.registry.promotion import promote
 from training.text import promote_lines, train_lines
 
@@ -73,7 +76,7 @@ def test_the_model_card_holds_the_figures_of_the_judgement(registered):
     assert f"| true risk roc auc | {report.truth['true_risk_roc_auc']:.4f} |" in lines
     assert f"Features: {len(bundle.features)} of `{bundle.service}`. Dataset `{bundle.fingerprint[:16]}`." in lines
     assert {f"- `{name}`: {reason}" for name, reason in bundle.left_out.items()} <= set(lines)
-    assert {f"- {remark}" for remark in (*report.verdict.refusals, *report.verdict.remarks)} <= set(lines)
+    assert {f"- {sentence}" for sentence in report.verdict.sentences} <= set(lines)
     ends = [place for place, line in enumerate(lines) if line.startswith("|---")]
     assert len(ends) == 4
     assert all(lines[place + 1].startswith("| ") for place in ends)  # an empty line would end the table
@@ -82,16 +85,48 @@ def test_the_model_card_holds_the_figures_of_the_judgement(registered):
 
 
 def test_the_report_reads_as_sentences(registered):
-    text = "\n".join(train_lines(registered.report))
-    for part in ("registered as the challenger", "logistic regression", "true risk", "Verdict: ", "mlflow ui"):
+    report = registered.report
+    text = "\n".join(train_lines(report))
+    for part in ("registered as the challenger", '"calls fell by half"', "true risk", "Verdict: ", "mlflow ui"):
         assert part in text
+    assert text.count(report.verdict.reason) == 1
+    assert "Of those who left, " in text
+    assert "a leaf, calibration" not in text
+    assert "a leaf, calibration" in "\n".join(train_lines(report, verbose=True))
 
 
-def test_promotion_copies_and_verifies_the_bundle(home):
+def test_the_report_says_no_more_than_was_measured(registered):
+    def told(*, most, low, high):
+        intervals = {**registered.report.intervals, "share_of_true_risk_roc_auc": (0.9, most)}
+        metrics = {**registered.report.metrics, "low_score": low, "high_score": high}
+        return "\n".join(train_lines(dataclasses.replace(registered.report, intervals=intervals, metrics=metrics)))
+
+    wide = told(most=1.01, low=0.025, high=0.033)
+    assert "the model reaches" not in wide
+    assert "Its scores hardly differ: 2.5 % to 3.3 %." in wide
+    narrow = told(most=0.99, low=0.02, high=0.033)
+    assert "the model reaches" in narrow
+    assert "hardly" not in narrow
+
+
+@pytest.mark.parametrize(("answer", "code"), [("passes", 0), ("not_shown", 0), ("refused", 4)])
+def test_the_command_leaves_with_what_the_gate_said(registered, monkeypatch, answer, code):
+    report = dataclasses.replace(registered.report, verdict=Verdict(answer, "So it is."))
+    monkeypatch.setattr("training.flow.train", lambda *_, **__: report)
+    told = CliRunner().invoke(cli.train, ["--target", "churn"], obj=registered.home)
+    assert (told.exit_code, f"Verdict: {answer.replace('_', ' ')}. So it is." in told.stdout) == (code, True)
+    machine = CliRunner().invoke(cli.train, ["--target", "churn", "--format", "json"], obj=registered.home)
+    assert (machine.exit_code, json.loads(machine.stdout)["verdict"]["answer"]) == (code, answer)
+
+
+def test_promotion_copies_and_verifies_the_bundle(home, bundle):
     with pytest.raises(DependencyError, match=r"has no champion.*bellwether promote"):
         champion(Home(home), "churn")
-    report = promote(Home(home), "churn")
+    with pytest.raises(GateRefusedError, match=r"is not shown to be good enough\. .* rank better than .*--unproven"):
+        promote(Home(home), "churn")
+    report = promote(Home(home), "churn", unproven=True)
     assert (report.version, report.previous) == ("1", None)
+    assert report.remarks == (f"Unproven: {bundle.verdict.reason}",)
     assert "version 1 is the champion; before it, nobody." in "\n".join(promote_lines(report))
     found = champion(Home(home), "churn")
     assert found.bundle_folder == home.home / "bundles" / found.sha256
@@ -103,7 +138,7 @@ def _damage(path: Path) -> None:
 
 
 def test_a_damaged_local_copy_is_fetched_again(home):
-    promote(Home(home), "churn")
+    promote(Home(home), "churn", unproven=True)
     copy = champion(Home(home), "churn").bundle_folder / "model.txt"
     whole = copy.read_text()
     _damage(copy)
@@ -122,7 +157,7 @@ def _register(settings: Settings, bundle: Bundle, scratch: Path) -> str:
 
 
 def test_a_champion_lost_beyond_repair_is_refused_and_keeps_no_successor_away(bundle, settings, tmp_path):
-    first = dataclasses.replace(bundle, verdict=Verdict((), ()))
+    first = dataclasses.replace(bundle, verdict=Verdict("passes", "Made for tests."))
     _register(settings, first, tmp_path)
     promote(Home(settings), "churn")
     for path in settings.home.rglob("bundle.json"):  # the local copy and the artifact
@@ -131,9 +166,9 @@ def test_a_champion_lost_beyond_repair_is_refused_and_keeps_no_successor_away(bu
         champion(Home(settings), "churn")
     with pytest.raises(GateRefusedError, match="could not be checked, which is a refusal"):
         promote(Home(settings), "churn", version="1")
-    beaten, said = flow.current_champion(Home(settings), "churn")
-    assert beaten is None
-    assert said[0].startswith("The champion cannot be read")
+    contest = contest_of(Home(settings), "churn")
+    assert (contest.champion, contest.reference) == (None, None)
+    assert contest.remarks[0].startswith("The champion cannot be read")
     _register(settings, dataclasses.replace(first, rounds=first.rounds + 1), tmp_path)
     report = promote(Home(settings), "churn")
     assert (report.version, report.previous) == ("2", "1")
@@ -152,7 +187,7 @@ def test_a_damaged_registry_is_a_dependency_that_is_away(settings):
 def test_compare_and_set(home):
     with pytest.raises(GateRefusedError, match="champion of bellwether-churn is nobody, not version 3"):
         promote(Home(home), "churn", expect_current="3")
-    assert promote(Home(home), "churn", expect_current="none").version == "1"
+    assert promote(Home(home), "churn", expect_current="none", unproven=True).version == "1"
     assert promote(Home(home), "churn", version="1", expect_current="1").previous == "1"
 
 
@@ -174,8 +209,8 @@ def test_a_version_that_is_not_there_is_named(home):
 
 
 def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundle, tmp_path):
-    promote(Home(home), "churn")
-    worse = dataclasses.replace(bundle, verdict=Verdict(("It is worse than the champion.",), (), "1"))
+    promote(Home(home), "churn", unproven=True)
+    worse = dataclasses.replace(bundle, verdict=Verdict("refused", "It is worse than the champion.", champion="1"))
     sha256 = bundles.write(worse, tmp_path / "bundle")
     (tmp_path / "pictures").mkdir()
     values = matrix(bundle, bundle.golden.features)
@@ -192,8 +227,9 @@ def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundl
             requirements=["lightgbm"],
         ),
     )
-    with pytest.raises(GateRefusedError, match=r"is refused\. It is worse than the champion"):
-        promote(Home(home), "churn")
+    for unproven in (False, True):
+        with pytest.raises(GateRefusedError, match=r"is refused\. It is worse than the champion"):
+            promote(Home(home), "churn", unproven=unproven)
     assert champion(Home(home), "churn").version == "1"
     assert "champion before" in promote(Home(home), "churn", version="1").remarks[0]
     client_of(home).set_registered_model_alias("bellwether-churn", "challenger", "1")

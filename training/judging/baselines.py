@@ -1,7 +1,7 @@
-"""What a person could do in an hour: two rules, and a logistic regression on ranks."""
+"""What a person could do in an hour: counting rules, and a logistic regression on ranks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from features.exceptions import WorkFailedError
 from training.judging.evaluate import roc_auc
 from training.models.model import Encoding
 
-__all__ = ["LOGISTIC", "SingleFeatureRule", "best_rule", "known_rule", "logistic"]
+__all__ = ["LAST_CALL", "LOGISTIC", "RECENCY", "SingleFeatureRule", "best_rule", "known_rule", "logistic", "recency"]
 
 
 LOGISTIC = "logistic regression"
+RECENCY = "days since the last call"
+LAST_CALL = "days_since_last_call"
+_NEVER = 1e6  # days: longer than anybody has been silent
 _TREND = "calls_28d_vs_prior_28d"
 _QUOTA = "quota_used_share_28d"
 
@@ -25,22 +28,32 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SingleFeatureRule:
-    """Sort accounts by one feature; a null stands in the middle."""
+    """Sort accounts by one feature; a null stands in the middle.
+
+    ``meaning`` says in words what the feature is, ``fitted`` are its ascending values over the fitting rows, nulls in
+    the middle.
+    """
 
     feature: str
     meaning: str
     rising: bool
     middle: float
+    fitted: Floats
 
     @property
     def title(self) -> str:
         """The rule in words."""
-        return f'"{self.meaning}" alone ({"highest" if self.rising else "lowest"} first)'
+        return f"{self.meaning}, {'highest' if self.rising else 'lowest'} first"
 
     def score(self, frame: pd.DataFrame) -> Floats:
-        """Higher is riskier; one value per row."""
+        """Share of the fitting rows that are less risky, those that tie by half: 0 to 1, one value per row.
+
+        A share, so that scores of rules that were chosen at different times can stand in one ranking.
+        """
         values = frame[self.feature].fillna(self.middle).to_numpy(dtype=np.float64)
-        return np.asarray(values if self.rising else -values, dtype=np.float64)
+        below = np.searchsorted(self.fitted, values, side="left") + np.searchsorted(self.fitted, values, side="right")
+        share = below / (2 * len(self.fitted))
+        return np.asarray(share if self.rising else 1.0 - share, dtype=np.float64)
 
 
 def best_rule(fitted: pd.DataFrame, features: Sequence[FeatureSpec]) -> SingleFeatureRule:
@@ -52,22 +65,32 @@ def best_rule(fitted: pd.DataFrame, features: Sequence[FeatureSpec]) -> SingleFe
         When no feature holds a number.
     """
     label = fitted["label"].to_numpy(dtype=np.float64)
-    best: tuple[float, SingleFeatureRule] | None = None
+    best: tuple[float, FeatureSpec, bool] | None = None
     for feature in features:
         if feature.kind == "category" or not fitted[feature.name].notna().any():
             continue
-        rule = SingleFeatureRule(feature.name, feature.meaning, True, float(fitted[feature.name].median()))
-        area = roc_auc(label, rule.score(fitted))
-        if area < 0.5:
-            rule, area = replace(rule, rising=False), 1.0 - area
-        if best is None or area > best[0]:
-            best = area, rule
+        area = roc_auc(label, _filled(fitted, feature.name))
+        rising = not area < 0.5
+        if best is None or max(area, 1.0 - area) > best[0]:
+            best = max(area, 1.0 - area), feature, rising
     if best is None:
         raise WorkFailedError(
             f"None of the {len(features)} features holds a number in the fitting rows. Look at the quality report of "
             "`bellwether ingest`: without calls there is nothing to learn from."
         )
-    return best[1]
+    _, feature, rising = best
+    middle = float(fitted[feature.name].median())
+    return SingleFeatureRule(feature.name, feature.meaning, rising, middle, np.sort(_filled(fitted, feature.name)))
+
+
+def _filled(frame: pd.DataFrame, name: str) -> Floats:
+    return frame[name].fillna(frame[name].median()).to_numpy(dtype=np.float64)
+
+
+def recency(target: str, frame: pd.DataFrame) -> Floats:
+    """The rule :data:`RECENCY`: the longest silence first, before all who never called; for upsell the shortest."""
+    days = frame[LAST_CALL].fillna(_NEVER).to_numpy(dtype=np.float64)
+    return -days if target == "upsell" else days
 
 
 def known_rule(target: str, frame: pd.DataFrame) -> tuple[str, Floats]:

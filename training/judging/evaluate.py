@@ -9,7 +9,19 @@ import numpy.typing as npt
 from training.models.bundle import Comparison
 from training.models.calibrate import logistic_line
 
-__all__ = ["Judged", "account_weights", "compare", "interval", "metrics", "pr_auc", "roc_auc"]
+__all__ = [
+    "Judged",
+    "account_weights",
+    "brier_skill",
+    "calibration_slope",
+    "compare",
+    "interval",
+    "metrics",
+    "percentiles",
+    "pr_auc",
+    "predicted_over_observed",
+    "roc_auc",
+]
 
 
 BINS = 10
@@ -100,7 +112,7 @@ def compare(
             mine, other = samples[""][metric], samples[rival][metric]
             sign = -1.0 if metric == "log_loss" else 1.0
             differences = sign * (mine[1:] - other[1:])
-            low, high = _percentiles(differences)
+            low, high = percentiles(differences)
             comparisons.append(
                 Comparison(
                     rival, metric, float(mine[0]), float(other[0]), float(sign * (mine[0] - other[0])), low, high
@@ -113,7 +125,7 @@ def interval(
     rows: Judged, weights: Floats, probability: Floats, statistic: Callable[[Floats, Floats, Floats], float]
 ) -> tuple[float, float]:
     """Account-bootstrap 95 % interval of ``statistic(label, probability, row weight)``."""
-    return _percentiles(np.array([statistic(rows.label, probability, weight[rows.account]) for weight in weights]))
+    return percentiles(np.array([statistic(rows.label, probability, weight[rows.account]) for weight in weights]))
 
 
 def calibration_slope(label: Floats, probability: Floats, weight: Floats) -> float:
@@ -125,6 +137,14 @@ def predicted_over_observed(label: Floats, probability: Floats, weight: Floats) 
     """Sum of probabilities over positives under row weights."""
     observed = float(weight @ label)
     return float(weight @ probability) / observed if observed else float("nan")
+
+
+def brier_skill(label: Floats, probability: Floats, weight: Floats) -> float:
+    """1 - Brier score over that of the base rate, under row weights."""
+    total = max(float(weight.sum()), 1.0)
+    base = float(weight @ label) / total
+    error = float(weight @ (probability - label) ** 2) / total
+    return 1.0 - error / (base * (1.0 - base)) if 0 < base < 1 else float("nan")
 
 
 class _Ranking:
@@ -170,7 +190,8 @@ def _samples(rows: Judged, weights: Floats, score: Floats) -> dict[str, Floats]:
     return {name: np.asarray(value) for name, value in values.items()}
 
 
-def _percentiles(values: Floats) -> tuple[float, float]:
+def percentiles(values: Floats) -> tuple[float, float]:
+    """Percentiles 2.5 and 97.5 of what is finite; nan where nothing is."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return float("nan"), float("nan")

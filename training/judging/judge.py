@@ -1,7 +1,8 @@
-"""Fit on the past and judge once on what came after, beside every rival."""
+"""Fit on the past and judge on what came after, beside every rival."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -10,30 +11,35 @@ import pandas as pd
 from features.exceptions import InputError, WorkFailedError, listed
 from features.home.home import Home
 from features.progress import Progress, silent
-from features.settings.fields import Settings
-from training.judging.baselines import LOGISTIC, best_rule, known_rule, logistic
-from training.judging.evaluate import (
-    Judged,
-    account_weights,
-    calibration_slope,
-    compare,
-    interval,
-    metrics,
-    predicted_over_observed,
-    roc_auc,
+from training.judging.baselines import (
+    LAST_CALL,
+    LOGISTIC,
+    RECENCY,
+    SingleFeatureRule,
+    best_rule,
+    known_rule,
+    logistic,
+    recency,
 )
-from training.judging.gate import verdict
+from training.judging.gate import CALIBRATION_BOUNDS, Estimate, Evidence, ruling
+from training.judging.measure import Measures, Scored, measure
+from training.judging.single_features import tells
 from training.labels.dataset import Dataset
-from training.labels.splits import Split, folds, split
+from training.labels.splits import Fold, folds, split
 from training.labels.targets import Target
-from training.models.bundle import Bundle, Comparison, Verdict
-from training.models.calibrate import calibrate
-from training.models.model import RECIPE, Fitted, Options, choose_rounds, encode, fit, out_of_fold
+from training.models.bundle import Verdict
+from training.models.contest import Contest, Incumbent
+from training.models.model import RECIPE, Fitted, Options, fit, free_trees
+from training.models.recipe import fit_recipe
 
-__all__ = ["Judgement", "call_chance", "distinct_events", "fit_and_judge", "fit_recipe"]
+__all__ = ["BEST_SO_FAR", "CHAMPION", "Judgement", "distinct_events", "fit_and_judge"]
 
 
-_REPETITIONS = 400
+CHAMPION = "the champion's recipe"
+BEST_SO_FAR = "the best recipe so far"
+FREE_TREES = "free trees"
+_MODELS = (LOGISTIC, FREE_TREES)
+_KEYS = ["account_id", "cutoff", "label", "event_time", "in_lead"]
 _MOST_WITHOUT_TRUTH = 0.01  # of the rows: a subscription paused without our knowing has no true risk
 
 Floats = npt.NDArray[np.float64]
@@ -45,136 +51,121 @@ class Judgement:
 
     Attributes
     ----------
-    model
-        Fitted on the fitting cutoffs alone.
-    test, probability, scores
-        The judged rows, the model's probability of each, and each rival's score.
-    metrics
-        Headline figures, without rows whose event fell in the lead.
-    intervals
-        Metric to its account-bootstrap 95 % interval.
-    truth
-        ROC-AUC of the true risk on the same rows, and the model's share of it; empty without a truth file.
+    blocks
+        Cutoffs that were fitted, and those that were then judged, oldest first.
+    fold_count
+        Folds inside the newest block's fitting.
+    model, newest
+        The model that foretold the newest block, and that block's rows without those whose event fell in the lead.
+    scored, rules
+        Every judged row with what was foretold of it, and which rivals are counting rules.
+    measures, verdict
+        What was measured of them, and what the gate said.
     """
 
-    split: Split
+    blocks: tuple[Fold, ...]
     fold_count: int
     model: Fitted
-    test: pd.DataFrame
-    probability: Floats
-    scores: Mapping[str, Floats]
-    metrics: Mapping[str, float]
-    intervals: Mapping[str, tuple[float, float]]
-    comparisons: tuple[Comparison, ...]
+    newest: pd.DataFrame
+    scored: Scored
+    rules: tuple[str, ...]
+    measures: Measures
     verdict: Verdict
-    truth: Mapping[str, float]
+
+    @property
+    def judged_cutoffs(self) -> tuple[datetime, ...]:
+        """All judged cutoffs, ascending."""
+        return tuple(cutoff for block in self.blocks for cutoff in block.judged)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The judged rows, without those whose event fell in the lead."""
+        return self.scored.rows[~self.scored.rows["in_lead"]]
+
+    @property
+    def scores(self) -> Mapping[str, Floats]:
+        """What was foretold of :attr:`rows`: by ``model``, then by each rival."""
+        is_judged = ~self.scored.rows["in_lead"].to_numpy(dtype=bool)
+        scores = {"model": self.scored.probability, **self.scored.rivals}
+        return {name: score[is_judged] for name, score in scores.items()}
+
+
+@dataclass(frozen=True)
+class _Foretold:
+    """One block: its rows, what the model and every rival foretold of them, and the rule that was the best before."""
+
+    rows: pd.DataFrame
+    model: Fitted
+    probability: Floats
+    rivals: Mapping[str, Floats]
+    rule: SingleFeatureRule
+    rule_score: Floats
 
 
 def fit_and_judge(
     dataset: Dataset,
     home: Home,
     *,
-    champion: tuple[str, Bundle] | None = None,
-    beside: Dataset | None = None,
+    contest: Contest | None = None,
+    beside: Mapping[str, Dataset] | None = None,
     truth: pd.DataFrame | None = None,
     progress: Progress = silent,
 ) -> Judgement:
-    """Fit the recipe on the fitting cutoffs and judge it on the test cutoffs.
+    """Fit the recipe on the fitting cutoffs and judge it on what came after.
 
-    ``champion`` is the version and bundle to beat: its recipe is fitted on the same cutoffs. ``beside`` are the same
-    rows with the features it reads, where the dataset has not all of them. ``truth`` has ``account_id``, ``cutoff`` and
-    the target's ``truth_column``.
+    ``contest`` names who is to be beaten: their recipes are fitted on the same cutoffs. ``beside`` has, by feature
+    service, the same rows with the features it reads, where the dataset has not all of them. ``truth`` has
+    ``account_id``, ``cutoff`` and the target's ``truth_column``.
 
     Raises
     ------
     WorkFailedError
         When the history is too short, holds one account, or no label of the fitting span is positive.
     """
-    parts = split(dataset.cutoffs, test_share=home.settings.test_share, gap_days=dataset.target.closing_days)
-    fitted_rows, test = dataset.rows(parts.fitting), dataset.rows(parts.test).reset_index(drop=True)
-    _refuse_empty(dataset, parts, fitted_rows, test)
-    risk = None if truth is None else _true_risk(test, truth, dataset.target)
-    model, _ = fit_recipe(fitted_rows, dataset, home.settings, RECIPE, progress=progress, stage="Fit the judged model")
-    rule = best_rule(fitted_rows, model.encoding.features)
-    known, holds = known_rule(dataset.target.name, test)
-    regression = logistic(fitted_rows, model.encoding)
-    scores = {rule.title: rule.score(test), known: holds, LOGISTIC: regression(test)}
-    probabilistic = [LOGISTIC]
-    if champion is not None:
-        rival = f"champion, version {champion[0]}"
-        if beside is None:
-            scores[rival] = _champion(champion[1], fitted_rows, dataset, home, model).probability(test)
-        else:
-            own = beside.rows(parts.fitting)
-            fitted, _ = fit_recipe(own, beside, home.settings, champion[1].recipe, stage="Fit the champion's recipe")
-            scores[rival] = fitted.probability(beside.rows(parts.test).reset_index(drop=True))
-        probabilistic.append(rival)
-    probability = model.probability(test)
-    accounts, numbers = np.unique(test["account_id"].to_numpy(dtype=str), return_inverse=True)
-    rows = Judged(test["label"].to_numpy(dtype=np.float64), numbers.astype(np.int64), len(accounts))
-    weights = account_weights(len(accounts), repetitions=_REPETITIONS, seed=home.settings.seed)
-    progress("Judge", 0, 2)
-    figures = metrics(rows, probability, capacity_share=home.settings.capacity_share)
-    figures |= _recall(dataset.rows(parts.test, with_lead=True), model, home.settings.capacity_share)
-    intervals = {
-        "calibration_slope": interval(rows, weights, probability, calibration_slope),
-        "predicted_over_observed": interval(rows, weights, probability, predicted_over_observed),
-        "roc_auc": interval(rows, weights, probability, roc_auc),
+    contest = contest or Contest()
+    gap = dataset.target.closing_days
+    parts = split(dataset.cutoffs, test_share=home.settings.test_share, gap_days=gap)
+    blocks = (Fold(parts.fitting, parts.test),)
+    incumbents = {
+        f"{name}, version {incumbent.version}": (incumbent, _dataset_of(incumbent, dataset, beside or {}, home))
+        for name, incumbent in ((CHAMPION, contest.champion), (BEST_SO_FAR, contest.reference))
+        if incumbent is not None
     }
-    progress("Judge", 1, 2)
-    comparisons = tuple(compare(rows, weights, model=probability, rivals=scores, probabilities=probabilistic))
-    progress("Judge", 2, 2)
-    ruling = verdict(figures, intervals, comparisons, champion=champion[0] if champion else None)
+    _refuse_empty(dataset, blocks[-1])
+    judged = dataset.rows([cutoff for block in blocks for cutoff in block.judged], with_lead=True)
+    risk = None if truth is None else _true_risk(judged, truth, dataset.target)
+    foretold = [
+        _foretell(block, dataset, home, incumbents, progress=progress, stage=f"Judge, block {number} of {len(blocks)}")
+        for number, block in enumerate(blocks, 1)
+    ]
+    scored, rules = _joined(foretold)
+    progress("Measure", 0, 1)
+    measures = measure(
+        scored,
+        capacity_share=home.settings.capacity_share,
+        seed=home.settings.seed,
+        probabilistic=[name for name in scored.rivals if name not in rules],
+        risk=risk,
+    )
+    evidence = _evidence(dataset, home, blocks, scored, rules, measures, contest)
+    progress("Measure", 1, 1)
+    champion = None if contest.champion is None else contest.champion.version
+    verdict = ruling(evidence)
     return Judgement(
-        split=parts,
-        fold_count=len(folds(parts.fitting, gap_days=dataset.target.closing_days)),
-        model=model,
-        test=test,
-        probability=probability,
-        scores=scores,
-        metrics=figures,
-        intervals=intervals,
-        comparisons=comparisons,
-        verdict=ruling,
-        truth={} if risk is None else _against_truth(rows.label, probability, risk),
+        blocks=blocks,
+        fold_count=len(folds(blocks[-1].fitted, gap_days=gap)),
+        model=foretold[-1].model,
+        newest=dataset.rows(blocks[-1].judged),
+        scored=scored,
+        rules=rules,
+        measures=measures,
+        verdict=replace(
+            verdict,
+            remarks=(*verdict.remarks, *contest.remarks),
+            champion=champion,
+            judged_recipes=0 if evidence.is_refresh else evidence.judged_recipes,
+        ),
     )
-
-
-def fit_recipe(
-    rows: pd.DataFrame,
-    dataset: Dataset,
-    settings: Settings,
-    parameters: Mapping[str, float],
-    *,
-    progress: Progress = silent,
-    stage: str,
-) -> tuple[Fitted, Floats]:
-    """The whole recipe on these rows: rounds, calibration, and the refit on all of them.
-
-    Returns the model, and the log-odds of each row by models that do not know its account.
-
-    Raises
-    ------
-    WorkFailedError
-        When the rows are too few, or span too short a time, for one fold.
-    """
-    cutoffs = [moment.to_pydatetime() for moment in sorted(rows["cutoff"].unique())]
-    options = Options(dataset.target.name, parameters, settings.seed, settings.threads)
-    in_time = folds(cutoffs, gap_days=dataset.target.closing_days)
-    rounds = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
-    unseen = out_of_fold(
-        rows, dataset.features, options, rounds=rounds, progress=progress, stage=f"{stage}: calibration"
-    )
-    label = rows["label"].to_numpy(dtype=np.float64)
-    calibration = calibrate(
-        unseen,
-        label,
-        pd.factorize(rows["cutoff"])[0],
-        positive_accounts=rows.loc[label == 1, "account_id"].nunique(),
-    )
-    encoding = encode(rows, dataset.features)
-    booster = fit(rows, encoding, options, rounds=rounds)
-    return Fitted(booster, encoding, calibration, rounds), unseen
 
 
 def distinct_events(rows: pd.DataFrame) -> int:
@@ -183,102 +174,162 @@ def distinct_events(rows: pd.DataFrame) -> int:
     return len(positive[["account_id", "event_time"]].drop_duplicates())
 
 
-def _champion(champion: Bundle, fitted: pd.DataFrame, dataset: Dataset, home: Home, model: Fitted) -> Fitted:
-    """The champion's recipe fitted on the same cutoffs, with the features of its own service.
+def _foretell(
+    block: Fold,
+    dataset: Dataset,
+    home: Home,
+    incumbents: Mapping[str, tuple[Incumbent, Dataset]],
+    *,
+    progress: Progress,
+    stage: str,
+) -> _Foretold:
+    """Fit everything on the block's fitting cutoffs, and foretell its judged ones."""
+    fitted, rows = dataset.rows(block.fitted), dataset.rows(block.judged, with_lead=True).reset_index(drop=True)
+    model, _ = fit_recipe(fitted, dataset, home.settings, RECIPE, progress=progress, stage=stage)
+    probability = model.probability(rows)
+    known, holds = known_rule(dataset.target.name, rows)
+    rule = best_rule(fitted, model.encoding.features)
+    rivals: dict[str, Floats] = {
+        RECENCY: recency(dataset.target.name, rows),
+        known: holds,
+        LOGISTIC: logistic(fitted, model.encoding)(rows),
+        FREE_TREES: _free_trees(fitted, rows, dataset, home, model),
+    }
+    for name, (incumbent, own) in incumbents.items():
+        if incumbent.is_recipe(dataset.target.service, RECIPE):
+            rivals[name] = probability  # the same recipe on the same features gives the same model
+            continue
+        refitted, _ = fit_recipe(own.rows(block.fitted), own, home.settings, incumbent.parameters, stage=stage)
+        rivals[name] = refitted.probability(own.rows(block.judged, with_lead=True))
+    return _Foretold(rows[_KEYS], model, probability, rivals, rule, rule.score(rows))
 
-    The same recipe on the same features gives the same model.
+
+def _free_trees(fitted: pd.DataFrame, rows: pd.DataFrame, dataset: Dataset, home: Home, model: Fitted) -> Floats:
+    """What the same recipe with trees over several families foretells, as many rounds long, before calibration."""
+    options = Options(dataset.target.name, free_trees(RECIPE), home.settings.seed, home.settings.threads)
+    booster = fit(fitted, model.encoding, options, rounds=model.rounds)
+    return np.asarray(booster.predict(model.encoding.matrix(rows)), dtype=np.float64)
+
+
+def _joined(foretold: Sequence[_Foretold]) -> tuple[Scored, tuple[str, ...]]:
+    """All blocks below each other, and which of the rivals are counting rules.
+
+    Which single feature ranked best may change from block to block; where it always was the last call, it is no rival
+    of its own.
     """
-    features = home.catalog.features_of_service(champion.service)
+    rivals = {name: np.concatenate([block.rivals[name] for block in foretold]) for name in foretold[-1].rivals}
+    known = [
+        name for name in rivals if name not in (RECENCY, *_MODELS) and not name.startswith((CHAMPION, BEST_SO_FAR))
+    ]
+    rules: dict[str, Floats] = {name: rivals[name] for name in (RECENCY, *known)}
+    titles = {block.rule.title for block in foretold}
+    if {block.rule.feature for block in foretold} != {LAST_CALL}:
+        title = titles.pop() if len(titles) == 1 else f"the best single feature, now {foretold[-1].rule.title}"
+        rules[title] = np.concatenate([block.rule_score for block in foretold])
+    rows = pd.concat([block.rows for block in foretold], ignore_index=True)
+    probability = np.concatenate([block.probability for block in foretold])
+    return Scored(rows, probability, {**rules, **{n: s for n, s in rivals.items() if n not in rules}}), tuple(rules)
+
+
+def _evidence(
+    dataset: Dataset,
+    home: Home,
+    blocks: Sequence[Fold],
+    scored: Scored,
+    rules: Sequence[str],
+    measures: Measures,
+    contest: Contest,
+) -> Evidence:
+    """The judgement as the numbers the gate weighs."""
+    target = dataset.target
+    judged = scored.rows[~scored.rows["in_lead"]]
+    ranking = {row.rival: row for row in measures.comparisons if row.metric == "roc_auc"}
+
+    def difference(name: str) -> Estimate | None:
+        rows = [row for rival, row in ranking.items() if rival.startswith(name)]
+        return Estimate(rows[0].difference, rows[0].low, rows[0].high) if rows else None
+
+    def figure(name: str) -> Estimate:
+        return Estimate(measures.metrics[name], *measures.intervals[name])
+
+    champion = contest.champion
+    recall = None if champion is None or champion.recall is None else champion.recall
+    cutoffs = [cutoff for block in blocks for cutoff in block.judged]
+    alone = tells(
+        dataset.rows(cutoffs),
+        dataset.features,
+        known={*target.known_tells, *home.settings.known_tells},
+        seed=home.settings.seed,
+    )
+    return Evidence(
+        events=distinct_events(judged),
+        days=(cutoffs[-1] - cutoffs[0]).days + target.horizon_days,
+        brier_skill=figure("brier_skill"),
+        calibration={name: figure(name) for name in CALIBRATION_BOUNDS},
+        rules={f'"{name}"': estimate for name in rules if (estimate := difference(name)) is not None},
+        champion=difference(CHAMPION),
+        reference=difference(BEST_SO_FAR),
+        is_refresh=champion is not None and champion.is_recipe(target.service, RECIPE),
+        recall=figure("recall_at_capacity"),
+        champion_recall=None if recall is None else Estimate(sum(recall) / 2, *recall),
+        tells={name: Estimate(*numbers) for name, numbers in alone.items()},
+        judged_recipes=contest.judged_recipes + 1,
+    )
+
+
+def _dataset_of(incumbent: Incumbent, dataset: Dataset, beside: Mapping[str, Dataset], home: Home) -> Dataset:
+    """The same rows with the features that a promoted recipe reads."""
+    if incumbent.service in beside:
+        return beside[incumbent.service]
+    features = home.catalog.features_of_service(incumbent.service)
     read = [feature for feature in dataset.features if feature.name in dataset.frame.columns]
     present = {(feature.name, feature.definition) for feature in read}
     missing = [feature.name for feature in features if (feature.name, feature.definition) not in present]
     if missing:
         raise WorkFailedError(
-            f"The champion reads {champion.service}, of which {len(missing)} features are not in the rows of "
-            f"{dataset.target.service}: {listed(missing)}. They cannot be compared on the same rows."
+            f"Version {incumbent.version} reads {incumbent.service}, of which {len(missing)} features are not in the "
+            f"rows of {dataset.target.service}: {listed(missing)}. They cannot be compared on the same rows."
         )
-    if dict(champion.recipe) == dict(RECIPE) and features == dataset.features:
-        return model
-    own = replace(dataset, features=features)
-    return fit_recipe(fitted, own, home.settings, champion.recipe, stage="Fit the champion's recipe")[0]
+    return replace(dataset, features=features)
 
 
-def _recall(rows: pd.DataFrame, model: Fitted, share: float) -> dict[str, float]:
-    """Share of distinct events caught among the highest scores: without and with events in the lead.
-
-    As many rows are called as capacity allows; rows that tie at the edge are called with the chance each of them has,
-    so that a model which gives everybody one score catches the share it calls, not everybody.
-    """
-    probability = model.probability(rows)
-    recalls = {}
-    for name, used in (
-        ("recall_at_capacity", ~rows["in_lead"].to_numpy(dtype=bool)),
-        ("recall_at_capacity_with_lead", np.ones(len(rows), dtype=bool)),
-    ):
-        called = np.zeros(len(rows))
-        called[used] = call_chance(probability[used], share)
-        events = rows[["account_id", "event_time"]].assign(called=called)[used & rows["event_time"].notna()]
-        caught = events.groupby(["account_id", "event_time"])["called"].max()
-        recalls[name] = float(caught.mean()) if len(caught) else float("nan")
-    return recalls
-
-
-def call_chance(score: Floats, share: float) -> Floats:
-    """Chance of each row to be among the ``share`` highest; equal scores have equal chances.
-
-    >>> call_chance(np.array([0.9, 0.5, 0.5, 0.1]), 0.5).tolist()
-    [1.0, 0.5, 0.5, 0.0]
-    """
-    if not len(score):
-        return score
-    count = max(1, round(share * len(score)))
-    edge = np.partition(score, -count)[-count]
-    above, tied = score > edge, score == edge
-    chance: Floats = above + tied * (count - above.sum()) / tied.sum()
-    return chance
-
-
-def _true_risk(test: pd.DataFrame, truth: pd.DataFrame, target: Target) -> Floats:
+def _true_risk(rows: pd.DataFrame, truth: pd.DataFrame, target: Target) -> Floats:
     """What nature knew at the cutoff of each row."""
     column = target.truth_column
     if column is None or column not in truth.columns:
         raise InputError(f"The truth file holds no true risk of {target.name}. Train it without --truth.")
     moments = truth.assign(cutoff=pd.to_datetime(truth["cutoff"], utc=True).astype("datetime64[us, UTC]"))
-    risk = test[["account_id", "cutoff"]].merge(
+    risk = rows[["account_id", "cutoff"]].merge(
         moments[["account_id", "cutoff", column]], how="left", on=["account_id", "cutoff"], validate="m:1"
     )[column]
-    missing = int(risk.isna().sum())
-    if missing > _MOST_WITHOUT_TRUTH * len(test):
+    is_judged = ~rows["in_lead"].to_numpy(dtype=bool)
+    missing = int(risk[is_judged].isna().sum())
+    if missing > _MOST_WITHOUT_TRUTH * is_judged.sum():
         raise WorkFailedError(
-            f"The truth file lacks {missing} of {len(test)} test rows. Give the one the events were simulated with."
+            f"The truth file lacks {missing} of {is_judged.sum()} judged rows. Give the one the events were simulated "
+            "with."
         )
     return risk.to_numpy(dtype=np.float64)
 
 
-def _against_truth(label: Floats, probability: Floats, risk: Floats) -> dict[str, float]:
-    """The true risk ranks the same rows; nobody can rank better but by luck. Rows without one are left aside."""
-    has = ~np.isnan(risk)
-    best = roc_auc(label[has], risk[has])
-    return {"true_risk_roc_auc": best, "share_of_true_risk_roc_auc": roc_auc(label[has], probability[has]) / best}
-
-
-def _refuse_empty(dataset: Dataset, parts: Split, fitted: pd.DataFrame, test: pd.DataFrame) -> None:
+def _refuse_empty(dataset: Dataset, block: Fold) -> None:
+    fitted, judged = dataset.rows(block.fitted), dataset.rows(block.judged)
     accounts, events = fitted["account_id"].nunique(), distinct_events(fitted)
-    span = f"from {parts.fitting[0]:%Y-%m-%d} to {parts.fitting[-1]:%Y-%m-%d}"
+    span = f"from {block.fitted[0]:%Y-%m-%d} to {block.fitted[-1]:%Y-%m-%d}"
     if accounts < 2:
         raise WorkFailedError(
             f"The {len(fitted)} fitting rows {span} are of {accounts} account(s); ranking takes at least two. "
             "Load more accounts."
         )
     if not events or events == len(fitted):
-        lead = int(dataset.rows(parts.fitting, with_lead=True)["in_lead"].sum())
+        lead = int(dataset.rows(block.fitted, with_lead=True)["in_lead"].sum())
         raise WorkFailedError(
             f"{'No account' if not events else 'Every account'} of {accounts} {dataset.target.happened} in the label "
-            f"windows of {len(parts.fitting)} fitting cutoffs {span} ({lead} rows with an event inside the lead are "
+            f"windows of {len(block.fitted)} fitting cutoffs {span} ({lead} rows with an event inside the lead are "
             "left out). Load a longer history, or more accounts."
         )
-    if test.empty:
+    if judged.empty:
         raise WorkFailedError(
-            f"The test cutoffs {parts.test[0]:%Y-%m-%d} to {parts.test[-1]:%Y-%m-%d} hold no account of the "
+            f"The judged cutoffs {block.judged[0]:%Y-%m-%d} to {block.judged[-1]:%Y-%m-%d} hold no account of the "
             "population. Load a longer history."
         )

@@ -36,18 +36,18 @@ def model_card(dataset: Dataset, judged: Judgement, final: Fitted, bundle: Bundl
 
 
 def rows_in_words(judged: Judgement) -> str:
-    """The test cutoffs and what lies in them, in one line."""
-    test = judged.test
-    first, last = judged.split.test[0], judged.split.test[-1]
+    """The judged cutoffs and what lies in them, in one line."""
+    rows = judged.rows
+    first, last = judged.judged_cutoffs[0], judged.judged_cutoffs[-1]
     return (
-        f"Test cutoffs {first:%Y-%m-%d} to {last:%Y-%m-%d}: {len(test):,} rows, "
-        f"{test['account_id'].nunique():,} accounts, {distinct_events(test):,} events"
+        f"Judged cutoffs {first:%Y-%m-%d} to {last:%Y-%m-%d}: {len(rows):,} rows, "
+        f"{rows['account_id'].nunique():,} accounts, {distinct_events(rows):,} events"
     )
 
 
 def _family_shares(judged: Judgement, catalog: Catalog) -> dict[str, float]:
     columns = judged.model.encoding.columns
-    parts = explain(judged.model.booster, judged.model.encoding.matrix(judged.test)).contributions
+    parts = explain(judged.model.booster, judged.model.encoding.matrix(judged.newest)).contributions
     names, sums = by_family(columns, parts, catalog)
     sizes = dict(zip(names, np.abs(sums).mean(axis=0).tolist(), strict=True))
     total = sum(sizes.values()) or 1.0

@@ -37,8 +37,8 @@ def write_report(
     """Write the plots (PNG, under ``plots/``) and ``model_card.md`` into ``folder``."""
     plots = folder / "plots"
     plots.mkdir(parents=True, exist_ok=True)
-    label = judged.test["label"].to_numpy(dtype=np.float64)
-    scores = {"model": judged.probability, **judged.scores}
+    label = judged.rows["label"].to_numpy(dtype=np.float64)
+    scores = judged.scores
     words = rows_in_words(judged)
     _precision_recall(plots / "precision_recall.png", label, scores, words)
     _reliability(plots / "reliability.png", label, judged, words)
@@ -73,12 +73,12 @@ def _precision_recall(path: Path, label: Floats, scores: Mapping[str, Floats], w
 
 
 def _reliability(path: Path, label: Floats, judged: Judgement, words: str) -> None:
-    probability = judged.probability
+    probability = judged.scores["model"]
     parts = [p for p in np.array_split(np.argsort(probability, kind="stable"), BINS) if len(p)]
     predicted = np.array([probability[p].mean() for p in parts])
     observed = np.array([label[p].mean() for p in parts])
     error = 1.96 * np.sqrt(np.maximum(observed * (1 - observed), 1e-12) / [len(p) for p in parts])
-    figures = judged.metrics
+    figures = judged.measures.metrics
     edge = 1.08 * float(max((observed + error).max(), predicted.max(), 0.01))
     with _figure(path) as (figure, axes):
         axes.plot([0, edge], [0, edge], color="#999999", linestyle="--", label="perfect")
@@ -143,11 +143,11 @@ def _beeswarm(path: Path, judged: Judgement, seed: int) -> None:
         import shap
         from matplotlib import pyplot as plt
 
-        test = judged.test
-        if len(test) > _MOST_EXPLAINED:
-            test = test.sample(_MOST_EXPLAINED, random_state=seed).sort_index()
+        newest = judged.newest
+        if len(newest) > _MOST_EXPLAINED:
+            newest = newest.sample(_MOST_EXPLAINED, random_state=seed).sort_index()
         encoding = judged.model.encoding
-        matrix = encoding.matrix(test)
+        matrix = encoding.matrix(newest)
         explained = explain(judged.model.booster, matrix)
         units = {feature.name: feature.unit for feature in encoding.features}
         plt.figure()
@@ -166,7 +166,7 @@ def _beeswarm(path: Path, judged: Judgement, seed: int) -> None:
         figure = plt.gcf()
         axes = figure.axes[0]
         axes.set_xlabel("Contribution to the margin (log-odds; right raises the risk; grey: no value)")
-        axes.set_title(f"What moves the scores: {len(test):,} test rows", loc="left", fontsize=13, pad=12)
+        axes.set_title(f"What moves the scores: {len(newest):,} judged rows", loc="left", fontsize=13, pad=12)
         figure.savefig(path, dpi=130, bbox_inches="tight")
         plt.close(figure)
 

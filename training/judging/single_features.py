@@ -1,24 +1,26 @@
 """How well each feature alone tells a label: one that tells it nearly always was probably made from it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.definitions.feature import FeatureSpec
 from features.exceptions import WorkFailedError
 from features.home.home import Home
-from training.judging.evaluate import roc_auc
+from training.judging.evaluate import Judged, account_weights, interval, roc_auc
 from training.labels.dataset import closed_labels
 from training.labels.targets import Target
 
-__all__ = ["ALARM", "LabelAudit", "SingleFeature", "audit_labels", "separation"]
+__all__ = ["ALARM", "LabelAudit", "SingleFeature", "audit_labels", "separation", "tells"]
 
 
 ALARM = 0.95
 """ROC-AUC from which on a single feature is taken for a leak."""
 
+_REPETITIONS = 200
 _FEWEST = 10  # accounts of either outcome: fewer are told apart by chance
 _MOST_POSITIVES, _MOST_NEGATIVES = 5_000, 10_000  # rows; the ROC-AUC does not depend on their ratio
 _MOST_VALUES = 12  # of a category, as many as a model sees
@@ -121,7 +123,40 @@ def separation(label: Floats, values: "pd.Series[float]", *, is_category: bool =
     >>> separation(np.array([0.0, 0.0, 1.0, 1.0]), pd.Series([5.0, 4.0, 1.0, None]))
     1.0
     """
-    return max(max(area, 1 - area) for area in (roc_auc(label, scores) for scores in _scores(values, is_category)))
+    return _most_telling(label, values, is_category)[0]
+
+
+def tells(
+    rows: pd.DataFrame, features: Sequence[FeatureSpec], *, known: Collection[str], seed: int
+) -> dict[str, tuple[float, float, float]]:
+    """Features that alone rank the labels of these rows with a ROC-AUC of :data:`ALARM` or more.
+
+    Each with its figure and account-bootstrap 95 % interval. Left aside are dates that are known beforehand, and the
+    features and families that are ``known`` to tell.
+    """
+    if rows["label"].nunique() < 2:
+        return {}
+    rows = _thinned(rows, seed=seed)
+    label = rows["label"].to_numpy(dtype=np.float64)
+    found = {}
+    for feature in features:
+        if feature.is_date or {feature.name, feature.family} & set(known):
+            continue
+        area, scores = _most_telling(label, rows[feature.name], feature.kind == "category")
+        if area >= ALARM:
+            accounts, numbers = np.unique(rows["account_id"].to_numpy(dtype=str), return_inverse=True)
+            weights = account_weights(len(accounts), repetitions=_REPETITIONS, seed=seed)
+            judged = Judged(label, numbers.astype(np.int64), len(accounts))
+            found[feature.name] = (area, *interval(judged, weights, scores, roc_auc))
+    return found
+
+
+def _most_telling(label: Floats, values: "pd.Series[float]", is_category: bool) -> tuple[float, Floats]:  # noqa: FBT001
+    """The largest ROC-AUC of all ways to rank by these values, and the scores that give it."""
+    ways = [
+        (roc_auc(label, sign * scores), sign * scores) for scores in _scores(values, is_category) for sign in (1, -1)
+    ]
+    return max(ways, key=lambda way: way[0])
 
 
 def _scores(values: "pd.Series[float]", is_category: bool) -> Iterator[Floats]:  # noqa: FBT001 - one feature, two kinds

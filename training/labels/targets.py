@@ -40,6 +40,8 @@ class Target:
         Feature service its models read: the newest, with what is declared in the settings.
     truth_column
         Column of the simulator's truth with the true risk; None where nothing of the kind is simulated.
+    known_tells
+        Families of features that may tell the label alone, since it is made of what they count.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Target:
     horizon_days: int
     lead_days: int
     settlement_days: int
+    known_tells: tuple[str, ...] = ()
 
     @property
     def registered_name(self) -> str:
@@ -72,6 +75,7 @@ class _Kind:
     source: Literal["subscriptions", "events"]
     service: str
     truth_column: str | None
+    known_tells: tuple[str, ...] = ()
 
 
 TARGETS: Mapping[str, _Kind] = {
@@ -81,7 +85,9 @@ TARGETS: Mapping[str, _Kind] = {
     "upsell": _Kind(
         "upgrade", "upgrade to a larger plan or price", "upgraded", "subscriptions", "upsell_v2", "upgrade_risk"
     ),
-    "churn_inactivity": _Kind("inactivity", "no call at all", "fell silent", "events", "churn_v2", None),
+    "churn_inactivity": _Kind(
+        "inactivity", "no call at all", "fell silent", "events", "churn_v2", None, ("silence", "usage_level")
+    ),
 }
 """Targets by name; :func:`target` adds what is set."""
 

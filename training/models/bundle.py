@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError, with_config
+from pydantic import BeforeValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_jsonable_python
 
 from features.exceptions import DependencyError, listed
@@ -84,11 +84,49 @@ class Comparison:
 @_exact
 @dataclass(frozen=True)
 class Verdict:
-    """What the judgement found: reasons to refuse promotion, and what else a person should know."""
+    """What the gate said of the judged model.
 
-    refusals: tuple[str, ...]
-    remarks: tuple[str, ...]
+    Attributes
+    ----------
+    answer
+        ``passes`` may be promoted, ``not_shown`` only by somebody who says so, ``refused`` never.
+    reason, remarks
+        Why, in one or two sentences, and what else a person should know.
+    champion
+        Version of the champion it was compared with; None where there was none.
+    judged_recipes
+        How many recipes had been judged since the last promotion, this one with them.
+    """
+
+    answer: Literal["passes", "not_shown", "refused"]
+    reason: str
+    remarks: tuple[str, ...] = ()
     champion: str | None = None
+    judged_recipes: int = 1
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether, as a champion, it answers though nothing was shown: only ``promote --unproven`` takes it."""
+        return self.answer == "not_shown"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The reason, then the remarks."""
+        return (self.reason, *self.remarks)
+
+
+def _of_today(verdict: Any) -> Any:
+    """A verdict as it is written today: up to version 0.2 it had refusals, or passed."""
+    if not isinstance(verdict, Mapping) or "refusals" not in verdict:
+        return verdict
+    refusals, remarks = list(verdict["refusals"]), list(verdict.get("remarks", ()))
+    reason = refusals.pop(0) if verdict["refusals"] else "It passed the gate of an earlier version."
+    return {
+        "answer": "refused" if verdict["refusals"] else "passes",
+        "reason": reason,
+        "remarks": [*refusals, *remarks],
+        "champion": verdict.get("champion"),
+    }
 
 
 @_exact
@@ -121,8 +159,9 @@ class Bundle:
         Feature to what it looked like over fitting, for later comparison.
     spans
         ``fitting``, ``test`` and ``registered``: first and last cutoff of each.
-    metrics, comparisons, verdict
-        Of the model that was judged: the same recipe, fitted on the fitting cutoffs alone.
+    metrics, comparisons, verdict, intervals
+        Of the model that was judged: the same recipe, fitted on the fitting cutoffs alone. ``intervals``: metric to its
+        95 % interval.
     recipe
         Booster parameters; together with a dataset they make the model again.
     fingerprint
@@ -148,7 +187,7 @@ class Bundle:
     spans: Mapping[str, tuple[str, str]]
     metrics: Mapping[str, Figure]
     comparisons: tuple[Comparison, ...]
-    verdict: Verdict
+    verdict: Annotated[Verdict, BeforeValidator(_of_today)]
     recipe: Mapping[str, Figure]
     rounds: int
     fingerprint: str
@@ -156,6 +195,7 @@ class Bundle:
     commit: str | None
     model_text: str
     declared: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[Figure, Figure]] = field(default_factory=dict)
 
 
 @_exact

@@ -22,6 +22,7 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "DATASET_FINGERPRINT",
+    "VERDICT",
     "VERIFICATION",
     "WAS_CHAMPION",
     "client_of",
@@ -44,6 +45,7 @@ CHALLENGER = "challenger"
 BUNDLE_SHA256 = "bundle_sha256"
 DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
+VERDICT = "verdict"
 WAS_CHAMPION = "was_champion"
 
 # What MLflow says of a database that another version wrote, and Alembic, which migrates it, of one it has not heard of.

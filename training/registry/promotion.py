@@ -12,10 +12,11 @@ from features.offline.cutoffs import left_out
 from features.storage.lock import exclusive_lock
 from training.labels.targets import target
 from training.models import bundle as bundles
-from training.models.bundle import BundleError
+from training.models.bundle import Bundle, BundleError
 from training.models.verify import check_apart
 from training.registry.addresses import relocate
 from training.registry.champions import local_copy
+from training.registry.contests import note_promoted
 from training.registry.mlflow_client import (
     BUNDLE_SHA256,
     CHALLENGER,
@@ -47,9 +48,17 @@ class PromoteReport:
 
 
 def promote(
-    home: Home, target_name: str, *, version: str | None = None, expect_current: str | None = None
+    home: Home,
+    target_name: str,
+    *,
+    version: str | None = None,
+    expect_current: str | None = None,
+    unproven: bool = False,
 ) -> PromoteReport:
     """Make a version the champion, if the gate lets it: the challenger, or the one asked for.
+
+    What passes is promoted; what is not shown only where ``unproven`` says that somebody wants it all the same, and its
+    answers say so from then on; what is refused never.
 
     ``expect_current`` is the champion the caller believes in (``none`` for no champion): a compare-and-set under the
     registry's lock, which MLflow itself does not have. A version that has been champion before has passed the gate
@@ -83,11 +92,12 @@ def promote(
                 f"The champion of {name} is {_said(previous)}, not version {expect_current}. "
                 "Look at it, then promote again."
             )
-        remarks = _passed(mlflow, home, candidate, current)
+        remarks, judged = _passed(mlflow, home, candidate, current, unproven=unproven)
         before, after = _declared(mlflow, home, current), _declared(mlflow, home, candidate)
         sets_read(home.champion_sets, target_name, [*before, *after])  # a killed run leaves both to be built and served
         client.set_model_version_tag(name, candidate.version, WAS_CHAMPION, "true")
         client.set_registered_model_alias(name, CHAMPION, candidate.version)
+        note_promoted(client, name, str(candidate.version), judged)
         sets_read(home.champion_sets, target_name, after)
         if after:
             remarks = (*remarks, *left_out(home))
@@ -106,8 +116,10 @@ def _declared(mlflow: Any, home: Home, version: Any) -> list[Mapping[str, Any]]:
     return [declared] if declared else []
 
 
-def _passed(mlflow: Any, home: Home, candidate: Any, current: Any) -> tuple[str, ...]:
-    """Remarks of the gate, or its refusal."""
+def _passed(
+    mlflow: Any, home: Home, candidate: Any, current: Any, *, unproven: bool
+) -> tuple[tuple[str, ...], Bundle | None]:
+    """What the gate said and the bundle it judged, or its refusal; no bundle where it has been champion before."""
     who = f"{candidate.name} version {candidate.version}"
     missing = [tag for tag in (BUNDLE_SHA256, DATASET_FINGERPRINT, VERIFICATION) if not candidate.tags.get(tag)]
     try:
@@ -122,28 +134,32 @@ def _passed(mlflow: Any, home: Home, candidate: Any, current: Any) -> tuple[str,
         raise GateRefusedError(f"{who} lacks {lacking}. Train it again with `bellwether train`.")
     if bundle.fingerprint != candidate.tags[DATASET_FINGERPRINT]:
         raise GateRefusedError(f"{who} was trained on another dataset than its tag says. Train it again.")
+    verdict = bundle.verdict
     if candidate.tags.get(WAS_CHAMPION):
-        return (f"{who} has been champion before.", *bundle.verdict.remarks)
-    if bundle.verdict.refusals:
-        raise GateRefusedError(f"{who} is refused. {' '.join(bundle.verdict.refusals)}")
-    remarks = bundle.verdict.remarks
+        return (f"{who} has been champion before.", *verdict.remarks), None
+    if verdict.answer == "refused":
+        raise GateRefusedError(f"{who} is refused. {verdict.reason}")
+    if verdict.is_unproven and not unproven:
+        raise GateRefusedError(
+            f"{who} is not shown to be good enough. {verdict.reason} `bellwether promote --target {bundle.target} "
+            "--unproven` promotes it all the same; its answers say so."
+        )
+    remarks: tuple[str, ...] = (f"Unproven: {verdict.reason}",) if verdict.is_unproven else (verdict.reason,)
     if current is not None and bundle.verdict.champion != str(current.version):
         try:
             champion_copy = local_copy(mlflow, home, current)
             rival = bundles.read(champion_copy.bundle_folder, sha256=champion_copy.sha256)
         except BundleError as error:
             # A champion that nobody can load answers for nobody: it must not keep its successor away.
-            return (
-                *remarks,
-                f"The champion, version {current.version}, cannot be read, so nothing was compared: {error}",
-            )
+            unread = f"The champion, version {current.version}, cannot be read, so nothing was compared: {error}"
+            return (*remarks, unread), bundle
         if (rival.recipe, rival.service) != (bundle.recipe, bundle.service):
             raise GateRefusedError(
                 f"{who} was never compared with the champion, version {current.version}, whose recipe is another. "
                 f"Run `bellwether train --target {bundle.target}` again; it compares them on the same rows."
             )
         remarks = (*remarks, f"Same recipe as the champion, version {current.version}, on other data.")
-    return remarks
+    return remarks, bundle
 
 
 def _has_signature(mlflow: Any, home: Home, version: Any) -> bool:

@@ -12,10 +12,12 @@ from training.labels.targets import target
 from training.models.bundle import Bundle
 from training.models.verify import check_apart, load_booster
 from training.registry.addresses import relocate
+from training.registry.contests import note_judged
 from training.registry.mlflow_client import (
     BUNDLE_SHA256,
     CHALLENGER,
     DATASET_FINGERPRINT,
+    VERDICT,
     VERIFICATION,
     WAS_CHAMPION,
     client_of,
@@ -106,13 +108,19 @@ def register(home: Home, run: TrainingRun) -> str:
                 booster, name="model", signature=signature, pip_requirements=list(run.requirements)
             )
         ensure_model(client, name)
+        note_judged(client, name, run.bundle)
         version = client.create_model_version(
             name,
             source=logged.model_uri,
             run_id=created.info.run_id,
             model_id=logged.model_id,
-            tags={BUNDLE_SHA256: run.sha256, DATASET_FINGERPRINT: run.bundle.fingerprint, VERIFICATION: _GOLDEN},
-            description=" ".join((*run.bundle.verdict.refusals, *run.bundle.verdict.remarks)),
+            tags={
+                BUNDLE_SHA256: run.sha256,
+                DATASET_FINGERPRINT: run.bundle.fingerprint,
+                VERIFICATION: _GOLDEN,
+                VERDICT: run.bundle.verdict.answer,
+            },
+            description=" ".join(run.bundle.verdict.sentences),
         )
         client.set_registered_model_alias(name, CHALLENGER, version.version)
         give_id(home.mlflow_database)

@@ -129,7 +129,7 @@ def test_a_cursor_belongs_to_its_filters(server: Running) -> None:
 def test_models_says_who_answers(server: Running) -> None:
     (model,) = ModelList.model_validate_json(server.get("/v1/models").content).models
     assert (model.name, model.target) == ("bellwether-churn", "churn")
-    assert model.verdict == ["Made for tests."]
+    assert (model.verdict, model.unproven, model.verdict_reasons) == ("passes", False, ["Made for tests."])
 
 
 def test_health_metrics_and_documents(server: Running) -> None:

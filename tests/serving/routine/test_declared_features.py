@@ -54,7 +54,7 @@ def bring_online(settings: Settings) -> None:
 
 def compared(bundle: Bundle, champion: str) -> Bundle:
     """A bundle that was judged beside a champion, so that the gate lets it pass."""
-    return replace(bundle, verdict=Verdict((), ("Made for tests.",), champion=champion))
+    return replace(bundle, verdict=Verdict("passes", "Made for tests.", champion=champion))
 
 
 @pytest.fixture(scope="module")

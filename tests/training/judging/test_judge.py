@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.definitions.catalog import NEWEST_SERVICE, SERVICES, spec
+from features.definitions.catalog import NEWEST_SERVICE, spec
 from features.definitions.sets import FeatureSet
 from features.exceptions import WorkFailedError
 from features.home.declared_sets import sets_read
@@ -15,26 +15,30 @@ from features.home.home import Home
 from features.settings.fields import Settings
 from tests.training.conftest import company
 from training.judging.baselines import best_rule
-from training.judging.judge import _champion, call_chance, distinct_events, fit_and_judge
+from training.judging.judge import _dataset_of, distinct_events, fit_and_judge
+from training.judging.measure import call_chance
 from training.labels.dataset import with_features_of
+from training.models.contest import Contest, Incumbent
 
 
 @pytest.mark.slow
 def test_the_model_ranks_almost_as_well_as_the_truth(judged):
-    assert judged.truth["share_of_true_risk_roc_auc"] > 0.94
+    assert judged.measures.truth["share_of_true_risk_roc_auc"] > 0.94
 
 
 @pytest.mark.slow
 def test_every_rival_is_compared_in_ranking_and_precision(judged):
-    assert {row.metric for row in judged.comparisons} == {"roc_auc", "pr_auc", "log_loss"}
-    assert len({row.rival for row in judged.comparisons}) == 3
-    assert all(row.low <= row.difference <= row.high for row in judged.comparisons)
+    assert {row.metric for row in judged.measures.comparisons} == {"roc_auc", "pr_auc", "log_loss"}
+    rivals = {row.rival for row in judged.measures.comparisons}
+    assert {*judged.rules, "logistic regression", "free trees"} == rivals
+    assert {"days since the last call", "calls fell by half"} < set(judged.rules)
+    assert all(row.low <= row.difference <= row.high for row in judged.measures.comparisons)
 
 
 @pytest.mark.slow
 def test_the_test_cutoffs_teach_nothing(small_company, plain, judged):
     dataset, _ = small_company
-    is_test = dataset.frame["cutoff"] >= judged.split.test[0]
+    is_test = dataset.frame["cutoff"] >= judged.blocks[-1].judged[0]
     turned = dataset.frame.assign(label=dataset.frame["label"].where(~is_test, 1 - dataset.frame["label"]))
     other = fit_and_judge(dataclasses.replace(dataset, frame=turned), Home(plain))
     assert other.model.booster.model_to_string() == judged.model.booster.model_to_string()
@@ -44,7 +48,8 @@ def test_the_test_cutoffs_teach_nothing(small_company, plain, judged):
 def test_the_best_rule_is_found_whichever_way_it_points():
     frame = pd.DataFrame({"label": [1, 1, 0, 0], "calls_7d": [1.0, 2, 3, 4], "mrr": [2.0, 3, 1, 4]})
     rule = best_rule(frame, [spec("mrr"), spec("calls_7d")])
-    assert rule.title == '"requests in the last 7 days" alone (lowest first)'
+    assert rule.title == "requests in the last 7 days, lowest first"
+    assert rule.score(frame).tolist() == [0.875, 0.625, 0.375, 0.125]
 
 
 def test_events_are_counted_once(small_company):
@@ -52,25 +57,30 @@ def test_events_are_counted_once(small_company):
     assert 0 < distinct_events(dataset.frame) < dataset.frame["label"].sum()
 
 
+def incumbent(bundle, **changes):
+    return dataclasses.replace(Incumbent("4", bundle.service, bundle.recipe), **changes)
+
+
 @pytest.mark.slow
 def test_the_same_recipe_as_the_champion_differs_by_nothing(small_company, plain, bundle):
     dataset, _ = small_company
-    again = fit_and_judge(dataset, Home(plain), champion=("4", bundle))
-    rows = [row for row in again.comparisons if row.rival == "champion, version 4"]
-    assert {(row.difference, row.low, row.high) for row in rows} == {(0.0, 0.0, 0.0)}
-    assert again.verdict.champion == "4"
+    champion = incumbent(bundle)
+    again = fit_and_judge(dataset, Home(plain), contest=Contest(champion, champion, 6, ("Said beside.",)))
+    for rival in ("the champion's recipe, version 4", "the best recipe so far, version 4"):
+        rows = [row for row in again.measures.comparisons if row.rival == rival]
+        assert {(row.difference, row.low, row.high) for row in rows} == {(0.0, 0.0, 0.0)}
+    assert (again.verdict.champion, again.verdict.answer, again.verdict.judged_recipes) == ("4", "passes", 0)
+    assert again.verdict.reason.startswith("It is the champion's recipe on newer data")
+    assert again.verdict.remarks[-1] == "Said beside."
 
 
-@pytest.mark.slow
-def test_a_champion_of_an_earlier_service_is_compared_with_its_own_features(small_company, plain, bundle, judged):
+def test_a_champion_of_an_earlier_service_is_compared_with_its_own_features(small_company, plain, bundle):
     dataset, _ = small_company
-    earlier = dataclasses.replace(bundle, service="churn_v1")
-    fitted_rows = dataset.rows(judged.split.fitting)
-    refitted = _champion(earlier, fitted_rows, dataset, Home(plain), judged.model)
-    names = {feature.name for feature in refitted.encoding.features}
-    assert names < {feature.name for feature in judged.model.encoding.features}
-    assert names <= set(SERVICES["churn_v1"])
-    assert _champion(bundle, fitted_rows, dataset, Home(plain), judged.model) is judged.model
+    own = _dataset_of(incumbent(bundle, service="churn_v1"), dataset, {}, Home(plain))
+    names = [feature.name for feature in own.features]
+    assert names == [feature.name for feature in Home(plain).catalog.features_of_service("churn_v1")]
+    assert len(names) < len(dataset.features)
+    assert own.frame is dataset.frame
 
 
 def test_a_champion_whose_features_are_no_more_cannot_be_compared(small_company, plain, bundle):
@@ -79,7 +89,7 @@ def test_a_champion_whose_features_are_no_more_cannot_be_compared(small_company,
     with pytest.raises(
         WorkFailedError, match=rf"reads {NEWEST_SERVICE}, of which 1 features are not in the rows .*: mrr\."
     ):
-        _champion(bundle, fewer.frame, fewer, Home(plain), model=None)
+        _dataset_of(incumbent(bundle), fewer, {}, Home(plain))
 
 
 def declaring(home, condition):
@@ -100,7 +110,7 @@ def test_a_champion_of_other_declared_features_is_compared_with_its_own_on_the_s
     assert (beside.frame["failed_28d"] == 7.0).all()
     assert beside.frame[["account_id", "cutoff", "label"]].equals(dataset.frame[["account_id", "cutoff", "label"]])
     with pytest.raises(WorkFailedError, match=r"of which 1 features are not in the rows .*: failed_28d\."):
-        _champion(SimpleNamespace(service=rows.target.service), dataset.frame, dataset, Home(today), model=None)
+        _dataset_of(Incumbent("4", rows.target.service, {}), dataset, {}, Home(today))
 
 
 def test_nobody_who_left_nothing_to_learn(plain):
@@ -117,7 +127,7 @@ def test_one_account_cannot_be_ranked(plain):
 
 def test_a_truth_of_another_company_is_refused(small_company, plain):
     dataset, truth = small_company
-    with pytest.raises(WorkFailedError, match=r"truth file lacks .* of .* test rows"):
+    with pytest.raises(WorkFailedError, match=r"truth file lacks .* of .* judged rows"):
         fit_and_judge(dataset, Home(plain), truth=truth.head(5))
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from features.audit.findings import OnlineAudit, StoreAudit
 from features.console import NOTHING, emit
+from features.definitions.catalog import spec
 from features.home.home import Home
 from training.judging import single_features
-from training.judging.single_features import ALARM, LabelAudit, SingleFeature, audit_labels, separation
+from training.judging.single_features import ALARM, LabelAudit, SingleFeature, audit_labels, separation, tells
 from training.labels.labels import Labels
 from training.labels.targets import target
 from training.watching.audit import Audit
@@ -62,6 +63,20 @@ def labelled(monkeypatch, small_company):
 
     given(dataset.frame[["account_id", "cutoff", "label", "event_time", "in_lead"]])
     return dataset, given
+
+
+def test_a_column_made_from_the_label_tells_it_unless_that_is_known(small_company):
+    dataset, _ = small_company
+    rows, told = dataset.rows(dataset.cutoffs), spec("calls_7d")
+    assert tells(rows, dataset.features, known=(), seed=1) == {}
+    noise = np.random.default_rng(1).normal(size=len(rows))
+    rows = rows.assign(calls_7d=-rows["label"] + 0.3 * noise, days_to_term_end=rows["label"].astype(float))
+    ((name, (area, low, high)),) = tells(rows, dataset.features, known=(), seed=1).items()
+    assert name == "calls_7d"  # the end of a term is known beforehand
+    assert 0.95 < low < area < high <= 1
+    for known in (told.name, told.family):
+        assert tells(rows, dataset.features, known={known}, seed=1) == {}
+    assert tells(rows.assign(label=0), dataset.features, known=(), seed=1) == {}
 
 
 def test_of_an_honest_company_the_best_feature_is_named_and_nothing_alarms(labelled, plain):

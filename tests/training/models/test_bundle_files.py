@@ -25,10 +25,10 @@ SMALL = Bundle(
     calibration=Calibration("platt", 1.5, -0.5),
     statistics={"calls_7d": {"mean": 3.5, "share_missing": nan}},
     golden=Golden({"calls_7d": (1, None), "plan": ("basic", None)}, (-1.25, 0.0)),
-    spans={"test": ("2026-01-05", "2026-02-02")},
+    spans={"judged": ("2026-01-05", "2026-02-02")},
     metrics={"roc_auc": 0.75, "rows": 100},
     comparisons=(Comparison("a rule", "roc_auc", 0.75, 0.7, 0.05, nan, 0.1),),
-    verdict=Verdict((), ("few events",)),
+    verdict=Verdict("passes", "It is shown.", ("few events",)),
     recipe={"num_leaves": 31, "learning_rate": 0.05},
     rounds=40,
     fingerprint="0" * 64,
@@ -52,8 +52,28 @@ def changed(folder, name, **values):
     return hashlib.sha256(data).hexdigest()
 
 
-def test_the_bytes_are_those_that_earlier_versions_wrote(tmp_path):
-    assert bundles.write(SMALL, tmp_path) == "7cfae462a642fa9567a9e7c736d692b25942f4cb474c5288e03d7114f9d46a53"
+def test_the_bytes_are_pinned_since_they_name_the_bundle(tmp_path):
+    assert bundles.write(SMALL, tmp_path) == "1de82a3edf9684fcbc1220517ca975e78c4a52a0de78b1befdb7c16fc3373d80"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "today"),
+    [
+        (
+            {"refusals": [], "remarks": ["few events"], "champion": "2"},
+            Verdict("passes", "It passed the gate of an earlier version.", ("few events",), "2"),
+        ),
+        (
+            {"refusals": ["worse", "off"], "remarks": ["few events"], "champion": None},
+            Verdict("refused", "worse", ("off", "few events")),
+        ),
+    ],
+)
+def test_the_verdict_of_an_earlier_version_is_one_of_todays(tmp_path, earlier, today):
+    sha256 = changed(tmp_path, "bundle.json", verdict=earlier, intervals=None)
+    bundle = bundles.read(tmp_path, sha256=sha256)
+    assert (bundle.verdict, bundle.intervals) == (today, {})
+    assert bundle == replace(SMALL, verdict=today, statistics=bundle.statistics, comparisons=bundle.comparisons)
 
 
 def test_numbers_come_back_as_they_were_written(tmp_path):

@@ -9,7 +9,17 @@ from features.exceptions import WorkFailedError
 from training.labels.splits import Fold, split
 from training.models.bundle import OTHER
 from training.models.calibrate import logistic_line
-from training.models.model import RECIPE, Options, choose_rounds, encode, fit, out_of_fold, rows_per_leaf
+from training.models.explain import by_family, explain
+from training.models.model import (
+    RECIPE,
+    Options,
+    choose_rounds,
+    encode,
+    fit,
+    free_trees,
+    out_of_fold,
+    rows_per_leaf,
+)
 
 FEATURES = features_of_service("churn_v2")
 
@@ -40,6 +50,56 @@ def test_certain_directions_hold_everywhere(fitted_rows):
             for value in np.linspace(0, 300, 40)
         ]
         assert (direction * np.diff(steps, axis=0) >= 0).all()
+
+
+def test_a_familys_contribution_is_a_function_of_its_own_features_alone(fitted_rows):
+    encoding, booster = booster_of(fitted_rows)
+    rows = fitted_rows.head(300).reset_index(drop=True)
+
+    def contributions(frame):
+        names, parts = by_family(encoding.columns, explain(booster, encoding.matrix(frame)).contributions)
+        return dict(zip(names, parts.T, strict=True))
+
+    before, moved = contributions(rows), 0
+    for family in before:
+        others = [feature.name for feature in encoding.features if feature.family != family]
+        permuted = rows.sample(frac=1, random_state=3).reset_index(drop=True)
+        after = contributions(rows.assign(**{name: permuted[name] for name in others}))
+        assert np.abs(after[family] - before[family]).max() == 0.0, family
+        moved += any((after[name] != before[name]).any() for name in before if name != family)
+    assert moved  # the permutation did something
+
+
+def test_every_tree_asks_about_one_family_and_free_trees_about_several(fitted_rows):
+    def families(parameters):
+        encoding = encode(fitted_rows, FEATURES)
+        booster = fit(fitted_rows, encoding, Options("churn", parameters, 7, 1), rounds=40)
+        of = {column.name: spec(column.feature).family for column in encoding.columns}
+        splits = booster.trees_to_dataframe().dropna(subset="split_feature")
+        return splits.groupby("tree_index")["split_feature"].agg(lambda names: len({of[name] for name in names}))
+
+    assert (families(RECIPE) == 1).all()
+    assert families(free_trees(RECIPE)).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("losses", "rounds", "asked"),
+    [
+        ([5, 4, 3, 4, 5, 6, 7, 1], 3, 6),
+        ([5, 4, 3, 4, 5, 2, 3, 3, 3, 3], 6, 9),
+        ([9, 8, 7, 6, 5, 4, 3, 2, 1, 0], 10, 10),
+    ],
+)
+def test_rounds_are_added_until_the_least_loss_lies_some_rounds_back(fitted_rows, monkeypatch, losses, rounds, asked):
+    left = [float(loss) for loss in losses]
+    monkeypatch.setattr("training.models.model._MOST_ROUNDS", len(losses))
+    monkeypatch.setattr("training.models.model._PATIENCE", 3)
+    monkeypatch.setattr("training.models.model._traced", lambda *_: None)
+    monkeypatch.setattr("training.models.model._one_round", lambda _: left.pop(0))
+    cutoffs = [moment.to_pydatetime() for moment in sorted(fitted_rows["cutoff"].unique())]
+    fold = Fold(tuple(cutoffs[:8]), tuple(cutoffs[14:]))
+    assert choose_rounds(fitted_rows, [fold], FEATURES, Options("churn", RECIPE, 7, 1)) == rounds
+    assert len(losses) - len(left) == asked
 
 
 def test_features_without_a_difference_are_left_out_and_listed(fitted_rows):
