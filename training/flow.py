@@ -24,6 +24,7 @@ from training.judging.report import write_report
 from training.labels.dataset import Dataset, load, with_features_of
 from training.labels.targets import Target, target
 from training.models import bundle as bundles
+from training.models.bands import BandRate, band_of, bands_of, rates_of
 from training.models.bundle import Bundle, Comparison, Golden, Verdict
 from training.models.model import RECIPE, Fitted, rows_per_leaf
 from training.models.recipe import fit_recipe
@@ -49,8 +50,10 @@ class TrainReport:
         Rows, accounts, cutoffs and distinct events by part, and what was left out.
     truth
         ROC-AUC of the true risk and the model's share of it, when a truth file was given.
-    happened, capacity_share
-        What a positive account did, and the share of a week's accounts that a team can call on.
+    bands, band_rates
+        As in the bundle: the smallest probability of each band that exists, and what was observed in each.
+    happened
+        What a positive account did.
     """
 
     target: str
@@ -70,8 +73,9 @@ class TrainReport:
     rules: tuple[str, ...]
     verdict: Verdict
     truth: Mapping[str, float]
+    bands: Mapping[str, float]
+    band_rates: Mapping[str, BandRate]
     happened: str
-    capacity_share: float
     ui_command: str
 
 
@@ -166,8 +170,9 @@ def train_dataset(
         rules=judged.rules,
         verdict=judged.verdict,
         truth=judged.measures.truth,
+        bands=bundle.bands,
+        band_rates=bundle.band_rates,
         happened=dataset.target.happened,
-        capacity_share=home.settings.capacity_share,
         ui_command=ui_command(home),
     )
 
@@ -177,15 +182,11 @@ def make_bundle(
 ) -> Bundle:
     """Everything serving needs: the model refitted on all closed cutoffs, with the metrics of the one that was judged.
 
-    Bands are the probabilities at which the out-of-fold scores leave ``capacity_share`` and then ``medium_share`` of
-    the rows above.
+    ``unseen`` are the log-odds of its rows by models that do not know their accounts: bands are made of them.
     """
     rows = dataset.rows(dataset.cutoffs)
-    probability = final.calibration.probability(unseen)
-    high, medium = np.quantile(
-        probability,
-        [1.0 - home.settings.capacity_share, 1.0 - home.settings.capacity_share - home.settings.medium_share],
-    )
+    probability, label = final.calibration.probability(unseen), rows["label"].to_numpy(dtype=np.float64)
+    bands = bands_of(probability, base_rate=float(label.mean()))
     features = final.encoding.features
     return Bundle(
         target=dataset.target.name,
@@ -198,7 +199,8 @@ def make_bundle(
         vocabularies=final.encoding.vocabularies,
         columns=final.encoding.columns,
         left_out=final.encoding.left_out,
-        bands={"high": float(high), "medium": float(medium)},
+        bands=bands,
+        band_rates=rates_of(band_of(probability, bands), label, rows["account_id"].to_numpy()),
         calibration=final.calibration,
         statistics={feature.name: baseline_of(rows[feature.name], feature.kind) for feature in features},
         golden=_golden(rows, final),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from features.exceptions import counted, listed
 from features.shares import percent
 from features.text_table import text_table
+from training.judging.evaluate import CAPACITY_SHARE
+from training.models.bands import bands_in_words
 
 if TYPE_CHECKING:
     from training.flow import TrainReport
@@ -79,12 +81,14 @@ def _use(report: "TrainReport") -> Iterator[str]:
     low, high = report.intervals["recall_at_capacity"]
     yield (
         f"  Of those who {report.happened}, {percent(metrics['recall_at_capacity'])} were among the "
-        f"{percent(report.capacity_share)} highest scores of a week beforehand "
+        f"{percent(CAPACITY_SHARE)} highest scores of a week beforehand "
         f"(95 % interval {percent(low)} to {percent(high)})."
     )
     lowest, highest = metrics["low_score"], metrics["high_score"]
     if highest < _HARDLY * lowest:
         yield f"  Its scores hardly differ: {percent(lowest)} to {percent(highest)}."
+    for band, words in bands_in_words(report.bands, report.band_rates, happened=report.happened).items():
+        yield f"  Band {band} {words}."
 
 
 def _technical(report: "TrainReport") -> Iterator[str]:

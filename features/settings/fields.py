@@ -1,6 +1,7 @@
 """All settings: one frozen object from ``bellwether.toml``, the environment and flags, in that order."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from features.definitions.declared import ExternalTable, Metric, Name
 from features.exceptions import listed
 from features.paths import expanded, unusable
 
-__all__ = ["ClashError", "ColumnMapping", "Settings", "SourceSettings"]
+__all__ = ["RETIRED", "ClashError", "ColumnMapping", "Settings", "SourceSettings"]
 
 
 _MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
@@ -39,6 +40,13 @@ class ColumnMapping(BaseModel):
 
 FILE_NAME = "bellwether.toml"
 """Name of the settings file, in the working directory or in a home."""
+
+
+RETIRED: Mapping[str, str] = {
+    "capacity_share": "bands begin where scores lie far above the base rate; see capacity for what a team can do",
+    "medium_share": "bands begin where scores lie far above the base rate; see capacity for what a team can do",
+}
+"""Settings that are no more, and what is so instead: who sets one is told, and goes on."""
 
 
 class ClashError(ValueError):
@@ -115,8 +123,7 @@ class Settings(BaseSettings):
     horizon_days: int = _setting(30, "days", "length of the label window", ge=1)
     lead_days: int = _setting(7, "days", "warning time before the label window starts", ge=0)
     test_share: float = _setting(0.3, "share", "closed cutoffs, newest first, kept for the one judgement", gt=0, lt=1)
-    capacity_share: float = _setting(0.05, "share", "accounts a team can call on: band high", gt=0, lt=0.5)
-    medium_share: float = _setting(0.15, "share", "accounts after those: band medium", gt=0, lt=0.5)
+    capacity: int = _setting(15, "accounts", "how many each owner can call on in a week", ge=1)
     known_tells: tuple[str, ...] = _setting(
         (), "names", "features or families that may tell a label alone; any other that does refuses the model"
     )

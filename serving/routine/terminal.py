@@ -86,6 +86,7 @@ def explanation(run: TargetRun, account_id: str, *, width: int | None = None) ->
     lines = [
         head,
         f"  Probability {percent(account.probability)}, band {account.band}" + in_money(account),
+        *(f"  Band {band}: {observed}." for band, observed in run.observed.items() if band == account.band),
         *([f"  Mind: {in_words(account.detail)}"] if account.detail else []),
         *(_bars(account) if width is None or width >= _ROOM else _table(account, width)),
     ]

@@ -74,6 +74,7 @@ def test_the_model_card_holds_the_figures_of_the_judgement(registered):
     assert lines[0] == "# bellwether-churn"
     assert f"| roc auc | {report.metrics['roc_auc']:.4f} |" in lines
     assert f"| true risk roc auc | {report.truth['true_risk_roc_auc']:.4f} |" in lines
+    assert any(line.startswith("- high from ") and " of these left, [" in line for line in lines)
     assert f"Features: {len(bundle.features)} of `{bundle.service}`. Dataset `{bundle.fingerprint[:16]}`." in lines
     assert {f"- `{name}`: {reason}" for name, reason in bundle.left_out.items()} <= set(lines)
     assert {f"- {sentence}" for sentence in report.verdict.sentences} <= set(lines)
@@ -91,6 +92,8 @@ def test_the_report_reads_as_sentences(registered):
         assert part in text
     assert text.count(report.verdict.reason) == 1
     assert "Of those who left, " in text
+    assert "  Band high from " in text
+    assert " of these left, [" in text
     assert "a leaf, calibration" not in text
     assert "a leaf, calibration" in "\n".join(train_lines(report, verbose=True))
 

@@ -11,6 +11,7 @@ from features.templates import template
 from features.windows import days_ahead
 from training.judging.judge import Judgement, distinct_events
 from training.labels.dataset import Dataset
+from training.models.bands import bands_in_words
 from training.models.bundle import Bundle
 from training.models.explain import by_family, explain
 from training.models.model import Fitted
@@ -31,6 +32,7 @@ def model_card(dataset: Dataset, judged: Judgement, final: Fitted, bundle: Bundl
         families=[(catalog.families[name].title, share) for name, share in shares.items()],
         final=final,
         bundle=bundle,
+        bands=bands_in_words(bundle.bands, bundle.band_rates, happened=dataset.target.happened),
         percent=percent,
     )
 

@@ -101,7 +101,13 @@ def register(home: Home, run: TrainingRun) -> str:
         signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
         with mlflow.start_run(run_id=created.info.run_id):
             mlflow.log_params(dict(run.parameters))
-            mlflow.log_metrics({key: value for key, value in run.bundle.metrics.items() if value is not None})
+            mlflow.log_metrics(
+                {
+                    key: value
+                    for key, value in ({**run.bundle.metrics, **_bands(run.bundle)}).items()
+                    if value is not None
+                }
+            )
             mlflow.log_artifacts(str(run.bundle_folder), "bundle")
             mlflow.log_artifacts(str(run.pictures))
             logged = mlflow.lightgbm.log_model(
@@ -125,6 +131,15 @@ def register(home: Home, run: TrainingRun) -> str:
         client.set_registered_model_alias(name, CHALLENGER, version.version)
         give_id(home.mlflow_database)
         return str(version.version)
+
+
+def _bands(bundle: Bundle) -> dict[str, float]:
+    """Where bands begin and what was observed in them, as metrics."""
+    return {f"band_{band}_from": start for band, start in bundle.bands.items()} | {
+        f"band_{band}_{name}": value
+        for band, rate in bundle.band_rates.items()
+        for name, value in (("rate", rate.rate), ("rate_low", rate.low), ("rate_high", rate.high))
+    }
 
 
 def standing(home: Home, target_name: str) -> Standing:

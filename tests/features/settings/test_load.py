@@ -46,6 +46,19 @@ def test_a_value_that_cannot_be_used_is_named(tmp_path, text, message):
         load_settings(path)
 
 
+@pytest.mark.parametrize("name", ["capacity_share", "medium_share"])
+def test_a_setting_that_is_no_more_is_told_and_changes_nothing(tmp_path, capsys, monkeypatch, name):
+    path = tmp_path / "bellwether.toml"
+    path.write_text(f"{name} = 0.4\nport = 1\n")
+    assert load_settings(path).port == 1
+    path.write_text("port = 1\n")
+    monkeypatch.setenv(f"BELLWETHER_{name.upper()}", "0.4")
+    assert load_settings(path).port == 1
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in told] == [str(path), f"BELLWETHER_{name.upper()}"]
+    assert all(f"the setting {name} is no more and changes nothing" in line for line in told)
+
+
 def test_a_missing_file_says_how_to_write_one(tmp_path):
     with pytest.raises(SettingsError, match=r"There is no configuration file .* Run `bellwether init`"):
         load_settings(tmp_path / "none.toml")
