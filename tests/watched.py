@@ -155,4 +155,6 @@ def train_promote_score(root: Path, accounts: Path, cutoff: str) -> None:
     )
     way.mlflow_run("train")
     score = ["score", "--as-of", cutoff, "--format", "json"]
-    (root / "scored.json").write_text(way.run(["promote", "--target", "churn"], ["features", "materialize"], score))
+    (root / "scored.json").write_text(
+        way.run(["promote", "--target", "churn", "--unproven"], ["features", "materialize"], score)
+    )

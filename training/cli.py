@@ -18,12 +18,12 @@ from features.console import (
     say,
     terminal_width,
 )
-from features.exceptions import GateRefusedError
+from features.exceptions import GateRefusedError, InputError
 from features.home.home import Home
 from features.home.presence import pass_home
 from training.labels.names import TARGET_NAMES
 
-__all__ = ["audit", "commands", "promote", "train"]
+__all__ = ["audit", "backtest", "commands", "promote", "train"]
 
 
 _TARGET = click.option(
@@ -54,7 +54,7 @@ Examples:
 @format_option
 @pass_home
 def train(home: Home, target_name: str | None, truth: Path | None, verbose: bool, output: str) -> None:  # noqa: FBT001
-    """Train a model, judge it beside simple rules, and register it as the challenger.
+    """Train a model and register it as the challenger. It is judged beside simple rules.
 
     Leaves with 0 when the gate passes it or nothing is shown either way, and 4 when it is refused.
     """
@@ -67,7 +67,7 @@ def train(home: Home, target_name: str | None, truth: Path | None, verbose: bool
         report = run(home, target_name or _default(home), now=datetime.now(UTC), truth=truth, progress=progress)
     emit_notes([*left_out(home), *silence_told(home)])
     if output == "table":
-        for line in train_lines(report, verbose=verbose, width=terminal_width()):
+        for line in train_lines(report, width=terminal_width(), verbose=verbose):
             emit_text(line)
     else:
         emit_document(train_json(report), output)
@@ -80,6 +80,7 @@ Examples:
   bellwether promote
   bellwether promote --target upsell --expect-current 3
   bellwether promote --target churn --version 2
+  bellwether promote --target upsell --unproven
 """
 )
 @_TARGET
@@ -107,12 +108,71 @@ def promote(
     from training.registry.promotion import promote as run
     from training.text import promote_lines
 
-    report = run(home, target_name or _default(home), version=version, expect_current=expect_current, unproven=unproven)
+    name = target_name or _default(home)
+    report = run(home, name, version=version, expect_current=expect_current, unproven=unproven)
     if output == "table":
         for line in promote_lines(report):
             emit_text(line)
     else:
         emit_document(asdict(report), output)
+
+
+_PARTS = ("months", "warning", "misses", "scores")
+_MOST_MISSES = 10
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bellwether backtest
+  bellwether backtest --target upsell
+  bellwether backtest --part scores --format csv > out_of_time.csv
+"""
+)
+@_TARGET
+@click.option(
+    "--version",
+    metavar="V",
+    type=Version(),
+    help="Version to look back at.  [default: the champion, else the challenger]",
+)
+@click.option("--part", type=click.Choice(_PARTS), help="One table alone; scores: every out-of-time score.")
+@format_option
+@pass_home
+def backtest(home: Home, target_name: str | None, version: str | None, part: str | None, output: str) -> None:
+    """Look back at what a model foretold. It had not seen what then happened.
+
+    Month by month, by days of warning, and by name whom it missed. The scores were made when the model was trained,
+    each by a model of what was closed before; nothing is fitted again.
+    """
+    from training.text import backtest_parts
+    from training.watching.backtesting import backtest as run
+
+    if output == "csv" and part is None:
+        raise InputError(f"CSV holds one table. Choose it with --part: {', '.join(_PARTS)}.")
+    with progress_bar() as progress:
+        progress("Look back", 0, 1)
+        past = run(home, target_name or _default(home), version=version)
+        progress("Look back", 1, 1)
+    parts = backtest_parts(past)
+    if part == "scores":
+        dated = past.scores.assign(
+            **{name: past.scores[name].dt.strftime("%Y-%m-%d") for name in ("cutoff", "fitted_until")}
+        )
+        emit([dict(zip(dated.columns, row, strict=True)) for row in dated.itertuples(index=False)], output)
+    elif part is not None:
+        emit(parts[part][1], output)
+    elif output == "json":
+        emit_document({name: rows for name, (_, rows) in parts.items()}, output)
+    else:
+        for place, (title, rows) in enumerate(parts.values()):
+            if place:
+                say()
+            emit_text(title)
+            if rows:
+                emit(rows[:_MOST_MISSES] if rows is parts["misses"][1] else rows)
+        if len(parts["misses"][1]) > _MOST_MISSES:
+            say("`bellwether backtest --part misses` names all of them.")
 
 
 @click.command(
@@ -187,4 +247,4 @@ def _default(home: Home) -> str:
     return default_target(has_subscriptions=complete_until(home, "subscriptions") is not None)
 
 
-commands: list[click.Command] = [train, promote]
+commands: list[click.Command] = [train, promote, backtest]

@@ -27,6 +27,7 @@ from training.models import bundle as bundles
 from training.models.bands import BandRate, band_of, bands_of, rates_of
 from training.models.bundle import Bundle, Comparison, Golden, Verdict
 from training.models.model import RECIPE, Fitted, rows_per_leaf
+from training.models.out_of_time import as_parquet
 from training.models.recipe import fit_recipe
 from training.registry import registry
 from training.registry.contests import contest_of
@@ -132,7 +133,8 @@ def train_dataset(
     bundle = make_bundle(dataset, judged, final, unseen, home)
     with tempfile.TemporaryDirectory() as scratch:
         folder, pictures = Path(scratch) / "bundle", Path(scratch) / "report"
-        sha256 = bundles.write(bundle, folder)
+        scores = judged.scored.rows.assign(probability=judged.scored.probability)
+        sha256 = bundles.write(bundle, folder, out_of_time=as_parquet(scores))
         progress("Draw the report", 0, 1)
         write_report(pictures, dataset, judged, final, bundle, home.settings)
         progress("Draw the report", 1, 1)

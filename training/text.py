@@ -1,6 +1,6 @@
 """Training and promotion in words, for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from training.flow import TrainReport
     from training.models.bundle import Comparison
     from training.registry.promotion import PromoteReport
+    from training.watching.backtesting import Backtested
 
-__all__ = ["promote_lines", "train_json", "train_lines"]
+__all__ = ["backtest_parts", "promote_lines", "train_json", "train_lines"]
+
 
 _ANSWERS = {"passes": "passes", "not_shown": "not shown", "refused": "refused"}
 _HARDLY = 1.5  # times: scores that lie closer together tell accounts apart by next to nothing
@@ -26,7 +28,7 @@ def train_json(report: "TrainReport") -> dict[str, Any]:
     return asdict(report)
 
 
-def train_lines(report: "TrainReport", *, verbose: bool = False, width: int | None = None) -> Iterator[str]:
+def train_lines(report: "TrainReport", *, width: int | None = None, verbose: bool = False) -> Iterator[str]:
     """A short report of one training run, line by line; its table fits ``width``.
 
     ``verbose`` adds what an expert asks for.
@@ -40,7 +42,7 @@ def train_lines(report: "TrainReport", *, verbose: bool = False, width: int | No
         f"{counted(counts['judged events'], 'event|events')}, {percent(metrics['base_rate'])} of the rows."
     )
     yield ""
-    yield from _ranking(report, width)
+    yield from _ranking(report, width=width)
     yield ""
     yield from _use(report)
     if verbose:
@@ -53,22 +55,19 @@ def train_lines(report: "TrainReport", *, verbose: bool = False, width: int | No
     yield f"Look at it: {report.ui_command}"
 
 
-def _ranking(report: "TrainReport", width: int | None) -> Iterator[str]:
+def _ranking(report: "TrainReport", *, width: int | None) -> Iterator[str]:
     """The model beside whatever it is held against: rules, other models, and what nature knew."""
-    comparisons = [row for row in report.comparisons if row.metric == "roc_auc"]
     rows = [["model", f"{report.metrics['roc_auc']:.3f}", ""]]
-    for is_rule in (True, False):
-        rows.extend(
-            [f'"{row.rival}"' if is_rule else row.rival, f"{row.other:.3f}", _difference(row)]
-            for row in comparisons
-            if (row.rival in report.rules) == is_rule
-        )
+    for row in report.comparisons:
+        if row.metric == "roc_auc":
+            name = f'"{row.rival}"' if row.rival in report.rules else row.rival
+            rows.append([name, f"{row.other:.3f}", _difference(row)])
     if report.truth:
         ceiling, share = report.truth["true_risk_roc_auc"], report.truth["share_of_true_risk_roc_auc"]
         # Where chance alone may lift it above what can be known, the share says nothing.
         is_told = report.intervals["share_of_true_risk_roc_auc"][1] <= 1
         rows.append(["true risk", f"{ceiling:.3f}", f"the model reaches {percent(share)} of it" if is_told else ""])
-    names = ("how well it ranks", "ROC-AUC", "model ahead by")
+    names = ("How well it ranks", "ROC-AUC", "model ahead by")
     yield from text_table(names, rows, at_right=(False, True, False), width=width)
 
 
@@ -81,8 +80,8 @@ def _use(report: "TrainReport") -> Iterator[str]:
     low, high = report.intervals["recall_at_capacity"]
     yield (
         f"  Of those who {report.happened}, {percent(metrics['recall_at_capacity'])} were among the "
-        f"{percent(CAPACITY_SHARE)} highest scores of a week beforehand "
-        f"(95 % interval {percent(low)} to {percent(high)})."
+        f"{percent(CAPACITY_SHARE)} highest scores of a week beforehand (95 % interval {percent(low)} to "
+        f"{percent(high)})."
     )
     lowest, highest = metrics["low_score"], metrics["high_score"]
     if highest < _HARDLY * lowest:
@@ -102,7 +101,11 @@ def _technical(report: "TrainReport") -> Iterator[str]:
             f"{counted(counts[f'{part} accounts'], 'account|accounts')}, "
             f"{counted(counts[f'{part} events'], 'event|events')}"
         )
-    gone = {name.removeprefix("rows left out: "): n for name, n in counts.items() if name.startswith("rows left") and n}
+    gone = {
+        name.removeprefix("rows left out: ").replace("_", " "): count
+        for name, count in counts.items()
+        if name.startswith("rows left") and count
+    }
     if gone:
         yield f"  left out       {', '.join(f'{count:,} rows {name}' for name, count in gone.items())}"
     yield (
@@ -126,6 +129,22 @@ def _technical(report: "TrainReport") -> Iterator[str]:
     for row in report.comparisons:
         if row.metric != "roc_auc":
             yield f"  {row.metric} against {row.rival}: {row.model:.4f}, {row.other:.4f}, {_difference(row)}"
+
+
+def backtest_parts(past: "Backtested") -> dict[str, tuple[str, list[Mapping[str, object]]]]:
+    """The tables of a backtest by the name of their part, each below a sentence."""
+    found, share = past.backtest, percent(CAPACITY_SHARE)
+    who = f"{past.model.name} version {past.model.version}, judged on what it had not seen."
+    left = f"{counted(found.events, 'account|accounts')} that {past.target.happened}"
+    missed = counted(len(found.misses), "was|were")
+    return {
+        "months": (
+            f"{who} By month of the cutoff; found: among the {share} highest scores of a week.",
+            list(found.months),
+        ),
+        "warning": (f"How many were among the {share} highest scores so many days before.", list(found.warnings)),
+        "misses": (f"Of {left}, {missed} never among them, the newest first.", list(found.misses)),
+    }
 
 
 def promote_lines(report: "PromoteReport") -> Iterator[str]:

@@ -38,6 +38,7 @@ from features.progress import Progress, silent
 from features.schema import EVENTS, RAW_TABLES, SUBSCRIPTIONS
 from features.settings.fields import SourceSettings
 from features.sources.files import TableFiles, table_files
+from features.storage.damage import damage_named
 from features.storage.store import ManifestStore, StoreWriter
 from features.subscriptions.remarks import remarks_on
 from features.windows import require_utc
@@ -102,6 +103,8 @@ def ingest(
             note_machines(days, home.settings.sources.get(EVENTS.name, SourceSettings()))
         engine = home.engine(spill=days.scratch / "spill")
         stack.callback(engine.close)
+        for stored in (home.stores.events, home.stores.raw, home.stores.quarantine):
+            stack.enter_context(damage_named(stored))
         work = _Work(engine, home, given, groups, key, now, backfill, progress or silent)
         return work.run(days, raw, refused, complete_until=complete_until)
 

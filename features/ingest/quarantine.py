@@ -50,15 +50,15 @@ def forget_refused(writer: StoreWriter, table: str, lines: Collection[tuple[int,
     if not lines:
         return
     for partition in [name for name in writer.partitions if name.startswith(f"{table}/")]:
-        for file in writer.partitions[partition]:
-            rows = pq.read_table(writer.store.root / partition / file, schema=QUARANTINE, partitioning=None)
+        for file in writer.store.files(partition, manifest=writer.state()):
+            rows = pq.read_table(file, schema=QUARANTINE, partitioning=None)
             places = zip(rows["source_row"].to_pylist(), rows["given"].to_pylist(), strict=True)
             rest = rows.filter(pa.array([place not in lines for place in places], pa.bool_()))
             if len(rest) == len(rows):
                 continue
             writer.remove(partition)
             if len(rest):
-                path = writer.scratch / f"rest-{len(rest)}-{file}"
+                path = writer.scratch / f"rest-{len(rest)}-{file.name}"
                 pq.write_table(rest, path, compression="zstd")
                 writer.replace(f"{table}/rows={_content(path)}", {"refused": path})
 

@@ -1,7 +1,7 @@
 """The list of the parts of the quality report that need no model, in their order."""
 
 from features.quality.freshness import look_at_freshness
-from features.quality.lateness import look_at_lateness
+from features.quality.late_calls import look_at_lateness
 from features.quality.left_out import look_at_values_left_out
 from features.quality.matching import look_at_matching
 from features.quality.refused import look_at_quarantine

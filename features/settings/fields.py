@@ -45,6 +45,7 @@ FILE_NAME = "bellwether.toml"
 RETIRED: Mapping[str, str] = {
     "capacity_share": "bands begin where scores lie far above the base rate; see capacity for what a team can do",
     "medium_share": "bands begin where scores lie far above the base rate; see capacity for what a team can do",
+    "test_share": "every closed cutoff is judged, in blocks; see judging_blocks",
 }
 """Settings that are no more, and what is so instead: who sets one is told, and goes on."""
 
@@ -122,7 +123,9 @@ class Settings(BaseSettings):
     )
     horizon_days: int = _setting(30, "days", "length of the label window", ge=1)
     lead_days: int = _setting(7, "days", "warning time before the label window starts", ge=0)
-    test_share: float = _setting(0.3, "share", "closed cutoffs, newest first, kept for the one judgement", gt=0, lt=1)
+    judging_blocks: int = _setting(
+        5, "blocks", "blocks of closed cutoffs that are judged, each by a model of what lay before it", ge=1, le=52
+    )
     capacity: int = _setting(15, "accounts", "how many each owner can call on in a week", ge=1)
     known_tells: tuple[str, ...] = _setting(
         (), "names", "features or families that may tell a label alone; any other that does refuses the model"

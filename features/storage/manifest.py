@@ -1,5 +1,7 @@
 """What a store's manifest says: its files, what they were made from, and how much they hold."""
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,10 +10,12 @@ from features.fingerprint import digest
 from features.storage.lineage import Lineage
 from features.storage.verification import FileSize
 
-__all__ = ["FORMAT", "Manifest"]
+__all__ = ["FORMAT", "Manifest", "require_signed", "signed"]
 
 FORMAT = 2
 """Of the manifest; 1 had a digest in place of the lineage."""
+
+_SIGNED = re.compile(r'\{"sha256": "([0-9a-f]{64})",')
 
 
 @dataclass(frozen=True)
@@ -83,3 +87,27 @@ class Manifest:
                 if "sizes" in entry
             },
         )
+
+
+def signed(text: str) -> str:
+    """The text of a manifest, a JSON object, with the SHA-256 of all of it as the first entry."""
+    return f'{{"sha256": "{_digest(text)}",{text[1:]}'
+
+
+def require_signed(text: str) -> None:
+    """Go on only when the text of a manifest is as it was written; those of earlier versions do not say.
+
+    Raises
+    ------
+    ValueError
+        When a part of it is another.
+    """
+    signature = _SIGNED.match(text)
+    if signature is None and '"sha256"' not in text[:100]:
+        return
+    if signature is None or _digest("{" + text[signature.end() :]) != signature[1]:
+        raise ValueError("it is not as it was written")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -17,7 +17,7 @@ from features.exceptions import InputError, WorkFailedError
 from features.fingerprint import file_digest
 from features.storage.lineage import Lineage
 from features.storage.lock import exclusive_lock, nobody_reads
-from features.storage.manifest import FORMAT, Manifest
+from features.storage.manifest import FORMAT, Manifest, require_signed, signed
 from features.storage.verification import FileSize, Verification, size_of
 
 __all__ = ["ManifestStore", "StoreWriter"]
@@ -131,12 +131,14 @@ class ManifestStore:
         """
         path = self.root / _MANIFEST
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            content = json.loads(text)
             if content.get("format", FORMAT) > FORMAT:
                 raise InputError(
                     f"{path} was written by a newer version of Bellwether (format {content['format']}; this one reads "
                     f"up to {FORMAT}). Use that version, or restore a backup from before it."
                 )
+            require_signed(text)
             return Manifest.of_json(content)
         except FileNotFoundError as error:
             if self.is_lost():
@@ -270,7 +272,7 @@ class ManifestStore:
     def _publish(self, writer: StoreWriter) -> None:
         draft = writer.scratch / _MANIFEST
         with draft.open("w", encoding="utf-8") as file:
-            json.dump(writer.state().as_json(), file, sort_keys=True, indent=1)
+            file.write(signed(json.dumps(writer.state().as_json(), sort_keys=True, indent=1)))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.root / _MANIFEST)

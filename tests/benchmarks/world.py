@@ -37,7 +37,7 @@ def make_world(root: Path) -> Settings:
     store.materialize(END)
     for target in ("churn", "upsell"):
         try:
-            promote(Home(settings), target, version=train(Home(settings), target, now=now).version)
+            promote(Home(settings), target, version=train(Home(settings), target, now=now).version, unproven=True)
         except (GateRefusedError, WorkFailedError) as error:
             if target == "churn":
                 raise

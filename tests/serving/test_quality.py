@@ -179,10 +179,14 @@ def test_the_command_prints_writes_and_leaves(
     assert "The cutoff 2026-06-27 is not built. Built, newest first: 2026-06-29, 2026-06-22." in err
     code, _, err = run(tmp_path / "nothing")
     assert code == 2
-    assert "No features are built" in err
+    assert "There is no home" in err
+    (tmp_path / "begun" / "events").mkdir(parents=True)
+    code, _, err = run(tmp_path / "begun")
+    assert code == 2
+    assert "No cutoff is built yet. Run `bellwether features build` first." in err
     code, _, err = run(own.home, "--json", str(tmp_path / "away" / "quality.json"))
     assert code == 2
-    assert "Choose another place for --json" in err
+    assert "there is no folder" in err
     assert "look at every part" not in err  # said before the work
     code, _, err = run(own.home, "--json", str(tmp_path))
     assert (code, "it is a folder" in err) == (2, True)

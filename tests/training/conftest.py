@@ -77,6 +77,8 @@ def company(
 
 
 MOST_ROUNDS = 200
+PATIENCE = 30
+BLOCKS = 2  # each is a training of its own
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,13 +88,14 @@ def _fewer_rounds() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "_MOST_ROUNDS", MOST_ROUNDS)
+        patch.setattr(model, "_PATIENCE", PATIENCE)
         yield
 
 
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a home nothing was written to."""
-    return load_settings(home=tmp_path_factory.mktemp("plain"))
+    return load_settings(home=tmp_path_factory.mktemp("plain"), judging_blocks=BLOCKS)
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +123,7 @@ class Registered:
 def registered(small_company: tuple[Dataset, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Registered:
     """The small company's model, trained and registered; who writes to the home takes it back."""
     dataset, truth = small_company
-    settings = load_settings(home=tmp_path_factory.mktemp("flow") / "home")
+    settings = load_settings(home=tmp_path_factory.mktemp("flow") / "home", judging_blocks=BLOCKS)
     found: dict[str, Any] = {}
 
     def noted(step: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,12 +38,10 @@ class Client:
 
 
 @pytest.fixture
-def registry(monkeypatch, plain, bundle, tmp_path):
+def registry(monkeypatch, plain, bundle):
     """A registry in memory, in which ``bundle`` is version 3 and champion."""
     client, held = Client(), {"champion": bundle}
-    database = tmp_path / "mlflow.db"
-    database.touch()
-    monkeypatch.setattr(contests, "database_file", lambda _: database)
+    monkeypatch.setattr(contests, "is_begun", lambda _: True)
     monkeypatch.setattr(contests, "client_of", lambda *_: client)
     monkeypatch.setattr(contests, "champion_version", lambda *_: held["champion"] and "3")
     monkeypatch.setattr(contests, "champion", lambda *_: SimpleNamespace(version="3", bundle_folder="", sha256=""))

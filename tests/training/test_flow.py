@@ -12,11 +12,13 @@ from click.testing import CliRunner
 
 from features.exceptions import DependencyError, GateRefusedError, InputError, WorkFailedError
 from features.home.home import Home
+from features.schema import ACCOUNTS
 from features.settings.fields import Settings
 from features.windows import utc
 from tests.training.conftest import company
 from training import cli
 from training.flow import train, train_dataset
+from training.labels.labels import Labels
 from training.models import bundle as bundles
 from training.models.bundle import Bundle, BundleError, Verdict
 from training.models.matrix import matrix
@@ -25,6 +27,7 @@ from training.registry.champions import champion, champion_version, champions
 from training.registry.contests import contest_of
 from training.registry.promotion import promote
 from training.text import promote_lines, train_lines
+from training.watching.backtesting import backtest
 
 pytestmark = pytest.mark.slow
 NOW = utc(2026, 1, 1)
@@ -140,6 +143,32 @@ def _damage(path: Path) -> None:
     path.write_text(path.read_text().replace("0.", "1.", 1))
 
 
+def test_the_backtest_looks_back_at_the_scores_that_were_kept(home, small_company, monkeypatch):
+    dataset, _ = small_company
+    labels = Labels(dataset.frame[["account_id", "cutoff", "label", "event_time", "in_lead"]], (), {})
+    monkeypatch.setattr("training.watching.backtesting.closed_labels", lambda *_: labels)
+    monkeypatch.setattr("training.watching.backtesting.read_records", lambda *_: ACCOUNTS.schema.empty_table())
+
+    def told(*arguments):
+        return CliRunner().invoke(cli.backtest, ["--target", "churn", *arguments], obj=Home(home))
+
+    text = told()
+    assert text.exit_code == 0
+    assert "bellwether-churn version 1, judged on what it had not seen." in text.stdout
+    assert "days of warning" in text.stdout
+    parts = json.loads(told("--format", "json").stdout)
+    assert [row["days of warning"] for row in parts["warning"]] == [7, 14, 30, 60, 90]
+    scores = told("--part", "scores", "--format", "csv").stdout.splitlines()
+    assert scores[0] == "account_id,cutoff,probability,fitted_until"
+    assert len(scores) - 1 > len(dataset.frame) / 2
+    with pytest.raises(InputError, match="has no version 9"):
+        backtest(Home(home), "churn", version="9")
+    assert isinstance(told("--format", "csv").exception, InputError)
+    monkeypatch.setattr("training.watching.backtesting.out_of_time", lambda *_, **__: None)
+    with pytest.raises(WorkFailedError, match=r"kept no out-of-time scores\. Run `bellwether train"):
+        backtest(Home(home), "churn")
+
+
 def test_a_damaged_local_copy_is_fetched_again(home):
     promote(Home(home), "churn", unproven=True)
     copy = champion(Home(home), "churn").bundle_folder / "model.txt"
@@ -176,6 +205,22 @@ def test_a_champion_lost_beyond_repair_is_refused_and_keeps_no_successor_away(bu
     report = promote(Home(settings), "churn")
     assert (report.version, report.previous) == ("2", "1")
     assert "version 1, cannot be read" in report.remarks[-1]
+
+
+@pytest.mark.parametrize("step", ["mlflow.lightgbm.log_model", "training.registry.registry.note_judged"])
+def test_a_registration_that_is_broken_off_leaves_nothing(home, bundle, tmp_path, monkeypatch, step):
+    before = registry.standing(Home(home), "churn")
+
+    def broken_off(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        _register(home, bundle, tmp_path)
+    assert registry.standing(Home(home), "churn") == before
+    experiment = client_of(home).get_experiment_by_name("bellwether-churn").experiment_id
+    runs = client_of(home).search_runs([experiment])
+    assert len(runs) == len(before.versions)
 
 
 def test_a_damaged_registry_is_a_dependency_that_is_away(settings):
@@ -236,7 +281,7 @@ def test_a_refused_verdict_keeps_the_champion_and_going_back_is_free(home, bundl
     assert champion(Home(home), "churn").version == "1"
     assert "champion before" in promote(Home(home), "churn", version="1").remarks[0]
     client_of(home).set_registered_model_alias("bellwether-churn", "challenger", "1")
-    assert version == "2"
+    assert version != "1"
 
 
 def test_nothing_is_registered_when_nobody_left(settings):

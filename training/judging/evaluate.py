@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.models.bundle import Comparison
-from training.models.calibrate import logistic_line
+from training.models.calibrate import logistic_line, row_loss
 
 __all__ = [
     "CAPACITY_SHARE",
@@ -65,7 +65,7 @@ def metrics(rows: Judged, probability: Floats, *, capacity_share: float) -> dict
     return {
         "roc_auc": roc_auc(label, probability),
         "pr_auc": pr_auc(label, probability),
-        "log_loss": float(np.mean(_row_loss(label, probability))),
+        "log_loss": float(np.mean(row_loss(label, probability))),
         "brier": brier,
         "brier_skill": 1.0 - brier / (base * (1.0 - base)) if 0 < base < 1 else float("nan"),
         "ece": expected_calibration_error(label, probability),
@@ -183,7 +183,7 @@ class _Ranking:
 
 def _samples(rows: Judged, weights: Floats, score: Floats) -> dict[str, Floats]:
     """Each metric on the rows as they are, then under every resampling."""
-    ranking, loss = _Ranking(rows.label, score), _row_loss(rows.label, np.clip(score, 0.0, 1.0))
+    ranking, loss = _Ranking(rows.label, score), row_loss(rows.label, np.clip(score, 0.0, 1.0))
     everything = np.vstack([np.ones(rows.accounts), weights])
     values: dict[str, list[float]] = {"roc_auc": [], "pr_auc": [], "log_loss": []}
     for by_account in everything:
@@ -209,11 +209,6 @@ def _precision_at(label: Floats, score: Floats, share: float) -> float:
     edge = np.partition(score, -count)[-count]
     above, tied = score > edge, score == edge
     return float((label[above].sum() + (count - above.sum()) * label[tied].mean()) / count)
-
-
-def _row_loss(label: Floats, probability: Floats) -> Floats:
-    chance = np.clip(probability, 1e-12, 1.0 - 1e-12)
-    return np.asarray(-(label * np.log(chance) + (1.0 - label) * np.log(1.0 - chance)))
 
 
 def _logit(probability: Floats) -> Floats:

@@ -26,7 +26,7 @@ from training.judging.gate import CALIBRATION_BOUNDS, Estimate, Evidence, ruling
 from training.judging.measure import Measures, Scored, measure
 from training.judging.single_features import tells
 from training.labels.dataset import Dataset
-from training.labels.splits import Fold, folds, split
+from training.labels.splits import Fold, folds, rolling_origin
 from training.labels.targets import Target
 from training.models.bundle import Verdict
 from training.models.contest import Contest, Incumbent
@@ -112,11 +112,12 @@ def fit_and_judge(
     truth: pd.DataFrame | None = None,
     progress: Progress = silent,
 ) -> Judgement:
-    """Fit the recipe on the fitting cutoffs and judge it on what came after.
+    """Judge the recipe by rolling origin: before each block of closed cutoffs it is fitted on what was closed then.
 
-    ``contest`` names who is to be beaten: their recipes are fitted on the same cutoffs. ``beside`` has, by feature
-    service, the same rows with the features it reads, where the dataset has not all of them. ``truth`` has
-    ``account_id``, ``cutoff`` and the target's ``truth_column``.
+    All blocks together are the judged rows; a block before which nothing could be learnt is left out. ``contest`` names
+    who is to be beaten: their recipes are fitted on the same cutoffs. ``beside`` has, by feature service, the same rows
+    with the features it reads, where the dataset has not all of them. ``truth`` has ``account_id``, ``cutoff`` and the
+    target's ``truth_column``.
 
     Raises
     ------
@@ -125,14 +126,14 @@ def fit_and_judge(
     """
     contest = contest or Contest()
     gap = dataset.target.closing_days
-    parts = split(dataset.cutoffs, test_share=home.settings.test_share, gap_days=gap)
-    blocks = (Fold(parts.fitting, parts.test),)
+    planned = rolling_origin(dataset.cutoffs, blocks=home.settings.judging_blocks, gap_days=gap)
+    _refuse_empty(dataset, planned[-1])
+    blocks = [block for block in planned if _can_be_judged(dataset, block)]
     incumbents = {
         f"{name}, version {incumbent.version}": (incumbent, _dataset_of(incumbent, dataset, beside or {}, home))
         for name, incumbent in ((CHAMPION, contest.champion), (BEST_SO_FAR, contest.reference))
         if incumbent is not None
     }
-    _refuse_empty(dataset, blocks[-1])
     judged = dataset.rows([cutoff for block in blocks for cutoff in block.judged], with_lead=True)
     risk = None if truth is None else _true_risk(judged, truth, dataset.target)
     foretold = [
@@ -153,7 +154,7 @@ def fit_and_judge(
     champion = None if contest.champion is None else contest.champion.version
     verdict = ruling(evidence)
     return Judgement(
-        blocks=blocks,
+        blocks=tuple(blocks),
         fold_count=len(folds(blocks[-1].fitted, gap_days=gap)),
         model=foretold[-1].model,
         newest=dataset.rows(blocks[-1].judged),
@@ -202,7 +203,8 @@ def _foretell(
             continue
         refitted, _ = fit_recipe(own.rows(block.fitted), own, home.settings, incumbent.parameters, stage=stage)
         rivals[name] = refitted.probability(own.rows(block.judged, with_lead=True))
-    return _Foretold(rows[_KEYS], model, probability, rivals, rule, rule.score(rows))
+    dated = rows[_KEYS].assign(fitted_until=pd.Timestamp(block.fitted[-1]).as_unit("us"))
+    return _Foretold(dated, model, probability, rivals, rule, rule.score(rows))
 
 
 def _free_trees(fitted: pd.DataFrame, rows: pd.DataFrame, dataset: Dataset, home: Home, model: Fitted) -> Floats:
@@ -311,6 +313,14 @@ def _true_risk(rows: pd.DataFrame, truth: pd.DataFrame, target: Target) -> Float
             "with."
         )
     return risk.to_numpy(dtype=np.float64)
+
+
+def _can_be_judged(dataset: Dataset, block: Fold) -> bool:
+    """Whether there is something to learn before the block, and somebody in it."""
+    fitted = dataset.rows(block.fitted)
+    return bool(
+        fitted["label"].nunique() == 2 and fitted["account_id"].nunique() > 1 and len(dataset.rows(block.judged))
+    )
 
 
 def _refuse_empty(dataset: Dataset, block: Fold) -> None:

@@ -36,7 +36,8 @@ class Scored:
     Attributes
     ----------
     rows
-        ``account_id``, ``cutoff``, ``label``, ``event_time``, ``in_lead``; those with an event in the lead too.
+        ``account_id``, ``cutoff``, ``label``, ``event_time``, ``in_lead``, ``fitted_until``; those with an event in the
+        lead too.
     probability
         The model's.
     rivals

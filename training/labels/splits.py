@@ -11,21 +11,12 @@ import numpy.typing as npt
 from features.exceptions import WorkFailedError
 from features.windows import days_later
 
-__all__ = ["Fold", "Split", "account_folds", "folds", "split"]
+__all__ = ["Fold", "account_folds", "folds", "rolling_origin"]
 
 
 _MOST_FOLDS = 5
 _LEAST_FITTED = 4
 _ACCOUNT_FOLDS = 5
-
-
-@dataclass(frozen=True)
-class Split:
-    """Cutoffs by use, each ascending; what lies between fitting and test is purged."""
-
-    fitting: tuple[datetime, ...]
-    test: tuple[datetime, ...]
-    purged: tuple[datetime, ...]
 
 
 @dataclass(frozen=True)
@@ -36,11 +27,13 @@ class Fold:
     judged: tuple[datetime, ...]
 
 
-def split(cutoffs: Sequence[datetime], *, test_share: float, gap_days: int) -> Split:
-    """Keep the newest ``test_share`` of the closed cutoffs for the one judgement.
+def rolling_origin(cutoffs: Sequence[datetime], *, blocks: int, gap_days: int) -> tuple[Fold, ...]:
+    """Blocks of closed cutoffs that are judged, oldest first, each by what was closed before it began.
 
-    Fitting takes the cutoffs at most ``first test cutoff - gap_days``, so that each of its labels was final before
-    the first test cutoff.
+    Fitting takes the cutoffs at most ``first judged cutoff - gap_days``, so that each of its labels was final by then,
+    as it is whenever a model is trained. Blocks are of equal length, and the newest ends at the last closed cutoff. The
+    first begins where four cutoffs can be fitted, or as many as there are in a short history; of a history too short
+    for as many blocks as asked for, every judged cutoff is one.
 
     Raises
     ------
@@ -54,42 +47,46 @@ def split(cutoffs: Sequence[datetime], *, test_share: float, gap_days: int) -> S
             f"more than {gap_days} days whose labels are final. Load a longer history, then run "
             "`bellwether features build` and train again."
         )
-    count = min(len(closed) - 1, max(1, round(test_share * len(closed))))
-    test = closed[-count:]
-    last = days_later(test[0], -gap_days)
-    fitting = [cutoff for cutoff in closed[:-count] if cutoff <= last]
-    if not fitting:
+    judged = _judged(closed, gap_days=gap_days)
+    if not judged:
+        last = days_later(closed[-1], -gap_days)
         raise WorkFailedError(
             f"{len(closed)} closed cutoffs from {_day(closed[0])} to {_day(closed[-1])} leave none to fit on: labels "
             f"are final {gap_days} days after a cutoff, so fitting would end at {_day(last)}. Load a longer history."
         )
-    return Split(tuple(fitting), tuple(test), tuple(closed[len(fitting) : -count]))
+    count = min(blocks, len(judged))
+    length = len(judged) // count
+    starts = range(len(judged) - count * length, len(judged), length)
+    return tuple(_fold(closed, judged[start : start + length], gap_days=gap_days) for start in starts)
+
+
+def _judged(ordered: Sequence[datetime], *, gap_days: int) -> list[datetime]:
+    """The cutoffs before which four were final, or as many as leave two to judge; at least one."""
+    for least in range(_LEAST_FITTED, 0, -1):
+        judged = [c for c in ordered if sum(f <= days_later(c, -gap_days) for f in ordered) >= least]
+        if len(judged) >= 2 or (judged and least == 1):
+            return judged
+    return []
+
+
+def _fold(ordered: Sequence[datetime], judged: Sequence[datetime], *, gap_days: int) -> Fold:
+    return Fold(tuple(f for f in ordered if f <= days_later(judged[0], -gap_days)), tuple(judged))
 
 
 def folds(fitting: Sequence[datetime], *, gap_days: int) -> tuple[Fold, ...]:
     """Rolling-origin, purged, expanding folds: blocks of judged cutoffs, each fitted on all that was final before it.
 
-    As many folds as the span allows, up to five. The first is fitted on at least four cutoffs where there are enough.
-
-    Raises
-    ------
-    WorkFailedError
-        When the fitting span is no longer than the gap.
+    As many folds as the span allows, up to five; none where it is no longer than the gap. The first is fitted on at
+    least four cutoffs where there are enough.
     """
     ordered = sorted(fitting)
-    for least in range(_LEAST_FITTED, 0, -1):
-        judged = [c for c in ordered if sum(f <= days_later(c, -gap_days) for f in ordered) >= least]
-        if len(judged) >= 2 or (judged and least == 1):
-            break
+    judged = _judged(ordered, gap_days=gap_days)
     if not judged:
-        raise WorkFailedError(
-            f"The {len(ordered)} fitting cutoffs from {_day(ordered[0])} to {_day(ordered[-1])} are too short a span "
-            f"for one fold: it takes more than {gap_days} days. Load a longer history, or shorten horizon_days."
-        )
+        return ()
     count = min(_MOST_FOLDS, max(1, len(judged) // 2))
     edges = [round(i * len(judged) / count) for i in range(count + 1)]
     blocks = [tuple(judged[a:b]) for a, b in pairwise(edges)]
-    return tuple(Fold(tuple(f for f in ordered if f <= days_later(block[0], -gap_days)), block) for block in blocks)
+    return tuple(_fold(ordered, block, gap_days=gap_days) for block in blocks)
 
 
 def account_folds(account: npt.NDArray[np.str_], label: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -16,10 +16,22 @@ from pydantic_core import to_jsonable_python
 from features.exceptions import DependencyError, listed
 from training.models.bands import BANDS, BandRate
 
-__all__ = ["Bundle", "BundleError", "Calibration", "Column", "Comparison", "Golden", "Verdict", "read", "write"]
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Calibration",
+    "Column",
+    "Comparison",
+    "Golden",
+    "Verdict",
+    "content",
+    "read",
+    "write",
+]
 
 
 _FILES = ("model.txt", "calibration.json", "bundle.json")
+OUT_OF_TIME = "out_of_time.parquet"
 _MANIFEST = "manifest.json"
 OTHER = "(other)"
 _exact = with_config(ConfigDict(extra="forbid"))
@@ -160,7 +172,7 @@ class Bundle:
     statistics
         Feature to what it looked like over fitting, for later comparison.
     spans
-        ``fitting``, ``test`` and ``registered``: first and last cutoff of each.
+        First and last cutoff: ``fitting`` of the newest block's, ``judged`` of all blocks, ``registered`` of the model.
     metrics, comparisons, verdict, intervals
         Of the model that was judged: the same recipe, fitted on the fitting cutoffs alone. ``intervals``: metric to its
         95 % interval.
@@ -215,18 +227,22 @@ class _File:
     size: int
 
 
-def write(bundle: Bundle, folder: Path) -> str:
-    """Write the bundle's files into ``folder`` and return the SHA-256 of its manifest, which names the bundle."""
-    content = asdict(bundle)
-    parts = {
-        "model.txt": content.pop("model_text"),
-        "calibration.json": _json(content.pop("calibration")),
-        "bundle.json": _json(content),
+def write(bundle: Bundle, folder: Path, *, out_of_time: bytes | None = None) -> str:
+    """Write the bundle's files into ``folder`` and return the SHA-256 of its manifest, which names the bundle.
+
+    ``out_of_time`` is the table of out-of-time scores as :mod:`training.models.out_of_time` makes it.
+    """
+    fields = asdict(bundle)
+    parts: dict[str, bytes] = {
+        "model.txt": fields.pop("model_text").encode(),
+        "calibration.json": _json(fields.pop("calibration")).encode(),
+        "bundle.json": _json(fields).encode(),
     }
+    if out_of_time is not None:
+        parts[OUT_OF_TIME] = out_of_time
     folder.mkdir(parents=True, exist_ok=True)
     manifest = {}
-    for name, text in parts.items():
-        data = text.encode()
+    for name, data in parts.items():
         (folder / name).write_bytes(data)
         manifest[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
     data = _json(manifest).encode()
@@ -242,15 +258,26 @@ def read(folder: Path, *, sha256: str) -> Bundle:
     BundleError
         Naming the file that is missing or differs; nothing was parsed then.
     """
-    manifest = _manifest(folder, _verified(folder / _MANIFEST, sha256=sha256, size=None))
-    data = {name: _verified(folder / name, sha256=file.sha256, size=file.size) for name, file in manifest.items()}
+    data = content(folder, sha256=sha256)
     try:
-        content = json.loads(data["bundle.json"])
+        stored = json.loads(data["bundle.json"])
         parts = {"calibration": json.loads(data["calibration.json"]), "model_text": data["model.txt"].decode()}
-        bundle: Bundle = _reader(Bundle).validate_python({**content, **parts})
+        bundle: Bundle = _reader(Bundle).validate_python({**stored, **parts})
     except (TypeError, ValueError) as error:
         raise _of_another_version(folder, error) from error
     return bundle
+
+
+def content(folder: Path, *, sha256: str) -> dict[str, bytes]:
+    """The bytes of each file of a bundle, verified.
+
+    Raises
+    ------
+    BundleError
+        Naming the file that is missing or differs.
+    """
+    manifest = _manifest(folder, _verified(folder / _MANIFEST, sha256=sha256, size=None))
+    return {name: _verified(folder / name, sha256=file.sha256, size=file.size) for name, file in manifest.items()}
 
 
 def _manifest(folder: Path, data: bytes) -> dict[str, _File]:
@@ -258,7 +285,7 @@ def _manifest(folder: Path, data: bytes) -> dict[str, _File]:
         manifest: dict[str, _File] = _reader(dict[str, _File]).validate_json(data)
     except ValueError as error:
         raise _of_another_version(folder, error) from error
-    if sorted(manifest) != sorted(_FILES):
+    if set(manifest) - {OUT_OF_TIME} != set(_FILES):
         raise BundleError(
             f"{folder / _MANIFEST} lists {listed(manifest)}; a bundle has {listed(_FILES)}. {TRAIN_AGAIN}"
         )

@@ -1,14 +1,18 @@
 """Calibration: margins become probabilities that come true as often as they say."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from training.models.bundle import Calibration
 
-__all__ = ["calibrate", "logistic_line"]
+__all__ = ["INTERCEPT", "LATER", "PLATT", "Later", "calibrate", "logistic_line", "row_loss"]
 
 
+PLATT, INTERCEPT, LATER = "platt", "intercept", "platt on later cutoffs"
 _PLATT_POSITIVES = 50
 _INTERCEPT_POSITIVES = 10
 _STEPS = 50
@@ -17,26 +21,132 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def calibrate(margin: Floats, label: Floats, cutoff: Integers, *, positive_accounts: int) -> Calibration:
+@dataclass(frozen=True)
+class Later:
+    """Rows of later cutoffs as a model foretold them that was fitted on what was closed before.
+
+    Attributes
+    ----------
+    margin, label, cutoff, account
+        One value per row: log-odds, 0 or 1, the number of its cutoff, and of its account.
+    closed
+        Numbers of the cutoffs that model was fitted on.
+    """
+
+    margin: Floats
+    label: Floats
+    cutoff: Integers
+    account: Integers
+    closed: Integers
+
+
+def calibrate(
+    margin: Floats, label: Floats, cutoff: Integers, *, positive_accounts: int, later: Sequence[Later] = ()
+) -> Calibration:
     """Fit how far out-of-fold margins may be trusted.
 
-    A slope and an intercept from 50 distinct accounts with a positive label on (Platt, 1999, Advances in Large Margin
-    Classifiers), the intercept alone from 10, nothing below. The slope is that within cutoffs, each with an intercept
-    of its own: a feature that tells the date lets a model learn from other accounts how bad a week was, which is
-    nothing it will know of a week to come. A slope that would turn the order around is refused.
+    The intercept alone from 10 distinct accounts with a positive label on, nothing below. From 50 on three ways are
+    tried: a slope and an intercept (Platt, 1999, Advances in Large Margin Classifiers), the intercept alone, and slope
+    and intercept of ``later`` cutoffs instead of folds of accounts. Each is learnt from what was closed before a block
+    of later cutoffs; another than Platt's is taken where its log loss on these is less by a standard error.
+
+    The slope of account folds is that within cutoffs, each with an intercept of its own: a feature that tells the date
+    lets a model learn from other accounts how bad a week was, which is nothing it will know of a week to come. A slope
+    that would turn the order around is refused.
 
     Parameters
     ----------
     margin, label, cutoff
         One value per row, out of fold; log-odds, 0 or 1, and the number of its cutoff.
+    later
+        Blocks of later cutoffs, ascending.
     """
     if positive_accounts < _INTERCEPT_POSITIVES:
         return Calibration("none", 1.0, 0.0)
+    ways = {INTERCEPT: _intercept(margin, label)}
     if positive_accounts >= _PLATT_POSITIVES:
-        slope = _slope_within(margin, label, cutoff)
-        if slope > 0:
-            return Calibration("platt", *logistic_line(margin, label, fixed_slope=slope))
-    return Calibration("intercept", *logistic_line(margin, label, fixed_slope=1.0))
+        ways |= {PLATT: _platt(margin, label, cutoff), LATER: _later(later)}
+    possible = {name: way for name, way in ways.items() if way is not None}
+    if not possible:
+        return Calibration("none", 1.0, 0.0)
+    account, losses = _losses(margin, label, cutoff, later, possible)
+    order = [name for name in (PLATT, INTERCEPT, LATER) if name in (losses or possible)]
+    best = order[0]
+    for name in order[1:] if losses else ():
+        if _is_ahead(account, losses[best] - losses[name]):
+            best = name
+    return possible[best]
+
+
+def _is_ahead(account: Integers, gain: Floats) -> bool:
+    """Whether a smaller loss is more than chance between accounts would make it, by one standard error."""
+    by_account = np.bincount(account, weights=gain)
+    return bool(by_account.sum() > np.sqrt(np.sum(by_account**2)))
+
+
+def _losses(
+    margin: Floats, label: Floats, cutoff: Integers, later: Sequence[Later], ways: Collection[str]
+) -> tuple[Integers, dict[str, Floats]]:
+    """Account and log loss of each later row by each way, learnt from what was closed before; empty without any.
+
+    All ways are tried on the same rows: those where each can be learnt, or, where later cutoffs are too few to learn
+    from, those where the two others can.
+    """
+    tried: list[tuple[Integers, dict[str, Floats]]] = []
+    for place, block in enumerate(later):
+        before = np.isin(cutoff, block.closed)
+        closed = [_up_to(earlier, block.closed) for earlier in later[:place]]
+        learnt = {
+            PLATT: _platt(margin[before], label[before], cutoff[before]),
+            INTERCEPT: _intercept(margin[before], label[before]),
+            LATER: _later(closed) if LATER in ways else None,
+        }
+        losses = {
+            name: row_loss(block.label, way.probability(block.margin))
+            for name, way in learnt.items()
+            if way is not None and name in ways
+        }
+        tried.append((block.account, losses))
+    for wanted in (set(ways), {PLATT, INTERCEPT}):
+        whole = [(account, losses) for account, losses in tried if wanted <= set(losses)]
+        if whole:
+            accounts = np.concatenate([account for account, _ in whole])
+            return accounts, {name: np.concatenate([losses[name] for _, losses in whole]) for name in wanted}
+    return np.zeros(0, dtype=np.int64), {}
+
+
+def _intercept(margin: Floats, label: Floats) -> Calibration | None:
+    return _line(INTERCEPT, margin, label, 1.0)
+
+
+def _platt(margin: Floats, label: Floats, cutoff: Integers) -> Calibration | None:
+    return _line(PLATT, margin, label, _slope_within(margin, label, cutoff)) if len(margin) else None
+
+
+def _later(blocks: Sequence[Later]) -> Calibration | None:
+    """Slope and intercept of later cutoffs, where fifty accounts of them have a positive label."""
+    if not blocks:
+        return None
+    margin, label, cutoff, account = (
+        np.concatenate([getattr(block, name) for block in blocks]) for name in ("margin", "label", "cutoff", "account")
+    )
+    if len(np.unique(account[label == 1])) < _PLATT_POSITIVES:
+        return None
+    return _line(LATER, margin, label, _slope_within(margin, label, cutoff))
+
+
+def _line(method: str, margin: Floats, label: Floats, slope: float) -> Calibration | None:
+    """The calibration of this slope, where the rows decide its intercept and it keeps the order."""
+    if not slope > 0:
+        return None
+    _, intercept = logistic_line(margin, label, fixed_slope=slope)
+    return Calibration(method, slope, intercept) if np.isfinite(intercept) else None
+
+
+def _up_to(block: Later, closed: Integers) -> Later:
+    """The block's rows of cutoffs that are closed."""
+    has = np.isin(block.cutoff, closed)
+    return Later(block.margin[has], block.label[has], block.cutoff[has], block.account[has], block.closed)
 
 
 def _slope_within(margin: Floats, label: Floats, cutoff: Integers) -> float:
@@ -53,6 +163,12 @@ def _slope_within(margin: Floats, label: Floats, cutoff: Integers) -> float:
     model = LogisticRegression(C=np.inf, fit_intercept=False, solver="newton-cholesky", tol=1e-8)
     fitted = model.fit(design, label[tells])
     return float(fitted.coef_[0, -1])
+
+
+def row_loss(label: Floats, probability: Floats) -> Floats:
+    """Log loss of each row."""
+    chance = np.clip(probability, 1e-12, 1.0 - 1e-12)
+    return np.asarray(-(label * np.log(chance) + (1.0 - label) * np.log(1.0 - chance)))
 
 
 def logistic_line(

@@ -1,6 +1,6 @@
 """The model: a LightGBM booster whose trees ask about one family each, held back by directions and large leaves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -155,9 +155,21 @@ def fit(frame: pd.DataFrame, encoding: Encoding, options: Options, *, rounds: in
     """Fit one booster; the same rows, seed and threads give the same model text."""
     return lgb.train(
         _parameters(encoding, options, len(frame)),
-        _lgb_dataset(frame, encoding),
+        _lgb_dataset(frame, encoding, threads=_threads(options, len(frame))),
         num_boost_round=rounds,
     )
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How many rounds a booster has, and what the folds in time foretold with as many.
+
+    ``later`` holds, oldest first, the rows each fold was fitted on, those it judged, and their log-odds; empty where
+    there was no fold in time.
+    """
+
+    count: int
+    later: tuple[tuple[pd.DataFrame, pd.DataFrame, Floats], ...]
 
 
 def choose_rounds(
@@ -168,32 +180,43 @@ def choose_rounds(
     *,
     progress: Progress = silent,
     stage: str = "Folds",
-) -> int:
-    """Number of rounds with the least log loss over the pooled rows that come after what each fold is fitted on.
+) -> Rounds:
+    """The number of rounds with the least log loss over the pooled rows that come after what each fold is fitted on.
+
+    Where no fold in time has a positive label on both sides, as in a short history, folds of accounts take their place.
 
     Raises
     ------
     WorkFailedError
-        When no fold has a positive label on both sides.
+        When these have none either.
     """
-    traced = []
-    positives = 0
-    for fold in folds:
-        fitted, judged = _rows(rows, fold.fitted), _rows(rows, fold.judged)
-        if fitted["label"].sum() and len(judged):
-            traced.append((_traced(fitted, judged, encode(fitted, features), options), len(judged)))
-            positives += int(judged["label"].sum())
-    if not positives:
+    in_time = _telling((_rows(rows, fold.fitted), _rows(rows, fold.judged)) for fold in folds)
+    pairs = in_time or _telling(_across_accounts(rows))
+    if not pairs:
         raise WorkFailedError(
             f"None of the {len(folds)} folds has an event to foretell both among the rows it is fitted on and among "
             "those it is judged on. Load a longer history, or more accounts."
         )
+    encodings = [encode(fitted, features) for fitted, _ in pairs]
+    traced = [_traced(*pair, encoding, options) for pair, encoding in zip(pairs, encodings, strict=True)]
+    sizes = [len(judged) for _, judged in pairs]
     losses: list[float] = []
     while len(losses) < _MOST_ROUNDS and len(losses) - int(np.argmin(losses or [0.0])) <= _PATIENCE:
-        losses.append(sum(_one_round(booster) * count for booster, count in traced))
+        losses.append(sum(_one_round(booster) * size for booster, size in zip(traced, sizes, strict=True)))
         progress(stage, len(losses), _MOST_ROUNDS)
     progress(stage, _MOST_ROUNDS, _MOST_ROUNDS)
-    return int(np.argmin(losses)) + 1
+    best = int(np.argmin(losses)) + 1
+    if not in_time:
+        return Rounds(best, ())
+    foretold = (
+        (fitted, judged, _margin(booster, encoding, judged, rounds=best))
+        for (fitted, judged), booster, encoding in zip(pairs, traced, encodings, strict=True)
+    )
+    return Rounds(best, tuple(foretold))
+
+
+def _margin(booster: lgb.Booster, encoding: Encoding, rows: pd.DataFrame, *, rounds: int) -> Floats:
+    return np.asarray(booster.predict(encoding.matrix(rows), raw_score=True, num_iteration=rounds), dtype=np.float64)
 
 
 def out_of_fold(
@@ -224,11 +247,24 @@ def out_of_fold(
     return margin
 
 
+def _telling(pairs: Iterable[tuple[pd.DataFrame, pd.DataFrame]]) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+    """The pairs with an event to learn from and rows to judge; none of them where nothing they judge is positive."""
+    telling = [(fitted, judged) for fitted, judged in pairs if fitted["label"].sum() and len(judged)]
+    return telling if any(judged["label"].any() for _, judged in telling) else []
+
+
+def _across_accounts(rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    part = account_folds(rows["account_id"].to_numpy(dtype=str), rows["label"].to_numpy(dtype=np.float64))
+    for number in range(int(part.max()) + 1):
+        yield rows[part != number], rows[part == number]
+
+
 def _traced(fitted: pd.DataFrame, judged: pd.DataFrame, encoding: Encoding, options: Options) -> lgb.Booster:
     """A booster without a round yet, that knows the rows it will be judged on."""
-    data = _lgb_dataset(fitted, encoding)
+    threads = _threads(options, len(fitted))
+    data = _lgb_dataset(fitted, encoding, threads=threads)
     booster = lgb.Booster({**_parameters(encoding, options, len(fitted)), "metric": "binary_logloss"}, data)
-    booster.add_valid(_lgb_dataset(judged, encoding, reference=data), "judged")
+    booster.add_valid(_lgb_dataset(judged, encoding, threads=threads, reference=data), "judged")
     return booster
 
 
@@ -251,9 +287,13 @@ def _parameters(encoding: Encoding, options: Options, rows: int) -> dict[str, ob
         "deterministic": True,
         "force_row_wise": True,
         "seed": options.seed,
-        "num_threads": options.threads if rows >= _ROWS_WORTH_THREADS else 1,
+        "num_threads": _threads(options, rows),
         "verbosity": -1,
     }
+
+
+def _threads(options: Options, rows: int) -> int:
+    return options.threads if rows >= _ROWS_WORTH_THREADS else 1
 
 
 def _families(encoding: Encoding) -> list[list[int]]:
@@ -265,14 +305,17 @@ def _families(encoding: Encoding) -> list[list[int]]:
     return list(places.values())
 
 
-def _lgb_dataset(frame: pd.DataFrame, encoding: Encoding, *, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+def _lgb_dataset(
+    frame: pd.DataFrame, encoding: Encoding, *, threads: int, reference: lgb.Dataset | None = None
+) -> lgb.Dataset:
+    # LightGBM's number of threads is one for the process: a data set that names none sets it back for every booster.
     return lgb.Dataset(
         encoding.matrix(frame),
         label=frame["label"].to_numpy(dtype=np.float64),
         feature_name=[column.name for column in encoding.columns],
         reference=reference,
         free_raw_data=True,
-        params={"verbosity": -1},
+        params={"verbosity": -1, "num_threads": threads},
     )
 
 

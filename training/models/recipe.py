@@ -1,6 +1,7 @@
 """The whole recipe on some rows: how many rounds, how far to trust the margins, and the fit on all of them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,14 @@ from features.progress import Progress, silent
 from features.settings.fields import Settings
 from training.labels.dataset import Dataset
 from training.labels.splits import folds
-from training.models.calibrate import calibrate
+from training.models.calibrate import Later, calibrate
 from training.models.model import RECIPE, Fitted, Options, choose_rounds, encode, fit, out_of_fold
 
 __all__ = ["fit_recipe", "unknown_parameters"]
 
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 def unknown_parameters(parameters: Mapping[str, float]) -> list[str]:
@@ -40,22 +42,38 @@ def fit_recipe(
     Raises
     ------
     WorkFailedError
-        When the rows are too few, or span too short a time, for one fold.
+        When there is no event to learn from.
     """
     cutoffs = [moment.to_pydatetime() for moment in sorted(rows["cutoff"].unique())]
     options = Options(dataset.target.name, parameters, settings.seed, settings.threads)
     in_time = folds(cutoffs, gap_days=dataset.target.closing_days)
-    rounds = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
+    chosen = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
     unseen = out_of_fold(
-        rows, dataset.features, options, rounds=rounds, progress=progress, stage=f"{stage}: calibration"
+        rows, dataset.features, options, rounds=chosen.count, progress=progress, stage=f"{stage}: calibration"
     )
     label = rows["label"].to_numpy(dtype=np.float64)
     calibration = calibrate(
         unseen,
         label,
-        pd.factorize(rows["cutoff"])[0],
+        _numbers(rows["cutoff"], rows["cutoff"]),
         positive_accounts=rows.loc[label == 1, "account_id"].nunique(),
+        later=[_later(rows, fitted, judged, margin) for fitted, judged, margin in chosen.later],
     )
     encoding = encode(rows, dataset.features)
-    booster = fit(rows, encoding, options, rounds=rounds)
-    return Fitted(booster, encoding, calibration, rounds), unseen
+    booster = fit(rows, encoding, options, rounds=chosen.count)
+    return Fitted(booster, encoding, calibration, chosen.count), unseen
+
+
+def _later(rows: pd.DataFrame, fitted: pd.DataFrame, judged: pd.DataFrame, margin: Floats) -> Later:
+    return Later(
+        margin,
+        judged["label"].to_numpy(dtype=np.float64),
+        _numbers(judged["cutoff"], rows["cutoff"]),
+        _numbers(judged["account_id"], rows["account_id"]),
+        np.unique(_numbers(fitted["cutoff"], rows["cutoff"])),
+    )
+
+
+def _numbers(values: "pd.Series[Any]", everything: "pd.Series[Any]") -> Integers:
+    """The place of each value among all there are, ascending."""
+    return np.searchsorted(np.sort(everything.unique()), values.to_numpy()).astype(np.int64)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from features.exceptions import DependencyError
+from features.exceptions import DependencyError, InputError
 from features.home.home import Home
 from features.storage.read_only import is_read_only
 from training.labels.targets import TARGETS, target
@@ -16,18 +16,20 @@ from training.models.bundle import BundleError
 from training.registry.addresses import address_here
 from training.registry.mlflow_client import (
     BUNDLE_SHA256,
+    CHALLENGER,
     CHAMPION,
     client_of,
     database_file,
     is_begun,
     opened_mlflow,
     version_by_alias,
+    version_by_number,
 )
 
 if TYPE_CHECKING:
     pass
 
-__all__ = ["Champion", "artifacts_of", "champion", "champion_identity", "champion_version", "champions"]
+__all__ = ["Champion", "artifacts_of", "champion", "champion_identity", "champion_version", "champions", "registered"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,33 @@ def champion(home: Home, target_name: str) -> Champion:
         f"{name} has no champion in {database_file(home).parent}. "
         f"Run `bellwether train --target {target_name}`, then `bellwether promote --target {target_name}`."
     )
+
+
+def registered(home: Home, target_name: str, *, version: str | None = None) -> Champion:
+    """A registered version with a verified copy of its bundle: the one asked for, else the champion or the challenger.
+
+    Raises
+    ------
+    InputError
+        When there is no such version.
+    DependencyError
+        When nothing was ever registered.
+    BundleError
+        When the bundle is not the one that was registered.
+    """
+    name = target(target_name, home).registered_name
+    if is_begun(home):
+        with opened_mlflow() as mlflow:
+            client = client_of(mlflow, home)
+            if version is None:
+                named = version_by_alias(client, name, CHAMPION) or version_by_alias(client, name, CHALLENGER)
+            else:
+                named = version_by_number(client, name, version)
+                if named is None:
+                    raise InputError(f"{name} has no version {version}. Run `mlflow ui` to see which there are.")
+            if named is not None:
+                return local_copy(mlflow, home, named)
+    raise DependencyError(f"{name} has no model yet. Run `bellwether train --target {target_name}` first.")
 
 
 def champions(home: Home) -> dict[str, Champion]:

@@ -10,7 +10,7 @@ from training.models.bundle import Bundle, BundleError
 from training.models.contest import Contest, Incumbent
 from training.models.recipe import unknown_parameters
 from training.registry.champions import champion, champion_version
-from training.registry.mlflow_client import client_of, database_file, opened_mlflow
+from training.registry.mlflow_client import client_of, is_begun, opened_mlflow
 
 __all__ = ["contest_of", "note_judged", "note_promoted"]
 
@@ -29,7 +29,7 @@ def contest_of(home: Home, target_name: str) -> Contest:
     DependencyError
         When the registry cannot be read.
     """
-    if not database_file(home).exists():
+    if not is_begun(home):
         return Contest()
     name = target(target_name, home).registered_name
     with opened_mlflow() as mlflow:

@@ -136,7 +136,7 @@ def _passed(
         raise GateRefusedError(f"{who} was trained on another dataset than its tag says. Train it again.")
     verdict = bundle.verdict
     if candidate.tags.get(WAS_CHAMPION):
-        return (f"{who} has been champion before.", *verdict.remarks), None
+        return (f"{who} has been champion before.",), None
     if verdict.answer == "refused":
         raise GateRefusedError(f"{who} is refused. {verdict.reason}")
     if verdict.is_unproven and not unproven:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from features.home.home import Home
 from features.storage.database import give_id
@@ -30,6 +30,7 @@ from training.registry.mlflow_client import (
 )
 
 if TYPE_CHECKING:
+    import lightgbm as lgb
     import pandas as pd
 
 __all__ = ["Standing", "TrainingRun", "drop_alias", "register", "standing"]
@@ -98,39 +99,46 @@ def register(home: Home, run: TrainingRun) -> str:
         mlflow.set_tracking_uri(tracking_address(home))
         # An explicit run: `mlflow run` sets MLFLOW_RUN_ID, which belongs to another store.
         created = client.create_run(experiment_id(client, home, name), run_name=f"train {run.target}")
-        signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
-        with mlflow.start_run(run_id=created.info.run_id):
-            mlflow.log_params(dict(run.parameters))
-            mlflow.log_metrics(
-                {
-                    key: value
-                    for key, value in ({**run.bundle.metrics, **_bands(run.bundle)}).items()
-                    if value is not None
-                }
+        run_id, version = created.info.run_id, None
+        try:
+            model = _logged(mlflow, run, booster, run_id)
+            ensure_model(client, name)
+            version = client.create_model_version(
+                name,
+                source=model.model_uri,
+                run_id=run_id,
+                model_id=model.model_id,
+                tags={
+                    BUNDLE_SHA256: run.sha256,
+                    DATASET_FINGERPRINT: run.bundle.fingerprint,
+                    VERIFICATION: _GOLDEN,
+                    VERDICT: run.bundle.verdict.answer,
+                },
+                description=" ".join(run.bundle.verdict.sentences),
             )
-            mlflow.log_artifacts(str(run.bundle_folder), "bundle")
-            mlflow.log_artifacts(str(run.pictures))
-            logged = mlflow.lightgbm.log_model(
-                booster, name="model", signature=signature, pip_requirements=list(run.requirements)
-            )
-        ensure_model(client, name)
-        note_judged(client, name, run.bundle)
-        version = client.create_model_version(
-            name,
-            source=logged.model_uri,
-            run_id=created.info.run_id,
-            model_id=logged.model_id,
-            tags={
-                BUNDLE_SHA256: run.sha256,
-                DATASET_FINGERPRINT: run.bundle.fingerprint,
-                VERIFICATION: _GOLDEN,
-                VERDICT: run.bundle.verdict.answer,
-            },
-            description=" ".join(run.bundle.verdict.sentences),
-        )
-        client.set_registered_model_alias(name, CHALLENGER, version.version)
-        give_id(home.mlflow_database)
+            note_judged(client, name, run.bundle)
+            client.set_registered_model_alias(name, CHALLENGER, version.version)
+            give_id(home.mlflow_database)
+        except BaseException:  # Ctrl-C too: half a registration would be found by whoever looks next
+            if version is not None:
+                client.delete_model_version(name, version.version)
+            client.delete_run(run_id)
+            raise
         return str(version.version)
+
+
+def _logged(mlflow: Any, run: TrainingRun, booster: "lgb.Booster", run_id: str) -> Any:
+    """Everything a run leaves; returns the logged model."""
+    signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
+    with mlflow.start_run(run_id=run_id):
+        mlflow.log_params(dict(run.parameters))
+        metrics = {**run.bundle.metrics, **_bands(run.bundle)}
+        mlflow.log_metrics({key: value for key, value in metrics.items() if value is not None})
+        mlflow.log_artifacts(str(run.bundle_folder), "bundle")
+        mlflow.log_artifacts(str(run.pictures))
+        return mlflow.lightgbm.log_model(
+            booster, name="model", signature=signature, pip_requirements=list(run.requirements)
+        )
 
 
 def _bands(bundle: Bundle) -> dict[str, float]:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import random
 import zipfile
 from collections import Counter
 
@@ -430,3 +431,30 @@ def test_grown_packed_and_overlapping_files_in_any_order_and_split_are_one_log(
         expected[second] += count
     times = [time.second for (time,) in stored(Home(settings), "event_time")]
     assert Counter(times) == +expected
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_copies_that_are_cut_anywhere_come_in_any_order_and_again_and_are_one_table(tmp_path, home, seed):
+    dice = random.Random(seed)
+    rows = [call | {"latency_ms": dice.choice([1, 12, 12.5, 125])} for call in calls(*range(20))]
+    whole = text("csv", rows)
+    first = whole.index("\n", whole.index("\n") + 1)
+    cuts = [whole[: dice.randrange(first, len(whole))] for _ in range(3)]
+    files = [
+        put(tmp_path / f"{number}.csv{dice.choice(['', '.gz'])}", content)
+        for number, content in enumerate([*cuts, whole])
+    ]
+    company = home()
+    for file in [*dice.sample(files, 4), dice.choice(files)]:
+        take(company, file)
+    assert [latency for _, latency in stored(company, "event_time", "latency_ms")] == [
+        row["latency_ms"] for row in rows
+    ]
+
+
+def test_the_same_rows_with_their_columns_in_another_order_are_the_same_calls(tmp_path, home):
+    rows = [call | {"latency_ms": 12.5} for call in calls(1, 2, 3)]
+    take(home(), put(tmp_path / "a.csv", text("csv", rows)))
+    turned = [{name: row[name] for name in reversed(row)} for row in rows]
+    report = take(home(), put(tmp_path / "b.csv", text("csv", turned)))
+    assert (report.events_total, report.table("events").duplicates) == (3, 3)

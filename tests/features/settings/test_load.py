@@ -46,7 +46,7 @@ def test_a_value_that_cannot_be_used_is_named(tmp_path, text, message):
         load_settings(path)
 
 
-@pytest.mark.parametrize("name", ["capacity_share", "medium_share"])
+@pytest.mark.parametrize("name", ["capacity_share", "medium_share", "test_share"])
 def test_a_setting_that_is_no_more_is_told_and_changes_nothing(tmp_path, capsys, monkeypatch, name):
     path = tmp_path / "bellwether.toml"
     path.write_text(f"{name} = 0.4\nport = 1\n")

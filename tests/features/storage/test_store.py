@@ -179,3 +179,16 @@ def test_an_adopted_partition_is_that_of_the_other_store_and_stays_so(tmp_path, 
     write(other, "p", [3])
     (path,) = own.files("p", "rows")
     assert pq.read_table(path)["a"].to_pylist() == [1, 2]
+
+
+def test_a_manifest_of_which_one_letter_is_another_is_not_believed(tmp_path):
+    store = ManifestStore(tmp_path)
+    write(store, "day=2026-06-28", [1])
+    path = tmp_path / "_manifest.json"
+    content = path.read_text()
+    for changed in ("2026-06-20", "2026-06-29"):
+        path.write_text(content.replace("2026-06-28", changed))
+        with pytest.raises(WorkFailedError, match=r"_manifest\.json cannot be read: it is not as it was written\."):
+            store.manifest()
+    path.write_text("{" + content.partition(",")[2])  # an earlier version wrote none
+    assert list(store.manifest().partitions) == ["day=2026-06-28"]

@@ -188,6 +188,7 @@ def test_of_a_burst_through_the_application_some_are_answered_and_the_others_ref
         ledger=unused,
         work_queue=scene.work_queue,
         meters=Meters(),
+        readiness=unused,
         clock=lambda: NOW,
     )
     body = {"account_ids": [f"a{number}" for number in range(100)]}
@@ -231,6 +232,7 @@ def test_each_account_counts_once_for_each_target(tmp_path: Path, targets: dict[
         ledger=unused,
         work_queue=work_queue,
         meters=Meters(),
+        readiness=unused,
         clock=lambda: NOW,
     )
     body = {"account_ids": ["a", "b", "c"], **targets}

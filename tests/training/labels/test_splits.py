@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from features.exceptions import WorkFailedError
 from features.windows import days_later, utc
-from training.labels.splits import account_folds, folds, split
+from training.labels.splits import account_folds, folds, rolling_origin
 
 FIRST = utc(2025, 1, 6)
 
@@ -16,38 +16,48 @@ def mondays(count: int) -> list:
     return [days_later(FIRST, 7 * week) for week in range(count)]
 
 
-def test_the_newest_third_is_kept_and_the_gap_is_purged():
-    weeks = mondays(10)
-    parts = split(weeks, test_share=0.3, gap_days=14)
-    assert parts.test == tuple(weeks[7:])
-    assert parts.fitting == tuple(weeks[:6])  # week 5 is exactly 14 days before week 7
-    assert parts.purged == (weeks[6],)
+def test_blocks_of_equal_length_end_at_the_newest_cutoff_a_gap_after_what_they_are_fitted_on():
+    weeks = mondays(12)
+    blocks = rolling_origin(weeks, blocks=3, gap_days=14)
+    # Week 3 is exactly 14 days before week 5, the first with four final before it; 7 judged weeks are 3 blocks of 2.
+    assert [block.judged for block in blocks] == [tuple(weeks[6:8]), tuple(weeks[8:10]), tuple(weeks[10:12])]
+    assert [block.fitted for block in blocks] == [tuple(weeks[:5]), tuple(weeks[:7]), tuple(weeks[:9])]
+    assert [block.judged for block in rolling_origin(weeks, blocks=1, gap_days=14)] == [tuple(weeks[5:])]
+    assert len(rolling_origin(weeks, blocks=50, gap_days=14)) == 7
 
 
-@given(st.integers(2, 80), st.integers(1, 60))
-def test_every_fitted_label_is_final_before_its_judge_begins(count, gap):
+def test_of_a_short_history_one_cutoff_is_judged():
+    (block,) = rolling_origin(mondays(3), blocks=5, gap_days=14)
+    assert (block.fitted, block.judged) == (tuple(mondays(1)), tuple(mondays(3)[2:]))
+
+
+@given(st.integers(2, 80), st.integers(1, 60), st.integers(1, 9))
+def test_every_fitted_label_is_final_before_its_judge_begins(count, gap, wanted):
+    weeks = mondays(count)
     try:
-        parts = split(mondays(count), test_share=0.3, gap_days=gap)
-        rolled = folds(parts.fitting, gap_days=gap)
+        blocks = rolling_origin(weeks, blocks=wanted, gap_days=gap)
     except WorkFailedError:
         return
-    assert days_later(parts.fitting[-1], gap) <= parts.test[0]
-    for fold in rolled:
-        assert days_later(fold.fitted[-1], gap) <= fold.judged[0]
-    judged = [cutoff for fold in rolled for cutoff in fold.judged]
+    assert 1 <= len(blocks) <= wanted
+    assert len({len(block.judged) for block in blocks}) == 1
+    assert tuple(cutoff for block in blocks for cutoff in block.judged) == tuple(
+        weeks[-sum(len(block.judged) for block in blocks) :]
+    )
+    for part in (*blocks, *folds(blocks[-1].fitted, gap_days=gap)):
+        assert days_later(part.fitted[-1], gap) <= part.judged[0]
+        assert part.fitted == tuple(week for week in weeks if week <= days_later(part.judged[0], -gap))
+    judged = [cutoff for fold in folds(blocks[-1].fitted, gap_days=gap) for cutoff in fold.judged]
     assert judged == sorted(set(judged))
-    assert all(later.fitted[: len(earlier.fitted)] == earlier.fitted for earlier in rolled for later in rolled[-1:])
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 closed cutoffs"), (1, "1 closed cutoff"), (6, "none to fit on")])
 def test_too_short_a_history_says_how_short(count, text):
     with pytest.raises(WorkFailedError, match=f"{text}.*"):
-        split(mondays(count), test_share=0.3, gap_days=51)
+        rolling_origin(mondays(count), blocks=5, gap_days=51)
 
 
 def test_a_fitting_span_within_the_gap_has_no_fold():
-    with pytest.raises(WorkFailedError, match="3 fitting cutoffs from 2025-01-06 to 2025-01-20 are too short a span"):
-        folds(mondays(3), gap_days=51)
+    assert folds(mondays(3), gap_days=51) == ()
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=80), st.randoms())

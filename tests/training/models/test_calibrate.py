@@ -1,10 +1,12 @@
 """Margins become probabilities that come true as often as they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from training.models.calibrate import calibrate, logistic_line
+from training.models.calibrate import Later, calibrate, logistic_line
 
 
 def draws(slope: float, intercept: float, rows: int = 4000):
@@ -71,3 +73,47 @@ def test_a_slope_that_turns_the_order_around_is_refused():
 
 def test_one_class_decides_nothing():
     assert np.isnan(logistic_line(np.arange(5.0), np.zeros(5))).all()
+
+
+def weeks_of(slope: float, *, weeks: int, later_slope: float, rows: int = 1500):
+    """Out-of-fold rows of some weeks, and the later half of them as models of the weeks before foretold it."""
+    generator = np.random.default_rng(6)
+    week = np.repeat(np.arange(weeks), rows)
+
+    def labelled(margin, times):
+        return (generator.random(len(margin)) < 1 / (1 + np.exp(-(times * margin - 2)))).astype(float)
+
+    margin = generator.normal(size=len(week))
+    own = generator.normal(size=len(week))
+    label, known = labelled(margin, slope), labelled(own, later_slope)
+    account = np.arange(len(week))
+    later = [
+        Later(
+            own[week == number], known[week == number], week[week == number], account[week == number], np.arange(number)
+        )
+        for number in range(weeks // 2, weeks)
+    ]
+    return (margin, label, week), later
+
+
+@pytest.mark.parametrize(
+    ("slope", "later_slope", "method"),
+    [(1.6, 1.6, "platt"), (0.6, 1.7, "platt on later cutoffs")],
+)
+def test_what_comes_truest_on_later_cutoffs_is_taken(slope, later_slope, method):
+    rows, later = weeks_of(slope, weeks=6, later_slope=later_slope)
+    found = calibrate(*rows, positive_accounts=500, later=later)
+    assert found.method == method
+    assert found.slope == pytest.approx(later_slope, rel=0.12)
+
+
+@pytest.mark.parametrize(("slope", "method"), [(1.6, "platt"), (0.6, "intercept")])
+def test_where_later_cutoffs_have_too_few_departures_to_learn_from_two_ways_are_tried(slope, method):
+    rows, later = weeks_of(slope, weeks=6, later_slope=max(slope, 1.0))
+    few = [replace(block, account=block.account % 49) for block in later]
+    assert calibrate(*rows, positive_accounts=500, later=few).method == method
+
+
+def test_from_few_positive_accounts_no_slope_is_learnt_whatever_comes_later():
+    rows, later = weeks_of(1.6, weeks=6, later_slope=1.6)
+    assert calibrate(*rows, positive_accounts=49, later=later).method == "intercept"

@@ -6,7 +6,7 @@ import pytest
 
 from features.definitions.catalog import features_of_service, spec
 from features.exceptions import WorkFailedError
-from training.labels.splits import Fold, split
+from training.labels.splits import Fold
 from training.models.bundle import OTHER
 from training.models.calibrate import logistic_line
 from training.models.explain import by_family, explain
@@ -27,8 +27,7 @@ FEATURES = features_of_service("churn_v2")
 @pytest.fixture(scope="module")
 def fitted_rows(small_company) -> pd.DataFrame:
     dataset, _ = small_company
-    parts = split(dataset.cutoffs, test_share=0.3, gap_days=dataset.target.closing_days)
-    return dataset.rows(parts.fitting)
+    return dataset.rows(dataset.cutoffs[:18])
 
 
 def booster_of(rows: pd.DataFrame, seed: int = 7):
@@ -96,9 +95,11 @@ def test_rounds_are_added_until_the_least_loss_lies_some_rounds_back(fitted_rows
     monkeypatch.setattr("training.models.model._PATIENCE", 3)
     monkeypatch.setattr("training.models.model._traced", lambda *_: None)
     monkeypatch.setattr("training.models.model._one_round", lambda _: left.pop(0))
+    monkeypatch.setattr("training.models.model._margin", lambda *_, rounds: np.array([rounds]))
     cutoffs = [moment.to_pydatetime() for moment in sorted(fitted_rows["cutoff"].unique())]
     fold = Fold(tuple(cutoffs[:8]), tuple(cutoffs[14:]))
-    assert choose_rounds(fitted_rows, [fold], FEATURES, Options("churn", RECIPE, 7, 1)) == rounds
+    found = choose_rounds(fitted_rows, [fold], FEATURES, Options("churn", RECIPE, 7, 1))
+    assert (found.count, [margin.tolist() for *_, margin in found.later]) == (rounds, [[rounds]])
     assert len(losses) - len(left) == asked
 
 
@@ -146,6 +147,18 @@ def test_folds_without_a_departure_cannot_choose(fitted_rows):
             FEATURES,
             Options("churn", RECIPE, 7, 1),
         )
+
+
+def test_without_a_telling_fold_in_time_accounts_are_folded(fitted_rows):
+    rows, options = (
+        fitted_rows[fitted_rows["cutoff"] <= fitted_rows["cutoff"].unique()[3]],
+        Options("churn", RECIPE, 7, 1),
+    )
+    nobody = Fold((rows["cutoff"].iloc[0].to_pydatetime(),), ())  # a fold without positives
+    for folds in ([], [nobody]):
+        found = choose_rounds(rows, folds, FEATURES, options)
+        assert found.count >= 1
+        assert found.later == ()
 
 
 def test_out_of_fold_no_row_is_judged_by_a_model_that_knows_its_account(fitted_rows):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from features.quality.lateness import Lateness, lateness_of, look_at_lateness
+from features.quality.late_calls import Lateness, lateness_of, look_at_lateness
 from features.quality.section import Inspection, Section
 from features.rollup.count import roll_up
 from features.windows import DAY, utc
