@@ -13,15 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.exceptions import InputError
+from features.exceptions import InputError, WorkFailedError
 from features.home.home import Home
 from features.progress import Progress, silent
 from features.settings.fields import Settings
 from features.version import bellwether_version
 from features.windows import require_utc
 from training.judging.judge import Judgement, distinct_events, fit_and_judge
+from training.judging.recent_callers import with_recent_callers
 from training.judging.report import write_report
 from training.labels.dataset import Dataset, load, with_features_of
+from training.labels.excluded import Excluded, nothing_left
+from training.labels.left_out import IN_LEAD, LEFT_OUT
 from training.labels.targets import Target, target
 from training.models import bundle as bundles
 from training.models.bands import BandRate, band_of, bands_of, rates_of
@@ -37,6 +40,7 @@ from training.watching.drift import baseline_of
 __all__ = ["TrainReport", "make_bundle", "train", "train_dataset"]
 
 _GOLDEN_ROWS = 24
+_LONGEST_PARAMETER = 6000  # letters, MLflow's limit
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class TrainReport:
         Of the judged model, on the judged cutoffs; ``rules`` are the rivals that only count.
     counts
         Rows, accounts, cutoffs and distinct events by part, and what was left out.
+    excluded
+        Abnormal spans, with how many closed cutoffs are left out for each.
     truth
         ROC-AUC of the true risk and the model's share of it, when a truth file was given.
     bands, band_rates
@@ -67,6 +73,7 @@ class TrainReport:
     calibration: str
     spans: Mapping[str, tuple[str, str]]
     counts: Mapping[str, int]
+    excluded: tuple[Excluded, ...]
     left_out: Mapping[str, str]
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
@@ -117,6 +124,8 @@ def train_dataset(
 
     Raises
     ------
+    InputError
+        When abnormal spans leave too little to learn from or judge by.
     WorkFailedError
         When there is too little to learn from; nothing is registered.
     """
@@ -125,7 +134,14 @@ def train_dataset(
     services = {incumbent.service for incumbent in (contest.champion, contest.reference) if incumbent is not None}
     others = {service: with_features_of(dataset, service, home) for service in sorted(services)}
     beside = {service: rows for service, rows in others.items() if rows is not None}
-    judged = fit_and_judge(dataset, home, contest=contest, beside=beside, truth=truth, progress=progress)
+    try:
+        judged = fit_and_judge(dataset, home, contest=contest, beside=beside, truth=truth, progress=progress)
+    except WorkFailedError as error:
+        if any(span.cutoffs for span in dataset.excluded):
+            left_out = nothing_left(dataset.excluded, dataset.target)
+            raise InputError(f"Too little is left to train on. {error} Mind {left_out}") from error
+        raise
+    judged = with_recent_callers(judged, dataset, seed=home.settings.seed)
     everything = dataset.rows(dataset.cutoffs)
     final, unseen = fit_recipe(
         everything, dataset, home.settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
@@ -165,6 +181,7 @@ def train_dataset(
         calibration=final.calibration.method,
         spans=bundle.spans,
         counts=_counts(dataset, judged),
+        excluded=dataset.excluded,
         left_out=final.encoding.left_out,
         metrics=judged.measures.metrics,
         intervals=judged.measures.intervals,
@@ -257,8 +274,9 @@ def _counts(dataset: Dataset, judged: Judgement) -> dict[str, int]:
             f"{name} events": distinct_events(rows),
         }
     in_lead = int(dataset.frame["in_lead"].sum())
-    counts |= {"folds": judged.fold_count, "rows left out: event in the lead": in_lead}
-    return counts | {f"rows left out: {reason}": count for reason, count in dataset.left_out.items()}
+    counts |= {"folds": judged.fold_count, f"{LEFT_OUT}{IN_LEAD}": in_lead}
+    counts |= {"cutoffs left out: abnormal": sum(span.cutoffs for span in dataset.excluded)}
+    return counts | {f"{LEFT_OUT}{reason}": count for reason, count in dataset.left_out.items()}
 
 
 def _parameters(
@@ -275,6 +293,7 @@ def _parameters(
         "seed": settings.seed,
         "service": dataset.target.service,
         "dataset_fingerprint": dataset.fingerprint,
+        "abnormal_spans": "; ".join(span.in_words for span in dataset.excluded)[:_LONGEST_PARAMETER] or "none",
         "trained_at": require_utc(now, what="now").isoformat(timespec="seconds"),
         **{name.replace(":", ""): count for name, count in _counts(dataset, judged).items()},
     }

@@ -13,7 +13,15 @@ from features.console import say
 from features.definitions.declared import ExternalTable, Metric, TableColumn
 from features.exceptions import SettingsError
 from features.paths import expanded
-from features.settings.fields import FILE_NAME, RETIRED, ClashError, ColumnMapping, Settings, SourceSettings
+from features.settings.fields import (
+    FILE_NAME,
+    RETIRED,
+    ClashError,
+    ColumnMapping,
+    ExcludedSpan,
+    Settings,
+    SourceSettings,
+)
 from features.settings.toml_lines import line_of
 
 __all__ = ["load_settings"]
@@ -94,6 +102,7 @@ def _nearest(path: Sequence[str]) -> str | None:
         ("metrics", 3): Metric,
         ("tables", 3): ExternalTable,
         ("tables", 5): TableColumn,
+        ("exclude", 3): ExcludedSpan,
     }
     model = Settings if len(path) == 1 else models.get((path[0], len(path)))
     keys = [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
