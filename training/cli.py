@@ -18,7 +18,7 @@ from features.console import (
     say,
     terminal_width,
 )
-from features.exceptions import GateRefusedError, InputError
+from features.exceptions import GateRefusedError
 from features.home.home import Home
 from features.home.presence import pass_home
 from training.labels.names import TARGET_NAMES
@@ -145,11 +145,10 @@ def backtest(home: Home, target_name: str | None, version: str | None, part: str
     Month by month, by days of warning, and by name whom it missed. The scores were made when the model was trained,
     each by a model of what was closed before; nothing is fitted again.
     """
+    from training.judging.backtest import MISS_COLUMNS
     from training.text import backtest_parts
     from training.watching.backtesting import backtest as run
 
-    if output == "csv" and part is None:
-        raise InputError(f"CSV holds one table. Choose it with --part: {', '.join(_PARTS)}.")
     with progress_bar() as progress:
         progress("Look back", 0, 1)
         past = run(home, target_name or _default(home), version=version)
@@ -160,19 +159,21 @@ def backtest(home: Home, target_name: str | None, version: str | None, part: str
             **{name: past.scores[name].dt.strftime("%Y-%m-%d") for name in ("cutoff", "fitted_until")}
         )
         emit([dict(zip(dated.columns, row, strict=True)) for row in dated.itertuples(index=False)], output)
-    elif part is not None:
-        emit(parts[part][1], output)
-    elif output == "json":
+    elif part is not None and output != "table":
+        emit(parts[part][1], output, columns=MISS_COLUMNS if part == "misses" else ())
+    elif output != "table":
         emit_document({name: rows for name, (_, rows) in parts.items()}, output)
     else:
-        for place, (title, rows) in enumerate(parts.values()):
+        shown = {name: table for name, table in parts.items() if part in (None, name)}
+        for place, (name, (title, rows)) in enumerate(shown.items()):
             if place:
                 say()
             emit_text(title)
-            if rows:
-                emit(rows[:_MOST_MISSES] if rows is parts["misses"][1] else rows)
-        if len(parts["misses"][1]) > _MOST_MISSES:
-            say("`bellwether backtest --part misses` names all of them.")
+            few = rows[:_MOST_MISSES] if name == "misses" and part is None else rows
+            if few:
+                emit(few)
+            if len(few) < len(rows):
+                emit_text("`bellwether backtest --part misses` names all of them.")
 
 
 @click.command(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -23,14 +24,20 @@ from serving.cli import main
 from tests.serving.conftest import CUTOFF, NOW, Place
 from tests.serving.test_refused_at_once import COMMANDS
 from training.flow import TrainReport
+from training.judging.backtest import look_back
+from training.labels.targets import target
 from training.models.bundle import Comparison, Verdict
+from training.registry.champions import Champion
 from training.registry.promotion import PromoteReport
 from training.watching.audit import Audit
+from training.watching.backtesting import Backtested
 
 WIDTH = 40
 NO_DATA = {"init", "demo", "serve"}
 # Command to the words after it and the home it is run on: one with a champion, or one of three calls.
 RUNS: dict[str, tuple[str, str]] = {
+    "backtest": ("--target churn", "small"),
+    "backtest --part scores": ("--target churn", "small"),
     "doctor": ("", "small"),
     "explain": ("acct_003", "scored"),
     "features apply": ("", "small"),
@@ -85,13 +92,16 @@ def homes(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Homes:
 
 
 @pytest.fixture
-def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+def stubbed(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes long gives what it gives; what is printed of it is what is looked at."""
     figures = {"roc_auc": 0.782, "pr_auc": 0.105, "base_rate": 0.0223, "ece": 0.003, "calibration_slope": 1.04}
     figures |= {"predicted_over_observed": float("nan"), "brier_skill": 0.086, "precision_at_capacity": 0.125}
     figures |= {"lift_at_capacity": 5.6, "recall_at_capacity": 0.28, "recall_at_capacity_with_lead": 0.3}
+    figures |= {"low_score": 0.025, "high_score": 0.033}
     counts = {
-        f"{part} {what}": 12 for part in ("fitting", "test") for what in ("cutoffs", "rows", "accounts", "events")
+        f"{part} {what}": 12
+        for part in ("fitting", "judged", "closed")
+        for what in ("cutoffs", "rows", "accounts", "events")
     }
     report = TrainReport(
         target="churn",
@@ -102,17 +112,24 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
         rounds=40,
         rows_per_leaf=100,
         calibration="platt",
-        spans={"fitting": ("2026-01-05", "2026-03-30"), "test": ("2026-05-04", "2026-05-25")},
+        spans={"fitting": ("2026-01-05", "2026-03-30"), "judged": ("2026-05-04", "2026-05-25")},
         counts=counts | {"folds": 5},
         left_out={"sdk_versions_28d": "constant"},
         metrics=figures,
-        intervals={"roc_auc": (0.71, 0.84)},
+        intervals={
+            "roc_auc": (0.71, 0.84),
+            "recall_at_capacity": (0.2, 0.36),
+            "share_of_true_risk_roc_auc": (0.9, 0.98),
+        },
         comparisons=tuple(
-            Comparison("requests in the last 7 days alone (lowest first)", metric, 0.78, 0.73, 0.05, 0.01, 0.1)
+            Comparison("requests in the last 7 days, lowest first", metric, 0.78, 0.73, 0.05, 0.01, 0.1)
             for metric in ("roc_auc", "pr_auc")
         ),
-        verdict=Verdict((), ("Beats the rule.",)),
+        rules=("requests in the last 7 days, lowest first",),
+        verdict=Verdict("passes", "It is shown to rank better than every rule.", ("Its scores may be too bold.",)),
         truth={"true_risk_roc_auc": 0.83, "share_of_true_risk_roc_auc": 0.941},
+        happened="left",
+        capacity_share=0.05,
         ui_command="mlflow ui",
     )
     monkeypatch.setattr("training.flow.train", lambda *_, **__: report)
@@ -121,6 +138,14 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
     online = OnlineAudit(CUTOFF, 10, (OnlineDifference("acme", "calls_7d", 1.0, 2.0),))
     audited = Audit(StoreAudit(7, 90, {CUTOFF: 10}, {CUTOFF: 3}, {}, (), online, ()), ())
     monkeypatch.setattr("training.watching.audit.audit", lambda *_, **__: audited)
+    days = pd.to_datetime(["2026-05-04", "2026-03-02"], utc=True)
+    scores = pd.DataFrame({"account_id": ["acme"], "cutoff": days[:1], "probability": [0.2], "fitted_until": days[1:]})
+    labels = scores[["account_id", "cutoff"]].assign(
+        label=1, event_time=days[:1] + pd.Timedelta(days=20), in_lead=False
+    )
+    past = look_back(scores, labels, capacity_share=0.05, names={"acme": "Acme"})
+    looked = Backtested(target("churn", homes.small), Champion("bellwether-churn", "3", Path(), ""), scores, past, 0.05)
+    monkeypatch.setattr("training.watching.backtesting.backtest", lambda *_, **__: looked)
     for name in WORK:
         monkeypatch.setattr(name, once(name))
     for module in ("features.cli", "serving.cli"):

@@ -7,13 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.shares import Share
 from training.judging.evaluate import roc_auc
 from training.judging.measure import call_chance
 
-__all__ = ["DAYS_OF_WARNING", "Backtest", "look_back"]
+__all__ = ["DAYS_OF_WARNING", "MISS_COLUMNS", "Backtest", "look_back"]
 
 
 DAYS_OF_WARNING = (7, 14, 30, 60, 90)
+MISS_COLUMNS = ("account_id", "name", "on", "best_place", "highest_score")
 
 _OLDEST_DAYS = 14  # a score older than that would not have been looked at any more
 
@@ -28,7 +30,7 @@ class Backtest:
     Attributes
     ----------
     months
-        A row per month of the cutoffs: what was foretold and what happened, in per cent of the rows, without those
+        A row per month of the cutoffs: what was foretold and what happened, as shares of the rows, without those
         whose event fell in the lead.
     warnings
         A row per number of days: of the events so many days after a judged cutoff, how many accounts were among the
@@ -78,11 +80,11 @@ def _months(rows: pd.DataFrame) -> Iterator[Row]:
             "month": month,
             "cutoffs": int(part["cutoff"].nunique()),
             "accounts": int(part["account_id"].nunique()),
-            "foretold %": round(100 * float(part["probability"].mean()), 2),
-            "happened %": round(100 * float(label.mean()), 2),
+            "foretold": Share(round(float(part["probability"].mean()), 4)),
+            "happened": Share(round(float(label.mean()), 4)),
             "events": len(caught),
             "found": round(float(caught.sum()), 1),
-            "ROC-AUC": round(area, 3) if np.isfinite(area) else None,
+            "roc_auc": round(area, 3) if np.isfinite(area) else None,
         }
 
 
@@ -101,10 +103,10 @@ def _warnings(rows: pd.DataFrame, events: pd.DataFrame) -> Iterator[Row]:
         ).dropna(subset="called")
         found = float(seen["called"].sum())
         yield {
-            "days of warning": days,
+            "days_of_warning": days,
             "events": len(seen),
             "found": round(found, 1),
-            "recall %": round(100 * found / len(seen), 1) if len(seen) else None,
+            "recall": Share(round(found / len(seen), 4)) if len(seen) else None,
         }
 
 
@@ -114,10 +116,7 @@ def _misses(rows: pd.DataFrame, events: pd.DataFrame, names: Mapping[str, str | 
     best = looked.groupby(["account_id", "event_time"]).agg(place=("place", "min"), probability=("probability", "max"))
     for account, moment in missed[["account_id", "event_time"]].itertuples(index=False):
         place, probability = best.loc[(account, moment)]
-        yield {
-            "account_id": account,
-            "name": names.get(account),
-            "on": f"{moment:%Y-%m-%d}",
-            "best place": int(place),
-            "highest score %": round(100 * float(probability), 1),
-        }
+        score = Share(round(float(probability), 4))
+        yield dict(
+            zip(MISS_COLUMNS, (account, names.get(account), f"{moment:%Y-%m-%d}", int(place), score), strict=True)
+        )

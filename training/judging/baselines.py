@@ -43,7 +43,7 @@ class SingleFeatureRule:
     @property
     def title(self) -> str:
         """The rule in words."""
-        return f"{self.meaning}, {'highest' if self.rising else 'lowest'} first"
+        return f"{self.meaning.partition(';')[0]}, {'highest' if self.rising else 'lowest'} first"
 
     def score(self, frame: pd.DataFrame) -> Floats:
         """Share of the fitting rows that are less risky, those that tie by half: 0 to 1, one value per row.

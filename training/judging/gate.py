@@ -29,6 +29,7 @@ WORSE_BY = 0.01
 """What a new recipe may be worse than the reference by, at most."""
 
 _LEVEL = 0.05
+_FEW_TRIES = 3
 _FAR_OFF = 2.0  # times a calibration bound: no few events excuse that
 
 
@@ -214,10 +215,10 @@ def _not_as_good(evidence: Evidence, champion: Estimate, reference: Estimate) ->
     elif not reference.low_at(1 - _LEVEL / evidence.judged_recipes) >= -WORSE_BY:
         half = reference.value - reference.low_at(1 - _LEVEL / evidence.judged_recipes)
         power = power_in_words(evidence.events, evidence.days, [(reference.value + WORSE_BY, half)])
-        tries = counted(evidence.judged_recipes, "recipe was|recipes were")
+        tries = f" {evidence.judged_recipes} recipes were tried since the last promotion, so it takes more to be shown."
         yield (
-            f"It is not shown to rank as well as the best recipe so far, within {WORSE_BY} ({tries} judged since the "
-            f"last promotion, so it takes more to be shown). {power} {_until_shown(evidence)}"
+            f"It is not shown to rank as well as the best recipe so far, within {WORSE_BY}."
+            f"{tries if evidence.judged_recipes > _FEW_TRIES else ''} {power} {_until_shown(evidence)}"
         )
 
 

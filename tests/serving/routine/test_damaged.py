@@ -163,6 +163,9 @@ def _faults(outcome: Outcome, healthy: Outcome, names: str) -> Iterator[str]:
         yield "other scores, and nobody is told"
     elif outcome.code not in {0, 1, 2, 3, healthy.code}:
         yield f"exit code {outcome.code}"
+    elif outcome.code == 1 and " checks: " in outcome.err:  # a doctor tells what it finds in a table
+        if not re.search(names, outcome.out):
+            yield f"what is damaged is not named: {outcome.out}"
     elif outcome.code != 0 and healthy.code == 0:
         if len(said) != 1 or len(said[0]) > 600:
             yield f"not a sentence or two: {outcome.err}"

@@ -36,28 +36,28 @@ def test_months_say_what_was_foretold_and_what_happened(scores, labels):
         "month": "2026-04",
         "cutoffs": 2,
         "accounts": 3,
-        "foretold %": pytest.approx(28.33),
-        "happened %": 0.0,
+        "foretold": pytest.approx(0.2833),
+        "happened": 0.0,
         "events": 0,
         "found": 0.0,
-        "ROC-AUC": None,
+        "roc_auc": None,
     }
     # Five rows without the one in the lead: ann's 0.4 is above all three others, her 0.1 below them.
     assert may == {
         "month": "2026-05",
         "cutoffs": 2,
         "accounts": 3,
-        "foretold %": 26.0,
-        "happened %": 40.0,
+        "foretold": 0.26,
+        "happened": 0.4,
         "events": 1,
         "found": 1.0,
-        "ROC-AUC": 0.5,
+        "roc_auc": 0.5,
     }
 
 
 def test_warnings_ask_what_the_newest_list_said_so_many_days_before(scores, labels):
     warnings = {
-        row["days of warning"]: row for row in look_back(scores, labels, capacity_share=0.34, names={}).warnings
+        row["days_of_warning"]: row for row in look_back(scores, labels, capacity_share=0.34, names={}).warnings
     }
     # Ann: 9 days before bob leads the list, 16 days before she does, 30 days before bob. Cy leads none.
     assert {days: (row["events"], row["found"]) for days, row in warnings.items()} == {
@@ -67,14 +67,14 @@ def test_warnings_ask_what_the_newest_list_said_so_many_days_before(scores, labe
         60: (0, 0.0),
         90: (0, 0.0),
     }
-    assert [row["recall %"] for row in warnings.values()] == [0.0, 50.0, 0.0, None, None]
+    assert [row["recall"] for row in warnings.values()] == [0.0, 0.5, 0.0, None, None]
 
 
 def test_who_was_never_on_a_list_is_named(scores, labels):
     past = look_back(scores, labels, capacity_share=0.34, names={"cy": "Cy and sons"})
     assert past.events == 2
     assert past.misses == (
-        {"account_id": "cy", "name": "Cy and sons", "on": "2026-05-16", "best place": 2, "highest score %": 20.0},
+        {"account_id": "cy", "name": "Cy and sons", "on": "2026-05-16", "best_place": 2, "highest_score": 0.2},
     )
 
 
