@@ -1,7 +1,7 @@
 """The demonstration: a simulated company, from its log to scored accounts with reasons."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,11 @@ def _champion(
 def _lines(trained: TrainReport, promoted: PromoteReport) -> Iterator[str]:
     yield from train_lines(trained)
     yield ""
-    yield from promote_lines(promoted)
+    verdict = trained.verdict  # which has just been said
+    more = [remark for remark in promoted.remarks if not remark.endswith(verdict.reason)]
+    if verdict.is_unproven:
+        more.insert(0, "Promoted all the same, as by `promote --unproven`; its answers say so.")
+    yield from promote_lines(replace(promoted, remarks=tuple(more)))
 
 
 def _refuse_foreign(home: Home) -> None:

@@ -171,7 +171,7 @@ def backtest(home: Home, target_name: str | None, version: str | None, part: str
             emit_text(title)
             few = rows[:_MOST_MISSES] if name == "misses" and part is None else rows
             if few:
-                emit(few)
+                emit([{name.replace("_", " "): value for name, value in row.items()} for row in few])
             if len(few) < len(rows):
                 emit_text("`bellwether backtest --part misses` names all of them.")
 

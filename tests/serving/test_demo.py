@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,9 @@ from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.storage.state_file import recall, remember
 from features.windows import DAY, utc
-from serving.demo import run_demo
+from serving.demo import _lines, run_demo
+from training.models.bundle import Verdict
+from training.registry.promotion import PromoteReport
 
 NOW = utc(2026, 7, 1, 12)
 
@@ -78,3 +81,24 @@ def test_what_a_night_took_in_is_kept(settings: Settings) -> None:
     remember(settings.home / "nightly/taken.json", memory)
     with pytest.raises(InputError, match="holds more than an earlier demonstration put there"):
         run_demo(Home(settings), accounts=10, days=31, seed=1, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "remarks", "said"),
+    [
+        (
+            Verdict("not_shown", "So little."),
+            ("Unproven: So little.", "A remark."),
+            ["  Promoted all the same, as by `promote --unproven`; its answers say so.", "  A remark."],
+        ),
+        (Verdict("passes", "So good."), ("So good.",), []),
+    ],
+)
+def test_the_verdict_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, verdict: Verdict, remarks: tuple[str, ...], said: list[str]
+) -> None:
+    monkeypatch.setattr("serving.demo.train_lines", lambda trained: [f"Verdict: {trained.verdict.reason}"])
+    promoted = PromoteReport("bellwether-churn", "1", None, remarks)
+    lines = list(_lines(SimpleNamespace(verdict=verdict), promoted))  # type: ignore[arg-type]
+    first = "bellwether-churn version 1 is the champion; before it, nobody."
+    assert lines == [f"Verdict: {verdict.reason}", "", first, *said]
