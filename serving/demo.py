@@ -26,6 +26,7 @@ from features.windows import newest_cutoff
 from serving.ledger.runs import ScoredAccount, TargetRun
 from serving.routine.batch import score_batch
 from serving.routine.terminal import in_money, who
+from serving.scoring.offers import HELD_BACK
 from training.flow import TrainReport, train
 from training.registry.promotion import PromoteReport, promote
 from training.text import promote_lines, train_lines
@@ -139,11 +140,11 @@ def run_demo(
         *_shown(riskiest),
     ]
     if _UPSELL in runs:
-        candidates = [account for account in _first(runs[_UPSELL]) if account.offer is not False]
-        held_back = sum(account.offer is False for account in runs[_UPSELL].accounts)
-        best = candidates[:_CANDIDATES]
+        best = [account for account in _first(runs[_UPSELL]) if account.offer][:_CANDIDATES]
+        held_back = sum(HELD_BACK in (account.detail or "") for account in runs[_UPSELL].accounts)
         summary = f"{runs[_UPSELL].in_words}; {held_back:,} held back while churn risk is high"
-        lines += ["", f"The {len(best)} best candidates for an upgrade ({summary}):", *_shown(best)]
+        many = f"The {len(best)} best candidates for an upgrade" if best else "Nobody to offer an upgrade"
+        lines += ["", f"{many} ({summary}){':' if best else '.'}", *_shown(best)]
     return DemoReport("\n".join(lines), riskiest[0].account_id)
 
 

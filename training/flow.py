@@ -13,17 +13,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.exceptions import InputError
+from features.exceptions import InputError, WorkFailedError
 from features.home.home import Home
 from features.progress import Progress, silent
 from features.settings.fields import Settings
 from features.version import bellwether_version
 from features.windows import require_utc
 from training.judging.judge import Judgement, distinct_events, fit_and_judge
+from training.judging.recent_callers import with_recent_callers
 from training.judging.report import write_report
 from training.labels.dataset import Dataset, load, with_features_of
+from training.labels.excluded import Excluded, nothing_left
+from training.labels.left_out import IN_LEAD, LEFT_OUT
 from training.labels.targets import Target, target
 from training.models import bundle as bundles
+from training.models.bands import BandRate, band_of, bands_of, rates_of
 from training.models.bundle import Bundle, Comparison, Golden, Verdict
 from training.models.history import entry_dates
 from training.models.model import RECIPE, Fitted, rows_per_leaf
@@ -37,6 +41,7 @@ from training.watching.drift import baseline_of
 __all__ = ["TrainReport", "make_bundle", "train", "train_dataset"]
 
 _GOLDEN_ROWS = 24
+_LONGEST_PARAMETER = 6000  # letters, MLflow's limit
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,14 @@ class TrainReport:
         Of the judged model, on the judged cutoffs; ``rules`` are the rivals that only count.
     counts
         Rows, accounts, cutoffs and distinct events by part, and what was left out.
+    excluded
+        Abnormal spans, with how many closed cutoffs are left out for each.
     truth
         ROC-AUC of the true risk and the model's share of it, when a truth file was given.
-    happened, capacity_share
-        What a positive account did, and the share of a week's accounts that a team can call on.
+    bands, band_rates
+        As in the bundle: the smallest probability of each band that exists, and what was observed in each.
+    happened
+        What a positive account did.
     """
 
     target: str
@@ -65,6 +74,7 @@ class TrainReport:
     calibration: str
     spans: Mapping[str, tuple[str, str]]
     counts: Mapping[str, int]
+    excluded: tuple[Excluded, ...]
     left_out: Mapping[str, str]
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
@@ -72,8 +82,9 @@ class TrainReport:
     rules: tuple[str, ...]
     verdict: Verdict
     truth: Mapping[str, float]
+    bands: Mapping[str, float]
+    band_rates: Mapping[str, BandRate]
     happened: str
-    capacity_share: float
     ui_command: str
 
 
@@ -114,6 +125,8 @@ def train_dataset(
 
     Raises
     ------
+    InputError
+        When abnormal spans leave too little to learn from or judge by.
     WorkFailedError
         When there is too little to learn from; nothing is registered.
     """
@@ -122,7 +135,14 @@ def train_dataset(
     services = {incumbent.service for incumbent in (contest.champion, contest.reference) if incumbent is not None}
     others = {service: with_features_of(dataset, service, home) for service in sorted(services)}
     beside = {service: rows for service, rows in others.items() if rows is not None}
-    judged = fit_and_judge(dataset, home, contest=contest, beside=beside, truth=truth, progress=progress)
+    try:
+        judged = fit_and_judge(dataset, home, contest=contest, beside=beside, truth=truth, progress=progress)
+    except WorkFailedError as error:
+        if any(span.cutoffs for span in dataset.excluded):
+            left_out = nothing_left(dataset.excluded, dataset.target)
+            raise InputError(f"Too little is left to train on. {error} Mind {left_out}") from error
+        raise
+    judged = with_recent_callers(judged, dataset, seed=home.settings.seed)
     everything = dataset.rows(dataset.cutoffs)
     final, unseen = fit_recipe(
         everything, dataset, home.settings, RECIPE, progress=progress, stage="Fit on every closed cutoff"
@@ -166,6 +186,7 @@ def train_dataset(
         calibration=final.calibration.method,
         spans=bundle.spans,
         counts=_counts(dataset, judged),
+        excluded=dataset.excluded,
         left_out=final.encoding.left_out,
         metrics=judged.measures.metrics,
         intervals=judged.measures.intervals,
@@ -173,8 +194,9 @@ def train_dataset(
         rules=judged.rules,
         verdict=judged.verdict,
         truth=judged.measures.truth,
+        bands=bundle.bands,
+        band_rates=bundle.band_rates,
         happened=dataset.target.happened,
-        capacity_share=home.settings.capacity_share,
         ui_command=ui_command(home),
     )
 
@@ -184,15 +206,11 @@ def make_bundle(
 ) -> Bundle:
     """Everything serving needs: the model refitted on all closed cutoffs, with the metrics of the one that was judged.
 
-    Bands are the probabilities at which the out-of-fold scores leave ``capacity_share`` and then ``medium_share`` of
-    the rows above.
+    ``unseen`` are the log-odds of its rows by models that do not know their accounts: bands are made of them.
     """
     rows = dataset.rows(dataset.cutoffs)
-    probability = final.calibration.probability(unseen)
-    high, medium = np.quantile(
-        probability,
-        [1.0 - home.settings.capacity_share, 1.0 - home.settings.capacity_share - home.settings.medium_share],
-    )
+    probability, label = final.calibration.probability(unseen), rows["label"].to_numpy(dtype=np.float64)
+    bands = bands_of(probability, base_rate=float(label.mean()))
     features = final.encoding.features
     return Bundle(
         target=dataset.target.name,
@@ -205,7 +223,8 @@ def make_bundle(
         vocabularies=final.encoding.vocabularies,
         columns=final.encoding.columns,
         left_out=final.encoding.left_out,
-        bands={"high": float(high), "medium": float(medium)},
+        bands=bands,
+        band_rates=rates_of(band_of(probability, bands), label, rows["account_id"].to_numpy()),
         calibration=final.calibration,
         statistics={feature.name: baseline_of(rows[feature.name], feature.kind) for feature in features},
         golden=_golden(rows, final),
@@ -260,8 +279,9 @@ def _counts(dataset: Dataset, judged: Judgement) -> dict[str, int]:
             f"{name} events": distinct_events(rows),
         }
     in_lead = int(dataset.frame["in_lead"].sum())
-    counts |= {"folds": judged.fold_count, "rows left out: event in the lead": in_lead}
-    return counts | {f"rows left out: {reason}": count for reason, count in dataset.left_out.items()}
+    counts |= {"folds": judged.fold_count, f"{LEFT_OUT}{IN_LEAD}": in_lead}
+    counts |= {"cutoffs left out: abnormal": sum(span.cutoffs for span in dataset.excluded)}
+    return counts | {f"{LEFT_OUT}{reason}": count for reason, count in dataset.left_out.items()}
 
 
 def _parameters(
@@ -278,6 +298,7 @@ def _parameters(
         "seed": settings.seed,
         "service": dataset.target.service,
         "dataset_fingerprint": dataset.fingerprint,
+        "abnormal_spans": "; ".join(span.in_words for span in dataset.excluded)[:_LONGEST_PARAMETER] or "none",
         "trained_at": require_utc(now, what="now").isoformat(timespec="seconds"),
         **{name.replace(":", ""): count for name, count in _counts(dataset, judged).items()},
     }

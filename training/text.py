@@ -1,5 +1,6 @@
 """Training and promotion in words, for a terminal."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 from features.exceptions import counted, listed
 from features.shares import percent
 from features.text_table import text_table
+from training.judging.evaluate import CAPACITY_SHARE
+from training.judging.recent_callers import RECENT_CALLERS, RECENT_DAYS, RECENT_FIGURES
+from training.labels.left_out import IN_LEAD, LEFT_OUT, in_words
+from training.models.bands import bands_in_words
 from training.models.history import entries_told
 
 if TYPE_CHECKING:
@@ -40,6 +45,11 @@ def train_lines(report: "TrainReport", *, width: int | None = None, verbose: boo
         f"{counted(counts['judged accounts'], 'account|accounts')} from {first} to {last}, "
         f"{counted(counts['judged events'], 'event|events')}, {percent(metrics['base_rate'])} of the rows."
     )
+    in_lead = counts[f"{LEFT_OUT}{IN_LEAD}"]
+    if in_lead:
+        yield f"  {in_words(IN_LEAD, in_lead, target=report.target)}."
+    for span in report.excluded:
+        yield f"  Left out as abnormal: {span.in_words}."
     yield ""
     yield from _ranking(report, width=width)
     yield ""
@@ -79,12 +89,33 @@ def _use(report: "TrainReport") -> Iterator[str]:
     low, high = report.intervals["recall_at_capacity"]
     yield (
         f"  Of those who {report.happened}, {percent(metrics['recall_at_capacity'])} were among the "
-        f"{percent(report.capacity_share)} highest scores of a week beforehand (95 % interval {percent(low)} to "
+        f"{percent(CAPACITY_SHARE)} highest scores of a week beforehand (95 % interval {percent(low)} to "
         f"{percent(high)})."
     )
+    if f"{RECENT_CALLERS}_rows" in metrics:
+        yield f"  {_recent_callers(report)}"
     lowest, highest = metrics["low_score"], metrics["high_score"]
     if highest < _HARDLY * lowest:
         yield f"  Its scores hardly differ: {percent(lowest)} to {percent(highest)}."
+    for band, words in bands_in_words(report.bands, report.band_rates, happened=report.happened).items():
+        yield f"  Band {band} {words}."
+
+
+def _recent_callers(report: "TrainReport") -> str:
+    """How it does on accounts that had just called, which is harder than to name those already silent."""
+    figures = {name: report.metrics.get(f"{RECENT_CALLERS}_{name}", math.nan) for name in RECENT_FIGURES}
+    who = (
+        f"Of accounts that called in the {RECENT_DAYS} days before, {counted(int(figures['rows']), 'row|rows')} with "
+        f"{counted(int(figures['events']), 'event|events')}"
+    )
+    if math.isnan(figures["roc_auc"]):
+        return f"{who}: they cannot be ranked."
+    low, high = report.intervals[f"{RECENT_CALLERS}_roc_auc"]
+    return (
+        f"{who}, {percent(figures['base_rate'])} of the rows: ROC-AUC {figures['roc_auc']:.3f} "
+        f"[{low:.3f}, {high:.3f}], {percent(figures['recall_at_capacity'])} among their "
+        f"{percent(CAPACITY_SHARE)} highest scores."
+    )
 
 
 def _technical(report: "TrainReport") -> Iterator[str]:
@@ -98,13 +129,9 @@ def _technical(report: "TrainReport") -> Iterator[str]:
             f"{counted(counts[f'{part} accounts'], 'account|accounts')}, "
             f"{counted(counts[f'{part} events'], 'event|events')}"
         )
-    gone = {
-        name.removeprefix("rows left out: ").replace("_", " "): count
-        for name, count in counts.items()
-        if name.startswith("rows left") and count
-    }
-    if gone:
-        yield f"  left out       {', '.join(f'{count:,} rows {name}' for name, count in gone.items())}"
+    for name, count in counts.items():
+        if name.startswith(LEFT_OUT) and name != f"{LEFT_OUT}{IN_LEAD}" and count:
+            yield f"  {in_words(name.removeprefix(LEFT_OUT), count, target=report.target)}"
     yield (
         f"  model          {counted(report.rounds, 'round|rounds')} from {counted(counts['folds'], 'fold|folds')}, at "
         f"least {counted(report.rows_per_leaf, 'row|rows')} a leaf, calibration {report.calibration}"
@@ -131,7 +158,7 @@ def _technical(report: "TrainReport") -> Iterator[str]:
 
 def backtest_parts(past: "Backtested") -> dict[str, tuple[str, list[Mapping[str, object]]]]:
     """The tables of a backtest by the name of their part, each below a sentence."""
-    found, share = past.backtest, percent(past.capacity_share)
+    found, share = past.backtest, percent(CAPACITY_SHARE)
     who = f"{past.model.name} version {past.model.version}, judged on what it had not seen."
     left = f"{counted(found.events, 'account|accounts')} that {past.target.happened}"
     missed = counted(len(found.misses), "was|were")

@@ -13,7 +13,7 @@ from features.definitions.declared import ExternalTable, Metric, Name
 from features.exceptions import listed
 from features.paths import expanded, unusable
 
-__all__ = ["RETIRED", "ClashError", "ColumnMapping", "Settings", "SourceSettings"]
+__all__ = ["RETIRED", "ClashError", "ColumnMapping", "ExcludedSpan", "Settings", "SourceSettings"]
 
 
 _MEMORY = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
@@ -42,7 +42,11 @@ FILE_NAME = "bellwether.toml"
 """Name of the settings file, in the working directory or in a home."""
 
 
-RETIRED: Mapping[str, str] = {"test_share": "every closed cutoff is judged, in blocks; see judging_blocks"}
+RETIRED: Mapping[str, str] = {
+    "capacity_share": "bands begin where scores lie far above the base rate; see capacity for what a team can do",
+    "medium_share": "bands begin where scores lie far above the base rate; see capacity for what a team can do",
+    "test_share": "every closed cutoff is judged, in blocks; see judging_blocks",
+}
 """Settings that are no more, and what is so instead: who sets one is told, and goes on."""
 
 
@@ -54,6 +58,24 @@ class ClashError(ValueError):
             f"{name} is a feature or a family of features, or a column beside them, already; choose another name"
         )
         self.path = path
+
+
+class ExcludedSpan(BaseModel):
+    """Days that were not as usual, from ``from`` until before ``to``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    start: date = Field(alias="from", description="the first day")
+    end: date = Field(alias="to", description="the day after the last")
+    why: str = Field(min_length=1, max_length=200, description="what was unusual, as reports say it")
+
+    @field_validator("end")
+    @classmethod
+    def _has_a_day(cls, value: date, info: ValidationInfo) -> date:
+        start = info.data.get("start")
+        if start is not None and value <= start:
+            raise ValueError(f"{value} is not after from = {start}; `to` is the day after the last")
+        return value
 
 
 class SourceSettings(BaseModel):
@@ -122,10 +144,12 @@ class Settings(BaseSettings):
     judging_blocks: int = _setting(
         5, "blocks", "blocks of closed cutoffs that are judged, each by a model of what lay before it", ge=1, le=52
     )
-    capacity_share: float = _setting(0.05, "share", "accounts a team can call on: band high", gt=0, lt=0.5)
-    medium_share: float = _setting(0.15, "share", "accounts after those: band medium", gt=0, lt=0.5)
+    capacity: int = _setting(15, "accounts", "how many each owner can call on in a week", ge=1)
     known_tells: tuple[str, ...] = _setting(
         (), "names", "features or families that may tell a label alone; any other that does refuses the model"
+    )
+    exclude: tuple[ExcludedSpan, ...] = _setting(
+        (), "spans", "days that were not as usual: cutoffs near them are neither learnt from nor judged by"
     )
     minimum_tenure_days: int = _setting(28, "days", "accounts younger than this are not scored for churn", ge=0)
     stale_after_hours: float = _setting(36.0, "hours", "scores of features older than this are marked stale", gt=0)

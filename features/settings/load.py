@@ -1,6 +1,7 @@
 """Reads the settings file, the environment and flags, in that order."""
 
 import difflib
+import os
 import tomllib
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -12,7 +13,15 @@ from features.console import say
 from features.definitions.declared import ExternalTable, Metric, TableColumn
 from features.exceptions import SettingsError
 from features.paths import expanded
-from features.settings.fields import FILE_NAME, RETIRED, ClashError, ColumnMapping, Settings, SourceSettings
+from features.settings.fields import (
+    FILE_NAME,
+    RETIRED,
+    ClashError,
+    ColumnMapping,
+    ExcludedSpan,
+    Settings,
+    SourceSettings,
+)
 from features.settings.toml_lines import line_of
 
 __all__ = ["load_settings"]
@@ -44,9 +53,7 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{config} cannot be read as TOML: {error}. Mend that place and run again.") from error
-    for name in sorted(RETIRED.keys() & from_file.keys()):
-        del from_file[name]
-        say(f"{config}: the setting {name} is no more and changes nothing: {RETIRED[name]}.", err=True)
+    _tell_retired(from_file, config)
     environment = Settings.from_environment()
     try:
         return Settings(**{**from_file, **environment, **given})
@@ -57,6 +64,20 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
         raise SettingsError(
             f"{error.error_count()} setting(s) cannot be used: {lines}. `bellwether settings` lists what there is."
         ) from error
+
+
+def _tell_retired(from_file: dict[str, Any], config: Path | None) -> None:
+    """Take settings that are no more out of what the file says, and tell of each, also where the environment sets it.
+
+    Pydantic passes over names in the environment that it does not know.
+    """
+    prefix = str(Settings.model_config["env_prefix"])
+    in_environment = {name.upper().removeprefix(prefix): name for name in os.environ}
+    for name, instead in RETIRED.items():
+        places = [str(config)] if from_file.pop(name, None) is not None else []
+        places += filter(None, [in_environment.get(name.upper())])
+        for place in places:
+            say(f"{place}: the setting {name} is no more and changes nothing: {instead}.", err=True)
 
 
 def _sentence(problem: Any, text: str, config: Path | None, *, overridden: Collection[str]) -> str:
@@ -81,6 +102,7 @@ def _nearest(path: Sequence[str]) -> str | None:
         ("metrics", 3): Metric,
         ("tables", 3): ExternalTable,
         ("tables", 5): TableColumn,
+        ("exclude", 3): ExcludedSpan,
     }
     model = Settings if len(path) == 1 else models.get((path[0], len(path)))
     keys = [] if model is None else [field.alias or name for name, field in model.model_fields.items()]

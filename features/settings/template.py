@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from features.settings.fields import Settings
+from features.settings.fields import ExcludedSpan, Settings
 
 __all__ = ["settings_rows"]
 
 _MASKED = "********"
-_DECLARED = ("sources", "metrics", "tables")  # shown by examples
+_DECLARED = ("sources", "metrics", "tables", "exclude")  # shown by examples
 
 
 def configuration_text() -> str:
@@ -37,6 +37,12 @@ def configuration_text() -> str:
         '# path_patterns = ["/v1/files/{name}"]',
         '# format = "combined"  # of access logs: a name, or the text of log_format (nginx) or LogFormat (Apache)',
         '# distinct_files = "host"  # equal rows of two machines are two calls; the machine is named by file or folder',
+        "",
+        "# Days that were not as usual; `to` is the day after the last. Nothing near them is learnt from or judged by.",
+        "# [[exclude]]",
+        "# from = 2026-03-02",
+        "# to = 2026-03-04",
+        '# why = "outage of the data centre"',
         "",
         "# Features of your own, counted from the events: count, sum, mean, share, ratio, distinct, percentile.",
         "# [metrics.report_errors]",
@@ -79,6 +85,8 @@ def _shown(value: object) -> object:
         return _MASKED
     if isinstance(value, Mapping):
         return sorted(value)
+    if isinstance(value, ExcludedSpan):
+        return f"{value.start} to {value.end} ({value.why})"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_shown(item) for item in value]
     return str(value) if isinstance(value, Path) else value

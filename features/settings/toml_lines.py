@@ -1,6 +1,7 @@
 """Finds the line of a TOML text that sets something, so that an error can point at it."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 __all__ = ["line_of"]
@@ -8,7 +9,7 @@ __all__ = ["line_of"]
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
-_HEADER = re.compile(rf"\s*\[\[?\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?$")
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?$")
 _SETTING = re.compile(rf"\s*({_DOTTED})\s*=\s*(.*)$")
 _PART = re.compile(_KEY)
 _QUOTES = ('"""', "'''")
@@ -21,6 +22,8 @@ def line_of(text: str, path: Sequence[str]) -> int | None:
     3
     >>> line_of('[metrics.slow]\nof = "count"\n', ["metrics", "slow", "windows"])
     1
+    >>> line_of("[[exclude]]\nto = 1\n[[exclude]]\nto = 2\n", ["exclude", "1", "to"])
+    4
     """
     best, line = 0, None
     for number, keys in _settings(text):
@@ -36,13 +39,17 @@ def line_of(text: str, path: Sequence[str]) -> int | None:
 def _settings(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Each line that begins a table or sets a key, with the whole path; text inside long strings is passed over."""
     table: tuple[str, ...] = ()
+    tables: Counter[tuple[str, ...]] = Counter()
     inside: str | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         if inside is not None:
             inside = None if inside in line else inside
             continue
         if header := _HEADER.match(line):
-            table = _parts(header[1])
+            table = _parts(header[2])
+            if header[1] == "[[":  # one of several, known by its place among them
+                tables[table] += 1
+                table = (*table, str(tables[table] - 1))
             yield number, table
         elif setting := _SETTING.match(line):
             yield number, (*table, *_parts(setting[1]))

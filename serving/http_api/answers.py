@@ -20,7 +20,7 @@ from serving.http_api.schemas import ScoreRequest
 from serving.scoring.accounts import applicability, records_version
 from serving.scoring.assess import Assessed, FeatureRows, applicable, assess
 from serving.scoring.freshness import MIXED_BUILDS, MIXED_CUTOFFS, Freshness, age_hours, refused_night
-from serving.scoring.offers import CHURN, is_offer, offers, with_offers
+from serving.scoring.offers import CHURN, is_offer, with_offers
 from serving.scoring.reasons import reason_json
 from serving.scoring.score import Scorer, Scores
 from training.labels.targets import TARGETS
@@ -161,8 +161,7 @@ def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iter
     """One target's answer for each account, as JSON values."""
     bundle, offered = scorer.bundle, None
     if is_offer(scorer.target):
-        offered = offers(assessed, churn)
-        assessed = with_offers(assessed, offered)
+        assessed, offered = with_offers(assessed, churn, highest_band=bundle.highest_band)
     for account, (status, detail, row) in enumerate(
         zip(assessed.status, assessed.detail, assessed.place.tolist(), strict=True)
     ):

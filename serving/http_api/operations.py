@@ -75,7 +75,8 @@ _SCORE_TEXT = (
     "Probabilities are calibrated and reach over the horizon after the lead. Reasons are exact contributions to the "
     "margin (log-odds), summed by family: base margin plus all contributions is the margin, and the probability is a "
     "monotone map of it. An account nobody knows is a result with status `unknown_account` in a list, and 404 alone. "
-    "An upsell score of an account whose churn band is high keeps its numbers and has `offer` false."
+    "An upsell score has `offer` true in the highest band the model has, and false while the account's churn band is "
+    "high, which leaves its numbers as they are."
 )
 
 OPERATIONS: tuple[Operation, ...] = (

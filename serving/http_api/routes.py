@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -37,6 +38,8 @@ from serving.ledger.ledger import AccountRow, Ledger, RunHead
 from serving.scoring.freshness import Status, age_hours, old_features, refused_night
 from serving.scoring.offers import default_sort
 from serving.scoring.score import Scorer
+from training.labels.targets import TARGETS
+from training.models.bands import in_words
 
 __all__ = ["make_api", "score_body"]
 
@@ -322,6 +325,10 @@ def _model(scorer: Scorer, note: str | None) -> dict[str, Any]:
         "verdict_reasons": list(bundle.verdict.sentences),
         "spans": {name: list(span) for name, span in bundle.spans.items()},
         "bands": dict(bundle.bands),
+        "band_rates": {
+            band: {**asdict(rate), "in_words": in_words(rate, happened=TARGETS[bundle.target].happened)}
+            for band, rate in bundle.band_rates.items()
+        },
         "features": list(bundle.features),
         "left_out": dict(bundle.left_out),
     }

@@ -118,14 +118,15 @@ class TargetScore(_Body):
         description="Why, in words, when the status is not scored, or an upgrade is not offered."
     )
     offer: bool | None = Field(
-        description="Only for upsell: whether to offer the upgrade now. False while the account's churn band is high: "
-        "the detail then says churn_risk_high. Null when the churn risk is not known.",
+        description="Only for upsell: whether to offer the upgrade now. True in the highest band the model has, but "
+        "False while the account's churn band is high: the detail then says churn_risk_high. False below that band, "
+        "null there when the churn risk is not known.",
     )
     probability: float | None = Field(
         ge=0, le=1, description="Calibrated; a monotone map of the margin, which is what the reasons add up to."
     )
     band: Literal["high", "medium", "low"] | None = Field(
-        description="Where the probability lies among the bands of `/v1/models`."
+        description="Where the probability lies among the bands of `/v1/models`; low is below all."
     )
     horizon_days: int = Field(description=_HORIZON)
     lead_days: int = Field(description=_LEAD)
@@ -215,6 +216,17 @@ class ModelComparison(_Body):
     high: float | None = Field(description="Its upper end.")
 
 
+class ModelBandRate(_Body):
+    """What was observed in one band when the model was made, of accounts it did not know."""
+
+    rows: int = Field(description="How many accounts and cutoffs.")
+    accounts: int = Field(description="How many accounts.")
+    rate: float = Field(description="In which share of the rows the target came true.")
+    low: float = Field(description="Lower end of its 95 % interval.")
+    high: float = Field(description="Its upper end.")
+    in_words: str = Field(description="The same, as people say it.")
+
+
 class Model(_Body):
     """The champion of one target."""
 
@@ -233,7 +245,12 @@ class Model(_Body):
     spans: dict[str, list[str]] = Field(
         description="First and last cutoff: of the newest fitting, of all that was judged, of the registered model."
     )
-    bands: dict[str, float] = Field(description="Smallest probability of each band.")
+    bands: dict[str, float] = Field(
+        description="Smallest probability of each band; one that no score reached when the model was made is missing."
+    )
+    band_rates: dict[str, ModelBandRate] = Field(
+        description="What was observed in each band and in `low`; empty for models of earlier versions."
+    )
     features: list[str] = Field(description="What it reads, in the order of its matrix.")
     left_out: dict[str, str] = Field(description="Features the model does not use, and why.")
 

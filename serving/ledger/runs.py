@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, overload
@@ -99,7 +99,8 @@ _NOBODY = Attributes()
 class TargetRun:
     """One target's part of a score run.
 
-    ``written`` is False when the ledger already held it, or could not take it: then ``unwritable`` is its file.
+    ``observed`` says of each band in words what was observed in it. ``written`` is False when the ledger already held
+    the run, or could not take it: then ``unwritable`` is its file.
     """
 
     run_id: str
@@ -113,6 +114,7 @@ class TargetRun:
     horizon_days: int
     lead_days: int
     accounts: Sequence[ScoredAccount]
+    observed: Mapping[str, str] = field(default_factory=dict)
     written: bool = False
     unwritable: Path | None = None
 

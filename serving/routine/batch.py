@@ -25,9 +25,10 @@ from serving.ledger.runs import ScoredAccounts, ScoreRun, TargetRun, run_id
 from serving.scoring.accounts import applicability, attributes, built_accounts
 from serving.scoring.assess import Assessed, FeatureRows, applicable, assess
 from serving.scoring.freshness import Freshness
-from serving.scoring.offers import CHURN, costs_mrr, is_offer, offers, with_offers
+from serving.scoring.offers import CHURN, costs_mrr, is_offer, with_offers
 from serving.scoring.score import Scorer, load_scorer
 from training.labels.targets import TARGETS
+from training.models.bands import in_words
 from training.registry.champions import champion, champion_version, champions
 
 __all__ = ["REASONS_KEPT", "assess_columns", "features_fingerprint", "score_account", "score_batch"]
@@ -166,8 +167,7 @@ def _run(
     bundle, target = scorer.bundle, scorer.target
     offered: list[bool | None] = [None] * len(mrr)
     if is_offer(target):
-        offered = offers(assessed, churn)
-        assessed = with_offers(assessed, offered)
+        assessed, offered = with_offers(assessed, churn, highest_band=bundle.highest_band)
     who = attributes(home, cutoff)
     accounts = ScoredAccounts(assessed, mrr, offered, costs_mrr(target), who)
     features = features_fingerprint(home, cutoff, service=bundle.service)
@@ -191,6 +191,7 @@ def _run(
         horizon_days=bundle.horizon_days,
         lead_days=bundle.lead_days,
         accounts=accounts,
+        observed={band: in_words(rate, happened=TARGETS[target].happened) for band, rate in bundle.band_rates.items()},
     )
 
 

@@ -34,7 +34,7 @@ RISKIEST_COLUMNS = (
 def riskiest(run: TargetRun, *, limit: int, sort: str | None = None) -> list[dict[str, Any]]:
     """The accounts with a score, the largest first: who, MRR, probability, band, MRR at risk, top reason.
 
-    Upgrades that are held back come after all others.
+    Upgrades that are not offered come after all others.
     """
     value = _SORTS[sort if sort is not None and costs_mrr(run.target) else default_sort(run.target)]
     scored = [account for account in run.accounts if account.probability is not None]
@@ -86,6 +86,7 @@ def explanation(run: TargetRun, account_id: str, *, width: int | None = None) ->
     lines = [
         head,
         f"  Probability {percent(account.probability)}, band {account.band}" + in_money(account),
+        *(f"  Band {band}: {observed}." for band, observed in run.observed.items() if band == account.band),
         *([f"  Mind: {in_words(account.detail)}"] if account.detail else []),
         *(_bars(account) if width is None or width >= _ROOM else _table(account, width)),
     ]

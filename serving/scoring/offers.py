@@ -1,16 +1,16 @@
-"""Says whether an upgrade is offered: not while churn risk is high."""
+"""Says whether an upgrade is offered: to those most likely to take it, and not while churn risk is high."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from serving.scoring.assess import Assessed
 from training.labels.targets import TARGETS
 
-__all__ = ["CHURN", "costs_mrr", "default_sort", "is_offer", "offers", "with_offers"]
+__all__ = ["CHURN", "HELD_BACK", "costs_mrr", "default_sort", "is_offer", "with_offers"]
 
 
 CHURN = "churn"
-_HELD_BACK = "churn_risk_high: no upgrade is offered while the account is likely to leave; see its churn score."
+HELD_BACK = "churn_risk_high: no upgrade is offered while the account is likely to leave; see its churn score."
+"""In the detail of an account that would be offered an upgrade if its churn risk were not high."""
 
 
 def is_offer(target: str) -> bool:
@@ -28,22 +28,20 @@ def default_sort(target: str) -> str:
     return "mrr_at_risk" if costs_mrr(target) else "probability"
 
 
-def offers(assessed: Assessed, churn: Assessed | None) -> list[bool | None]:
-    """Whether to offer what was assessed, one per account: False while churn risk is high.
+def with_offers(
+    assessed: Assessed, churn: Assessed | None, *, highest_band: str | None
+) -> tuple[Assessed, list[bool | None]]:
+    """Whether to offer what was assessed, one per account, and the answers with the reason for those held back.
 
-    None without a score, or when nobody knows the churn risk. Both are of the same accounts in the same order.
+    True in the model's highest band, False below it, where no band exists, and while churn risk is high: then the
+    detail says so. None without a score, and in the highest band when nobody knows the churn risk. Both assessments
+    are of the same accounts in the same order.
     """
-    bands = [None] * len(assessed.status) if churn is None else churn.bands
-    return [
-        None if place < 0 or band is None else band != "high"
-        for place, band in zip(assessed.place.tolist(), bands, strict=True)
-    ]
-
-
-def with_offers(assessed: Assessed, offered: Sequence[bool | None]) -> Assessed:
-    """The same answers, with the reason in the detail of those that are held back."""
-    details = [
-        " ".join(filter(None, (detail, _HELD_BACK))) if offer is False else detail
-        for detail, offer in zip(assessed.detail, offered, strict=True)
-    ]
-    return replace(assessed, detail=details)
+    risks = [None] * len(assessed.status) if churn is None else churn.bands
+    offered: list[bool | None] = []
+    details: list[str | None] = []
+    for band, risk, detail in zip(assessed.bands, risks, assessed.detail, strict=True):
+        is_likely = band is not None and band == highest_band
+        offered.append(None if band is None or (is_likely and risk is None) else is_likely and risk != "high")
+        details.append(" ".join(filter(None, (detail, HELD_BACK))) if is_likely and risk == "high" else detail)
+    return replace(assessed, detail=details), offered

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from features.definitions.catalog import Catalog
 from features.definitions.sets import catalog_with, set_of
+from training.models.bands import band_of
 from training.models.bundle import Bundle, read
 from training.models.explain import by_feature, explain
 from training.models.matrix import matrix
@@ -57,7 +58,7 @@ class Scores:
     probability
         Calibrated probability of the target within its horizon: a monotone map of the margin.
     band
-        ``high``, ``medium`` or ``low``.
+        ``high``, ``medium`` or ``low``; only those the model has.
     features, contributions
         Names, and rows by features, in log-odds.
     """
@@ -96,6 +97,5 @@ def score_rows(scorer: Scorer, columns: Mapping[str, Any]) -> Scores:
     explained = explain(scorer.booster, matrix(bundle, columns))
     features, contributions = by_feature(bundle.columns, explained.contributions)
     probability = bundle.calibration.probability(explained.margin)
-    high, medium = bundle.bands["high"], bundle.bands["medium"]
-    band = np.where(probability >= high, "high", np.where(probability >= medium, "medium", "low"))
+    band = band_of(probability, bundle.bands)
     return Scores(explained.margin, explained.base_margin, probability, band, features, contributions)

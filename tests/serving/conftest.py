@@ -29,6 +29,7 @@ from features.settings.load import load_settings
 from features.storage.store import ManifestStore
 from features.windows import cutoff_day, utc
 from tests.shared import linked, made_once
+from training.models.bands import BandRate
 from training.models.bundle import Bundle, Calibration, Column, Golden, Verdict, write
 from training.models.matrix import design_matrix
 from training.registry.champions import Champion
@@ -138,6 +139,7 @@ def make_bundle(
         columns=layout,
         left_out={},
         bands={"high": 0.8, "medium": 0.4},
+        band_rates={band: BandRate(264, 90, 1 / 6, 0.124, 0.214) for band in ("high", "medium", "low")},
         calibration=Calibration("platt", 0.9, -0.1),
         statistics={},
         golden=Golden(

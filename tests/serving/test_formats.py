@@ -25,7 +25,9 @@ from tests.serving.conftest import CUTOFF, NOW, Place
 from tests.serving.test_refused_at_once import COMMANDS
 from training.flow import TrainReport
 from training.judging.backtest import look_back
+from training.labels.excluded import Excluded
 from training.labels.targets import target
+from training.models.bands import BandRate
 from training.models.bundle import Comparison, Verdict
 from training.registry.champions import Champion
 from training.registry.promotion import PromoteReport
@@ -113,7 +115,7 @@ def stubbed(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
         rows_per_leaf=100,
         calibration="platt",
         spans={"fitting": ("2026-01-05", "2026-03-30"), "judged": ("2026-05-04", "2026-05-25")},
-        counts=counts | {"folds": 5},
+        counts=counts | {"folds": 5, "rows left out: event in the lead": 145},
         left_out={"sdk_versions_28d": "constant"},
         metrics=figures,
         intervals={
@@ -129,7 +131,9 @@ def stubbed(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
         verdict=Verdict("passes", "It is shown to rank better than every rule.", ("Its scores may be too bold.",)),
         truth={"true_risk_roc_auc": 0.83, "share_of_true_risk_roc_auc": 0.941},
         happened="left",
-        capacity_share=0.05,
+        bands={"high": 0.2, "medium": 0.1},
+        band_rates={"high": BandRate(264, 90, 1 / 6, 0.124, 0.214)},
+        excluded=(Excluded("2026-03-02", "2026-03-04", "outage", 9),),
         ui_command="mlflow ui",
     )
     monkeypatch.setattr("training.flow.train", lambda *_, **__: report)
@@ -144,7 +148,7 @@ def stubbed(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
         label=1, event_time=days[:1] + pd.Timedelta(days=20), in_lead=False
     )
     past = look_back(scores, labels, capacity_share=0.05, names={"acme": "Acme"})
-    looked = Backtested(target("churn", homes.small), Champion("bellwether-churn", "3", Path(), ""), scores, past, 0.05)
+    looked = Backtested(target("churn", homes.small), Champion("bellwether-churn", "3", Path(), ""), scores, past)
     monkeypatch.setattr("training.watching.backtesting.backtest", lambda *_, **__: looked)
     for name in WORK:
         monkeypatch.setattr(name, once(name))

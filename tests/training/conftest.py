@@ -1,7 +1,7 @@
 """A company small enough to train on in seconds, whose risk is known."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from training import flow
 from training.flow import TrainReport
 from training.judging.judge import Judgement
 from training.labels.dataset import Dataset, assemble
+from training.labels.excluded import Excluded
 from training.labels.labels import label
 from training.labels.targets import target
 from training.models.bundle import Bundle
@@ -138,6 +139,7 @@ def registered(small_company: tuple[Dataset, pd.DataFrame], tmp_path_factory: py
         for step in (flow.fit_and_judge, flow.make_bundle):
             patch.setattr(flow, step.__name__, noted(step))
         patch.chdir(tmp_path_factory.mktemp("cwd"))
+        dataset = replace(dataset, excluded=(Excluded("2024-12-24", "2025-01-02", "holidays", 3),))
         report = flow.train_dataset(dataset, Home(settings), now=utc(2026, 1, 1), truth=truth)
         assert list(Path.cwd().iterdir()) == []  # no mlruns, no mlflow.db
     assert found["fit_and_judge"].model.rounds < 0.75 * MOST_ROUNDS  # more would choose the same

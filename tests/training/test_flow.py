@@ -14,10 +14,12 @@ from features.exceptions import DependencyError, GateRefusedError, InputError, W
 from features.home.home import Home
 from features.schema import ACCOUNTS
 from features.settings.fields import Settings
+from features.settings.load import load_settings
 from features.windows import utc
 from tests.training.conftest import company
 from training import cli
 from training.flow import train, train_dataset
+from training.labels.excluded import Excluded
 from training.labels.labels import Labels
 from training.models import bundle as bundles
 from training.models.bundle import Bundle, BundleError, Verdict
@@ -58,6 +60,11 @@ def test_a_run_holds_figures_pictures_card_bundle_and_a_signed_model(registered)
     run = client.get_run(version.run_id)
     assert run.data.metrics["roc_auc"] == pytest.approx(report.metrics["roc_auc"])
     assert run.data.params["num_leaves"] == "8"
+    assert run.data.params["abnormal_spans"] == "3 cutoffs near 2024-12-24 to 2025-01-02 (holidays)"
+    assert run.data.params["cutoffs left out abnormal"] == "3"
+    high = report.band_rates["high"]
+    assert run.data.metrics["band_high_from"] == pytest.approx(report.bands["high"])
+    assert run.data.metrics["band_high_rate"] == pytest.approx(high.rate)
     artifacts = {artifact.path for artifact in client.list_artifacts(version.run_id)}
     assert artifacts >= {"bundle", "plots", "model_card.md"}
     plots = {Path(artifact.path).name for artifact in client.list_artifacts(version.run_id, "plots")}
@@ -77,6 +84,11 @@ def test_the_model_card_holds_the_figures_of_the_judgement(registered):
     assert lines[0] == "# bellwether-churn"
     assert f"| roc auc | {report.metrics['roc_auc']:.4f} |" in lines
     assert f"| true risk roc auc | {report.truth['true_risk_roc_auc']:.4f} |" in lines
+    assert "- 3 cutoffs near 2024-12-24 to 2025-01-02 (holidays)" in lines
+    assert any(
+        line.endswith(" rows left out: the account had already cancelled inside the warning time") for line in lines
+    )
+    assert any(line.startswith("- high from ") and " of these left, [" in line for line in lines)
     assert f"Features: {len(bundle.features)} of `{bundle.service}`. Dataset `{bundle.fingerprint[:16]}`." in lines
     assert {f"- `{name}`: {reason}" for name, reason in bundle.left_out.items()} <= set(lines)
     assert {f"- {sentence}" for sentence in report.verdict.sentences} <= set(lines)
@@ -94,6 +106,11 @@ def test_the_report_reads_as_sentences(registered):
         assert part in text
     assert text.count(report.verdict.reason) == 1
     assert "Of those who left, " in text
+    assert "rows left out: the account had already cancelled inside the warning time." in text
+    assert "  Left out as abnormal: 3 cutoffs near 2024-12-24 to 2025-01-02 (holidays)." in text
+    assert "days before, " not in text  # only silence is judged on those who had just called, too
+    assert "  Band high from " in text
+    assert " of these left, [" in text
     assert "a leaf, calibration" not in text
     assert "a leaf, calibration" in "\n".join(train_lines(report, verbose=True))
 
@@ -294,3 +311,50 @@ def test_an_empty_home_says_what_to_do(settings):
         train(Home(settings), "churn", now=NOW)
     with pytest.raises(DependencyError, match="No model is registered yet"):
         promote(Home(settings), "churn")
+
+
+def test_spans_that_leave_too_little_are_refused_with_their_names(small_company, tmp_path):
+    dataset, _ = small_company
+    few = dataset.frame[dataset.frame["cutoff"].isin(dataset.cutoffs[:2])]
+    span = Excluded("2025-03-03", "2025-03-10", "outage", 20)
+    home = Home(load_settings(home=tmp_path / "home"))
+    with pytest.raises(WorkFailedError, match=r"2 closed cutoffs .* leave none to fit on"):
+        train_dataset(dataclasses.replace(dataset, frame=few), home, now=NOW)
+    with pytest.raises(
+        InputError, match=r"Too little is left to train on.*2025-03-03 to 2025-03-10 \(outage\)"
+    ) as refusal:
+        train_dataset(dataclasses.replace(dataset, frame=few, excluded=(span,)), home, now=NOW)
+    assert refusal.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        (
+            {
+                "rows": 900.0,
+                "events": 40.0,
+                "roc_auc": 0.71,
+                "pr_auc": 0.1,
+                "base_rate": 0.044,
+                "recall_at_capacity": 0.22,
+            },
+            (
+                "Of accounts that called in the 7 days before, 900 rows with 40 events, 4.4 % of the rows: ROC-AUC "
+                "0.710 [0.650, 0.770], 22 % among their 5 % highest scores."
+            ),
+        ),
+        (
+            {"rows": 1.0, "events": 0.0},
+            "Of accounts that called in the 7 days before, 1 row with 0 events: they cannot be ranked.",
+        ),
+    ],
+)
+def test_silence_is_told_of_those_who_had_just_called_too(registered, figures, told):
+    named = {f"recent_callers_{name}": value for name, value in figures.items()}
+    report = dataclasses.replace(
+        registered.report,
+        metrics={**registered.report.metrics, **named},
+        intervals={**registered.report.intervals, "recent_callers_roc_auc": (0.65, 0.77)},
+    )
+    assert f"  {told}" in list(train_lines(report))

@@ -42,6 +42,10 @@ def test_silence_is_foretold_from_a_foreign_log_alone(settings: Settings) -> Non
     # Far above 0.85 the future would have leaked in.
     assert 0.70 < report.metrics["roc_auc"] < 0.85
     ahead = {row.rival: row for row in report.comparisons if row.metric == "roc_auc"}
+    # Of those who had just called fewer fall silent, and they are harder to tell.
+    assert 0 < report.metrics["recent_callers_rows"] < 4584
+    assert 0 < report.metrics["recent_callers_base_rate"] < 0.311
+    assert 0.5 < report.metrics["recent_callers_roc_auc"] < report.metrics["roc_auc"]
     assert ahead["logistic regression"].difference > -0.005
     assert ahead["calls fell by half"].low > 0.1
     # Fitted on a month of so small a log the model is no better than recency, and the gate says so.

@@ -10,6 +10,7 @@ from training.models.bundle import Comparison
 from training.models.calibrate import logistic_line, row_loss
 
 __all__ = [
+    "CAPACITY_SHARE",
     "Judged",
     "account_weights",
     "brier_skill",
@@ -23,6 +24,9 @@ __all__ = [
     "roc_auc",
 ]
 
+
+CAPACITY_SHARE = 0.05
+"""Of the rows of a cutoff, the highest scores: those among which recall, precision and lift are measured."""
 
 BINS = 10
 """Equal-mass bins of the expected calibration error and the reliability plot."""

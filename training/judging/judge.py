@@ -21,6 +21,7 @@ from training.judging.baselines import (
     logistic,
     recency,
 )
+from training.judging.evaluate import CAPACITY_SHARE
 from training.judging.gate import CALIBRATION_BOUNDS, Estimate, Evidence, ruling
 from training.judging.measure import Measures, Scored, measure
 from training.judging.single_features import tells
@@ -143,7 +144,7 @@ def fit_and_judge(
     progress("Measure", 0, 1)
     measures = measure(
         scored,
-        capacity_share=home.settings.capacity_share,
+        capacity_share=CAPACITY_SHARE,
         seed=home.settings.seed,
         probabilistic=[name for name in scored.rivals if name not in rules],
         risk=risk,

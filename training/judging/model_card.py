@@ -11,6 +11,8 @@ from features.templates import template
 from features.windows import days_ahead
 from training.judging.judge import Judgement, distinct_events
 from training.labels.dataset import Dataset
+from training.labels.left_out import IN_LEAD, in_words
+from training.models.bands import bands_in_words
 from training.models.bundle import Bundle
 from training.models.explain import by_family, explain
 from training.models.model import Fitted
@@ -25,12 +27,18 @@ def model_card(dataset: Dataset, judged: Judgement, final: Fitted, bundle: Bundl
     return template(Path(__file__).with_name("model_card.md.j2")).render(
         target=dataset.target,
         window=days_ahead(lead_days=bundle.lead_days, horizon_days=bundle.horizon_days),
-        population=dataset.left_out,
+        left_out=[
+            in_words(reason, count, target=dataset.target.name)
+            for reason, count in {IN_LEAD: int(dataset.frame["in_lead"].sum()), **dataset.left_out}.items()
+            if count
+        ],
+        excluded=dataset.excluded,
         judged=judged,
         rows_in_words=rows_in_words(judged),
         families=[(catalog.families[name].title, share) for name, share in shares.items()],
         final=final,
         bundle=bundle,
+        bands=bands_in_words(bundle.bands, bundle.band_rates, happened=dataset.target.happened),
         percent=percent,
     )
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from features.settings.fields import Settings
 from features.shares import percent
-from training.judging.evaluate import BINS
+from training.judging.evaluate import BINS, CAPACITY_SHARE
 from training.judging.judge import Judgement
 from training.judging.model_card import model_card, rows_in_words
 from training.labels.dataset import Dataset
@@ -42,7 +42,7 @@ def write_report(
     words = rows_in_words(judged)
     _precision_recall(plots / "precision_recall.png", label, scores, words)
     _reliability(plots / "reliability.png", label, judged, words)
-    _lift(plots / "lift.png", label, scores, settings.capacity_share, words)
+    _lift(plots / "lift.png", label, scores, CAPACITY_SHARE, words)
     _beeswarm(plots / "contributions.png", judged, settings.seed)
     (folder / "model_card.md").write_text(model_card(dataset, judged, final, bundle), encoding="utf-8")
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.definitions.feature import FeatureSpec
-from features.exceptions import WorkFailedError
+from features.exceptions import InputError, WorkFailedError
 from features.home.home import Home
 from training.judging.evaluate import Judged, account_weights, interval, roc_auc
 from training.labels.dataset import closed_labels
@@ -90,7 +90,7 @@ def audit_labels(home: Home, target: Target, *, seed: int) -> LabelAudit:
 
     try:
         labels = closed_labels(home, target).frame
-    except WorkFailedError as error:
+    except (InputError, WorkFailedError) as error:
         return LabelAudit(target.name, 0, 0, None, (), str(error))
     rows = labels[~labels["in_lead"]]
     accounts = {outcome: rows[rows["label"] == outcome]["account_id"].nunique() for outcome in (0, 1)}

@@ -12,14 +12,15 @@ import pandas as pd
 
 from features.definitions.feature import FeatureSpec
 from features.engine.duckdb_engine import Engine, spill_folder
-from features.exceptions import WorkFailedError
+from features.exceptions import InputError, WorkFailedError
 from features.home.home import Home
 from features.home.raw_tables import complete_until, read_events, read_raw
 from features.offline.files import feature_at
 from features.rollup.months import event_days
 from features.windows import as_cutoff, days_later, event_day
 from training.labels.eligibility import ACTIVITY
-from training.labels.labels import Labels, label, label_silence
+from training.labels.excluded import Excluded, excluded_by, nothing_left, spans_met
+from training.labels.labels import Labels, is_closed, label, label_silence
 from training.labels.targets import Target
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Dataset:
         SHA-256 of the frame's content.
     log_start
         The first day of anybody's calls; None where nobody looked.
+    excluded
+        Abnormal spans, with how many closed cutoffs are left out for each.
     """
 
     target: Target
@@ -65,6 +68,7 @@ class Dataset:
     left_out: Mapping[str, int]
     fingerprint: str
     log_start: datetime | None = None
+    excluded: tuple[Excluded, ...] = ()
 
     @property
     def cutoffs(self) -> list[datetime]:
@@ -103,10 +107,12 @@ def _load(home: Home, target: Target, store: "Store") -> Dataset:
 
 
 def closed_labels(home: Home, target: Target) -> Labels:
-    """What became of the population after every closed Monday that was built.
+    """What became of the population after every closed Monday that was built, but for those near an abnormal span.
 
     Raises
     ------
+    InputError
+        When abnormal spans leave no closed Monday.
     WorkFailedError
         When there is no such Monday, or nobody in the population.
     """
@@ -125,10 +131,22 @@ def closed_labels(home: Home, target: Target) -> Labels:
                 ]
             )
         )
-    complete = complete_until(home, target.source)
-    labels = _labels(home, target, mondays, complete)
+    complete, spans = complete_until(home, target.source), home.settings.exclude
+    near = spans_met(target, mondays, spans)
+    normal = [monday for monday in mondays if monday not in near]
+    closed = {
+        cutoff: span
+        for cutoff, span in near.items()
+        if complete is not None and is_closed(target, cutoff, complete_until=complete)
+    }
+    excluded = excluded_by(spans, closed)
+    labels = _labels(home, target, normal, complete) if normal or not closed else Labels(pd.DataFrame(), (), {})
+    if closed and len(labels.open_cutoffs) == len(normal):
+        raise InputError(f"Nothing is left to train on: {nothing_left(excluded, target)}")
+    still_open = sorted({*labels.open_cutoffs, *near} - closed.keys())
+    labels = replace(labels, open_cutoffs=tuple(still_open), excluded=excluded)
     if labels.frame.empty:
-        raise WorkFailedError(_nothing_closed(target, mondays, labels, complete))
+        raise WorkFailedError(_nothing_closed(target, [*normal, *(near.keys() - closed.keys())], labels, complete))
     return labels
 
 
@@ -136,7 +154,15 @@ def assemble(target: Target, labels: Labels, joined: pd.DataFrame, features: Seq
     """Put labels and their features side by side; ``joined`` has the labels' rows in their order."""
     frame = _side_by_side(labels.frame, joined, features)
     frame = frame.sort_values(["cutoff", "account_id"], kind="stable", ignore_index=True)
-    return Dataset(target, frame, tuple(features), labels.open_cutoffs, labels.left_out, fingerprint(frame))
+    return Dataset(
+        target,
+        frame,
+        tuple(features),
+        labels.open_cutoffs,
+        labels.left_out,
+        fingerprint(frame),
+        excluded=labels.excluded,
+    )
 
 
 def with_features_of(dataset: Dataset, service: str, home: Home) -> Dataset | None:

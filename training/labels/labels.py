@@ -12,6 +12,7 @@ from features.subscriptions.known import known_states, states_at, states_of
 from features.windows import as_cutoff, days_later, label_window
 from training.labels.departures import churn_events
 from training.labels.eligibility import Status, status_by_calls, status_of
+from training.labels.excluded import Excluded
 from training.labels.targets import Target, plan_ranks
 from training.labels.upgrades import plan_states, upgrades_after
 
@@ -37,11 +38,14 @@ class Labels:
         Cutoffs whose label is not final yet.
     left_out
         Reason to the number of (account, cutoff) pairs that are not in the population.
+    excluded
+        Abnormal spans, with how many closed cutoffs are left out for each.
     """
 
     frame: pd.DataFrame
     open_cutoffs: tuple[datetime, ...]
     left_out: Mapping[str, int]
+    excluded: tuple[Excluded, ...] = ()
 
 
 def is_closed(target: Target, cutoff: datetime, *, complete_until: datetime) -> bool:

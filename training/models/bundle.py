@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, PlainValidator, TypeAdapter, V
 from pydantic_core import to_jsonable_python
 
 from features.exceptions import DependencyError, listed
+from training.models.bands import BANDS, BandRate
 
 __all__ = [
     "Bundle",
@@ -165,8 +166,9 @@ class Bundle:
         Model columns, in the booster's order.
     left_out
         Feature of the service to the reason why the model does not use it.
-    bands
-        ``high`` and ``medium``: the smallest probability in the band.
+    bands, band_rates
+        The smallest probability of ``high`` and of ``medium``, where the band exists, and what was observed of the
+        out-of-fold rows in each and in ``low``; no rates in bundles of up to version 0.2.
     statistics
         Feature to what it looked like over fitting, for later comparison.
     spans
@@ -208,6 +210,12 @@ class Bundle:
     model_text: str
     declared: Mapping[str, Any] = field(default_factory=dict)
     intervals: Mapping[str, tuple[Figure, Figure]] = field(default_factory=dict)
+    band_rates: Mapping[str, BandRate] = field(default_factory=dict)
+
+    @property
+    def highest_band(self) -> str | None:
+        """The highest band that exists above ``low``; None where scores differ too little for any."""
+        return next((band for band in BANDS if band in self.bands), None)
 
 
 @_exact

@@ -132,12 +132,22 @@ def _logged(mlflow: Any, run: TrainingRun, booster: "lgb.Booster", run_id: str) 
     signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
     with mlflow.start_run(run_id=run_id):
         mlflow.log_params(dict(run.parameters))
-        mlflow.log_metrics({key: value for key, value in run.bundle.metrics.items() if value is not None})
+        metrics = {**run.bundle.metrics, **_bands(run.bundle)}
+        mlflow.log_metrics({key: value for key, value in metrics.items() if value is not None})
         mlflow.log_artifacts(str(run.bundle_folder), "bundle")
         mlflow.log_artifacts(str(run.pictures))
         return mlflow.lightgbm.log_model(
             booster, name="model", signature=signature, pip_requirements=list(run.requirements)
         )
+
+
+def _bands(bundle: Bundle) -> dict[str, float]:
+    """Where bands begin and what was observed in them, as metrics."""
+    return {f"band_{band}_from": start for band, start in bundle.bands.items()} | {
+        f"band_{band}_{name}": value
+        for band, rate in bundle.band_rates.items()
+        for name, value in (("rate", rate.rate), ("rate_low", rate.low), ("rate_high", rate.high))
+    }
 
 
 def standing(home: Home, target_name: str) -> Standing:

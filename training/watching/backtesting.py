@@ -10,6 +10,7 @@ from features.home.home import Home
 from features.home.raw_tables import read_records
 from features.schema import ACCOUNTS
 from training.judging.backtest import Backtest, look_back
+from training.judging.evaluate import CAPACITY_SHARE
 from training.labels.dataset import closed_labels
 from training.labels.targets import Target, target
 from training.models.out_of_time import out_of_time
@@ -26,7 +27,6 @@ class Backtested:
     model: Champion
     scores: pd.DataFrame
     backtest: Backtest
-    capacity_share: float
 
 
 def backtest(home: Home, target_name: str, *, version: str | None = None) -> Backtested:
@@ -52,13 +52,13 @@ def backtest(home: Home, target_name: str, *, version: str | None = None) -> Bac
             f"scores. Run `bellwether train --target {target_name}`; it keeps them."
         )
     labels = closed_labels(home, aim).frame
-    past = look_back(scores, labels, capacity_share=home.settings.capacity_share, names=_names(home))
+    past = look_back(scores, labels, capacity_share=CAPACITY_SHARE, names=_names(home))
     if not past.months:
         raise WorkFailedError(
             f"None of the {len(scores):,} scores kept with {model.name} version {model.version} has a label in this "
             "home any more. Build the features of their cutoffs again, or train again."
         )
-    return Backtested(aim, model, scores, past, home.settings.capacity_share)
+    return Backtested(aim, model, scores, past)
 
 
 def _names(home: Home) -> Mapping[str, str | None]:

@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,53 @@ def test_a_value_that_cannot_be_used_is_named(tmp_path, text, message):
         load_settings(path)
 
 
-def test_a_setting_that_is_no_more_is_told_and_changes_nothing(tmp_path, capsys):
+@pytest.mark.parametrize("name", ["capacity_share", "medium_share", "test_share"])
+def test_a_setting_that_is_no_more_is_told_and_changes_nothing(tmp_path, capsys, monkeypatch, name):
     path = tmp_path / "bellwether.toml"
-    path.write_text("test_share = 0.4\nport = 1\n")
+    path.write_text(f"{name} = 0.4\nport = 1\n")
     assert load_settings(path).port == 1
-    assert capsys.readouterr().err.count("the setting test_share is no more and changes nothing") == 1
+    path.write_text("port = 1\n")
+    monkeypatch.setenv(f"BELLWETHER_{name.upper()}", "0.4")
+    assert load_settings(path).port == 1
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in told] == [str(path), f"BELLWETHER_{name.upper()}"]
+    assert all(f"the setting {name} is no more and changes nothing" in line for line in told)
+
+
+def test_abnormal_spans_are_half_open_and_may_overlap(tmp_path, monkeypatch):
+    path = tmp_path / "bellwether.toml"
+    path.write_text(
+        '[[exclude]]\nfrom = 2026-03-02\nto = 2026-03-09\nwhy = "outage"\n\n'
+        '[[exclude]]\nfrom = "2026-03-08"\nto = "2026-04-01"\nwhy = "migration"\n'
+    )
+    spans = [(span.start, span.end, span.why) for span in load_settings(path).exclude]
+    assert spans == [
+        (date(2026, 3, 2), date(2026, 3, 9), "outage"),
+        (date(2026, 3, 8), date(2026, 4, 1), "migration"),
+    ]
+    monkeypatch.setenv("BELLWETHER_EXCLUDE", '[{"from": "2026-01-05", "to": "2026-01-06", "why": "drill"}]')
+    assert [span.why for span in load_settings(path).exclude] == ["drill"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["to = 2026-03-02"], r"line 8: exclude\.1\.to: 2026-03-02 is not after from = 2026-03-02"),
+        (["to = 2026-02-30"], r"cannot be read as TOML"),
+        (['to = "soon"'], r"line 8: exclude\.1\.to: .*valid date"),
+        ([], r"line 6: exclude\.1\.to: Field required"),
+        (["to = 2026-03-09", "until = 2"], r"line 9: exclude\.1\.until: there is no such setting"),
+        (["to = 2026-03-09", 'why = ""'], r"line 9: exclude\.1\.why: .*at least 1 character"),
+    ],
+)
+def test_an_abnormal_span_that_cannot_be_meant_is_refused_with_its_line(tmp_path, lines, message):
+    path = tmp_path / "bellwether.toml"
+    second = ["[[exclude]]", "from = 2026-03-02", *lines]
+    if "why" not in "".join(lines):
+        second.append('why = "outage"')
+    path.write_text("\n".join(["[[exclude]]", "from = 2026-01-01", "to = 2026-01-05", 'why = "move"', "", *second]))
+    with pytest.raises(SettingsError, match=message):
+        load_settings(path)
 
 
 def test_a_missing_file_says_how_to_write_one(tmp_path):
@@ -77,7 +120,8 @@ def test_the_written_file_holds_every_setting_and_loads_with_its_defaults(tmp_pa
     uncommented = configuration_text().split("# How your files")[0].replace("\n# ", "\n")
     lines = [line for line in uncommented.splitlines() if " = " in line]
     path.write_text("\n".join(lines))
-    assert {line.split(" = ")[0] for line in lines} == set(Settings.model_fields) - {"sources", "metrics", "tables"}
+    declared = {"sources", "metrics", "tables", "exclude"}
+    assert {line.split(" = ")[0] for line in lines} == set(Settings.model_fields) - declared
     assert load_settings(path) == load_settings()
 
 

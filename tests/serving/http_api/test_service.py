@@ -129,6 +129,8 @@ def test_a_cursor_belongs_to_its_filters(server: Running) -> None:
 def test_models_says_who_answers(server: Running) -> None:
     (model,) = ModelList.model_validate_json(server.get("/v1/models").content).models
     assert (model.name, model.target) == ("bellwether-churn", "churn")
+    assert model.bands == {"high": 0.8, "medium": 0.4}
+    assert model.band_rates["high"].in_words == "about 1 in 6 of these left, [12, 21] in 100"
     assert (model.verdict, model.unproven, model.verdict_reasons) == ("passes", False, ["Made for tests."])
 
 

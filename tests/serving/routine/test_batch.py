@@ -105,6 +105,7 @@ def test_an_explanation_holds_every_reason_and_adds_up(place: Place) -> None:
     (run,) = score_account(place.home, "acct_003", now=NOW).targets
     (account,) = run.accounts
     text = "\n".join(explanation(run, "acct_003"))
+    assert ": about 1 in 6 of these left, [12, 21] in 100." in text
     who = "acct_003 (The acct_003 company, owner kim)"
     window = "between 7 and 37 days from 2026-06-29 (2026-07-06 to 2026-08-04)"
     assert text.startswith(f"{who}: churn {window}\n")

@@ -19,7 +19,11 @@ from features.storage.store import ManifestStore
 from features.windows import DAY
 from serving.ledger.runs import ScoredAccount
 from serving.routine.terminal import explanation, riskiest
+from serving.scoring.assess import Assessed
 from serving.scoring.freshness import Status
+from serving.scoring.offers import HELD_BACK, with_offers
+from serving.scoring.reasons import reasons_for
+from serving.scoring.score import Scores
 from tests.serving.conftest import CUTOFF, EVERYBODY, NOW, Place, make_bundle, register_bundle
 from training.models.bundle import Bundle
 
@@ -57,10 +61,55 @@ def test_an_upgrade_is_held_back_while_churn_risk_is_high(scored: dict[str, list
     for churn, upsell in pairs:
         assert churn.account_id == upsell.account_id
         assert churn.offer is None
-        assert upsell.offer is (churn.band != "high")
-        assert (upsell.detail or "").startswith("churn_risk_high:") is (churn.band == "high")
+        assert upsell.offer is (upsell.band == "high" and churn.band != "high")
+        is_held_back = upsell.band == "high" and churn.band == "high"
+        assert (upsell.detail or "").startswith("churn_risk_high:") is is_held_back
         assert upsell.status == Status.SCORED
         assert upsell.probability is not None
+
+
+def assessed(*bands: str | None) -> Assessed:
+    """Answers with these bands; None has no score."""
+    has = [band for band in bands if band is not None]
+    numbers = np.zeros(len(has))
+    scores = Scores(numbers, numbers, numbers, np.array(has, dtype=str), (), np.zeros((len(has), 0)))
+    place = np.cumsum([band is not None for band in bands]) - 1
+    return Assessed(
+        [f"a{number}" for number in range(len(bands))],
+        [Status.SCORED] * len(bands),
+        [None] * len(bands),
+        np.where([band is None for band in bands], -1, place),
+        scores,
+        reasons_for((), {}, np.zeros((len(has), 0)), limit=0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("highest", "upsell", "churn", "offer"),
+    [
+        ("high", "high", "low", True),
+        ("high", "high", "medium", True),
+        ("high", "high", "high", False),
+        ("high", "high", None, None),  # nobody knows the churn risk
+        ("high", "medium", "low", False),
+        ("high", "medium", None, False),
+        ("high", "low", "high", False),
+        ("high", None, "low", None),
+        ("medium", "medium", "low", True),
+        ("medium", "medium", "high", False),
+        (None, "low", "low", False),  # scores differ too little for anybody to stand out
+    ],
+)
+def test_an_upgrade_is_offered_in_the_highest_band_that_exists(
+    highest: str | None, upsell: str | None, churn: str | None, offer: bool | None
+) -> None:
+    answered, offers = with_offers(assessed(upsell), assessed(churn), highest_band=highest)
+    assert offers == [offer]
+    assert answered.detail == ([HELD_BACK] if churn == "high" and upsell == highest else [None])
+
+
+def test_without_a_churn_model_nobody_is_offered_an_upgrade() -> None:
+    assert with_offers(assessed("high", "low", None), None, highest_band="high")[1] == [None, False, None]
 
 
 def test_only_churn_puts_mrr_at_risk(scored: dict[str, list[ScoredAccount]]) -> None:
@@ -90,7 +139,7 @@ def test_one_account_explained_for_upsell_alone_still_knows_its_churn_risk(
 ) -> None:
     from serving.routine.batch import score_account
 
-    held_back = next(one.account_id for one in scored["upsell"] if one.offer is False)
+    held_back = next(one.account_id for one in scored["upsell"] if HELD_BACK in (one.detail or ""))
     (run,) = score_account(Home(both), held_back, target="upsell", now=NOW).targets
     assert run.target == "upsell"
     text = "\n".join(explanation(run, held_back))

@@ -42,6 +42,15 @@ def test_bands_begin_at_the_probabilities_of_the_bundle(bundle: Bundle, champion
     assert set(scores.band) == {"high", "medium", "low"}
 
 
+@pytest.mark.parametrize("missing", ["high", "medium"])
+def test_a_band_that_does_not_exist_is_in_no_answer(
+    bundle: Bundle, champion_of: Maker, rows: Rows, missing: str
+) -> None:
+    lacking = replace(bundle, bands={band: start for band, start in bundle.bands.items() if band != missing})
+    bands = set(score_rows(load_scorer(champion_of(lacking)), rows(200, seed=9)).band)
+    assert bands == {"high", "medium", "low"} - {missing}
+
+
 def test_the_edge_of_a_band_belongs_to_it(bundle: Bundle, champion_of: Maker, rows: Rows) -> None:
     probability = np.sort(np.unique(score_rows(load_scorer(champion_of(bundle)), rows(200, seed=9)).probability))
     medium, high = probability[50], probability[100]

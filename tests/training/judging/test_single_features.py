@@ -7,6 +7,7 @@ import pytest
 from features.audit.findings import OnlineAudit, StoreAudit
 from features.console import NOTHING, emit
 from features.definitions.catalog import spec
+from features.exceptions import InputError, WorkFailedError
 from features.home.home import Home
 from training.judging import single_features
 from training.judging.single_features import ALARM, LabelAudit, SingleFeature, audit_labels, separation, tells
@@ -140,3 +141,12 @@ def test_where_nothing_was_compared_nothing_is_counted(capsys):
         f" {NOTHING}",
         f" {NOTHING}",
     ]
+
+
+@pytest.mark.parametrize("error", [WorkFailedError("no cutoff is built"), InputError("spans leave nothing")])
+def test_a_target_without_labels_is_passed_over_with_the_reason(plain, monkeypatch, error):
+    def none(*_):
+        raise error
+
+    monkeypatch.setattr(single_features, "closed_labels", none)
+    assert audit_labels(Home(plain), target("churn", Home(plain)), seed=1).skipped == str(error)

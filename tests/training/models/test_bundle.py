@@ -109,5 +109,16 @@ def test_columns_of_one_feature_are_summed_wherever_they_lie():
     assert by_feature([], np.zeros((2, 0)))[1].shape == (2, 0)
 
 
-def test_bands_are_ordered_probabilities(bundle):
-    assert 0 < bundle.bands["medium"] < bundle.bands["high"] < 1
+def test_bands_lie_far_above_the_base_rate_and_hold_what_was_observed(bundle, small_company):
+    rows = small_company[0].rows(small_company[0].cutoffs)
+    base = rows["label"].mean()
+    assert bundle.bands["high"] >= 3 * base
+    assert bundle.bands["medium"] >= 1.5 * base
+    rates = bundle.band_rates
+    assert sum(rate.rows for rate in rates.values()) == len(rows)
+    assert sum(rate.rows * rate.rate for rate in rates.values()) == pytest.approx(rows["label"].sum())
+    assert rates["high"].rate > rates["medium"].rate > rates["low"].rate
+    assert all(rate.low < rate.rate < rate.high for rate in rates.values())
+    assert bundle.highest_band == "high"
+    assert dataclasses.replace(bundle, bands={"medium": 0.2}).highest_band == "medium"
+    assert dataclasses.replace(bundle, bands={}).highest_band is None

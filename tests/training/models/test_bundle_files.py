@@ -8,6 +8,7 @@ from math import isnan, nan
 import pytest
 
 from training.models import bundle as bundles
+from training.models.bands import BandRate
 from training.models.bundle import Bundle, BundleError, Calibration, Column, Comparison, Golden, Verdict
 
 SMALL = Bundle(
@@ -22,6 +23,7 @@ SMALL = Bundle(
     columns=(Column("calls_7d", "calls_7d"), Column("plan=basic", "plan", "basic")),
     left_out={"mrr": "it is never there"},
     bands={"high": 0.5, "medium": 0.25},
+    band_rates={"high": BandRate(40, 12, 0.6, 0.4, 0.8)},
     calibration=Calibration("platt", 1.5, -0.5),
     statistics={"calls_7d": {"mean": 3.5, "share_missing": nan}},
     golden=Golden({"calls_7d": (1, None), "plan": ("basic", None)}, (-1.25, 0.0)),
@@ -53,7 +55,12 @@ def changed(folder, name, **values):
 
 
 def test_the_bytes_are_pinned_since_they_name_the_bundle(tmp_path):
-    assert bundles.write(SMALL, tmp_path) == "1de82a3edf9684fcbc1220517ca975e78c4a52a0de78b1befdb7c16fc3373d80"
+    assert bundles.write(SMALL, tmp_path) == "211362e54450b190902e26b5e67df92d2b8ebe7ee1bfebe3f10d2f391d247533"
+
+
+def test_a_bundle_of_an_earlier_version_keeps_its_bands_without_what_was_observed(tmp_path):
+    earlier = bundles.read(tmp_path, sha256=changed(tmp_path, "bundle.json", band_rates=None))
+    assert (earlier.bands, earlier.band_rates) == (SMALL.bands, {})
 
 
 @pytest.mark.parametrize(
