@@ -1,5 +1,6 @@
 """An interrupt ends a process soon and in one line, also where a library swallows it or makes another error of it."""
 
+import signal
 import subprocess
 import sys
 
@@ -59,7 +60,10 @@ entry.main()
 
 
 def ended(script: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    """What came of a script that heeds interrupts, also where these tests themselves run in the background."""
+    command = [sys.executable, "-c", script]
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **heeds)
 
 
 @pytest.mark.parametrize("script", [SWALLOWED, ANOTHER_ERROR, LONG_QUERY, IMPORT])

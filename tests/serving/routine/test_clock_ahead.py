@@ -74,7 +74,8 @@ def rows_of(database: Path, query: str) -> list[tuple[Any, ...]]:
 
 def online(household: Household) -> dict[str, Any]:
     database = household.home.feast_online
-    tables = [name for (name,) in rows_of(database, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+    of_features = "type = 'table' AND sql LIKE '%entity_key%'"
+    tables = [name for (name,) in rows_of(database, f"SELECT name FROM sqlite_master WHERE {of_features}")]
     columns = "entity_key, feature_name, value, event_ts"
     return {table: rows_of(database, f"SELECT {columns} FROM {table}") for table in tables}
 

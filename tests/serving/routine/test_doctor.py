@@ -156,7 +156,8 @@ def lose_an_online_value(settings: Settings) -> None:
 
 def online_tables(settings: Settings) -> list[str]:
     with closing(sqlite3.connect(settings.home / "feast/online.db")) as online:
-        return [name for (name,) in online.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        of_features = "type = 'table' AND sql LIKE '%entity_key%'"
+        return [name for (name,) in online.execute(f"SELECT name FROM sqlite_master WHERE {of_features}")]
 
 
 def lose_feature_store(settings: Settings) -> None:
