@@ -289,10 +289,11 @@ def _reported(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
-        raise DependencyError(
-            f"The ledger {engine.url.database} cannot be used: {getattr(error, 'orig', error)}. "
-            "Check that its folder is there and can be written, then run the same command again."
-        ) from error
+        cause = getattr(error, "orig", error)
+        remedy = "Check that its folder is there and can be written, then run the same command again."
+        if getattr(cause, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            remedy = "Restore it from a backup, or move it away: the next score run begins another, with no earlier run."
+        raise DependencyError(f"The ledger {engine.url.database} cannot be used: {cause}. {remedy}") from error
 
 
 def _run_head(row: sa.RowMapping) -> RunHead:
