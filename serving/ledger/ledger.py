@@ -292,7 +292,7 @@ def _reported(engine: sa.Engine) -> Iterator[None]:
         cause = getattr(error, "orig", error)
         remedy = "Check that its folder is there and can be written, then run the same command again."
         if getattr(cause, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            remedy = "Restore it from a backup, or move it away: the next score run begins another, with no earlier run."
+            remedy = "Restore it from a backup, or move it away: the next score run begins an empty one."
         raise DependencyError(f"The ledger {engine.url.database} cannot be used: {cause}. {remedy}") from error
 
 
