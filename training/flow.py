@@ -25,8 +25,9 @@ from training.labels.dataset import Dataset, load, with_features_of
 from training.labels.targets import Target, target
 from training.models import bundle as bundles
 from training.models.bundle import Bundle, Comparison, Golden, Verdict
+from training.models.fitted import Fitted
 from training.models.history import entry_dates
-from training.models.model import RECIPE, Fitted, rows_per_leaf
+from training.models.model import RECIPE, rows_per_leaf
 from training.models.out_of_time import as_parquet
 from training.models.recipe import fit_recipe
 from training.registry import registry
@@ -51,6 +52,8 @@ class TrainReport:
         Rows, accounts, cutoffs and distinct events by part, and what was left out.
     truth
         ROC-AUC of the true risk and the model's share of it, when a truth file was given.
+    halves
+        Which of booster and scorecard count and why, in a sentence.
     happened, capacity_share
         What a positive account did, and the share of a week's accounts that a team can call on.
     """
@@ -63,6 +66,7 @@ class TrainReport:
     rounds: int
     rows_per_leaf: int
     calibration: str
+    halves: str
     spans: Mapping[str, tuple[str, str]]
     counts: Mapping[str, int]
     left_out: Mapping[str, str]
@@ -164,9 +168,10 @@ def train_dataset(
         rounds=final.rounds,
         rows_per_leaf=rows_per_leaf(len(everything), RECIPE),
         calibration=final.calibration.method,
+        halves=final.stack.in_words,
         spans=bundle.spans,
         counts=_counts(dataset, judged),
-        left_out=final.encoding.left_out,
+        left_out=final.left_out,
         metrics=judged.measures.metrics,
         intervals=judged.measures.intervals,
         comparisons=judged.measures.comparisons,
@@ -193,7 +198,7 @@ def make_bundle(
         probability,
         [1.0 - home.settings.capacity_share, 1.0 - home.settings.capacity_share - home.settings.medium_share],
     )
-    features = final.encoding.features
+    features = final.features
     return Bundle(
         target=dataset.target.name,
         title=dataset.target.title,
@@ -203,8 +208,8 @@ def make_bundle(
         features=tuple(feature.name for feature in features),
         kinds={feature.name: feature.kind for feature in features},
         vocabularies=final.encoding.vocabularies,
-        columns=final.encoding.columns,
-        left_out=final.encoding.left_out,
+        columns=final.columns,
+        left_out=final.left_out,
         bands={"high": float(high), "medium": float(medium)},
         calibration=final.calibration,
         statistics={feature.name: baseline_of(rows[feature.name], feature.kind) for feature in features},
@@ -229,6 +234,8 @@ def make_bundle(
         commit=_commit(),
         model_text=final.booster.model_to_string(),
         declared=home.set_of_service(dataset.target.service).as_json,
+        stack=final.stack,
+        scorecard=final.scorecard,
     )
 
 
@@ -239,7 +246,7 @@ def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:
     places = order[np.linspace(0, len(rows) - 1, _GOLDEN_ROWS).round().astype(int)]
     values = {
         feature.name: tuple(None if pd.isna(value) else value for value in rows[feature.name].iloc[places].tolist())
-        for feature in final.encoding.features
+        for feature in final.features
     }
     return Golden(values, tuple(float(value) for value in margin[places]))
 
@@ -272,6 +279,8 @@ def _parameters(
         "rounds": final.rounds,
         "judged_rounds": judged.model.rounds,
         "calibration": final.calibration.method,
+        "weight_of_booster": final.stack.booster,
+        "weight_of_scorecard": final.stack.scorecard,
         "horizon_days": dataset.target.horizon_days,
         "lead_days": dataset.target.lead_days,
         "settlement_days": dataset.target.settlement_days,

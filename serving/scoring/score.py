@@ -93,8 +93,8 @@ def score_rows(scorer: Scorer, columns: Mapping[str, Any]) -> Scores:
         When the contributions do not add up to the margin.
     """
     bundle = scorer.bundle
-    explained = explain(scorer.booster, matrix(bundle, columns))
-    features, contributions = by_feature(bundle.columns, explained.contributions)
+    explained = explain(bundle, scorer.booster, matrix(bundle, columns), columns)
+    features, contributions = by_feature(explained.columns, explained.contributions)
     probability = bundle.calibration.probability(explained.margin)
     high, medium = bundle.bands["high"], bundle.bands["medium"]
     band = np.where(probability >= high, "high", np.where(probability >= medium, "medium", "low"))
