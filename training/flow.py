@@ -29,8 +29,9 @@ from training.labels.targets import Target, target
 from training.models import bundle as bundles
 from training.models.bands import BandRate, band_of, bands_of, rates_of
 from training.models.bundle import Bundle, Comparison, Golden, Verdict
+from training.models.fitted import Fitted
 from training.models.history import entry_dates
-from training.models.model import RECIPE, Fitted, rows_per_leaf
+from training.models.model import RECIPE, rows_per_leaf
 from training.models.out_of_time import as_parquet
 from training.models.recipe import fit_recipe
 from training.registry import registry
@@ -60,6 +61,8 @@ class TrainReport:
         ROC-AUC of the true risk and the model's share of it, when a truth file was given.
     bands, band_rates
         As in the bundle: the smallest probability of each band that exists, and what was observed in each.
+    halves
+        Which of booster and scorecard count and why, in a sentence.
     happened
         What a positive account did.
     """
@@ -72,6 +75,7 @@ class TrainReport:
     rounds: int
     rows_per_leaf: int
     calibration: str
+    halves: str
     spans: Mapping[str, tuple[str, str]]
     counts: Mapping[str, int]
     excluded: tuple[Excluded, ...]
@@ -184,10 +188,11 @@ def train_dataset(
         rounds=final.rounds,
         rows_per_leaf=rows_per_leaf(len(everything), RECIPE),
         calibration=final.calibration.method,
+        halves=final.stack.in_words,
         spans=bundle.spans,
         counts=_counts(dataset, judged),
         excluded=dataset.excluded,
-        left_out=final.encoding.left_out,
+        left_out=final.left_out,
         metrics=judged.measures.metrics,
         intervals=judged.measures.intervals,
         comparisons=judged.measures.comparisons,
@@ -211,7 +216,7 @@ def make_bundle(
     rows = dataset.rows(dataset.cutoffs)
     probability, label = final.calibration.probability(unseen), rows["label"].to_numpy(dtype=np.float64)
     bands = bands_of(probability, base_rate=float(label.mean()))
-    features = final.encoding.features
+    features = final.features
     return Bundle(
         target=dataset.target.name,
         title=dataset.target.title,
@@ -221,8 +226,8 @@ def make_bundle(
         features=tuple(feature.name for feature in features),
         kinds={feature.name: feature.kind for feature in features},
         vocabularies=final.encoding.vocabularies,
-        columns=final.encoding.columns,
-        left_out=final.encoding.left_out,
+        columns=final.columns,
+        left_out=final.left_out,
         bands=bands,
         band_rates=rates_of(band_of(probability, bands), label, rows["account_id"].to_numpy()),
         calibration=final.calibration,
@@ -248,6 +253,8 @@ def make_bundle(
         commit=_commit(),
         model_text=final.booster.model_to_string(),
         declared=home.set_of_service(dataset.target.service).as_json,
+        stack=final.stack,
+        scorecard=final.scorecard,
     )
 
 
@@ -258,7 +265,7 @@ def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:
     places = order[np.linspace(0, len(rows) - 1, _GOLDEN_ROWS).round().astype(int)]
     values = {
         feature.name: tuple(None if pd.isna(value) else value for value in rows[feature.name].iloc[places].tolist())
-        for feature in final.encoding.features
+        for feature in final.features
     }
     return Golden(values, tuple(float(value) for value in margin[places]))
 
@@ -292,6 +299,8 @@ def _parameters(
         "rounds": final.rounds,
         "judged_rounds": judged.model.rounds,
         "calibration": final.calibration.method,
+        "weight_of_booster": final.stack.booster,
+        "weight_of_scorecard": final.stack.scorecard,
         "horizon_days": dataset.target.horizon_days,
         "lead_days": dataset.target.lead_days,
         "settlement_days": dataset.target.settlement_days,

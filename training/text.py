@@ -54,6 +54,7 @@ def train_lines(report: "TrainReport", *, width: int | None = None, verbose: boo
     yield from _ranking(report, width=width)
     yield ""
     yield from _use(report)
+    yield f"  {report.halves}"
     if verbose:
         yield ""
         yield from _technical(report)

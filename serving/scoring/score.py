@@ -94,8 +94,8 @@ def score_rows(scorer: Scorer, columns: Mapping[str, Any]) -> Scores:
         When the contributions do not add up to the margin.
     """
     bundle = scorer.bundle
-    explained = explain(scorer.booster, matrix(bundle, columns))
-    features, contributions = by_feature(bundle.columns, explained.contributions)
+    explained = explain(bundle, scorer.booster, matrix(bundle, columns), columns)
+    features, contributions = by_feature(explained.columns, explained.contributions)
     probability = bundle.calibration.probability(explained.margin)
     band = band_of(probability, bundle.bands)
     return Scores(explained.margin, explained.base_margin, probability, band, features, contributions)

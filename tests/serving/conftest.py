@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.definitions.catalog import CATALOG, GROUPS, NEWEST_SERVICE, cutoff_day_field, features_of_group
+from features.definitions.catalog import BUILT_IN, CATALOG, GROUPS, NEWEST_SERVICE, cutoff_day_field, features_of_group
 from features.definitions.feature import FeatureSpec
 from features.definitions.sets import FeatureSet, catalog_with
 from features.home.home import Home
@@ -32,6 +32,8 @@ from tests.shared import linked, made_once
 from training.models.bands import BandRate
 from training.models.bundle import Bundle, Calibration, Column, Golden, Verdict, write
 from training.models.matrix import design_matrix
+from training.models.scorecard import fit_scorecard
+from training.models.stack import Stack
 from training.registry.champions import Champion
 
 if TYPE_CHECKING:
@@ -158,6 +160,18 @@ def make_bundle(
         model_text=booster.model_to_string(),
         declared=own.as_json,
     )
+
+
+def with_scorecard(bundle: Bundle) -> Bundle:
+    """The same model with a scorecard beside its trees."""
+    features = BUILT_IN.features_of_service(bundle.service)
+    frame = pd.DataFrame(random_rows(300, seed=3, features=features))
+    frame["label"] = (frame["calls_28d"].rank() < frame["active_days_91d"].rank()).astype(float)
+    scorecard = fit_scorecard(frame, features, target=bundle.target)
+    stack = Stack(0.7, 0.5, -0.25, (0.5, 0.2, 0.9))
+    margins = stack.margin(np.array(bundle.golden.margins), scorecard.margin(bundle.golden.features))
+    golden = replace(bundle.golden, margins=tuple(margins.tolist()))
+    return replace(bundle, stack=stack, scorecard=scorecard, golden=golden)
 
 
 def _plain(value: Any) -> Any:

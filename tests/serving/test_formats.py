@@ -114,6 +114,7 @@ def stubbed(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
         rounds=40,
         rows_per_leaf=100,
         calibration="platt",
+        halves="The scorecard adds nothing.",
         spans={"fitting": ("2026-01-05", "2026-03-30"), "judged": ("2026-05-04", "2026-05-25")},
         counts=counts | {"folds": 5, "rows left out: event in the lead": 145},
         left_out={"sdk_versions_28d": "constant"},

@@ -13,24 +13,24 @@ from features.home.home import Home
 from features.progress import Progress, silent
 from training.judging.baselines import (
     LAST_CALL,
-    LOGISTIC,
     RECENCY,
     SingleFeatureRule,
     best_rule,
     known_rule,
-    logistic,
     recency,
 )
 from training.judging.evaluate import CAPACITY_SHARE
 from training.judging.gate import CALIBRATION_BOUNDS, Estimate, Evidence, ruling
 from training.judging.measure import Measures, Scored, measure
+from training.judging.rivals import MODELS, model_rivals
 from training.judging.single_features import tells
 from training.labels.dataset import Dataset
 from training.labels.splits import Fold, folds, rolling_origin
 from training.labels.targets import Target
 from training.models.bundle import Verdict
 from training.models.contest import Contest, Incumbent
-from training.models.model import RECIPE, Fitted, Options, fit, free_trees
+from training.models.fitted import Fitted
+from training.models.model import RECIPE
 from training.models.recipe import fit_recipe
 
 __all__ = ["BEST_SO_FAR", "CHAMPION", "Judgement", "distinct_events", "fit_and_judge"]
@@ -38,8 +38,6 @@ __all__ = ["BEST_SO_FAR", "CHAMPION", "Judgement", "distinct_events", "fit_and_j
 
 CHAMPION = "the champion's recipe"
 BEST_SO_FAR = "the best recipe so far"
-FREE_TREES = "free trees"
-_MODELS = (LOGISTIC, FREE_TREES)
 _KEYS = ["account_id", "cutoff", "label", "event_time", "in_lead"]
 _MOST_WITHOUT_TRUTH = 0.01  # of the rows: a subscription paused without our knowing has no true risk
 
@@ -194,8 +192,7 @@ def _foretell(
     rivals: dict[str, Floats] = {
         RECENCY: recency(dataset.target.name, rows),
         known: holds,
-        LOGISTIC: logistic(fitted, model.encoding)(rows),
-        FREE_TREES: _free_trees(fitted, rows, dataset, home, model),
+        **model_rivals(fitted, rows, dataset, home.settings, model),
     }
     for name, (incumbent, own) in incumbents.items():
         if incumbent.is_recipe(dataset.target.service, RECIPE):
@@ -207,23 +204,15 @@ def _foretell(
     return _Foretold(dated, model, probability, rivals, rule, rule.score(rows))
 
 
-def _free_trees(fitted: pd.DataFrame, rows: pd.DataFrame, dataset: Dataset, home: Home, model: Fitted) -> Floats:
-    """What the same recipe with trees over several families foretells, as many rounds long, before calibration."""
-    options = Options(dataset.target.name, free_trees(RECIPE), home.settings.seed, home.settings.threads)
-    booster = fit(fitted, model.encoding, options, rounds=model.rounds)
-    return np.asarray(booster.predict(model.encoding.matrix(rows)), dtype=np.float64)
-
-
 def _joined(foretold: Sequence[_Foretold]) -> tuple[Scored, tuple[str, ...]]:
     """All blocks below each other, and which of the rivals are counting rules.
 
     Which single feature ranked best may change from block to block; where it always was the last call, it is no rival
     of its own.
     """
-    rivals = {name: np.concatenate([block.rivals[name] for block in foretold]) for name in foretold[-1].rivals}
-    known = [
-        name for name in rivals if name not in (RECENCY, *_MODELS) and not name.startswith((CHAMPION, BEST_SO_FAR))
-    ]
+    names = [name for name in foretold[-1].rivals if all(name in block.rivals for block in foretold)]
+    rivals = {name: np.concatenate([block.rivals[name] for block in foretold]) for name in names}
+    known = [name for name in rivals if name not in (RECENCY, *MODELS) and not name.startswith((CHAMPION, BEST_SO_FAR))]
     rules: dict[str, Floats] = {name: rivals[name] for name in (RECENCY, *known)}
     titles = {block.rule.title for block in foretold}
     if {block.rule.feature for block in foretold} != {LAST_CALL}:

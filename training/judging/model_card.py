@@ -15,7 +15,7 @@ from training.labels.left_out import IN_LEAD, in_words
 from training.models.bands import bands_in_words
 from training.models.bundle import Bundle
 from training.models.explain import by_family, explain
-from training.models.model import Fitted
+from training.models.fitted import Fitted
 
 __all__ = ["model_card", "rows_in_words"]
 
@@ -54,9 +54,9 @@ def rows_in_words(judged: Judgement) -> str:
 
 
 def _family_shares(judged: Judgement, catalog: Catalog) -> dict[str, float]:
-    columns = judged.model.encoding.columns
-    parts = explain(judged.model.booster, judged.model.encoding.matrix(judged.newest)).contributions
-    names, sums = by_family(columns, parts, catalog)
+    model = judged.model
+    explained = explain(model, model.booster, model.encoding.matrix(judged.newest), judged.newest)
+    names, sums = by_family(explained.columns, explained.contributions, catalog)
     sizes = dict(zip(names, np.abs(sums).mean(axis=0).tolist(), strict=True))
     total = sum(sizes.values()) or 1.0
     return {name: size / total for name, size in sorted(sizes.items(), key=lambda item: -item[1])}

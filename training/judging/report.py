@@ -17,7 +17,7 @@ from training.judging.model_card import model_card, rows_in_words
 from training.labels.dataset import Dataset
 from training.models.bundle import Bundle
 from training.models.explain import explain
-from training.models.model import Fitted
+from training.models.fitted import Fitted
 
 __all__ = ["write_report"]
 
@@ -146,17 +146,21 @@ def _beeswarm(path: Path, judged: Judgement, seed: int) -> None:
         newest = judged.newest
         if len(newest) > _MOST_EXPLAINED:
             newest = newest.sample(_MOST_EXPLAINED, random_state=seed).sort_index()
-        encoding = judged.model.encoding
-        matrix = encoding.matrix(newest)
-        explained = explain(judged.model.booster, matrix)
-        units = {feature.name: feature.unit for feature in encoding.features}
+        model = judged.model
+        matrix = model.encoding.matrix(newest)
+        explained = explain(model, model.booster, matrix, newest)
+        of_scorecard = [newest[column.feature] for column in explained.columns[len(model.columns) :]]
+        units = {feature.name: feature.unit for feature in model.features}
         plt.figure()
         shap.plots.beeswarm(
             shap.Explanation(
                 values=explained.contributions,
                 base_values=explained.base_margin,
-                data=matrix,
-                feature_names=[_title(column.feature, column.value, units) for column in encoding.columns],
+                data=np.column_stack([matrix, *of_scorecard]).astype(np.float64),
+                feature_names=[
+                    _title(column.feature, column.value, units) + ("" if place < len(model.columns) else ", scorecard")
+                    for place, column in enumerate(explained.columns)
+                ],
             ),
             max_display=_FEATURES_SHOWN,
             show=False,

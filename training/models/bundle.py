@@ -13,8 +13,10 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, ConfigDict, PlainValidator, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_jsonable_python
 
-from features.exceptions import DependencyError, listed
+from features.exceptions import DependencyError, InputError, listed
 from training.models.bands import BANDS, BandRate
+from training.models.scorecard import Scorecard, read_scorecard
+from training.models.stack import BOOSTER_ALONE, Stack
 
 __all__ = [
     "Bundle",
@@ -32,6 +34,7 @@ __all__ = [
 
 _FILES = ("model.txt", "calibration.json", "bundle.json")
 OUT_OF_TIME = "out_of_time.parquet"
+SCORECARD = "scorecard.json"
 _MANIFEST = "manifest.json"
 OTHER = "(other)"
 _exact = with_config(ConfigDict(extra="forbid"))
@@ -180,6 +183,8 @@ class Bundle:
         Booster parameters; together with a dataset they make the model again.
     fingerprint
         SHA-256 of the dataset's content.
+    stack, scorecard
+        How far each half counts, and the scorecard where it does; of earlier versions the booster alone.
     declared
         The metrics and external tables the service was made of beside the built-in catalogue, as declared.
     """
@@ -211,6 +216,13 @@ class Bundle:
     declared: Mapping[str, Any] = field(default_factory=dict)
     intervals: Mapping[str, tuple[Figure, Figure]] = field(default_factory=dict)
     band_rates: Mapping[str, BandRate] = field(default_factory=dict)
+    stack: Stack = BOOSTER_ALONE
+    scorecard: Scorecard | None = None
+
+    def __post_init__(self) -> None:
+        if self.stack.has_scorecard != (self.scorecard is not None):
+            has = "no scorecard" if self.scorecard is None else "a scorecard"
+            raise ValueError(f"it has {has}, whose weight is {self.stack.scorecard:g}")
 
     @property
     def highest_band(self) -> str | None:
@@ -236,8 +248,11 @@ def write(bundle: Bundle, folder: Path, *, out_of_time: bytes | None = None) -> 
     parts: dict[str, bytes] = {
         "model.txt": fields.pop("model_text").encode(),
         "calibration.json": _json(fields.pop("calibration")).encode(),
-        "bundle.json": _json(fields).encode(),
     }
+    del fields["scorecard"]
+    if bundle.scorecard is not None:
+        parts[SCORECARD] = bundle.scorecard.as_json.encode()
+    parts["bundle.json"] = _json(fields).encode()
     if out_of_time is not None:
         parts[OUT_OF_TIME] = out_of_time
     folder.mkdir(parents=True, exist_ok=True)
@@ -262,8 +277,10 @@ def read(folder: Path, *, sha256: str) -> Bundle:
     try:
         stored = json.loads(data["bundle.json"])
         parts = {"calibration": json.loads(data["calibration.json"]), "model_text": data["model.txt"].decode()}
+        if SCORECARD in data:
+            parts["scorecard"] = read_scorecard(data[SCORECARD])
         bundle: Bundle = _reader(Bundle).validate_python({**stored, **parts})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, InputError) as error:
         raise _of_another_version(folder, error) from error
     return bundle
 
@@ -285,7 +302,7 @@ def _manifest(folder: Path, data: bytes) -> dict[str, _File]:
         manifest: dict[str, _File] = _reader(dict[str, _File]).validate_json(data)
     except ValueError as error:
         raise _of_another_version(folder, error) from error
-    if set(manifest) - {OUT_OF_TIME} != set(_FILES):
+    if set(manifest) - {OUT_OF_TIME, SCORECARD} != set(_FILES):
         raise BundleError(
             f"{folder / _MANIFEST} lists {listed(manifest)}; a bundle has {listed(_FILES)}. {TRAIN_AGAIN}"
         )

@@ -1,18 +1,25 @@
-"""The whole recipe on some rows: how many rounds, how far to trust the margins, and the fit on all of them."""
+"""The whole recipe on some rows: rounds, the weight of each half, how far to trust the margins, and the fit on all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.exceptions import WorkFailedError
 from features.progress import Progress, silent
 from features.settings.fields import Settings
 from training.labels.dataset import Dataset
 from training.labels.splits import folds
 from training.models.calibrate import Later, calibrate
-from training.models.model import RECIPE, Fitted, Options, choose_rounds, encode, fit, out_of_fold
+from training.models.fitted import Fitted
+from training.models.model import RECIPE, SCORECARD, Options, choose_rounds, encode, fit, foretold, out_of_fold
+from training.models.scorecard import fit_scorecard
+from training.models.stack import BOOSTER_ALONE, Stack
+from training.models.weights import learn_stack
 
 __all__ = ["fit_recipe", "unknown_parameters"]
 
@@ -35,7 +42,7 @@ def fit_recipe(
     progress: Progress = silent,
     stage: str,
 ) -> tuple[Fitted, Floats]:
-    """The whole recipe on these rows: rounds, calibration, and the refit on all of them.
+    """The whole recipe on these rows: rounds, weights, calibration, and the refit on all of them.
 
     Returns the model, and the log-odds of each row by models that do not know its account.
 
@@ -48,20 +55,63 @@ def fit_recipe(
     options = Options(dataset.target.name, parameters, settings.seed, settings.threads)
     in_time = folds(cutoffs, gap_days=dataset.target.closing_days)
     chosen = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
-    unseen = out_of_fold(
-        rows, dataset.features, options, rounds=chosen.count, progress=progress, stage=f"{stage}: calibration"
+    of_booster = out_of_fold(
+        rows,
+        partial(foretold, features=dataset.features, options=options, rounds=chosen.count),
+        progress=progress,
+        stage=f"{stage}: calibration",
     )
+    of_scorecard = _scorecard_out_of_fold(rows, dataset) if parameters.get(SCORECARD) else None
     label = rows["label"].to_numpy(dtype=np.float64)
+    stack = BOOSTER_ALONE
+    if of_scorecard is not None:
+        cutoff, account = _numbers(rows["cutoff"], rows["cutoff"]), _numbers(rows["account_id"], rows["account_id"])
+        stack = learn_stack(of_booster, of_scorecard, label, cutoff, account, seed=settings.seed)
+    unseen = stack.margin(of_booster, of_scorecard)
     calibration = calibrate(
         unseen,
         label,
         _numbers(rows["cutoff"], rows["cutoff"]),
         positive_accounts=rows.loc[label == 1, "account_id"].nunique(),
-        later=[_later(rows, fitted, judged, margin) for fitted, judged, margin in chosen.later],
+        later=list(_later_blocks(rows, chosen.later, dataset, stack)),
     )
     encoding = encode(rows, dataset.features)
     booster = fit(rows, encoding, options, rounds=chosen.count)
-    return Fitted(booster, encoding, calibration, chosen.count), unseen
+    model = Fitted(booster, encoding, calibration, chosen.count, encoding.features, stack)
+    return _with_scorecard(model, rows, dataset) if stack.has_scorecard else model, unseen
+
+
+def _scorecard_out_of_fold(rows: pd.DataFrame, dataset: Dataset) -> Floats | None:
+    """Log-odds of each row by a scorecard of the other accounts; None where one of these has nothing to learn from."""
+    try:
+        return out_of_fold(rows, partial(_by_scorecard, dataset=dataset))
+    except WorkFailedError:
+        return None
+
+
+def _by_scorecard(fitted: pd.DataFrame, judged: pd.DataFrame, dataset: Dataset) -> Floats:
+    """Log-odds of the judged rows by a scorecard of the fitted ones."""
+    return fit_scorecard(fitted, dataset.features, target=dataset.target.name).margin(judged)
+
+
+def _later_blocks(
+    rows: pd.DataFrame, blocks: Sequence[tuple[pd.DataFrame, pd.DataFrame, Floats]], dataset: Dataset, stack: Stack
+) -> Iterator[Later]:
+    """Later cutoffs as both halves foretold them; a block before which no scorecard could be learnt is left out."""
+    for fitted, judged, of_booster in blocks:
+        try:
+            of_scorecard = _by_scorecard(fitted, judged, dataset) if stack.has_scorecard else None
+        except WorkFailedError:
+            continue
+        yield _later(rows, fitted, judged, stack.margin(of_booster, of_scorecard))
+
+
+def _with_scorecard(model: Fitted, rows: pd.DataFrame, dataset: Dataset) -> Fitted:
+    """The model with a scorecard of all rows, which reads features of its own beside the booster's."""
+    scorecard = fit_scorecard(rows, dataset.features, target=dataset.target.name)
+    read = {feature.name for feature in model.encoding.features} | set(scorecard.features)
+    features = tuple(feature for feature in dataset.features if feature.name in read)
+    return replace(model, features=features, scorecard=scorecard)
 
 
 def _later(rows: pd.DataFrame, fitted: pd.DataFrame, judged: pd.DataFrame, margin: Floats) -> Later:

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from features.definitions.feature import FeatureSpec
 from features.exceptions import InputError, WorkFailedError, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Scorecard", "Term", "fit_scorecard", "read_scorecard"]
 
@@ -86,7 +88,7 @@ class Scorecard:
         """The families of its features, in the order they first come."""
         return tuple(dict.fromkeys(term.family for term in self.terms))
 
-    def contributions(self, columns: Mapping[str, Any]) -> Floats:
+    def contributions(self, columns: "Mapping[str, Any] | pd.DataFrame") -> Floats:
         """Rows by terms, in log-odds; with ``base_margin`` they add up to :meth:`margin`.
 
         Raises
@@ -110,7 +112,7 @@ class Scorecard:
         of_family = [[term.family == family for term in self.terms] for family in self.families]
         return np.column_stack([contributions[:, np.asarray(is_own)].sum(axis=1) for is_own in of_family])
 
-    def margin(self, columns: Mapping[str, Any]) -> Floats:
+    def margin(self, columns: "Mapping[str, Any] | pd.DataFrame") -> Floats:
         """Log-odds of each row.
 
         Raises
@@ -146,7 +148,7 @@ def read_scorecard(text: str | bytes) -> Scorecard:
 
 
 def fit_scorecard(
-    frame: pd.DataFrame, features: Sequence[FeatureSpec], *, target: str, strength: float = STRENGTH
+    frame: "pd.DataFrame", features: Sequence[FeatureSpec], *, target: str, strength: float = STRENGTH
 ) -> Scorecard:
     """Fit the points of the features that are for a scorecard, by penalised likelihood.
 
@@ -180,7 +182,9 @@ def fit_scorecard(
     means = design.mean(axis=0)
     design -= means
     signs = np.array([0, *(feature.risk(target).monotone for feature in used), *([0] * len(used))])
-    points = _fitted_points(design, label, signs, strength)
+    varies = np.concatenate([[True], design.any(axis=0)])  # what is never null has no weight for null
+    points = np.zeros(len(varies))
+    points[varies] = _fitted_points(design[:, varies[1:]], label, signs[varies], strength)
     weights, null_weights = np.split(points[1:], 2)
     of_means = np.split(means, 2)
     return Scorecard(
@@ -221,7 +225,8 @@ def _fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], 
         is_free = ~((points == 0.0) & (signs * slope > 0.0))
         if np.abs(slope[is_free]).max() < _FLAT * len(label):
             return points
-        curvature = (matrix[:, is_free].T * (chance * (1.0 - chance))) @ matrix[:, is_free]
+        rooted = matrix[:, is_free] * np.sqrt(chance * (1.0 - chance))[:, None]
+        curvature = rooted.T @ rooted
         step = np.zeros(len(points))
         step[is_free] = np.linalg.solve(curvature + np.diag(penalty[is_free]), slope[is_free])
         before, length = loss(points), 1.0

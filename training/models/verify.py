@@ -39,7 +39,9 @@ def load_booster(bundle: Bundle) -> "lgb.Booster":
     names = tuple(column.name for column in bundle.columns)
     if tuple(booster.feature_name()) != names:
         raise BundleError(f"The columns of the {bundle.target} model are not those of its bundle. {TRAIN_AGAIN}")
-    margins = np.asarray(booster.predict(matrix(bundle, bundle.golden.features), raw_score=True))
+    golden = bundle.golden.features
+    of_booster = np.asarray(booster.predict(matrix(bundle, golden), raw_score=True))
+    margins = bundle.stack.margin(of_booster, None if bundle.scorecard is None else bundle.scorecard.margin(golden))
     difference = np.abs(margins - np.asarray(bundle.golden.margins))
     if difference.size == 0 or not float(difference.max()) <= _GOLDEN_TOLERANCE:
         raise BundleError(

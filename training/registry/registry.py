@@ -114,7 +114,7 @@ def register(home: Home, run: TrainingRun) -> str:
                     VERIFICATION: _GOLDEN,
                     VERDICT: run.bundle.verdict.answer,
                 },
-                description=" ".join(run.bundle.verdict.sentences),
+                description=" ".join([*run.bundle.verdict.sentences, *_halves(run.bundle)]),
             )
             note_judged(client, name, run.bundle)
             client.set_registered_model_alias(name, CHALLENGER, version.version)
@@ -125,6 +125,13 @@ def register(home: Home, run: TrainingRun) -> str:
             client.delete_run(run_id)
             raise
         return str(version.version)
+
+
+def _halves(bundle: Bundle) -> list[str]:
+    """What somebody who loads the logged model must know where it is not all there is."""
+    if bundle.scorecard is None:
+        return []
+    return [f"{bundle.stack.in_words} The logged model is the trees alone; the bundle has both."]
 
 
 def _logged(mlflow: Any, run: TrainingRun, booster: "lgb.Booster", run_id: str) -> Any:

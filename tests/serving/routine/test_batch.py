@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,8 +23,21 @@ from features.windows import DAY, utc
 from serving.ledger.runs import ScoredAccount, run_id
 from serving.routine.terminal import explanation, riskiest
 from serving.scoring.freshness import Status
-from tests.serving.conftest import CUTOFF, EVERYBODY, NOW, USUAL, Place, world_columns, write_features, write_records
+from tests.serving.conftest import (
+    CUTOFF,
+    EVERYBODY,
+    NOW,
+    USUAL,
+    Place,
+    make_bundle,
+    register_bundle,
+    with_scorecard,
+    world_columns,
+    write_features,
+    write_records,
+)
 from tests.shared import flip_a_bit
+from training.models.bundle import Verdict
 
 pytestmark = pytest.mark.slow
 
@@ -63,17 +77,30 @@ def test_the_same_run_again_writes_nothing_and_says_the_same(copied: Place) -> N
     ]
 
 
-def test_offline_and_online_scores_are_equal(copied: Place) -> None:
+@pytest.fixture(params=["booster", "booster and scorecard"])
+def served(request: pytest.FixtureRequest, copied: Place, tmp_path: Path) -> Place:
+    """A home whose champion is a booster alone, and one whose champion has a scorecard beside it."""
+    from training.registry.promotion import promote
+
+    if request.param != "booster":
+        compared = Verdict("passes", "Made for tests.", champion="1")
+        bundle = replace(with_scorecard(make_bundle()), verdict=compared, fingerprint="5" * 64)
+        _, version = register_bundle(copied.settings, bundle, tmp_path)
+        promote(copied.home, "churn", version=version)
+    return copied
+
+
+def test_offline_and_online_scores_are_equal(served: Place) -> None:
     from features.feature_store.store import open_store
     from serving.http_api.answers import Answerer
     from serving.http_api.live_champions import LiveChampions
     from serving.http_api.schemas import ScoreRequest
     from serving.routine.batch import score_batch
 
-    (run,) = score_batch(copied.home, now=NOW).targets
-    champions = LiveChampions(Home(copied.settings))
+    (run,) = score_batch(served.home, now=NOW).targets
+    champions = LiveChampions(Home(served.settings))
     champions.refresh()
-    answerer = Answerer(Home(copied.settings), open_store(copied.home), champions)
+    answerer = Answerer(Home(served.settings), open_store(served.home), champions)
     results = answerer.score(ScoreRequest(account_ids=list(EVERYBODY)), now=NOW)
     offline = {account.account_id: account for account in run.accounts}
     for result in results:

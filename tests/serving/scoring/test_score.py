@@ -10,11 +10,29 @@ import pytest
 
 from features.exceptions import InputError
 from serving.scoring.score import load_scorer, score_rows
+from tests.serving.conftest import make_bundle, with_scorecard
 from training.models.bundle import Bundle, BundleError
+from training.models.matrix import matrix
 from training.registry.champions import Champion
 
 Maker = Callable[..., Champion]
 Rows = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(params=["booster", "booster and scorecard"])
+def bundle(request: pytest.FixtureRequest, bundle: Bundle) -> Bundle:
+    """A small real model, of one half and of both."""
+    return bundle if request.param == "booster" else with_scorecard(bundle)
+
+
+def test_both_halves_speak(champion_of: Maker, bundle: Bundle, rows: Rows) -> None:
+    scorer, columns = load_scorer(champion_of(bundle)), rows(80, seed=9)
+    of_booster = scorer.booster.predict(matrix(bundle, columns), raw_score=True)
+    expected = of_booster
+    if bundle.scorecard is not None:
+        expected = 0.7 * of_booster + 0.5 * bundle.scorecard.margin(columns) - 0.25
+        assert np.abs(expected - of_booster).max() > 0.1
+    assert score_rows(scorer, columns).margin == pytest.approx(expected, abs=1e-9)
 
 
 def test_base_and_contributions_are_the_margin(bundle: Bundle, champion_of: Maker, rows: Rows) -> None:
@@ -92,9 +110,9 @@ def test_infinity_is_refused(bundle: Bundle, champion_of: Maker, rows: Rows) -> 
         score_rows(load_scorer(champion_of(bundle)), columns)
 
 
-@pytest.mark.parametrize("name", ["model.txt", "bundle.json", "calibration.json", "manifest.json"])
-def test_one_byte_changed_is_refused_and_named(bundle: Bundle, champion_of: Maker, name: str) -> None:
-    champion = champion_of(bundle)
+@pytest.mark.parametrize("name", ["model.txt", "bundle.json", "calibration.json", "scorecard.json", "manifest.json"])
+def test_one_byte_changed_is_refused_and_named(champion_of: Maker, name: str) -> None:
+    champion = champion_of(with_scorecard(make_bundle()))
     file = champion.bundle_folder / name
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1

@@ -92,11 +92,11 @@ def test_the_matrix_refuses_infinity_and_missing_features(bundle):
 
 def test_base_and_contributions_add_up_by_column_feature_and_family(bundle):
     values = matrix(bundle, bundle.golden.features)
-    parts = explain(load_booster(bundle), values)
+    parts = explain(bundle, load_booster(bundle), values, bundle.golden.features)
     assert parts.margin == pytest.approx(bundle.golden.margins, abs=1e-9)
     for names, sums in (
-        by_feature(bundle.columns, parts.contributions),
-        by_family(bundle.columns, parts.contributions),
+        by_feature(parts.columns, parts.contributions),
+        by_family(parts.columns, parts.contributions),
     ):
         assert sums.shape == (len(values), len(set(names)))
         assert parts.base_margin + sums.sum(axis=1) == pytest.approx(parts.margin, abs=TOLERANCE)

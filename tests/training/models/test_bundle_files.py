@@ -10,6 +10,8 @@ import pytest
 from training.models import bundle as bundles
 from training.models.bands import BandRate
 from training.models.bundle import Bundle, BundleError, Calibration, Column, Comparison, Golden, Verdict
+from training.models.scorecard import Scorecard, Term
+from training.models.stack import BOOSTER_ALONE, Stack
 
 SMALL = Bundle(
     target="churn",
@@ -55,7 +57,7 @@ def changed(folder, name, **values):
 
 
 def test_the_bytes_are_pinned_since_they_name_the_bundle(tmp_path):
-    assert bundles.write(SMALL, tmp_path) == "211362e54450b190902e26b5e67df92d2b8ebe7ee1bfebe3f10d2f391d247533"
+    assert bundles.write(SMALL, tmp_path) == "67d99ec839b669dc2d50dd639de6f0a180e1321edb6b30fbde1b87f6a0876a7f"
 
 
 def test_a_bundle_of_an_earlier_version_keeps_its_bands_without_what_was_observed(tmp_path):
@@ -118,3 +120,51 @@ def test_a_manifest_that_lists_other_files_is_refused(tmp_path):
     sha256 = changed(tmp_path, "manifest.json", **{"notes.txt": {"sha256": "0", "size": 0}})
     with pytest.raises(BundleError, match=r"lists .*notes.txt; a bundle has model.txt, calibration.json, bundle.json"):
         bundles.read(tmp_path, sha256=sha256)
+
+
+CARD = Scorecard(-1.0, (Term("calls_7d", "usage_level", (0.0, 5.0), (0.25, 0.75), -0.1, 1 / 3, 0.0),))
+BOTH = replace(SMALL, stack=Stack(0.75, 0.5, -0.1, (0.5, 0.2, 0.9)), scorecard=CARD)
+
+
+def test_a_scorecard_is_a_file_of_its_own_and_comes_back_to_the_last_digit(tmp_path):
+    bundle = bundles.read(tmp_path, sha256=bundles.write(BOTH, tmp_path))
+    assert (bundle.stack, bundle.scorecard) == (BOTH.stack, CARD)
+    assert "scorecard" not in json.loads((tmp_path / "bundle.json").read_text())
+    assert json.loads((tmp_path / "scorecard.json").read_text())["base_margin"] == -1
+
+
+def test_a_changed_scorecard_is_refused_before_it_is_read(tmp_path):
+    sha256 = bundles.write(BOTH, tmp_path)
+    (tmp_path / "scorecard.json").write_text("{")
+    with pytest.raises(BundleError, match=r"scorecard.json is not the file the model was registered with"):
+        bundles.read(tmp_path, sha256=sha256)
+
+
+def test_a_bundle_from_before_there_were_scorecards_is_its_booster_alone(tmp_path):
+    bundle = bundles.read(tmp_path, sha256=changed(tmp_path, "bundle.json", stack=None))
+    assert (bundle.stack, bundle.scorecard) == (BOOSTER_ALONE, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("scorecard.json", None, "it has no scorecard, whose weight is 0.5"),
+        ("scorecard.json", b'{"base_margin": 0.0, "terms": []}', "This is no scorecard: it has no terms"),
+        ("scorecard.json", b"{", "This is no scorecard: : Invalid JSON"),
+        ("bundle.json", b"", "it has a scorecard, whose weight is 0"),
+    ],
+)
+def test_a_scorecard_that_does_not_fit_its_bundle_is_refused(tmp_path, name, data, reason):
+    bundles.write(BOTH, tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    if data is None:
+        del manifest[name]
+    else:
+        content = json.loads((tmp_path / name).read_text())
+        data = data or json.dumps({key: value for key, value in content.items() if key != "stack"}).encode()
+        (tmp_path / name).write_bytes(data)
+        manifest[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+    data = json.dumps(manifest).encode()
+    (tmp_path / "manifest.json").write_bytes(data)
+    with pytest.raises(BundleError, match=f"written by another version: .*{reason}"):
+        bundles.read(tmp_path, sha256=hashlib.sha256(data).hexdigest())

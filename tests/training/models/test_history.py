@@ -7,8 +7,9 @@ import pytest
 from features.definitions.catalog import spec
 from features.windows import DAY, utc
 from training.models.bundle import Calibration
+from training.models.fitted import Fitted
 from training.models.history import entries_told, entry_dates, too_young
-from training.models.model import Fitted, encode
+from training.models.model import encode
 
 FIRST = utc(2026, 1, 5)
 YEAR_AGO, PEAK, CALLS = spec("calls_28d_vs_year_ago"), spec("calls_drop_from_peak_91d"), spec("calls_7d")
@@ -84,7 +85,7 @@ def test_no_day_is_told_where_the_log_is_old_enough_or_its_start_unknown():
 def test_a_model_tells_the_day_beside_the_reason():
     rows = frame(0, 0, 0, 0, feature=YEAR_AGO).assign(active_tokens_28d=None)
     encoding = encode(rows, [YEAR_AGO, CALLS, spec("active_tokens_28d")])
-    model = Fitted(lgb.Booster(model_str=_booster(rows)), encoding, Calibration("none", 1.0, 0.0), 1)
+    model = Fitted(lgb.Booster(model_str=_booster(rows)), encoding, Calibration("none", 1.0, 0.0), 1, encoding.features)
     told = model.telling({YEAR_AGO.name: utc(2027, 3, 1).date()}).encoding.left_out
     assert told[YEAR_AGO.name].endswith("of all (30 % needed); models trained from 2027-03-01 on will read it")
     assert told["active_tokens_28d"] == "null in every fitting row"

@@ -1,5 +1,7 @@
 """One booster that repeats itself, keeps its directions, and encodes what it has never seen."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,19 +9,23 @@ import pytest
 from features.definitions.catalog import features_of_group, features_of_service, spec
 from features.exceptions import WorkFailedError
 from training.labels.splits import Fold
-from training.models.bundle import OTHER
+from training.models.bundle import OTHER, Calibration
 from training.models.calibrate import logistic_line
-from training.models.explain import by_family, explain
+from training.models.explain import TOLERANCE, by_family, explain
+from training.models.fitted import Fitted
 from training.models.model import (
     RECIPE,
     Options,
     choose_rounds,
     encode,
     fit,
+    foretold,
     free_trees,
     out_of_fold,
     rows_per_leaf,
 )
+from training.models.scorecard import fit_scorecard
+from training.models.stack import BOOSTER_ALONE, Stack
 
 FEATURES = features_of_service("churn_v2")
 
@@ -51,17 +57,27 @@ def test_certain_directions_hold_everywhere(fitted_rows):
         assert (direction * np.diff(steps, axis=0) >= 0).all()
 
 
-def test_a_familys_contribution_is_a_function_of_its_own_features_alone(fitted_rows):
-    encoding, booster = booster_of(fitted_rows)
+def model_of(rows: pd.DataFrame, stack: Stack) -> Fitted:
+    encoding, booster = booster_of(rows)
+    scorecard = fit_scorecard(rows, features_of_service("churn_v3"), target="churn") if stack.has_scorecard else None
+    return Fitted(booster, encoding, Calibration("none", 1.0, 0.0), 40, FEATURES, stack, scorecard)
+
+
+@pytest.mark.parametrize("stack", [BOOSTER_ALONE, Stack(0.7, 0.4, 0.1)])
+def test_a_familys_contribution_is_a_function_of_its_own_features_alone(fitted_rows, stack):
+    model = model_of(fitted_rows, stack)
     rows = fitted_rows.head(300).reset_index(drop=True)
 
     def contributions(frame):
-        names, parts = by_family(encoding.columns, explain(booster, encoding.matrix(frame)).contributions)
+        explained = explain(model, model.booster, model.encoding.matrix(frame), frame)
+        names, parts = by_family(explained.columns, explained.contributions)
+        assert explained.base_margin + parts.sum(axis=1) == pytest.approx(explained.margin, abs=TOLERANCE)
+        assert explained.margin == pytest.approx(model.margin(frame), abs=TOLERANCE)
         return dict(zip(names, parts.T, strict=True))
 
     before, moved = contributions(rows), 0
     for family in before:
-        others = [feature.name for feature in encoding.features if feature.family != family]
+        others = [feature.name for feature in features_of_service("churn_v3") if feature.family != family]
         permuted = rows.sample(frac=1, random_state=3).reset_index(drop=True)
         after = contributions(rows.assign(**{name: permuted[name] for name in others}))
         assert np.abs(after[family] - before[family]).max() == 0.0, family
@@ -163,14 +179,14 @@ def test_without_a_telling_fold_in_time_accounts_are_folded(fitted_rows):
 
 def test_out_of_fold_no_row_is_judged_by_a_model_that_knows_its_account(fitted_rows):
     options = Options("churn", RECIPE, 7, 1)
-    before = out_of_fold(fitted_rows, FEATURES, options, rounds=20)
+    before = out_of_fold(fitted_rows, partial(foretold, features=FEATURES, options=options, rounds=20))
     account = fitted_rows["account_id"][fitted_rows["label"] == 1].iloc[0]
     own = (fitted_rows["account_id"] == account).to_numpy()
     # Its labels turned around: the account is still dealt to its fold, and its own margins do not move.
     rows = fitted_rows.assign(label=fitted_rows["label"].where(~own, 1 - fitted_rows["label"]))
     if not rows["label"][own].any():
         rows.loc[own, "label"] = [1, *[0] * (own.sum() - 1)]
-    after = out_of_fold(rows, FEATURES, options, rounds=20)
+    after = out_of_fold(rows, partial(foretold, features=FEATURES, options=options, rounds=20))
     assert (before[own] == after[own]).all()
     assert (before[~own] != after[~own]).any()
 
@@ -179,7 +195,7 @@ def test_margins_out_of_fold_are_less_bold_than_those_of_rows_a_model_knows(fitt
     options = Options("churn", RECIPE, 7, 1)
     encoding = encode(fitted_rows, FEATURES)
     known = fit(fitted_rows, encoding, options, rounds=200).predict(encoding.matrix(fitted_rows), raw_score=True)
-    unseen = out_of_fold(fitted_rows, FEATURES, options, rounds=200)
+    unseen = out_of_fold(fitted_rows, partial(foretold, features=FEATURES, options=options, rounds=200))
     label = fitted_rows["label"].to_numpy(dtype=np.float64)
     assert logistic_line(unseen, label)[0] < logistic_line(known, label)[0]
 
