@@ -157,10 +157,10 @@ class NewFolder(_Choice):
     def read(self, text: str) -> Path:
         """The path."""
         path = expanded(Path(text))
-        there = next(folder for folder in (path.absolute(), *path.absolute().parents) if os.path.lexists(folder))
-        if not there.is_dir():
-            raise InputError(f"{path} cannot be written: {there} is no folder. Choose another place.")
-        if not os.access(there, os.W_OK):
+        nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if os.path.lexists(folder))
+        if not nearest.is_dir():
+            raise InputError(f"{path} cannot be written: {nearest} is no folder. Choose another place.")
+        if not os.access(nearest, os.W_OK):
             raise InputError(f"{path} cannot be written: permission denied. Choose another place.")
         return path
 

@@ -63,10 +63,10 @@ def summary(home: Home, results: list[Result], *, now: datetime) -> str:
     wrong, repaired = sum(map(is_wrong, results)), sum(result.is_repaired for result in results)
     parts = [f"{wrong} wrong" if wrong else "nothing is wrong"]
     parts += [f"{repaired} repaired"] if repaired else []
-    kept = folder_of(home, now)
+    set_aside = folder_of(home, now)
     text = f"{len(CHECKS)} checks: {', '.join(parts)}."
-    if repaired and kept.exists():
-        text += f" What was there before lies in {kept}; remove it when nobody misses anything."
+    if repaired and set_aside.exists():
+        text += f" What was there before lies in {set_aside}; remove it when nobody misses anything."
     return text
 
 

@@ -46,11 +46,11 @@ def _told(engine: Engine, rows: ir.Table, table: RawTable) -> pd.DataFrame:
     same = [*key, "plan"] if "plan" in content else key
     digests = {"key": key, "same": same, "content": content}
     values = {name: rows[name].cast("string").fill_null("") for name in content}
-    made = {
+    columns_of_digests = {
         name: ibis.literal("\x1f").join([values[column] for column in columns]).hexdigest("md5")
         for name, columns in digests.items()
     }
-    told: pd.DataFrame = engine.to_arrow(rows.select("source_file", "source_row", **made)).to_pandas()
+    told: pd.DataFrame = engine.to_arrow(rows.select("source_file", "source_row", **columns_of_digests)).to_pandas()
     return told
 
 

@@ -105,18 +105,18 @@ class Database:
             When it is missing, or is empty or damaged and was opened before.
         """
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError as error:
             is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
             fault = "is missing" if is_missing else f"cannot be read: {error.strerror}"
             raise DatabaseAwayError(self, fault, self._remedy) from error
         opened = self.opened
-        if opened is not None and (found.st_dev, found.st_ino) != (opened.device, opened.inode):
+        if opened is not None and (status.st_dev, status.st_ino) != (opened.device, opened.inode):
             self._part_with_journal()
         self._journal = _inode(_beside(self.path, "-wal"))
-        if opened is not None and _marks(found) == (opened.device, opened.inode, opened.bytes, opened.written_ns):
+        if opened is not None and _marks(status) == (opened.device, opened.inode, opened.bytes, opened.written_ns):
             return opened
-        return DatabaseState(*_marks(found), self._store_id())
+        return DatabaseState(*_marks(status), self._store_id())
 
     def fault(self) -> DatabaseAwayError | None:
         """What is wrong with it; None where nothing is, or where it was never there."""

@@ -101,12 +101,12 @@ def _warnings(rows: pd.DataFrame, events: pd.DataFrame) -> Iterator[Row]:
             by="account_id",
             tolerance=pd.Timedelta(days=_OLDEST_DAYS),
         ).dropna(subset="called")
-        found = float(seen["called"].sum())
+        called = float(seen["called"].sum())
         yield {
             "days_of_warning": days,
             "events": len(seen),
-            "found": round(found, 1),
-            "recall": Share(round(found / len(seen), 4)) if len(seen) else None,
+            "found": round(called, 1),
+            "recall": Share(round(called / len(seen), 4)) if len(seen) else None,
         }
 
 

@@ -138,7 +138,7 @@ def tells(
         return {}
     rows = _thinned(rows, seed=seed)
     label = rows["label"].to_numpy(dtype=np.float64)
-    found = {}
+    areas = {}
     for feature in features:
         if feature.is_date or {feature.name, feature.family} & set(known):
             continue
@@ -147,8 +147,8 @@ def tells(
             accounts, numbers = np.unique(rows["account_id"].to_numpy(dtype=str), return_inverse=True)
             weights = account_weights(len(accounts), repetitions=_REPETITIONS, seed=seed)
             judged = Judged(label, numbers.astype(np.int64), len(accounts))
-            found[feature.name] = (area, *interval(judged, weights, scores, roc_auc))
-    return found
+            areas[feature.name] = (area, *interval(judged, weights, scores, roc_auc))
+    return areas
 
 
 def _most_telling(label: Floats, values: "pd.Series[float]", is_category: bool) -> tuple[float, Floats]:  # noqa: FBT001

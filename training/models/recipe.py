@@ -54,10 +54,10 @@ def fit_recipe(
     cutoffs = [moment.to_pydatetime() for moment in sorted(rows["cutoff"].unique())]
     options = Options(dataset.target.name, parameters, settings.seed, settings.threads)
     in_time = folds(cutoffs, gap_days=dataset.target.closing_days)
-    chosen = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
+    rounds = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
     of_booster = out_of_fold(
         rows,
-        partial(foretold, features=dataset.features, options=options, rounds=chosen.count),
+        partial(foretold, features=dataset.features, options=options, rounds=rounds.count),
         progress=progress,
         stage=f"{stage}: calibration",
     )
@@ -73,11 +73,11 @@ def fit_recipe(
         label,
         _numbers(rows["cutoff"], rows["cutoff"]),
         positive_accounts=rows.loc[label == 1, "account_id"].nunique(),
-        later=list(_later_blocks(rows, chosen.later, dataset, stack)),
+        later=list(_later_blocks(rows, rounds.later, dataset, stack)),
     )
     encoding = encode(rows, dataset.features)
-    booster = fit(rows, encoding, options, rounds=chosen.count)
-    model = Fitted(booster, encoding, calibration, chosen.count, encoding.features, stack)
+    booster = fit(rows, encoding, options, rounds=rounds.count)
+    model = Fitted(booster, encoding, calibration, rounds.count, encoding.features, stack)
     return _with_scorecard(model, rows, dataset) if stack.has_scorecard else model, unseen
 
 
