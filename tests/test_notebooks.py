@@ -31,6 +31,7 @@ def two_targets(trained: World, tmp_path_factory: pytest.TempPathFactory) -> Pat
     linked(trained.settings.home, root / "home")
     settings = trained.settings.model_copy(update={"home": root / "home"})
     upsell = replace(make_bundle(seed=3), target="upsell", service="upsell_v2", title="upgrade")
+    upsell = replace(upsell, bands={"high": 1e-9})  # so that somebody is offered an upgrade
     promote(Home(settings), "upsell", version=register_bundle(settings, upsell, root)[1])
     score_batch(Home(settings), as_of=trained.newest, now=trained.now)
     return settings.home

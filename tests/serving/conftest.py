@@ -258,6 +258,12 @@ def register_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> tuple[
     return sha256, register(Home(settings), run)
 
 
+@pytest.fixture(autouse=True)
+def _no_exit_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test only pretends that this process becomes the service, what is to run at its end waits for its end."""
+    monkeypatch.setattr("atexit._run_exitfuncs", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
     """A small real model."""

@@ -57,9 +57,8 @@ def deliver_and_run_a_night(household: Household, _: Path) -> None:
 
 
 def try_a_model_that_is_refused(household: Household, folder: Path) -> None:
-    refused = replace(
-        make_bundle(seed=3), verdict=Verdict(("It ranks no better than the days since the last call.",), ())
-    )
+    verdict = Verdict("refused", "It ranks no better than the days since the last call.")
+    refused = replace(make_bundle(seed=3), verdict=verdict)
     _, version = register_bundle(household.settings, refused, folder)
     assert run(household.home, "promote", "--target", "churn", "--version", version).exit_code == 4
 
