@@ -12,7 +12,10 @@ __all__ = ["explained_json", "explained_rows"]
 
 
 def explained_json(run: ScoreRun, *, now: datetime) -> dict[str, Any]:
-    """A result as ``POST /v1/score`` gives it, and who the account is; of a run of one account."""
+    """A result as ``POST /v1/score`` gives it, and who the account is; of a run of one account.
+
+    The verdict on the model is not in it: a score run does not hold it.
+    """
     (account, *_) = run.targets[0].accounts
     return {
         "account_id": account.account_id,
