@@ -104,22 +104,26 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
 
 
 def require_tables(connection: sa.Connection, *, database: str) -> None:
-    """Go on only when the tables are there and of this version; changes nothing.
+    """Go on only when the tables are there and can be read as this version's; changes nothing in the file.
+
+    What an older version had not, this connection sees as tables without rows and columns without values.
 
     Raises
     ------
     DependencyError
-        When they are not.
+        When they are not there, or were written by a newer Bellwether.
     """
     version = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
-    if version != _VERSION:
+    if version in _OLDER_VERSIONS:
+        _cover_what_is_lacking(connection)
+    elif version != _VERSION:
         raise _of_another_version(database, version)
 
 
 def _of_another_version(database: str, version: int | None) -> DependencyError:
     remedy = (
         f"Run `bellwether doctor --repair` where {database} can be written: it brings it to this version."
-        if version is None or version in _OLDER_VERSIONS
+        if version is None
         else "Use the Bellwether that wrote it, or move the file away to begin another."
     )
     return DependencyError(f"The ledger {database} has schema version {version}, not {_VERSION}. {remedy}")
@@ -134,3 +138,20 @@ def _add_columns(connection: sa.Connection) -> None:
             definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {SCORES.name} ADD COLUMN {definition}")
     connection.execute(sa.update(_ledger_version).values(version=_VERSION))
+
+
+def _cover_what_is_lacking(connection: sa.Connection) -> None:
+    """Lay views of this connection's own, kept in memory, over the tables of an older version."""
+    connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+    inspector = sa.inspect(connection)
+    present = set(inspector.get_table_names())
+    for table in _tables.sorted_tables:
+        written = {column["name"] for column in inspector.get_columns(table.name)} if table.name in present else set()
+        lacking = [f"NULL AS {column.name}" for column in table.c if column.name not in written]
+        if written and lacking:
+            shown = f"SELECT *, {', '.join(lacking)} FROM main.{table.name}"  # noqa: S608 - names of ours
+        elif lacking:
+            shown = f"SELECT {', '.join(lacking)} LIMIT 0"
+        else:
+            continue
+        connection.exec_driver_sql(f"CREATE TEMP VIEW {table.name} AS {shown}")

@@ -242,7 +242,7 @@ def test_a_damaged_registry_is_a_dependency_that_is_away(settings):
     database.parent.mkdir(parents=True)
     database.write_bytes(b"no database " * 1000)
     for ask in (champion, champion_version, promote):
-        with pytest.raises(DependencyError, match=r"The registry .*cannot be used: file is not a database"):
+        with pytest.raises(DependencyError, match=r"mlflow\.db .*is no database any more\. Restore it"):
             ask(Home(settings), "churn")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from features.exceptions import BellwetherError, DependencyError, GateRefusedError, InputError, listed
@@ -10,6 +9,7 @@ from features.home.declared_sets import sets_read
 from features.home.home import Home
 from features.offline.cutoffs import left_out
 from features.storage.lock import exclusive_lock
+from features.storage.passing import passing_folder
 from training.labels.targets import target
 from training.models import bundle as bundles
 from training.models.bundle import Bundle, BundleError
@@ -165,8 +165,8 @@ def _passed(
 def _has_signature(mlflow: Any, home: Home, version: Any) -> bool:
     source = client_of(mlflow, home).get_model_version_download_uri(version.name, version.version)
     # Model.load takes its path for an address, in which `?`, `#` and `%` are no letters: hence a copy elsewhere.
-    with TemporaryDirectory() as scratch:
-        described = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/MLmodel", dst_path=scratch)
+    with passing_folder() as scratch:
+        described = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/MLmodel", dst_path=str(scratch))
         return mlflow.models.Model.load(described).signature is not None
 
 
