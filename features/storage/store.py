@@ -139,6 +139,8 @@ class ManifestStore:
                     f"up to {FORMAT}). Use that version, or restore a backup from before it."
                 )
             require_signed(text)
+            if (store := content.get("store", self.root.name)) != self.root.name:
+                raise WorkFailedError(f"{path} is the manifest of the store {store}. {self.remedy()}")
             return Manifest.of_json(content)
         except FileNotFoundError as error:
             if self.is_lost():
@@ -274,7 +276,8 @@ class ManifestStore:
     def _publish(self, writer: StoreWriter) -> None:
         draft = writer.scratch / _MANIFEST
         with draft.open("w", encoding="utf-8") as file:
-            file.write(signed(json.dumps(writer.state().as_json(), sort_keys=True, indent=1)))
+            content = {"store": self.root.name, **writer.state().as_json()}
+            file.write(signed(json.dumps(content, sort_keys=True, indent=1)))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.root / _MANIFEST)

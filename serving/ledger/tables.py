@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from features.exceptions import DependencyError
+from features.exceptions import DependencyError, listed
 from serving.ledger.score_row import ScoreRow, columns
 
 __all__ = ["CONFIRMED", "REASONS", "RUNS", "SCORES", "SORTS", "make_tables", "require_tables", "score_columns"]
@@ -91,8 +91,14 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
     Raises
     ------
     DependencyError
-        When they were written by a newer Bellwether.
+        When they were written by a newer Bellwether, or the database is another than a ledger.
     """
+    present = set(sa.inspect(connection).get_table_names())
+    if present and present.isdisjoint(_tables.tables):
+        raise DependencyError(
+            f"{database} is no ledger: it holds {listed(sorted(present))}. Restore the ledger from a backup, or move "
+            "this file away: the next score run begins an empty one."
+        )
     _tables.create_all(connection)
     version = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
     if version is None:

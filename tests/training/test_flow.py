@@ -208,7 +208,7 @@ def test_a_champion_lost_beyond_repair_is_refused_and_keeps_no_successor_away(bu
     promote(Home(settings), "churn")
     for path in settings.home.rglob("bundle.json"):  # the local copy and the artifact
         _damage(path)
-    with pytest.raises(BundleError, match=r"bundle\.json is not the file"):
+    with pytest.raises(BundleError, match=r"/artifacts/bundle/bundle\.json is not the file"):  # not of a copy that goes
         champion(Home(settings), "churn")
     with pytest.raises(GateRefusedError, match="could not be checked, which is a refusal"):
         promote(Home(settings), "churn", version="1")

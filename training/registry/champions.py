@@ -159,7 +159,7 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
         source = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{_run_artifacts(mlflow, home, version)}/bundle", dst_path=str(draft)
         )
-        bundles.read(Path(source), sha256=folder.name)
+        _verify(Path(source), sha256=folder.name, lies_in=_bundle_among_artifacts(mlflow, home, version))
         if folder.exists():
             folder.rename(draft / "damaged")
         Path(source).rename(folder)
@@ -173,6 +173,14 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
             ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _verify(copy: Path, *, sha256: str, lies_in: Path) -> None:
+    """Require a copy to be whole; what is wrong is said of the file that was copied, since the copy goes."""
+    try:
+        bundles.read(copy, sha256=sha256)
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(copy), str(lies_in))) from error
 
 
 def _bundle_among_artifacts(mlflow: Any, home: Home, version: Any) -> Path:

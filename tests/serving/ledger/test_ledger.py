@@ -190,6 +190,17 @@ def test_a_ledger_of_another_version_is_refused(ledger: Ledger, tmp_path: Path) 
     again.close()
 
 
+def test_another_database_in_its_place_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.execute("CREATE TABLE experiments (name TEXT)")
+    other = open_ledger(Home(load_settings(home=tmp_path)))
+    with pytest.raises(DependencyError, match=r"ledger\.db is no ledger: it holds experiments\. Restore"):
+        other.append(run(*FIVE))
+    other.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("experiments",)]
+
+
 def test_a_ledger_of_version_1_is_brought_to_this_one(ledger: Ledger, tmp_path: Path) -> None:
     ledger.append(run(*FIVE))
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
