@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from features.exceptions import DependencyError, InputError
 from features.home.home import Home
 from features.storage.read_only import is_read_only
 from training.labels.targets import TARGETS, target
@@ -19,12 +18,12 @@ from training.registry.mlflow_client import (
     CHALLENGER,
     CHAMPION,
     client_of,
-    database_file,
     is_begun,
     opened_mlflow,
     version_by_alias,
     version_by_number,
 )
+from training.registry.recorded import no_champion, no_model, no_version
 
 if TYPE_CHECKING:
     pass
@@ -80,10 +79,7 @@ def champion(home: Home, target_name: str) -> Champion:
             version = version_by_alias(client, name, CHAMPION)
             if version is not None:
                 return local_copy(mlflow, home, version)
-    raise DependencyError(
-        f"{name} has no champion in {database_file(home).parent}. "
-        f"Run `bellwether train --target {target_name}`, then `bellwether promote --target {target_name}`."
-    )
+    raise no_champion(home, target_name)
 
 
 def registered(home: Home, target_name: str, *, version: str | None = None) -> Champion:
@@ -107,10 +103,10 @@ def registered(home: Home, target_name: str, *, version: str | None = None) -> C
             else:
                 named = version_by_number(client, name, version)
                 if named is None:
-                    raise InputError(f"{name} has no version {version}. Run `mlflow ui` to see which there are.")
+                    raise no_version(target_name, version)
             if named is not None:
                 return local_copy(mlflow, home, named)
-    raise DependencyError(f"{name} has no model yet. Run `bellwether train --target {target_name}` first.")
+    raise no_model(target_name)
 
 
 def champions(home: Home) -> dict[str, Champion]:
