@@ -152,6 +152,11 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
     draft = folder.parent / f".draft-{uuid.uuid4().hex}"
     try:
         draft.mkdir(parents=True)
+    except OSError as error:
+        raise BundleError(
+            f"{folder.parent} cannot be written: {error.strerror}. Mend its permissions, or move what lies there away."
+        ) from error
+    try:
         source = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{_run_artifacts(mlflow, home, version)}/bundle", dst_path=str(draft)
         )
