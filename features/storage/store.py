@@ -29,7 +29,7 @@ _DAMAGE_REMEDIES = {
     "rollups": "`bellwether doctor --repair` counts their days again from the events.",
     "metrics": "`bellwether doctor --repair` counts their days again from the events.",
     "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",
-    "tables": "Restore them from a backup; what the files of the table still say is read again.",
+    "tables": "Restore from a backup; what the files of the table still say is read again.",
 }
 
 
@@ -235,7 +235,7 @@ class ManifestStore:
     @property
     def damage_remedy(self) -> str:
         """What to do about files that are missing or have another content."""
-        return _DAMAGE_REMEDIES.get(self.root.name, "Restore them from a backup, or load all files into a new home.")
+        return _DAMAGE_REMEDIES.get(self.root.name, "Restore from a backup, or load all files into a new home.")
 
     @contextmanager
     def writer(self) -> Iterator[StoreWriter]:
