@@ -151,6 +151,8 @@ def stubbed(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
     past = look_back(scores, labels, capacity_share=0.05, names={"acme": "Acme"})
     looked = Backtested(target("churn", homes.small), Champion("bellwether-churn", "3", Path(), ""), scores, past)
     monkeypatch.setattr("training.watching.backtesting.backtest", lambda *_, **__: looked)
+    for asked in ("require_candidate", "require_version"):  # there is no registry behind what is stubbed
+        monkeypatch.setattr(f"training.registry.recorded.{asked}", lambda *_, **__: None)
     for name in WORK:
         monkeypatch.setattr(name, once(name))
     for module in ("features.cli", "serving.cli"):
