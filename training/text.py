@@ -62,7 +62,14 @@ def train_lines(report: "TrainReport", *, width: int | None = None, verbose: boo
     yield f"Verdict: {_ANSWERS[report.verdict.answer]}. {report.verdict.reason}"
     for line in report.verdict.remarks:
         yield f"  {line}"
+    if report.rule is not None and report.verdict.answer != "passes" and not _is_answered(report):
+        yield f'  Until then "{report.rule}" can answer: `bellwether promote --target {report.target} --rule`.'
     yield f"Look at it: {report.ui_command}"
+
+
+def _is_answered(report: "TrainReport") -> bool:
+    """Whether a rule or a model answers already."""
+    return report.rule_in_office is not None or report.verdict.champion is not None
 
 
 def _ranking(report: "TrainReport", *, width: int | None) -> Iterator[str]:
@@ -176,6 +183,7 @@ def backtest_parts(past: "Backtested") -> dict[str, tuple[str, list[Mapping[str,
 def promote_lines(report: "PromoteReport") -> Iterator[str]:
     """What a promotion did, line by line."""
     before = "nobody" if report.previous is None else f"version {report.previous}"
-    yield f"{report.name} version {report.version} is the champion; before it, {before}."
+    rule = "" if report.rule is None else f"Rule: {report.rule}, "
+    yield f"{rule}{report.name} version {report.version} is the champion; before it, {before}."
     for line in report.remarks:
         yield f"  {line}"

@@ -82,6 +82,8 @@ class Evidence:
         How many recipes were judged since the last promotion, this one with them: k of the level 1 - 0.05/k.
     faults
         What is missing or failed: signature, fingerprint, verification.
+    rule_in_office
+        The rule that is champion, in words; None where a model is, or nobody.
     """
 
     events: int
@@ -97,6 +99,7 @@ class Evidence:
     tells: Mapping[str, Estimate] = field(default_factory=dict)
     judged_recipes: int = 1
     faults: tuple[str, ...] = ()
+    rule_in_office: str | None = None
 
     @property
     def can_show(self) -> bool:
@@ -252,7 +255,8 @@ def _rivals(evidence: Evidence) -> dict[str, Estimate]:
 
 
 def _until_shown(evidence: Evidence) -> str:
-    who = "nobody" if evidence.champion is None else "the champion"
+    rule = None if evidence.rule_in_office is None else f'the rule "{evidence.rule_in_office}"'
+    who = rule or ("nobody" if evidence.champion is None else "the champion")
     return f"Until it is shown, {who} answers."
 
 

@@ -157,7 +157,7 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
     try:
         draft.mkdir(parents=True)
         source = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{_run_artifacts(mlflow, home, version)}/bundle", dst_path=str(draft)
+            artifact_uri=f"{run_artifacts(mlflow, home, version)}/bundle", dst_path=str(draft)
         )
         bundles.read(Path(source), sha256=folder.name)
         if folder.exists():
@@ -176,9 +176,9 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
 
 
 def _bundle_among_artifacts(mlflow: Any, home: Home, version: Any) -> Path:
-    return Path(unquote(urlsplit(_run_artifacts(mlflow, home, version)).path)) / "bundle"
+    return Path(unquote(urlsplit(run_artifacts(mlflow, home, version)).path)) / "bundle"
 
 
-def _run_artifacts(mlflow: Any, home: Home, version: Any) -> str:
+def run_artifacts(mlflow: Any, home: Home, version: Any) -> str:
     # The database remembers where the home was; the artifacts moved with it.
     return address_here(home, str(client_of(mlflow, home).get_run(version.run_id).info.artifact_uri))
