@@ -167,7 +167,8 @@ def _technical(report: "TrainReport") -> Iterator[str]:
 def backtest_parts(past: "Backtested") -> dict[str, tuple[str, list[Mapping[str, object]]]]:
     """The tables of a backtest by the name of their part, each below a sentence."""
     found, share = past.backtest, percent(CAPACITY_SHARE)
-    who = f"{past.model.name} version {past.model.version}, judged on what it had not seen."
+    rule = "" if past.rule is None else f"Rule: {past.rule}, "
+    who = f"{rule}{past.model.name} version {past.model.version}, judged on what it had not seen."
     left = f"{counted(found.events, 'account|accounts')} that {past.target.happened}"
     missed = counted(len(found.misses), "was|were")
     return {

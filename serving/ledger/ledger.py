@@ -45,6 +45,7 @@ class RunHead:
     horizon_days: int
     lead_days: int
     accounts: int
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,7 @@ class Ledger:
                 "horizon_days": run.horizon_days,
                 "lead_days": run.lead_days,
                 "accounts": len(run.accounts),
+                "rule": run.rule,
             }
             done = connection.execute(sqlite.insert(RUNS).values(head).on_conflict_do_nothing())
             if done.rowcount == 0:
@@ -307,6 +309,7 @@ def _run_head(row: sa.RowMapping) -> RunHead:
         horizon_days=row["horizon_days"],
         lead_days=row["lead_days"],
         accounts=row["accounts"],
+        rule=row["rule"],
     )
 
 

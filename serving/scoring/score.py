@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from features.definitions.catalog import Catalog
 from features.definitions.sets import catalog_with, set_of
+from features.exceptions import listed
 from training.models.bands import band_of
-from training.models.bundle import Bundle, read
+from training.models.bundle import TRAIN_AGAIN, Bundle, BundleError, read
 from training.models.explain import Explained, by_feature, explain, explain_rule
 from training.models.matrix import matrix
 from training.models.verify import load_model
@@ -40,6 +41,11 @@ class Scorer:
     def target(self) -> str:
         """What it foretells."""
         return self.bundle.target
+
+    @property
+    def kind(self) -> Literal["model", "rule"]:
+        """What answers."""
+        return "model" if self.bundle.rule is None else "rule"
 
     @property
     def rule(self) -> str | None:
@@ -82,10 +88,22 @@ def load_scorer(champion: Champion) -> Scorer:
     Raises
     ------
     BundleError
-        When the bundle is not the one that was registered, or does not do what it did.
+        When the bundle is not the one that was registered, does not do what it did, or reads what is no more.
     """
     bundle = read(champion.bundle_folder, sha256=champion.sha256)
-    return Scorer(champion.name, champion.version, champion.sha256, bundle, load_model(bundle))
+    scorer = Scorer(champion.name, champion.version, champion.sha256, bundle, load_model(bundle))
+    _require_features(scorer)
+    return scorer
+
+
+def _require_features(scorer: Scorer) -> None:
+    bundle, services = scorer.bundle, scorer.catalog.services
+    who = f"{scorer.name} version {scorer.version} reads"
+    if bundle.service not in services:
+        raise BundleError(f"{who} the feature service {bundle.service}, which is no more. {TRAIN_AGAIN}")
+    gone = sorted(set(bundle.features) - set(services[bundle.service]))
+    if gone:
+        raise BundleError(f"{who} {listed(gone)}, gone from the feature service {bundle.service}. {TRAIN_AGAIN}")
 
 
 def score_rows(scorer: Scorer, columns: Mapping[str, Any]) -> Scores:
