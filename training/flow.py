@@ -33,6 +33,7 @@ from training.models.model import RECIPE, rows_per_leaf
 from training.models.out_of_time import as_parquet
 from training.models.recipe import fit_recipe
 from training.registry import registry
+from training.registry.champions import champion_version
 from training.registry.contests import contest_of
 from training.registry.mlflow_client import ui_command
 
@@ -61,8 +62,10 @@ class TrainReport:
         Which of booster and scorecard count and why, in a sentence.
     happened
         What a positive account did.
-    rule, rule_in_office
-        The best counting rule in words, which could answer in its place, and the one that does; None without.
+    rule
+        The best counting rule in words, which could answer in its place; None where none could be learnt.
+    champion, rule_in_office
+        Version of the champion, and the rule in words where it is one; None without.
     """
 
     target: str
@@ -89,6 +92,7 @@ class TrainReport:
     happened: str
     ui_command: str
     rule: str | None = None
+    champion: str | None = None
     rule_in_office: str | None = None
 
 
@@ -206,6 +210,7 @@ def train_dataset(
         happened=dataset.target.happened,
         ui_command=ui_command(home),
         rule=None if rule is None else rule.title,
+        champion=champion_version(home, name),
         rule_in_office=contest.rule,
     )
 

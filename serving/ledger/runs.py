@@ -156,9 +156,9 @@ def named_in_words(version: str, rule: str | None) -> str:
     """What answers, as it stands in a sentence.
 
     >>> named_in_words("3", None), named_in_words("4", "days since the last call")
-    ('model version 3', 'Rule: days since the last call, version 4')
+    ('model version 3', 'version 4 (Rule: days since the last call)')
     """
-    return f"model version {version}" if rule is None else f"Rule: {rule}, version {version}"
+    return f"model version {version}" if rule is None else f"version {version} (Rule: {rule})"
 
 
 def run_id(*, as_of: datetime, target: str, model: str, version: str, bundle_sha256: str, fingerprint: str) -> str:

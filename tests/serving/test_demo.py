@@ -111,9 +111,8 @@ def test_the_verdict_is_said_once(
     monkeypatch.setattr("serving.demo.train_lines", lambda trained: [f"Verdict: {trained.verdict.reason}"])
     promoted = PromoteReport("bellwether-churn", "1", None, remarks, rule)
     lines = list(_lines(SimpleNamespace(verdict=verdict), promoted))  # type: ignore[arg-type]
-    first = "" if rule is None else f"Rule: {rule}, "
-    first += "bellwether-churn version 1 is the champion; before it, nobody."
-    assert lines == [f"Verdict: {verdict.reason}", "", first, *said]
+    first = "bellwether-churn version 1 is the champion; before it, nobody."
+    assert lines == [f"Verdict: {verdict.reason}", "", first, *([] if rule is None else [f"  Rule: {rule}."]), *said]
 
 
 @pytest.mark.parametrize(

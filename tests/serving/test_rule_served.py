@@ -97,12 +97,12 @@ def test_the_batch_scores_explains_and_keeps_it(ruled: Place) -> None:
 def test_the_terminal_says_rule_where_it_would_name_a_model(ruled: Place) -> None:
     run = score_account(ruled.home, USUAL[0], now=NOW)
     lines = explanation(run.targets[0], USUAL[0])
-    assert "(Rule: days since the last call, bellwether-churn version 4)" in lines[-1]
+    assert "(Rule: days since the last call; bellwether-churn version 4)" in lines[-1]
     answer = explained_json(run, now=NOW)["scores"]["churn"]["model"]
     assert answer == {"name": "bellwether-churn", "version": "4", "kind": "rule", "rule": RULE}
     with closing(open_ledger(ruled.home)) as ledger:
         night = target_night(run.targets[0], ledger)
-    assert next(_scored(night)).startswith("churn, Rule: days since the last call, version 4: ")
+    assert next(_scored(night)).startswith("churn, version 4 (Rule: days since the last call): ")
     assert _target_json(night)["rule"] == RULE
 
 

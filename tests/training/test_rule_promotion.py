@@ -65,7 +65,8 @@ def test_it_is_a_champion_of_its_own_kind(place, registered):
     report = promote(place, "churn", rule=True)
     title = registered.report.rule
     assert (report.version, report.previous, report.rule) == ("2", None, title)
-    assert f"Rule: {title}, {NAME} version 2 is the champion; before it, nobody." in promote_lines(report)
+    told = list(promote_lines(report))
+    assert told[:2] == [f"{NAME} version 2 is the champion; before it, nobody.", f"  Rule: {title}."]
     version = client_of(place.settings).get_model_version_by_alias(NAME, "champion")
     assert (version.tags["kind"], version.tags["rule"], version.tags["verdict"]) == ("rule", title, "passes")
     assert f'It is the rule "{title}", shown to rank better than chance on ' in version.description
@@ -197,13 +198,14 @@ def test_the_training_says_that_the_rule_can_answer(registered):
     def told(**changes):
         return "\n".join(train_lines(dataclasses.replace(registered.report, **changes)))
 
-    line = f'"{registered.report.rule}" can answer: `bellwether promote --target churn --rule`.'
+    until = "  Until one passes, "
+    can = f'nobody answers; the rule "{registered.report.rule}" can: `bellwether promote --target churn --rule`.'
     assert registered.report.verdict.answer == "not_shown"
-    assert line in told()
-    assert line not in told(rule_in_office="days since the last call")
-    assert line not in told(verdict=Verdict("passes", "So it is."))
-    assert line not in told(verdict=Verdict("not_shown", "So it is.", champion="3"))
-    assert line not in told(rule=None)
+    assert until + can in told()
+    assert until + 'the rule "days since the last call" answers.' in told(rule_in_office="days since the last call")
+    assert until not in told(verdict=Verdict("passes", "So it is."))
+    assert until + "the champion, version 3, answers." in told(champion="3")
+    assert until + "nobody answers." in told(rule=None)
 
 
 def test_programs_read_which_rule_it_is(place, registered):

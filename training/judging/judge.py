@@ -272,7 +272,6 @@ def _evidence(
         champion_recall=None if recall is None else Estimate(sum(recall) / 2, *recall),
         tells={name: Estimate(*numbers) for name, numbers in alone.items()},
         judged_recipes=contest.judged_recipes + 1,
-        rule_in_office=contest.rule,
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from features.definitions.feature import FeatureSpec
 from features.exceptions import WorkFailedError, counted
 from features.settings.fields import Settings
-from training.judging.baselines import LAST_CALL, best_rule, counting_rule
+from training.judging.baselines import LAST_CALL, counting_rule
 from training.judging.evaluate import CAPACITY_SHARE
 from training.judging.gate import FEWEST_EVENTS, Estimate
 from training.judging.judge import Judgement, distinct_events
@@ -96,11 +96,13 @@ def judge_rule(dataset: Dataset, judged: Judgement, settings: Settings) -> Judge
             measures, metrics={**measures.metrics, **figures}, intervals={**measures.intervals, **intervals}
         )
     everything = dataset.rows(dataset.cutoffs)
-    honest = [feature for feature in judged.model.encoding.features if feature.name not in judged.tells]
-    form = counting_rule(name, best_rule(everything, honest), dataset.features)
-    final, unseen = fit_rule_like_a_model(everything, form, target=target)
+    forms = [counting_rule(name, single, dataset.features) for single in judged.single_rules]
+    final, unseen = fit_rule_like_a_model(everything, forms[-1], target=target)
     area = Estimate(measures.metrics["roc_auc"], *measures.intervals["roc_auc"])
     verdict = _ruling(final.rule.title, distinct_events(judged.rows), area)
+    if len({form.feature.name for form in forms}) > 1:
+        changed = "The best single feature was chosen anew before each judged block, and was not always this one."
+        verdict = replace(verdict, remarks=(changed,))
     return JudgedRule(final, unseen, scored, measures, verdict)
 
 

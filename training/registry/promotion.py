@@ -164,7 +164,8 @@ def _passed(
     if verdict.is_unproven and not unproven:
         raise GateRefusedError(
             f"{who} is not shown to be good enough. {verdict.reason} `bellwether promote --target {bundle.target} "
-            "--unproven` promotes it all the same; its answers say so. With --rule the best counting rule answers."
+            "--unproven` promotes it all the same; its answers say so. With --rule the best "
+            "counting rule answers instead."
         )
     remarks: tuple[str, ...] = (f"Unproven: {verdict.reason}",) if verdict.is_unproven else (verdict.reason,)
     if current is not None and bundle.verdict.champion != str(current.version):

@@ -153,7 +153,7 @@ def test_the_verdict_says_how_many_events_would_tell():
     )
     assert found.reason == (
         'It is not shown to rank better than "90 % of the quota used". 19 events cannot tell differences under 0.16; '
-        "about 140 could, some 19 months at this rate. Until it is shown, nobody answers."
+        "about 140 could, some 19 months at this rate."
     )
     assert ruling(EVIDENCE).reason == "It is shown to rank better than calls fell by half on 100 events."
     named = ruling(replace(EVIDENCE, rules={"a": DIFFERENCES["better"], "b": DIFFERENCES["better"]}))
@@ -229,12 +229,3 @@ def test_a_refresh_passes_two_hundred_times():
 def test_the_level_follows_the_number_of_recipes():
     assert math.isclose(interval(0.0, SE).low_at(0.95), -1.96 * SE, rel_tol=1e-3)
     assert interval(0.0, SE).low_at(0.995) < interval(0.0, SE).low_at(0.95)
-
-
-@pytest.mark.parametrize("events", [100, 4])
-def test_while_a_rule_is_champion_it_goes_on_answering(events):
-    ruled = replace(EVIDENCE, rule_in_office="days since the last call", events=events)
-    unclear = replace(ruled, rules={"a": DIFFERENCES["unclear"]})
-    assert ruling(unclear).answer == "not_shown"
-    assert ruling(unclear).reason.endswith('Until it is shown, the rule "days since the last call" answers.')
-    assert ruling(replace(ruled, events=100)).answer == "passes"  # no recipe to be compared with: the fourth line
