@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -299,18 +299,8 @@ def _reported(engine: sa.Engine) -> Iterator[None]:
 
 
 def _run_head(row: sa.RowMapping) -> RunHead:
-    return RunHead(
-        run_id=row["run_id"],
-        target=row["target"],
-        as_of=datetime.fromisoformat(row["as_of"]).astimezone(UTC),
-        scored_at=datetime.fromisoformat(row["scored_at"]).astimezone(UTC),
-        model=row["model"],
-        version=row["version"],
-        horizon_days=row["horizon_days"],
-        lead_days=row["lead_days"],
-        accounts=row["accounts"],
-        rule=row["rule"],
-    )
+    moments = {name: datetime.fromisoformat(row[name]).astimezone(UTC) for name in ("as_of", "scored_at")}
+    return RunHead(**{field.name: row[field.name] for field in fields(RunHead)} | moments)
 
 
 def _is_later(as_of: datetime, scored_at: datetime) -> sa.ColumnElement[bool]:
