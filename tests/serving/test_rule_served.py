@@ -11,6 +11,7 @@ import pytest
 
 from features.feature_store.store import open_store
 from features.home.home import Home
+from serving.champion_checks import CHAMPION_CHECKS
 from serving.http_api.answers import Answerer
 from serving.http_api.live_champions import LiveChampions
 from serving.http_api.meters import Meters
@@ -25,12 +26,14 @@ from serving.routine.nightly_report import target_night
 from serving.routine.nightly_text import _scored, _target_json
 from serving.routine.terminal import explanation
 from serving.scoring.score import load_scorer, score_rows
-from tests.serving.conftest import NOW, USUAL, Place, as_rule, linked, make_bundle, random_rows, register_bundle
+from tests.serving.conftest import CUTOFF, NOW, USUAL, Place, as_rule, linked, make_bundle, random_rows, register_bundle
 from tests.serving.http_api.test_middleware import JSON, Client
 from tests.shared import made_once
 from training.models.bundle import BundleError, Verdict
 from training.registry.champions import champion
 from training.registry.promotion import promote
+from training.watching.quality import _shifted
+from training.watching.registry_checks import REGISTRY_CHECKS
 
 RULE = "days since the last call"
 
@@ -120,6 +123,13 @@ def test_every_answer_says_that_it_is_a_rule_and_which(asked: Client) -> None:
     page = AccountList.model_validate_json(asked.get("/v1/accounts").content)
     assert (page.model.kind, page.model.rule, page.model.version) == ("rule", RULE, "4")
     assert len(page.accounts) == len(USUAL)
+
+
+def test_doctor_and_drift_take_it_for_a_champion_like_any(ruled: Place) -> None:
+    checks = (*REGISTRY_CHECKS, *CHAMPION_CHECKS)
+    found = [finding for check in checks for finding in check.look(ruled.home, NOW)]
+    assert [finding.what for finding in found if not finding.is_remark] == []
+    assert _shifted(ruled.home, "churn", "4", CUTOFF).version == "4"
 
 
 def test_a_model_says_that_it_is_one(place: Place) -> None:
