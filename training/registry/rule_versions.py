@@ -1,11 +1,11 @@
 """Registers the rule that a training left beside its model, so that it can be promoted like one."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from features.exceptions import GateRefusedError
 from features.home.home import Home
+from features.storage.passing import passing_folder
 from training.models import bundle as bundles
 from training.models.bundle import Bundle, BundleError
 from training.registry.champions import local_copy, run_artifacts
@@ -73,10 +73,10 @@ def rule_version(mlflow: Any, home: Home, trained: Any) -> Any:
     for version in client.search_model_versions(f"name='{name}'"):
         if version.tags.get(BUNDLE_SHA256) == sha256:
             return client.get_model_version(name, version.version)
-    with TemporaryDirectory() as scratch:
+    with passing_folder() as scratch:
         folder = Path(
             mlflow.artifacts.download_artifacts(
-                artifact_uri=f"{run_artifacts(mlflow, home, trained)}/rule", dst_path=scratch
+                artifact_uri=f"{run_artifacts(mlflow, home, trained)}/rule", dst_path=str(scratch)
             )
         )
         bundle = bundles.read(folder / "bundle", sha256=sha256)
