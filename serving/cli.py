@@ -88,6 +88,8 @@ def score(home: Home, as_of: datetime | None, out: Path | None, top: int, sort: 
     emit_notes(left_out(home))
     for part in run.targets:
         say(part.in_words, err=True)
+        if part.rule is not None:
+            say(f"  Rule: {part.rule}.", err=True)
     rows = [row for part in run.targets for row in riskiest(part, limit=top, sort=sort)]
     emit(for_people(rows) if output == "table" else rows, output, columns=RISKIEST_COLUMNS)
     if out is not None:

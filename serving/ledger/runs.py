@@ -16,7 +16,7 @@ from serving.scoring.assess import Assessed
 from serving.scoring.freshness import Status
 from serving.scoring.reasons import Reason
 
-__all__ = ["ScoreRun", "ScoredAccount", "ScoredAccounts", "TargetRun", "run_id"]
+__all__ = ["ScoreRun", "ScoredAccount", "ScoredAccounts", "TargetRun", "named_in_words", "run_id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,8 @@ _NOBODY = Attributes()
 class TargetRun:
     """One target's part of a score run.
 
-    ``observed`` says of each band in words what was observed in it. ``written`` is False when the ledger already held
+    ``observed`` says of each band in words what was observed in it, ``rule`` which rule answered where no model did.
+    ``written`` is False when the ledger already held
     the run, or could not take it: then ``unwritable`` is its file.
     """
 
@@ -115,6 +116,7 @@ class TargetRun:
     lead_days: int
     accounts: Sequence[ScoredAccount]
     observed: Mapping[str, str] = field(default_factory=dict)
+    rule: str | None = None
     written: bool = False
     unwritable: Path | None = None
 
@@ -148,6 +150,15 @@ class ScoreRun:
     as_of: datetime
     targets: tuple[TargetRun, ...]
     failures: tuple[BellwetherError, ...] = ()
+
+
+def named_in_words(version: str, rule: str | None) -> str:
+    """What answers, as it stands in a sentence.
+
+    >>> named_in_words("3", None), named_in_words("4", "days since the last call")
+    ('model version 3', 'version 4 (Rule: days since the last call)')
+    """
+    return f"model version {version}" if rule is None else f"version {version} (Rule: {rule})"
 
 
 def run_id(*, as_of: datetime, target: str, model: str, version: str, bundle_sha256: str, fingerprint: str) -> str:

@@ -192,6 +192,7 @@ def _run(
         lead_days=bundle.lead_days,
         accounts=accounts,
         observed={band: in_words(rate, happened=TARGETS[target].happened) for band, rate in bundle.band_rates.items()},
+        rule=scorer.rule,
     )
 
 

@@ -47,7 +47,12 @@ def _score(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
         "reasons": [reason_json(reason) for reason in account.reasons],
         "horizon_days": part.horizon_days,
         "lead_days": part.lead_days,
-        "model": {"name": part.model, "version": part.version},
+        "model": {
+            "name": part.model,
+            "version": part.version,
+            "kind": "model" if part.rule is None else "rule",
+            "rule": part.rule,
+        },
     }
 
 

@@ -15,7 +15,7 @@ from features.exceptions import InputError, WorkFailedError, listed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Scorecard", "Term", "fit_scorecard", "read_scorecard"]
+__all__ = ["Scorecard", "Term", "fit_scorecard", "fitted_points", "rank_of", "rank_scale", "read_scorecard"]
 
 
 STRENGTH = 0.03
@@ -58,7 +58,7 @@ class Term:
 
     def contribution(self, values: Floats) -> Floats:
         """Log-odds by which each value differs from an average row; null is nan."""
-        rank, is_null = _ranked(values, np.asarray(self.knots), np.asarray(self.ranks))
+        rank, is_null = rank_of(values, np.asarray(self.knots), np.asarray(self.ranks))
         return rank * self.weight + is_null * self.null_weight - self.mean
 
 
@@ -174,9 +174,9 @@ def fit_scorecard(
             f"A scorecard has nothing to learn from: {len(used)} of {len(read)} features differ from row to row, and "
             f"{label.sum():.0f} of {len(label)} rows are positive. Load a longer history, or more accounts."
         )
-    scales = [_scale(columns[feature.name]) for feature in used]
+    scales = [rank_scale(columns[feature.name]) for feature in used]
     ranked = [
-        _ranked(columns[feature.name], knots, ranks) for feature, (knots, ranks) in zip(used, scales, strict=True)
+        rank_of(columns[feature.name], knots, ranks) for feature, (knots, ranks) in zip(used, scales, strict=True)
     ]
     design = np.column_stack([*(rank for rank, _ in ranked), *(is_null for _, is_null in ranked)])
     means = design.mean(axis=0)
@@ -184,7 +184,7 @@ def fit_scorecard(
     signs = np.array([0, *(feature.risk(target).monotone for feature in used), *([0] * len(used))])
     varies = np.concatenate([[True], design.any(axis=0)])  # what is never null has no weight for null
     points = np.zeros(len(varies))
-    points[varies] = _fitted_points(design[:, varies[1:]], label, signs[varies], strength)
+    points[varies] = fitted_points(design[:, varies[1:]], label, signs[varies], strength)
     weights, null_weights = np.split(points[1:], 2)
     of_means = np.split(means, 2)
     return Scorecard(
@@ -204,7 +204,7 @@ def fit_scorecard(
     )
 
 
-def _fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], strength: float) -> Floats:
+def fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], strength: float) -> Floats:
     """Intercept and weights of least penalised loss, the weights with a sign never beyond 0.
 
     Newton's method on the weights that are free, cut off at the bounds (Bertsekas, 1982, SIAM Journal on Control and
@@ -243,7 +243,7 @@ def _fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], 
     )
 
 
-def _scale(values: Floats) -> tuple[Floats, Floats]:
+def rank_scale(values: Floats) -> tuple[Floats, Floats]:
     """Knots of a feature over the fitting rows, and the rank of each: its quantiles, and what lies between ties."""
     known = np.sort(values[~np.isnan(values)])
     knots = np.unique(np.quantile(known, np.linspace(0.0, 1.0, _MOST_KNOTS), method="nearest"))
@@ -251,7 +251,7 @@ def _scale(values: Floats) -> tuple[Floats, Floats]:
     return knots, below / (2.0 * len(known))
 
 
-def _ranked(values: Floats, knots: Floats, ranks: Floats) -> tuple[Floats, Floats]:
+def rank_of(values: Floats, knots: Floats, ranks: Floats) -> tuple[Floats, Floats]:
     """The rank of each value, the middle for a null, and 1 where it is null."""
     is_null = np.isnan(values)
     rank = np.interp(np.where(is_null, knots[0], values), knots, ranks)

@@ -23,6 +23,10 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "DATASET_FINGERPRINT",
+    "KIND",
+    "RULE",
+    "RULE_BESIDE",
+    "RULE_SHA256",
     "VERDICT",
     "VERIFICATION",
     "WAS_CHAMPION",
@@ -48,6 +52,8 @@ DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
 VERDICT = "verdict"
 WAS_CHAMPION = "was_champion"
+KIND, RULE = "kind", "rule"
+RULE_BESIDE, RULE_SHA256 = "rule_beside", "rule_sha256"
 
 # What MLflow says of a database that another version wrote, and Alembic, which migrates it, of one it has not heard of.
 _OTHER_SCHEMA = re.compile(r"(?:found version |Can't locate revision identified by ')([0-9a-f]+)")

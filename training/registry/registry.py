@@ -17,6 +17,8 @@ from training.registry.mlflow_client import (
     BUNDLE_SHA256,
     CHALLENGER,
     DATASET_FINGERPRINT,
+    RULE_BESIDE,
+    RULE_SHA256,
     VERDICT,
     VERIFICATION,
     WAS_CHAMPION,
@@ -33,9 +35,18 @@ if TYPE_CHECKING:
     import lightgbm as lgb
     import pandas as pd
 
-__all__ = ["Standing", "TrainingRun", "drop_alias", "register", "standing"]
+__all__ = ["Standing", "TrainedRule", "TrainingRun", "drop_alias", "register", "standing"]
 
 _GOLDEN = "golden rows"
+
+
+@dataclass(frozen=True)
+class TrainedRule:
+    """The best counting rule of a training: its words, and a folder with its bundle and its card."""
+
+    title: str
+    folder: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,8 @@ class TrainingRun:
         A few rows of the model's own columns, all doubles: the signature.
     requirements
         Exact versions the text booster needs, never inferred by running pip.
+    rule
+        The rule that may be promoted in its place; None where none could be learnt.
     """
 
     target: str
@@ -60,6 +73,7 @@ class TrainingRun:
     example: "pd.DataFrame"
     parameters: Mapping[str, object]
     requirements: Sequence[str]
+    rule: TrainedRule | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,7 @@ def register(home: Home, run: TrainingRun) -> str:
                     DATASET_FINGERPRINT: run.bundle.fingerprint,
                     VERIFICATION: _GOLDEN,
                     VERDICT: run.bundle.verdict.answer,
+                    **({} if run.rule is None else {RULE_SHA256: run.rule.sha256, RULE_BESIDE: run.rule.title}),
                 },
                 description=" ".join([*run.bundle.verdict.sentences, *_halves(run.bundle)]),
             )
@@ -143,6 +158,8 @@ def _logged(mlflow: Any, run: TrainingRun, booster: "lgb.Booster", run_id: str) 
         mlflow.log_metrics({key: value for key, value in metrics.items() if value is not None})
         mlflow.log_artifacts(str(run.bundle_folder), "bundle")
         mlflow.log_artifacts(str(run.pictures))
+        if run.rule is not None:
+            mlflow.log_artifacts(str(run.rule.folder), "rule")
         return mlflow.lightgbm.log_model(
             booster, name="model", signature=signature, pip_requirements=list(run.requirements)
         )
