@@ -99,8 +99,9 @@ _NOBODY = Attributes()
 class TargetRun:
     """One target's part of a score run.
 
-    ``observed`` says of each band in words what was observed in it. ``written`` is False when the ledger already held
-    the run, or could not take it: then ``unwritable`` is its file.
+    ``observed`` says of each band in words what was observed in it; ``verdict`` and ``unproven`` are what the gate said
+    of the model, and whether it was promoted though nothing was shown: the bundle's, the ledger does not hold them.
+    ``written`` is False when the ledger already held the run, or could not take it: then ``unwritable`` is its file.
     """
 
     run_id: str
@@ -115,6 +116,8 @@ class TargetRun:
     lead_days: int
     accounts: Sequence[ScoredAccount]
     observed: Mapping[str, str] = field(default_factory=dict)
+    verdict: str | None = None
+    unproven: bool = False
     written: bool = False
     unwritable: Path | None = None
 

@@ -192,6 +192,8 @@ def _run(
         lead_days=bundle.lead_days,
         accounts=accounts,
         observed={band: in_words(rate, happened=TARGETS[target].happened) for band, rate in bundle.band_rates.items()},
+        verdict=bundle.verdict.answer,
+        unproven=bundle.verdict.is_unproven,
     )
 
 

@@ -12,10 +12,7 @@ __all__ = ["explained_json", "explained_rows"]
 
 
 def explained_json(run: ScoreRun, *, now: datetime) -> dict[str, Any]:
-    """A result as ``POST /v1/score`` gives it, and who the account is; of a run of one account.
-
-    The verdict on the model is not in it: a score run does not hold it.
-    """
+    """A result as ``POST /v1/score`` gives it, and who the account is; of a run of one account."""
     (account, *_) = run.targets[0].accounts
     return {
         "account_id": account.account_id,
@@ -47,7 +44,12 @@ def _score(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
         "reasons": [reason_json(reason) for reason in account.reasons],
         "horizon_days": part.horizon_days,
         "lead_days": part.lead_days,
-        "model": {"name": part.model, "version": part.version},
+        "model": {
+            "name": part.model,
+            "version": part.version,
+            "verdict": part.verdict,
+            "unproven": part.unproven,
+        },
     }
 
 

@@ -28,7 +28,7 @@ from training.registry.mlflow_client import (
     opened_mlflow,
     tracking_address,
 )
-from training.registry.run_figures import run_metrics, run_name, run_tags
+from training.registry.run_figures import run_metrics, run_name, run_tags, whole_span
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -156,7 +156,7 @@ def _dataset(bundle: Bundle, columns: Any) -> Any:
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
 
-    first, last = bundle.spans["registered"]
+    first, last = whole_span(bundle)
     source = CodeDatasetSource(tags={"service": bundle.service, "fingerprint": bundle.fingerprint})
     name = f"{bundle.service} {first} to {last}"
     return MetaDataset(source, name=name, digest=bundle.fingerprint[:_LONGEST_DIGEST], schema=columns)

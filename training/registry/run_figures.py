@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from training.models.bundle import Bundle, Comparison
 
-__all__ = ["run_metrics", "run_name", "run_tags"]
+__all__ = ["run_metrics", "run_name", "run_tags", "whole_span"]
 
 
 _SHORT = {
@@ -22,8 +22,13 @@ _VERSION = re.compile(r", version \S+$")
 
 def run_name(bundle: Bundle) -> str:
     """What a run is called: target, the last cutoff it was fitted on, and the gate's answer."""
-    _, last = bundle.spans["registered"]
+    _, last = whole_span(bundle)
     return f"{bundle.target} until {last}: {bundle.verdict.answer.replace('_', ' ')}"
+
+
+def whole_span(bundle: Bundle) -> tuple[str, str]:
+    """The first and the last cutoff of all its spans."""
+    return min(first for first, _ in bundle.spans.values()), max(last for _, last in bundle.spans.values())
 
 
 def run_metrics(bundle: Bundle) -> dict[str, float]:
@@ -48,6 +53,8 @@ def run_tags(bundle: Bundle) -> dict[str, str]:
         "verdict": bundle.verdict.answer,
         "dataset_fingerprint": bundle.fingerprint,
         "service": bundle.service,
+        "mlflow.source.name": f"bellwether train --target {bundle.target}",
+        "mlflow.source.type": "LOCAL",
         "mlflow.note.content": "\n\n".join([*bundle.verdict.sentences, bundle.stack.in_words]),
     }
     return tags if bundle.commit is None else tags | {"mlflow.source.git.commit": bundle.commit}
