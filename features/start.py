@@ -1,4 +1,4 @@
-"""What every process does first: one time zone, no telemetry, no file for others, no surprises from the environment."""
+"""What every process does first: one time zone, one thread of linear algebra, no telemetry, no file for others."""
 
 import os
 import time
@@ -20,11 +20,13 @@ _ENVIRONMENT = {
 
 
 def start() -> None:
-    """Set the process up; call it before Feast, MLflow or BentoML is imported.
+    """Set the process up; call it before NumPy, Feast, MLflow or BentoML is imported.
 
     Safe to call more than once. Every entry point (command line, service, notebook, MLproject
     command, test session) calls it.
     """
     os.environ.update(_ENVIRONMENT)
+    # Our matrices are small: threads of OpenBLAS mostly wait for each other. LightGBM has its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     time.tzset()
     os.umask(0o077)  # whatever is written names customers

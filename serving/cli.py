@@ -119,6 +119,9 @@ def explain(home: Home, account: str, target: str | None, as_of: datetime | None
     from features.offline.named_cutoff import require_listed
 
     require_listed(home, as_of, now=_now())
+    from training.registry.recorded import require_champion
+
+    require_champion(home, target)
     from serving.routine.batch import score_account
     from serving.routine.explained import explained_json, explained_rows
     from serving.routine.terminal import explanation
@@ -253,9 +256,9 @@ def check(home: Home, as_of: datetime | None, file: Path | None, output: str) ->
 
 @click.pass_context
 def _promote(context: click.Context, /, **given: Any) -> None:
+    context.invoke(training_cli.promote, **given)
     from serving.ledger.ledger import open_ledger
 
-    context.invoke(training_cli.promote, **given)
     open_ledger(context.obj).create()  # from now on a home without one has lost it
 
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 from features.console import say
 from features.exceptions import SettingsError
 from features.home.home import Home
+from features.storage.passing import hold_passing_folder
 from features.storage.read_only import is_read_only
 from serving.http_api.address import PASSING_FOLDER, address
 
@@ -86,7 +87,11 @@ def serve_forever(home: Home, *, config: Path | None) -> NoReturn:
     SettingsError
         As :func:`launch`.
     """
-    command = launch(home, config=config, environment=os.environ)
+    launch(home, config=config, environment=os.environ)  # nothing is made where it is refused
+    folder, descriptor = hold_passing_folder()
+    os.set_inheritable(descriptor, True)
+    passing = {"TMPDIR": str(folder), PASSING_FOLDER: str(folder)}
+    command = launch(home, config=config, environment={**os.environ, **passing})
     Path(command.environment["BENTOML_HOME"]).mkdir(parents=True, exist_ok=True)
     if not home.settings.api_keys:
         say(f"{KEYLESS} Set BELLWETHER_API_KEYS where others use this machine.", err=True)
@@ -111,8 +116,7 @@ def _bentoml_home(home: Home, environment: Mapping[str, str]) -> dict[str, str]:
     if environment.get("BENTOML_HOME"):
         return {}
     if is_read_only(home.bentoml):
-        folder = tempfile.mkdtemp(prefix="bellwether-bentoml-")
-        return {"BENTOML_HOME": folder, PASSING_FOLDER: folder}
+        return {"BENTOML_HOME": str(Path(environment.get("TMPDIR", tempfile.gettempdir())) / "bentoml")}
     folder = str(home.bentoml)
     variables = [match for match in _VARIABLE.finditer(folder) if match[1].strip("{}") in environment]
     if variables:

@@ -14,16 +14,17 @@ from typing import Any
 import hypothesis
 import pytest
 
-from features.home.home import Home
-from features.settings.fields import Settings
-from features.settings.load import load_settings
 from features.start import start
-from features.windows import DAY, utc
-from tests.dealing import in_order, scheduler
-from tests.shared import linked, made_once
-from tests.watched import train_promote_score
 
 start()
+
+from features.home.home import Home  # noqa: E402 - what OpenBLAS is told counts before NumPy is imported
+from features.settings.fields import Settings  # noqa: E402
+from features.settings.load import load_settings  # noqa: E402
+from features.windows import DAY, utc  # noqa: E402
+from tests.dealing import in_order, scheduler  # noqa: E402
+from tests.shared import linked, made_once  # noqa: E402
+from tests.watched import train_promote_score  # noqa: E402
 
 # A busy machine is no failure: no test asserts on time.
 hypothesis.settings.register_profile("bellwether", deadline=None)

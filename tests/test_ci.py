@@ -48,7 +48,7 @@ def test_another_fault_of_apt_is_told_at_once(tmp_path):
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="libgomp comes with the wheel elsewhere")
 def test_install_says_first_that_libgomp_is_missing(tmp_path):
-    program(tmp_path, "python3.11", "exit 1")
+    program(tmp_path, "python3.11", 'case "$*" in *libgomp.so.1*) exit 1 ;; *) mkdir .venv ;; esac')
     makefile = (ROOT / "Makefile").read_text()
     (tmp_path / "Makefile").write_text(makefile)
     for name in ("requirements.lock", "pyproject.toml"):

@@ -105,10 +105,13 @@ def promote(
     output: str,
 ) -> None:
     """Make a model the champion, if the gate lets it."""
+    from training.registry.recorded import require_candidate
+
+    name = target_name or _default(home)
+    require_candidate(home, name, version=version, expect_current=expect_current)
     from training.registry.promotion import promote as run
     from training.text import promote_lines
 
-    name = target_name or _default(home)
     report = run(home, name, version=version, expect_current=expect_current, unproven=unproven)
     if output == "table":
         for line in promote_lines(report):
@@ -145,13 +148,17 @@ def backtest(home: Home, target_name: str | None, version: str | None, part: str
     Month by month, by days of warning, and by name whom it missed. The scores were made when the model was trained,
     each by a model of what was closed before; nothing is fitted again.
     """
+    from training.registry.recorded import require_version
+
+    target = target_name or _default(home)
+    require_version(home, target, version)
     from training.judging.backtest import MISS_COLUMNS
     from training.text import backtest_parts
     from training.watching.backtesting import backtest as run
 
     with progress_bar() as progress:
         progress("Look back", 0, 1)
-        past = run(home, target_name or _default(home), version=version)
+        past = run(home, target, version=version)
         progress("Look back", 1, 1)
     parts = backtest_parts(past)
     if part == "scores":

@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from features.exceptions import InputError, WorkFailedError
 from features.home.home import Home
 from features.progress import Progress, silent
 from features.settings.fields import Settings
+from features.storage.passing import passing_folder
 from features.version import bellwether_version
 from features.windows import require_utc
 from training.judging.judge import Judgement, distinct_events, fit_and_judge
@@ -156,8 +156,8 @@ def train_dataset(
         entry_dates(dataset.features, dataset.cutoffs, log_start=log_start, closing_days=closing_days)
     )
     bundle = make_bundle(dataset, judged, final, unseen, home)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, pictures = Path(scratch) / "bundle", Path(scratch) / "report"
+    with passing_folder() as scratch:
+        folder, pictures = scratch / "bundle", scratch / "report"
         scores = judged.scored.rows.assign(probability=judged.scored.probability)
         sha256 = bundles.write(bundle, folder, out_of_time=as_parquet(scores))
         progress("Draw the report", 0, 1)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.exceptions import DependencyError
 from features.feature_store.fast_import import without_type_checks
+from features.storage.sqlite_words import is_held, sqlite_fault
 
 with without_type_checks():
     from feast.errors import FeastObjectNotFoundException
@@ -26,15 +27,13 @@ def reported(folder: Path) -> Iterator[None]:
         yield
     except (FeastObjectNotFoundException, sqlite3.OperationalError, SQLAlchemyError) as error:
         hint = (
-            "Another process holds it; try again in a moment."
-            if "locked" in str(error)
+            "Try again in a moment."
+            if is_held(error)
             else f"If it is new: {APPLY} Else `bellwether doctor --repair` mends what can be mended."
         )
-        # SQLAlchemy's own words go on with the statement, over many lines.
-        reason = (str(getattr(error, "orig", error)).strip().splitlines() or ["no reason given"])[0].rstrip(".")
-        raise DependencyError(f"The feature store in {folder} cannot be used: {reason}. {hint}") from error
+        raise DependencyError(f"The feature store in {folder} {sqlite_fault(error)}. {hint}") from error
     except sqlite3.DatabaseError as error:
         raise DependencyError(
-            f"The feature store in {folder} is damaged: {error}. Restore {folder} from a backup, "
+            f"The feature store in {folder} {sqlite_fault(error)}. Restore {folder} from a backup, "
             "or remove it and apply and materialize again."
         ) from error

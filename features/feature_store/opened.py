@@ -8,7 +8,13 @@ from features.exceptions import DependencyError
 from features.feature_store.failures import APPLY, reported
 from features.feature_store.fast_import import without_type_checks
 from features.feature_store.read_only_online import OnlineState, read_without_writing
-from features.feature_store.sqlite_files import protect_online, read_ahead_journal, refuse_lost_registry, snapshot
+from features.feature_store.sqlite_files import (
+    forget_lost_views,
+    protect_online,
+    read_ahead_journal,
+    refuse_lost_registry,
+    snapshot,
+)
 from features.feature_store.views import feature_objects, repo_config
 from features.home.home import Home
 from features.storage.database import DatabaseAwayError, Patience, give_id, settle
@@ -109,8 +115,9 @@ class OpenedStore:
         refuse_lost_registry(self._registry.path, self._online.path)
         snapshot(self._registry.path)
         self._was_filled = False  # whoever declares a store may find it empty
+        self.close()
+        forget_lost_views(self._registry.path, self._home.catalog.groups)
         with reported(self._home.feast):
-            self.close()
             FeatureStore(config=repo_config(self._home)).apply(objects)
         self.guard()
         snapshot(self._registry.path)

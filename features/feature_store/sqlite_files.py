@@ -8,11 +8,13 @@ from pathlib import Path
 
 from features.exceptions import DependencyError
 from features.storage.read_only import connected_to_read, has_write_ahead_journal, is_read_only
+from features.storage.sqlite_words import is_damage, is_held, sqlite_fault
 
 __all__ = [
     "accounts_of_build",
     "accounts_stamped",
     "copy_database",
+    "forget_lost_views",
     "forget_newer",
     "forget_others",
     "is_damaged",
@@ -159,6 +161,23 @@ def forget_newer(database: Path, tables: Iterable[str], moment: datetime) -> Non
             connection.execute(f'DELETE FROM "{table}" WHERE event_ts > ?', (int(moment.timestamp()),))  # noqa: S608
 
 
+def forget_lost_views(registry: Path, views: Iterable[str]) -> None:
+    """Delete the history of views that the registry knows no more: Feast would take them for new, and fail on it."""
+    if not _has_views(registry):
+        return
+    with _connected(registry) as connection:
+        if "feature_view_version_history" not in _tables(connection):
+            return
+        for view in views:
+            connection.execute(
+                "DELETE FROM feature_view_version_history WHERE feature_view_name = ? AND NOT EXISTS "
+                "(SELECT 1 FROM feature_views AS known "
+                "WHERE known.feature_view_name = feature_view_version_history.feature_view_name "
+                "AND known.project_id = feature_view_version_history.project_id)",
+                (view,),
+            )
+
+
 def is_registry_lost(registry: Path, online: Path) -> bool:
     """Whether the registry is empty or gone though features were applied before."""
     was_applied = online.exists() or registry.with_name(_SNAPSHOT).exists()
@@ -231,7 +250,11 @@ def _connected(database: Path) -> Iterator[sqlite3.Connection]:
         with closing(_opened(database)) as connection, connection:
             yield connection
     except sqlite3.Error as error:
-        raise DependencyError(
-            f"{database} cannot be used: {error}. If another process holds it, wait and run again; "
-            "if it is damaged, restore it from a backup."
-        ) from error
+        remedy = (
+            "Wait, then run the same command again."
+            if is_held(error)
+            else "`bellwether doctor --repair` mends what can be mended; else restore it from a backup."
+            if is_damage(error)
+            else "Mend its permissions or free space, then run the same command again."
+        )
+        raise DependencyError(f"{database} {sqlite_fault(error)}. {remedy}") from error

@@ -110,10 +110,10 @@ def _read(path: Path) -> bytes | None:
     """The bytes of a key file; None where it holds something else."""
     try:
         return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (IsADirectoryError, ValueError):
+        return None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Mend its permissions.") from error
-    except ValueError:
-        return None
 
 
 def passing_key() -> bytes:

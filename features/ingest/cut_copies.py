@@ -18,7 +18,7 @@ from features.sources.files import SourceFiles
 from features.storage.store import ManifestStore
 from features.windows import cutoff_days, cutoff_of_day
 
-__all__ = ["cut_copies", "cut_copy_notes"]
+__all__ = ["begins", "cut_copies", "cut_copy_notes", "of_last_column"]
 
 _Place = tuple[int, int]
 _UNREADABLE = ("token", "user_id", "synthetic")  # stored as a hash, or as what a word means
@@ -38,7 +38,7 @@ def cut_copies(
     last column, which goes on behind what was read. Where the file does grow, its line is read again, whole.
     """
     cut = {
-        path: _of_last_column(mapped.columns, group)
+        path: of_last_column(mapped.columns, group)
         for group, (_, mapped) in zip(groups, staged.mapped, strict=True)
         for path in group.paths
         if group.kind in ("csv", "w3c")  # of others a line that is cut off is no row
@@ -57,7 +57,8 @@ def cut_copy_notes(staged: Staged, places: Sequence[_Place]) -> list[str]:
     return [f"events: {what} Where it grows, that line is read again."]
 
 
-def _of_last_column(columns: Mapping[str, Any], group: SourceFiles) -> set[str]:
+def of_last_column(columns: Mapping[str, Any], group: SourceFiles) -> set[str]:
+    """Names of the canonical columns that are made of a file's last one."""
     last = group.columns[-1]
     return {name for name, column in columns.items() if last in (column.source, *column.reads)}
 
@@ -80,7 +81,7 @@ def _is_cut_copy(engine: Engine, staged: Staged, place: _Place, cut: set[str], s
         other
         for other in alike
         if (not is_made or machine_of(other["event_id"]) == machine_of(row["event_id"]))
-        and all(_begins(row[name], other[name], name) for name in cut if name in row)
+        and all(begins(row[name], other[name], name) for name in cut if name in row)
         and any(row[name] != other[name] for name in (*cut, "event_id") if name in row)
     ]
     return bool(wholes) and not _has_news(engine, good.filter(good.source_row != place[1]), store)
@@ -99,7 +100,7 @@ def _stored(engine: Engine, rows: ir.Table, store: ManifestStore) -> ir.Table | 
     return engine.read_parquet(paths, schema=EVENTS.schema) if paths else None
 
 
-def _begins(part: object, whole: object, name: str) -> bool:
+def begins(part: object, whole: object, name: str) -> bool:
     """Whether a value may be what is left of another one whose text was cut off."""
     if part is None or part == whole or name in _UNREADABLE:
         return True

@@ -1,6 +1,5 @@
 """The dry run of an ingest, which stores nothing: mapping, first rows, what would be refused, patterns to declare."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from features.ingest.staged import Staged
 from features.ingest.staging import stage
 from features.progress import Progress, silent
 from features.schema import EVENTS, RAW_TABLES
+from features.storage.passing import passing_folder
 from features.windows import require_utc
 
 __all__ = ["DryRun", "Refusal", "TableDryRun", "dry_run"]
@@ -103,8 +103,8 @@ def dry_run(
     require_key(home)
     key = secret_key(home.root) if home.secret_key.exists() else passing_key()
     with (
-        tempfile.TemporaryDirectory() as folder,
-        closing(home.engine(spill=Path(folder) / "spill")) as engine,
+        passing_folder() as folder,
+        closing(home.engine(spill=folder / "spill")) as engine,
     ):
         staged = [
             stage(

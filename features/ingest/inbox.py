@@ -165,7 +165,16 @@ def new_arrivals(home: Home, taken: TakenFiles) -> Inbox:
     A file of the same name with another content is new. The same content under another name or with another time is
     not, and is remembered, but for exports of a CRM and for logs whose names tell another machine. Files whose name
     begins with a dot or an underscore are still on their way.
+
+    Raises
+    ------
+    InputError
+        When a file lies where a folder for them should: nothing would ever be taken.
     """
+    root = inbox_folder(home)
+    for folder in (root, *(root / table for table in INBOX_TABLES)):
+        if folder.is_file():
+            raise InputError(f"{folder} is no folder, so nothing can arrive in it. Move it away and make a folder.")
     refused: list[Refused] = []
     files = {table: tuple(_new_of(home, table, taken, refused)) for table in INBOX_TABLES}
     return Inbox(files, tuple(refused))

@@ -18,6 +18,7 @@ from features.home.raw_tables import rows_stored
 from features.home.secret import home_key, key_check
 from features.ingest.collapsed import Collapsed
 from features.ingest.cut_copies import cut_copies, cut_copy_notes
+from features.ingest.cut_records import cut_records
 from features.ingest.first_loads import refusal_of_first_loads
 from features.ingest.left_out import values_left_out
 from features.ingest.loads import Load, note_load
@@ -172,6 +173,10 @@ class _Work:
         if EVENTS.name in staged:
             staged[EVENTS.name], ended, told = self._without_parts(staged[EVENTS.name], days)
         notes = open_end_notes(ended) + told
+        for name in [name for name in staged if name != EVENTS.name]:
+            cut = cut_records(self.engine, staged[name], self.groups[name].groups, self.home.stores.raw)
+            notes += cut.notes(staged[name])
+            staged[name] = staged[name].without(cut.copies)
         reports: list[TableReport] = []
         touched: tuple[date, ...] = ()
         collapsed = Collapsed()
@@ -217,7 +222,7 @@ class _Work:
         notes += self._matching(staged, log, raw)
         if SUBSCRIPTIONS.name in staged:
             notes += self._several_subscriptions(staged[SUBSCRIPTIONS.name], raw)
-        total = sum(pq.read_metadata(path).num_rows for path in log)
+        total = _rows_of(days)
         damaged = tuple(path for table in staged.values() for path in table.damaged)
         return IngestReport(tuple(reports), tuple(notes), touched, total, damaged)
 
@@ -285,6 +290,16 @@ def _files(store: ManifestStore, writer: StoreWriter, only: str | None = None) -
         for file in files
         if only in (None, partition)
     ]
+
+
+def _rows_of(writer: StoreWriter) -> int:
+    """Rows of a store as they will be once its writer is done: as noted, or counted where an older version did not."""
+    return sum(
+        noted[file].rows if file in noted else pq.read_metadata(writer.store.root / partition / file).num_rows
+        for partition, files in writer.partitions.items()
+        for noted in [writer.sizes.get(partition, {})]
+        for file in files
+    )
 
 
 def _newest_event(engine: Engine, staged: Staged, *, now: datetime) -> datetime | None:

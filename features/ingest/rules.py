@@ -17,29 +17,34 @@ from features.schema import ACCOUNT_ID_PATTERN, ACCOUNTS, EVENTS, SUBSCRIPTIONS,
 from features.sources.mapping.apply import IDS, PROBLEM, SPOILED
 from features.sources.mapping.declared import HOST, UNITS_PER_SECOND, MappedColumn, mappable_columns
 
-__all__ = ["CLOCK_TOLERANCE", "IDENTITY", "TOTALS", "check_rows", "tidy_text"]
+__all__ = ["CLOCK_TOLERANCE", "IDENTITY", "TOTALS", "check_rows", "is_totals", "tidy_text"]
 
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 IDENTITY = ("_bellwether_line", "_bellwether_copy")  # beside a log's row: its line, and which of identical ones
 TOTALS = "line_of_totals"  # what an export writes below its last account
 _TOTALS = (
-    *("total", "totals", "sum", "grandtotal", "grand_total", "subtotal", "summe", "gesamt", "gesamtsumme"),
-    *("gesamtergebnis", "endsumme", "somme", "totale", "totaal", "suma"),
+    *("total", "totals", "sum", "grandtotal", "subtotal", "summe", "gesamt", "gesamtsumme"),
+    *("gesamtergebnis", "endsumme", "somme", "totale", "totaal", "suma", "totalgeneral", "totalgénéral"),
 )
+
+
+def is_totals(text: ir.StringValue) -> ir.BooleanValue:
+    """Whether a text is what an export writes beside its totals, in whatever case: Total, Grand Total, Summe:."""
+    return text.lower().re_replace("[\\s:._-]+", "").isin(_TOTALS)
 
 
 def tidy_text(mapped: ir.Table, table: RawTable) -> ir.Table:
     """The mapped rows with empty text as null; one row per row.
 
-    Records, and the account of an event, are stripped of space; a log has too many texts to look at each for it.
+    Records are stripped of space; a log has too many texts to look at each for it, and its ids come stripped.
     """
     tidy = {}
     for name in mappable_columns(table):
         if table.schema.field(name).type != pa.string() or name not in mapped.columns:
             continue
         text = mapped[name].cast("string")
-        tidy[name] = (text.strip() if table is not EVENTS or name == "account_id" else text).nullif("")
+        tidy[name] = (text.strip() if table is not EVENTS else text).nullif("")
     if "method" in tidy:
         tidy["method"] = tidy["method"].upper()
     return mapped.mutate(tidy) if tidy else mapped
@@ -201,7 +206,7 @@ def _table_problems(table: RawTable, values: Mapping[str, ir.Value], *, now: dat
     if table is ACCOUNTS:
         # An account may be called so; then it has a name or a date.
         is_bare = values["name"].isnull() & values["created_at"].isnull()
-        problems += [(TOTALS, account.lower().replace(":", "").isin(_TOTALS) & is_bare)]
+        problems += [(TOTALS, is_totals(account) & is_bare)]
     if table is SUBSCRIPTIONS:
         problems += [("kind_unknown", ~values["kind"].isin([kind.value for kind in SubscriptionKind]))]
     if table is TOUCHPOINTS:

@@ -9,6 +9,7 @@ from pathlib import Path
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -213,7 +214,7 @@ class _Staging:
         """Rows as the file gives them, with canonical columns."""
         given = apply_mapping(self.engine, rows, mapped, self.table, tried=tried, title=title)
         given = given.append_column("source_file", pa.array(np.full(len(given), place, dtype=np.int32)))
-        given = given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
+        given = given.append_column("source_row", pa.array(_numbers(rows.numbers)))
         if self.hosts:
             host = pa.repeat(pa.scalar(self.hosts[place]), len(given))
             if HOST in given.column_names:
@@ -315,6 +316,12 @@ def _staged_schema(table: RawTable) -> pa.Schema:
             *(pa.field(name, pa.string()) for name in ("reason", "marks", "words", "given")),
         ]
     )
+
+
+def _numbers(places: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    if isinstance(places, range):  # NumPy would ask it for each of its numbers
+        return np.arange(places.start, places.stop, dtype=np.int64)
+    return np.asarray(places, dtype=np.int64)
 
 
 def _hosts_of(paths: Sequence[Path], source: SourceSettings) -> tuple[str, ...]:

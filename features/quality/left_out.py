@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from features.examination import Finding
+from features.exceptions import counted
 from features.ingest.loads import REMEMBERED, loads_of
 from features.quality.refused import remedy_of
 from features.quality.section import Inspection, Section
@@ -65,8 +66,8 @@ def _findings(
     if share < _MUCH or mark.endswith(_READ_ALL_THE_SAME):
         return
     yield Finding(
-        f"{column} was {what} in {rows:,} rows of {table} ({percent(share)} of the loads of late), which are stored "
-        f"without it, for example {examples}.",
+        f"{column} was {what} in {counted(rows, 'row|rows')} of {table} ({percent(share)} of the loads of late), "
+        f"stored without it, for example {examples}.",
         remedy_of(mark),
         is_remark=share < _MOST,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.examination import Finding
+from features.exceptions import counted
 from features.home.raw_tables import rows_stored
 from features.ingest.loads import REMEMBERED, Load, loads_of
 from features.ingest.quarantine import read_quarantine
@@ -124,8 +125,9 @@ def _findings(table: str, reason: str, late: _Late, file: str) -> Iterator[Findi
         return
     is_unsigned = (table, reason) == _UNSIGNED
     mended = "" if late.newest >= _MOST or late.share < _MOST else f" Of the newest load {percent(late.newest)}."
+    rows, were = counted(late.refused, "row|rows"), "was" if late.refused == 1 else "were"
     yield Finding(
-        f"{late.refused:,} rows of {table} ({percent(late.share)} of the loads of late) were refused: "
+        f"{rows} of {table} ({percent(late.share)} of the loads of late) {were} refused: "
         f"{reason_in_words(reason)}"
         f"{' (calls nobody signed)' if is_unsigned else ''}, for example from {file}.{mended}",
         _SIGN if is_unsigned else remedy_of(reason),

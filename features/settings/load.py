@@ -51,7 +51,9 @@ def load_settings(config: Path | None = None, **flags: Any) -> Settings:
             raise SettingsError(
                 f"There is no configuration file {config}. Run `bellwether init` to write one."
             ) from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except OSError as error:
+            raise SettingsError(f"{config} cannot be read: {error.strerror}. Mend that and run again.") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{config} cannot be read as TOML: {error}. Mend that place and run again.") from error
     _tell_retired(from_file, config)
     environment = Settings.from_environment()

@@ -1,6 +1,7 @@
 """Reads Parquet files piece by piece."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
     """
     footer = _footer(path)
     schema = _schema_of(footer)
-    texts = [name for name in columns if schema.field(name).type == pa.string()]
+    texts = [name for name in columns if _is_text(schema.field(name).type)]
     # The reader takes "a.b" for b inside a; a file with such a column is read whole.
     wanted = None if any("." in name for name in schema.names) else list(columns)
     begun = 0
@@ -61,7 +62,7 @@ def read_columnar(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
         with pq.ParquetFile(path, metadata=footer, read_dictionary=texts) as file:
             for batch in file.iter_batches(batch_size=_ROWS_PER_PIECE, columns=wanted):
                 table = pa.Table.from_batches([batch]).select(list(columns))
-                yield Rows(_in_microseconds(table), range(begun + 1, begun + 1 + len(batch)))
+                yield Rows(_plainly_typed(table), range(begun + 1, begun + 1 + len(batch)))
                 begun += len(batch)
     except (OSError, pa.ArrowException) as error:
         raise DamagedFileError(
@@ -78,13 +79,33 @@ def _dictionaries(footer: pq.FileMetaData) -> set[str]:
     return {chunk.path_in_schema for chunk in chunks if "RLE_DICTIONARY" in chunk.encodings}
 
 
-def _in_microseconds(table: pa.Table) -> pa.Table:
-    """The stores hold microseconds, and the expressions know no nanoseconds with a zone."""
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _plainly_typed(table: pa.Table) -> pa.Table:
+    """The columns with one type for all texts and times, whatever tool wrote them.
+
+    The stores hold microseconds, and the expressions know no nanoseconds with a zone. Polars and pandas write large
+    strings, older tools bytes.
+    """
     for place, kind in enumerate(table.schema):
+        column = table.column(place)
         if pa.types.is_timestamp(kind.type) and kind.type.unit != "us":
-            times = pc.cast(table.column(place), pa.timestamp("us", kind.type.tz), safe=False)
-            table = table.set_column(place, kind.name, times)
+            table = table.set_column(place, kind.name, pc.cast(column, pa.timestamp("us", kind.type.tz), safe=False))
+        elif (plain := _plain_text(kind.type)) is not None:
+            with suppress(pa.ArrowInvalid):  # bytes that are no text stay bytes
+                table = table.set_column(place, kind.name, pc.cast(column, plain))
     return table
+
+
+def _plain_text(kind: pa.DataType) -> pa.DataType | None:
+    """The type that a column of text is to have; None where it has it, or is none."""
+    if pa.types.is_dictionary(kind):
+        values = _plain_text(kind.value_type)
+        return None if values is None else pa.dictionary(pa.int32(), values)
+    is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    return pa.string() if is_bytes or (_is_text(kind) and not pa.types.is_string(kind)) else None
 
 
 def _first_line(error: BaseException) -> str:

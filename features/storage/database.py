@@ -15,6 +15,7 @@ from pathlib import Path
 
 from features.exceptions import DependencyError
 from features.storage.read_only import connected_to_read, is_read_only
+from features.storage.sqlite_words import sqlite_fault
 
 __all__ = ["RESTORE", "Database", "DatabaseAwayError", "DatabaseState", "Patience", "give_id", "settle"]
 
@@ -138,7 +139,7 @@ class Database:
         except sqlite3.OperationalError:  # locked, or not to be opened: its user will say so, where it matters
             return None if self.opened is None else self.opened.store_id
         except sqlite3.DatabaseError as error:
-            raise DatabaseAwayError(self, f"is damaged: {error}", RESTORE) from error
+            raise DatabaseAwayError(self, sqlite_fault(error), RESTORE) from error
         if not tables and self.opened is not None:
             raise DatabaseAwayError(self, "is empty", RESTORE)
         return ids[0][0] if ids else None

@@ -29,8 +29,10 @@ def recall(path: Path, *, remedy: str = _FORGET) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise WorkFailedError(f"{path} cannot be read: {error}. {remedy}") from error
+    except OSError as error:
+        raise WorkFailedError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
+    except ValueError as error:  # of the decoder or of the text
+        raise WorkFailedError(f"{path} is damaged: it holds no JSON any more. {remedy}") from error
     if isinstance(content, dict) and content and content.keys() <= {"content", "digest", "made_from"}:
         if "digest" not in content or digest(content.get("content")) != content["digest"]:
             raise WorkFailedError(f"{path} was changed since it was written. {remedy}")

@@ -29,7 +29,7 @@ _DAMAGE_REMEDIES = {
     "rollups": "`bellwether doctor --repair` counts their days again from the events.",
     "metrics": "`bellwether doctor --repair` counts their days again from the events.",
     "features": "`bellwether doctor --repair` builds their cutoffs again from the rollups.",
-    "tables": "Restore them from a backup; what the files of the table still say is read again.",
+    "tables": "Restore from a backup; what the files of the table still say is read again.",
 }
 
 
@@ -139,6 +139,8 @@ class ManifestStore:
                     f"up to {FORMAT}). Use that version, or restore a backup from before it."
                 )
             require_signed(text)
+            if (store := content.get("store", self.root.name)) != self.root.name:
+                raise WorkFailedError(f"{path} is the manifest of the store {store}. {self.remedy()}")
             return Manifest.of_json(content)
         except FileNotFoundError as error:
             if self.is_lost():
@@ -233,7 +235,7 @@ class ManifestStore:
     @property
     def damage_remedy(self) -> str:
         """What to do about files that are missing or have another content."""
-        return _DAMAGE_REMEDIES.get(self.root.name, "Restore them from a backup, or load all files into a new home.")
+        return _DAMAGE_REMEDIES.get(self.root.name, "Restore from a backup, or load all files into a new home.")
 
     @contextmanager
     def writer(self) -> Iterator[StoreWriter]:
@@ -274,7 +276,8 @@ class ManifestStore:
     def _publish(self, writer: StoreWriter) -> None:
         draft = writer.scratch / _MANIFEST
         with draft.open("w", encoding="utf-8") as file:
-            file.write(signed(json.dumps(writer.state().as_json(), sort_keys=True, indent=1)))
+            content = {"store": self.root.name, **writer.state().as_json()}
+            file.write(signed(json.dumps(content, sort_keys=True, indent=1)))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.root / _MANIFEST)

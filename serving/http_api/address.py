@@ -5,7 +5,7 @@ from features.settings.fields import Settings
 __all__ = ["PASSING_FOLDER", "address"]
 
 PASSING_FOLDER = "BELLWETHER_PASSING_FOLDER"
-"""Variable that names a folder which the service removes when it ends, where it was started in a read-only home."""
+"""Variable that names the folder of what the service keeps while it runs, as its sockets; it removes it at its end."""
 
 
 def address(settings: Settings) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from features.exceptions import DependencyError
 from features.home.home import Home
 from features.paths import sqlite_url
 from features.storage.database import Database, DatabaseAwayError, Patience, give_id, settle
 from features.storage.read_only import connected_to_read, is_read_only
+from serving.ledger.failures import reported
 from serving.ledger.runs import ScoredAccount, TargetRun
 from serving.ledger.score_row import ScoreRow, columns
 from serving.ledger.tables import CONFIRMED, REASONS, RUNS, SCORES, SORTS, make_tables, require_tables
@@ -207,7 +207,7 @@ class Ledger:
                 if state.is_file_of(database.opened):
                     database.opened = state
                     return
-            with _reported(self._engine):
+            with reported(self._engine):
                 with self._engine.begin() as connection:
                     make_tables(connection, database=str(database.path))
                 give_id(database.path)
@@ -232,7 +232,7 @@ class Ledger:
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
         self.create()
-        with _reported(self._engine), self._engine.begin() as connection:
+        with reported(self._engine), self._engine.begin() as connection:
             yield connection
 
 
@@ -245,9 +245,15 @@ class _UnwritableLedger(Ledger):
 
     def create(self) -> None:
         """Require the tables to be there; where there is no file, an empty ledger is read."""
+        with self._connection():
+            pass
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
         check = require_tables if self.file.exists() else make_tables
-        with _reported(self._engine), self._engine.begin() as connection:
+        with reported(self._engine), self._engine.begin() as connection:
             check(connection, database=str(self.file))
+            yield connection
 
 
 def open_ledger(home: Home, *, patience_seconds: float = 0.0) -> Ledger:
@@ -282,18 +288,6 @@ def _engine_that_reads(file: Path) -> sa.Engine:
     # Opened for each read: nobody tells a kept connection that the file was written on another machine.
     connect = partial(connected_to_read, file, timeout=10, check_same_thread=False)
     return sa.create_engine(sqlite_url(file), creator=connect, poolclass=sa.NullPool)
-
-
-@contextmanager
-def _reported(engine: sa.Engine) -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.SQLAlchemyError as error:
-        cause = getattr(error, "orig", error)
-        remedy = "Check that its folder is there and can be written, then run the same command again."
-        if getattr(cause, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            remedy = "Restore it from a backup, or move it away: the next score run begins an empty one."
-        raise DependencyError(f"The ledger {engine.url.database} cannot be used: {cause}. {remedy}") from error
 
 
 def _run_head(row: sa.RowMapping) -> RunHead:

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from features.exceptions import DependencyError
+from features.exceptions import DependencyError, listed
 from serving.ledger.score_row import ScoreRow, columns
 
 __all__ = ["CONFIRMED", "REASONS", "RUNS", "SCORES", "SORTS", "make_tables", "require_tables", "score_columns"]
@@ -91,8 +91,14 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
     Raises
     ------
     DependencyError
-        When they were written by a newer Bellwether.
+        When they were written by a newer Bellwether, or the database is another than a ledger.
     """
+    present = set(sa.inspect(connection).get_table_names())
+    if present and present.isdisjoint(_tables.tables):
+        raise DependencyError(
+            f"{database} is no ledger: it holds {listed(sorted(present))}. Restore the ledger from a backup, or move "
+            "this file away: the next score run begins an empty one."
+        )
     _tables.create_all(connection)
     version = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
     if version is None:
@@ -104,22 +110,26 @@ def make_tables(connection: sa.Connection, *, database: str) -> None:
 
 
 def require_tables(connection: sa.Connection, *, database: str) -> None:
-    """Go on only when the tables are there and of this version; changes nothing.
+    """Go on only when the tables are there and can be read as this version's; changes nothing in the file.
+
+    What an older version had not, this connection sees as tables without rows and columns without values.
 
     Raises
     ------
     DependencyError
-        When they are not.
+        When they are not there, or were written by a newer Bellwether.
     """
     version = connection.execute(sa.select(_ledger_version.c.version)).scalars().first()
-    if version != _VERSION:
+    if version in _OLDER_VERSIONS:
+        _cover_what_is_lacking(connection)
+    elif version != _VERSION:
         raise _of_another_version(database, version)
 
 
 def _of_another_version(database: str, version: int | None) -> DependencyError:
     remedy = (
         f"Run `bellwether doctor --repair` where {database} can be written: it brings it to this version."
-        if version is None or version in _OLDER_VERSIONS
+        if version is None
         else "Use the Bellwether that wrote it, or move the file away to begin another."
     )
     return DependencyError(f"The ledger {database} has schema version {version}, not {_VERSION}. {remedy}")
@@ -134,3 +144,20 @@ def _add_columns(connection: sa.Connection) -> None:
             definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {SCORES.name} ADD COLUMN {definition}")
     connection.execute(sa.update(_ledger_version).values(version=_VERSION))
+
+
+def _cover_what_is_lacking(connection: sa.Connection) -> None:
+    """Lay views of this connection's own, kept in memory, over the tables of an older version."""
+    connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+    inspector = sa.inspect(connection)
+    present = set(inspector.get_table_names())
+    for table in _tables.sorted_tables:
+        written = {column["name"] for column in inspector.get_columns(table.name)} if table.name in present else set()
+        lacking = [f"NULL AS {column.name}" for column in table.c if column.name not in written]
+        if written and lacking:
+            shown = f"SELECT *, {', '.join(lacking)} FROM main.{table.name}"  # noqa: S608 - names of ours
+        elif lacking:
+            shown = f"SELECT {', '.join(lacking)} LIMIT 0"
+        else:
+            continue
+        connection.exec_driver_sql(f"CREATE TEMP VIEW {table.name} AS {shown}")

@@ -15,6 +15,7 @@ from features.feature_store.copied import copied
 from features.feature_store.store import open_store
 from features.home.home import Home
 from features.home.raw_tables import complete_until
+from features.home.secret import require_key
 from features.ingest.inbox import INBOX_TABLES, Arrival, Refused, TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.ingest.ingest import ingest
 from features.ingest.late_source import LogEnd, log_end, newest_event
@@ -61,6 +62,8 @@ def run_nightly(
     ------
     InputError
         Before the cutoff's late data has had time to arrive, saying from when it works.
+    SettingsError
+        When the key of the home is lost or another.
     LockHeldError
         When another night is running.
     """
@@ -72,6 +75,7 @@ def run_nightly(
             f"It is too early for {cutoff:%Y-%m-%d}: late data counts until {begin:%Y-%m-%d %H:%M} UTC. Run it from "
             f"then on, or give an earlier cutoff: --as-of {earlier:%Y-%m-%d}."
         )
+    require_key(home)
     with exclusive_lock(home.nightly):
         return _Night(home, cutoff, now, progress, force=force).run()
 

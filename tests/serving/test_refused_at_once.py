@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -61,6 +63,17 @@ REFUSED = {
     "serve --host example": "'example' is not an address",
     "serve --host 0.0.0.0": "Without keys the service binds loopback only",
 }
+# The same of what the registry knows of: version 1 is churn's champion, 3 was deleted, upsell has none.
+REFUSED_BY_REGISTRY = {
+    "promote --target churn": (2, "bellwether-churn has no challenger. Run `bellwether train --target churn`"),
+    "promote --target churn --version 9": (2, "bellwether-churn has no version 9"),
+    "promote --target churn --version 3": (2, "bellwether-churn has no version 3"),
+    "promote --target churn --version 1 --expect-current 2": (4, "bellwether-churn is version 1, not version 2"),
+    "promote --target churn --version 1 --expect-current none": (4, "is version 1, not version none"),
+    "backtest --target churn --version 9": (2, "bellwether-churn has no version 9. Run `mlflow ui`"),
+    "backtest --target upsell": (3, "bellwether-upsell has no model yet. Run `bellwether train --target upsell`"),
+    "explain acme --target upsell": (3, "bellwether-upsell has no champion"),
+}
 MAKE_HOMES = {"init", "demo", "ingest", "simulate"}
 NEED_NONE = {"settings", "features describe"}
 
@@ -76,6 +89,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, obj
     entry = {"files": {}}
     manifest = {"format": 2, "partitions": {"usage/cutoff=2026-01-05": entry}, "sources": {}, "notes": {}}
     (home / "features/_manifest.json").write_text(json.dumps(manifest))
+    (home / "mlflow").mkdir()
+    with closing(sqlite3.connect(home / "mlflow/mlflow.db")) as registry:
+        registry.execute("CREATE TABLE model_versions (name, version, current_stage)")
+        registry.execute("CREATE TABLE registered_model_aliases (alias, version, name)")
+        registry.execute("INSERT INTO model_versions VALUES ('bellwether-churn', 1, 'None')")
+        registry.execute("INSERT INTO model_versions VALUES ('bellwether-churn', 3, 'Deleted_Internal')")
+        registry.execute("INSERT INTO registered_model_aliases VALUES ('champion', 1, 'bellwether-churn')")
+        registry.commit()
     script = (
         "import contextlib, io, json, sys, time\n"
         "import serving.cli as cli\n"
@@ -90,7 +111,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, obj
         "                     'seconds': time.process_time() - began}\n"
         "print(json.dumps(answers))"
     )
-    lines = json.dumps(sorted(REFUSED, key=lambda line: "describe" in line))
+    lines = json.dumps(sorted([*REFUSED, *REFUSED_BY_REGISTRY], key=lambda line: "describe" in line))
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-c", script, lines]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=environment)
@@ -104,6 +125,15 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_loaded(
 ) -> None:
     answer = answers[line]
     assert (answer["code"], REFUSED[line] in " ".join(str(answer["said"]).split())) == (2, True), answer["said"]
+    assert answer["loaded"] == []
+
+
+@pytest.mark.parametrize("line", REFUSED_BY_REGISTRY)
+def test_what_is_not_registered_is_refused_before_anything_is_loaded(
+    answers: dict[str, dict[str, object]], line: str
+) -> None:
+    answer, (code, text) = answers[line], REFUSED_BY_REGISTRY[line]
+    assert (answer["code"], text in " ".join(str(answer["said"]).split())) == (code, True), answer["said"]
     assert answer["loaded"] == []
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from features.exceptions import InputError, listed
 from features.home.home import Home
 from features.settings.fields import Settings
+from training.labels.names import registered_name
 
 __all__ = [
     "TARGETS",
@@ -59,7 +60,7 @@ class Target:
     @property
     def registered_name(self) -> str:
         """Name of the registered model, and of the MLflow experiment."""
-        return f"bellwether-{self.name.replace('_', '-')}"
+        return registered_name(self.name)
 
     @property
     def closing_days(self) -> int:

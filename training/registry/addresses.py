@@ -6,6 +6,7 @@ from pathlib import Path
 
 from features.exceptions import DependencyError
 from features.home.home import Home
+from features.storage.sqlite_words import sqlite_fault
 
 __all__ = ["address_here", "addresses_elsewhere", "relocate"]
 
@@ -90,6 +91,6 @@ def database_file(home: Home) -> Path:
 
 def _away(home: Home, error: sqlite3.Error) -> DependencyError:
     return DependencyError(
-        f"The registry {database_file(home)} cannot be used: {error}. Restore it from a backup, or move the folder "
+        f"The registry {database_file(home)} {sqlite_fault(error)}. Restore it from a backup, or move the folder "
         "mlflow away and train again."
     )

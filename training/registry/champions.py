@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from features.exceptions import DependencyError, InputError
 from features.home.home import Home
 from features.storage.read_only import is_read_only
 from training.labels.targets import TARGETS, target
@@ -19,12 +18,12 @@ from training.registry.mlflow_client import (
     CHALLENGER,
     CHAMPION,
     client_of,
-    database_file,
     is_begun,
     opened_mlflow,
     version_by_alias,
     version_by_number,
 )
+from training.registry.recorded import no_champion, no_model, no_version
 
 if TYPE_CHECKING:
     pass
@@ -80,10 +79,7 @@ def champion(home: Home, target_name: str) -> Champion:
             version = version_by_alias(client, name, CHAMPION)
             if version is not None:
                 return local_copy(mlflow, home, version)
-    raise DependencyError(
-        f"{name} has no champion in {database_file(home).parent}. "
-        f"Run `bellwether train --target {target_name}`, then `bellwether promote --target {target_name}`."
-    )
+    raise no_champion(home, target_name)
 
 
 def registered(home: Home, target_name: str, *, version: str | None = None) -> Champion:
@@ -107,10 +103,10 @@ def registered(home: Home, target_name: str, *, version: str | None = None) -> C
             else:
                 named = version_by_number(client, name, version)
                 if named is None:
-                    raise InputError(f"{name} has no version {version}. Run `mlflow ui` to see which there are.")
+                    raise no_version(target_name, version)
             if named is not None:
                 return local_copy(mlflow, home, named)
-    raise DependencyError(f"{name} has no model yet. Run `bellwether train --target {target_name}` first.")
+    raise no_model(target_name)
 
 
 def champions(home: Home) -> dict[str, Champion]:
@@ -156,10 +152,15 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
     draft = folder.parent / f".draft-{uuid.uuid4().hex}"
     try:
         draft.mkdir(parents=True)
+    except OSError as error:
+        raise BundleError(
+            f"{folder.parent} cannot be written: {error.strerror}. Mend its permissions, or move what lies there away."
+        ) from error
+    try:
         source = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{_run_artifacts(mlflow, home, version)}/bundle", dst_path=str(draft)
         )
-        bundles.read(Path(source), sha256=folder.name)
+        _verify(Path(source), sha256=folder.name, lies_in=_bundle_among_artifacts(mlflow, home, version))
         if folder.exists():
             folder.rename(draft / "damaged")
         Path(source).rename(folder)
@@ -173,6 +174,14 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
             ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _verify(copy: Path, *, sha256: str, lies_in: Path) -> None:
+    """Require a copy to be whole; what is wrong is said of the file that was copied, since the copy goes."""
+    try:
+        bundles.read(copy, sha256=sha256)
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(copy), str(lies_in))) from error
 
 
 def _bundle_among_artifacts(mlflow: Any, home: Home, version: Any) -> Path:

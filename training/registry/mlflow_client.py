@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from features.exceptions import DependencyError, InputError
 from features.home.home import Home
 from features.paths import sqlite_url
+from features.storage.sqlite_words import is_held, sqlite_fault
 
 if TYPE_CHECKING:
     pass
@@ -174,15 +175,16 @@ def opened_mlflow() -> Iterator[Any]:
 def _told(error: Exception) -> str:
     """What is wrong with the registry, and what to do."""
     text = _REMARKS.sub("", str(getattr(error, "orig", error)))
-    reason = (text.strip().splitlines() or ["no reason given"])[0].rstrip(".")
-    schema = _OTHER_SCHEMA.search(reason)
+    schema = _OTHER_SCHEMA.search((text.strip().splitlines() or [""])[0])
     if schema is not None:
         return (
             f"The registry mlflow/mlflow.db under the home has another MLflow's schema, {schema[1]}. If that was an "
             "older one, `bellwether doctor --repair` brings it to this one's; if a newer one, go on with that, or "
             "restore a backup from before it."
         )
+    if is_held(error):
+        return f"The registry mlflow/mlflow.db under the home {sqlite_fault(error)}. Wait, then run it again."
     return (
-        f"The registry cannot be used: {reason}. Restore mlflow/mlflow.db under the home from a backup, or move the "
-        "folder mlflow away and train again."
+        f"The registry mlflow/mlflow.db under the home {sqlite_fault(error, reason=text)}. Restore it from a backup, "
+        "or move the folder mlflow away and train again."
     )

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from features.exceptions import BellwetherError, DependencyError, GateRefusedError, InputError, listed
+from features.exceptions import BellwetherError, GateRefusedError, listed
 from features.home.declared_sets import sets_read
 from features.home.home import Home
 from features.offline.cutoffs import left_out
 from features.storage.lock import exclusive_lock
+from features.storage.passing import passing_folder
 from training.labels.targets import target
 from training.models import bundle as bundles
 from training.models.bundle import Bundle, BundleError
@@ -33,6 +33,7 @@ from training.registry.mlflow_client import (
 
 if TYPE_CHECKING:
     pass
+from training.registry.recorded import another_champion, no_candidate, nothing_registered
 
 __all__ = ["PromoteReport", "promote"]
 
@@ -75,7 +76,7 @@ def promote(
     """
     name = target(target_name, home).registered_name
     if not is_begun(home):
-        raise DependencyError(f"No model is registered yet. Run `bellwether train --target {target_name}` first.")
+        raise nothing_registered(target_name)
     with exclusive_lock(home.mlflow), opened_mlflow() as mlflow:
         relocate(home)
         client = client_of(mlflow, home)
@@ -83,15 +84,11 @@ def promote(
             version_by_alias(client, name, CHALLENGER) if version is None else version_by_number(client, name, version)
         )
         if candidate is None:
-            asked = "challenger" if version is None else f"version {version}"
-            raise InputError(f"{name} has no {asked}. Run `bellwether train --target {target_name}` to make one.")
+            raise no_candidate(target_name, version)
         current = version_by_alias(client, name, CHAMPION)
         previous = None if current is None else str(current.version)
         if expect_current is not None and expect_current != (previous or "none"):
-            raise GateRefusedError(
-                f"The champion of {name} is {_said(previous)}, not version {expect_current}. "
-                "Look at it, then promote again."
-            )
+            raise another_champion(target_name, previous, expect_current)
         remarks, judged = _passed(mlflow, home, candidate, current, unproven=unproven)
         before, after = _declared(mlflow, home, current), _declared(mlflow, home, candidate)
         sets_read(home.champion_sets, target_name, [*before, *after])  # a killed run leaves both to be built and served
@@ -165,10 +162,6 @@ def _passed(
 def _has_signature(mlflow: Any, home: Home, version: Any) -> bool:
     source = client_of(mlflow, home).get_model_version_download_uri(version.name, version.version)
     # Model.load takes its path for an address, in which `?`, `#` and `%` are no letters: hence a copy elsewhere.
-    with TemporaryDirectory() as scratch:
-        described = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/MLmodel", dst_path=scratch)
+    with passing_folder() as scratch:
+        described = mlflow.artifacts.download_artifacts(artifact_uri=f"{source}/MLmodel", dst_path=str(scratch))
         return mlflow.models.Model.load(described).signature is not None
-
-
-def _said(version: str | None) -> str:
-    return "nobody" if version is None else f"version {version}"

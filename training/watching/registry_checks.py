@@ -76,7 +76,7 @@ def _look_at_artifacts(home: Home, _: datetime) -> Iterator[Finding]:
                 f"registered: {folder}.",
                 "`bellwether doctor --repair` puts them back from the verified local copy."
                 if has_copy
-                else f"Restore them from a backup, or go back with `bellwether promote --target {target} --version V`.",
+                else f"Restore from a backup, or go back with `bellwether promote --target {target} --version V`.",
             )
 
 

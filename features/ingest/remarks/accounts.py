@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import ibis.expr.types as ir
 
 from features.engine.duckdb_engine import Engine
+from features.exceptions import counted
 
 __all__ = ["CRM_TABLES", "account_ids", "matching_notes"]
 
@@ -34,7 +35,7 @@ def matching_notes(
         if not total or not callers:
             continue
         matched = engine.count(calling.semi_join(table, "account_id"))
-        parts = [f"{matched:,} accounts matched"]
+        parts = [counted(matched, "account matched|accounts matched")]
         parts += _others(engine, calling.anti_join(table, "account_id"), callers - matched, "unmatched", "call", name)
         if is_whole:
             parts += _others(engine, table.anti_join(calling, "account_id"), total - matched, "orphaned", "have", name)

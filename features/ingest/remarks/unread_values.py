@@ -10,11 +10,11 @@ from features.engine.duckdb_engine import Engine
 from features.exceptions import counted, listed
 from features.ingest.left_out import values_left_out
 from features.ingest.loads import LeftOut
-from features.ingest.rules import TOTALS
+from features.ingest.rules import TOTALS, is_totals
 from features.ingest.staged import Staged
 from features.ingest.texts import THOUSANDS, UNIT
 from features.ingest.times import NAIVE, SKIPPED, TWICE
-from features.schema import EVENTS
+from features.schema import ACCOUNTS, EVENTS
 
 __all__ = ["unread_notes"]
 
@@ -228,4 +228,18 @@ def _totals(engine: Engine, staged: Staged) -> Iterator[str]:
         yield (
             f"{staged.table.name}: {counted(lines, 'line looks|lines look')} like totals, with neither name nor date, "
             "and went to quarantine. Leave it out of the export; an account that is called so needs a name or a date."
+        )
+    if staged.table is EVENTS:
+        return
+    good = staged.rows.filter(staged.rows.reason.isnull())
+    is_called_so = is_totals(good.account_id)
+    if staged.table is ACCOUNTS:
+        is_called_so |= is_totals(good.name)
+    called_so = good.filter(is_called_so.fill_null(False)).select("account_id").distinct().order_by("account_id")
+    names = engine.to_arrow(called_so)["account_id"].to_pylist()
+    if names:
+        yield (
+            f"{staged.table.name}: {counted(len(names), 'account is|accounts are')} called like a line of totals and "
+            f"stored, with a name or a date: {listed(names)}. If it is no account, leave it out of the export and "
+            "ingest into a new home."
         )

@@ -20,7 +20,7 @@ __all__ = ["IDS", "PROBLEM", "SPOILED", "apply_mapping"]
 PROBLEM = "_bellwether_problem"  # the prefix is ours: a file may have columns of any other name
 SPOILED = "_bellwether_spoiled"
 IDS = ("account_id", "subscription_id", "event_id", "user_id", "token", HOST)
-_INVISIBLE = r"^[\s\p{Z}\p{Cf}]+|[\s\p{Z}\p{Cf}]+$"
+_INVISIBLE = r"^[\s\v\p{Z}\p{Cf}]+|[\s\v\p{Z}\p{Cf}]+$"
 _SPACE, _NOT_ASCII = 0x20, 0x80
 _WHOLE_DOUBLE = r"^(-?\d+)\.0$"
 

@@ -426,12 +426,21 @@ def test_a_file_that_vanished_is_named(own: Settings, name: str) -> None:
         store.ping()
 
 
+def test_apply_declares_again_what_the_registry_lost(own: Settings) -> None:
+    with contextlib.closing(sqlite3.connect(own.home / "feast/registry.db")) as registry:
+        registry.execute("DELETE FROM feature_views WHERE feature_view_name IN ('usage', 'errors')")
+        registry.commit()
+    opened(own).apply()
+    assert all(state.is_registered for state in opened(own).views())
+    assert opened(own).materialize(utc(2026, 6, 29)) > 0
+
+
 @pytest.mark.parametrize("name", ["registry.db", "online.db"])
 def test_a_damaged_file_is_named(own: Settings, name: str) -> None:
     for file in (own.home / "feast").glob(f"{name}*"):
         file.unlink()
     (own.home / "feast" / name).write_bytes(b"no database at all" * 1000)
-    with pytest.raises(DependencyError, match=r"cannot be used|is damaged"):
+    with pytest.raises(DependencyError, match=r"is no database any more"):
         opened(own).ping()
 
 
@@ -439,10 +448,12 @@ def test_a_locked_store_says_to_try_again(own: Settings, monkeypatch: pytest.Mon
     from feast.infra.online_stores.sqlite import SqliteOnlineStore
 
     def locked(*_: Any, **__: Any) -> None:
-        raise sqlite3.OperationalError("database is locked")
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
 
     monkeypatch.setattr(SqliteOnlineStore, "online_read", locked)
-    with pytest.raises(DependencyError, match=r"database is locked.*try again in a moment"):
+    with pytest.raises(DependencyError, match=r"is held by another process\. Try again in a moment"):
         opened(own).online(["a"])
 
 

@@ -67,8 +67,9 @@ def replace(path):
         (replace, r"secret\.key is not the key under which .* tokens and users are stored"),
         (lambda path: path.write_text(path.read_text()[:40]), r"secret\.key is cut short"),
         (lambda path: path.write_text(""), r"secret\.key is cut short"),
+        (lambda path: (path.unlink(), path.mkdir()), r"secret\.key holds no key"),
     ],
-    ids=["missing", "replaced", "cut", "empty"],
+    ids=["missing", "replaced", "cut", "empty", "a folder"],
 )
 @pytest.mark.parametrize("step", [home_key, initialise, dry_run], ids=lambda step: step.__name__)
 def test_another_key_than_the_stored_tokens_have_is_refused(home, tmp_path, step, damage, text):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from features.exceptions import WorkFailedError
+from features.exceptions import InputError, WorkFailedError
 from features.home.home import Home
 from features.ingest.inbox import TakenFiles, inbox_folder, new_arrivals, unread_files
 from features.settings.fields import Settings
@@ -58,6 +58,15 @@ def test_files_are_found_by_sub_folder_also_in_folders_below(settings: Settings)
 
 def test_no_inbox_is_an_empty_one(settings: Settings) -> None:
     assert (new(settings), unread_files(Home(settings))) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["inbox", "inbox/events"])
+def test_a_file_in_the_place_of_a_folder_is_no_empty_inbox(settings: Settings, name: str) -> None:
+    path = settings.home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    with pytest.raises(InputError, match=rf"{name} is no folder, so nothing can arrive in it\. Move it away"):
+        new(settings)
 
 
 def test_a_file_on_its_way_and_a_file_of_no_kind_are_not_taken(settings: Settings) -> None:
@@ -117,7 +126,7 @@ def test_a_memory_that_cannot_be_read_says_what_to_do(settings: Settings) -> Non
     put(settings, "events/a.csv")
     take(settings)
     (settings.home / "nightly/taken.json").write_text("{")
-    with pytest.raises(WorkFailedError, match=r"taken\.json cannot be read.*Remove it"):
+    with pytest.raises(WorkFailedError, match=r"taken\.json is damaged.*Remove it"):
         TakenFiles(Home(settings))
 
 

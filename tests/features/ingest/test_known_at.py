@@ -319,3 +319,56 @@ def test_a_table_is_complete_until_its_newest_row_became_known(home, deliver):
         report = deliver(first, later, now=FIRST + night * NIGHT)
         assert complete_until(home, "subscriptions") == FIRST + NIGHT
     assert any("the table counts as complete until its newest" in note for note in report.notes)
+
+
+# ---- files of the CRM that were cut off inside their last row ----
+
+CRM = {
+    "accounts": ("account_id,created_at,owner", ["a,2025-01-01T00:00:00Z,Ann", "b,2025-01-01T00:00:00Z,Bobby"]),
+    "subscriptions": (
+        "account_id,occurred_at,kind,mrr",
+        ["a,2025-01-01T00:00:00Z,start,75", "b,2025-01-01T00:00:00Z,start,125"],
+    ),
+    "touchpoints": (
+        "account_id,occurred_at,kind,value",
+        ["a,2025-01-01T00:00:00Z,nps,7", "b,2025-01-01T00:00:00Z,nps,10"],
+    ),
+}
+
+
+def crm_file(tmp_path, name, table, *, cut=0):
+    """A CRM file of two rows, without its last ``cut`` characters and the end of its last line."""
+    header, rows = CRM[table]
+    content = "\n".join([header, *rows]) + "\n"
+    path = tmp_path / f"{name}.csv"
+    path.write_text(content[: -cut - 1] if cut else content, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("table", CRM)
+def test_a_copy_of_a_crm_file_that_is_cut_inside_its_last_row_corrects_nothing(tmp_path, home, table):
+    ingest(home, now=FIRST, backfill=True, **{table: [crm_file(tmp_path, "whole", table)]})
+    report = ingest(home, now=FIRST + NIGHT, **{table: [crm_file(tmp_path, "cut", table, cut=1)]})
+    assert report.table(table).rows_stored == 0
+    assert not any("says something else" in text for text in report.notes)
+    (told,) = [text for text in report.notes if "cut off" in text]
+    assert told.startswith(f"{table}: 1 file is cut off inside the last row, which was read whole before: cut.csv.")
+
+
+@pytest.mark.parametrize("table", CRM)
+def test_a_row_that_goes_on_where_the_stored_one_was_cut_off_is_told_as_such(tmp_path, home, table):
+    ingest(home, now=FIRST, backfill=True, **{table: [crm_file(tmp_path, "cut", table, cut=1)]})
+    report = ingest(home, now=FIRST + NIGHT, **{table: [crm_file(tmp_path, "whole", table)]})
+    assert any("1 row says something else" in text for text in report.notes)
+    (told,) = [text for text in report.notes if "cut off" in text]
+    assert told.startswith(f"{table}: 1 row goes on where the stored one ends: whole.csv 3. An earlier file seems")
+
+
+def test_a_file_without_an_end_of_line_that_corrects_another_value_is_not_taken_for_a_cut_one(tmp_path, home):
+    ingest(home, now=FIRST, backfill=True, subscriptions=[crm_file(tmp_path, "first", "subscriptions")])
+    header, rows = CRM["subscriptions"]
+    later = tmp_path / "later.csv"
+    later.write_text("\n".join([header, rows[0], rows[1].replace("125", "90")]), encoding="utf-8")
+    report = ingest(home, now=FIRST + NIGHT, subscriptions=[later])
+    assert report.table("subscriptions").rows_stored == 1
+    assert not any("cut off" in text for text in report.notes)

@@ -96,6 +96,25 @@ def test_words_for_nothing_are_no_account_in_any_format(tmp_path, word):
     assert set(stored(home, "events", "account_id", "user_id", "endpoint")) == {("a", None, None)}
 
 
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()], ids=str)
+def test_texts_of_parquet_are_read_alike_whatever_type_a_tool_gives_them(tmp_path, kind):
+    rows = {
+        "account_id": ["7.0", "a\u200b", "-", "NULL"],
+        "event_time": ["2026-06-01 10:00:00 +0000", "1780308000", TIME, TIME],
+        "status": ["404 Not Found", "-", "200", "200"],
+        "latency_ms": ["1,50", "12,25", "3", "3"],
+    }
+    columns = {
+        name: pa.array([text.encode() if "binary" in str(kind) else text for text in texts], kind)
+        for name, texts in rows.items()
+    }
+    pq.write_table(pa.table(columns), tmp_path / "e.parquet")
+    home = home_of(tmp_path)
+    report = ingest(home, now=NOW, events=[tmp_path / "e.parquet"], backfill=True)
+    assert stored(home, "events", "account_id", "status", "latency_ms") == [("7", 404, 1.5)]
+    assert report.table("events").quarantined == {"account_id_missing": 2, "event_time_unreadable": 1}
+
+
 def test_na_is_a_region_and_a_constant_is_what_somebody_said(tmp_path):
     home = home_of(tmp_path, sources={"accounts": {"columns": {"segment": {"constant": "none"}}}})
     ingest(home, now=NOW, accounts=[put(tmp_path / "a.csv", "account_id,region", "a,NA")], backfill=True)
@@ -109,6 +128,29 @@ def test_a_line_of_totals_is_told_and_no_account(tmp_path):
     assert stored(home, "accounts", "account_id") == ["Sum", "acme"]
     assert report.table("accounts").quarantined == {"line_of_totals": 1}
     assert any("1 line looks like totals" in note for note in report.notes)
+
+
+def test_a_line_of_totals_with_a_name_is_stored_and_told(tmp_path):
+    home = home_of(tmp_path)
+    accounts = ("account_id,name", "acme,Acme", "Total,2 customers", "Gesamt:,x", "7,Grand Total")
+    subscriptions = (
+        "account_id,occurred_at,kind,plan,mrr",
+        f"acme,{TIME},start,pro,49",
+        f"Summe,{TIME},start,,49",
+    )
+    report = ingest(
+        home,
+        now=NOW,
+        accounts=[put(tmp_path / "a.csv", *accounts)],
+        subscriptions=[put(tmp_path / "s.csv", *subscriptions)],
+        backfill=True,
+    )
+    told = [note for note in report.notes if "called like a line of totals" in note]
+    assert [note[: note.index(" If")] for note in told] == [
+        "accounts: 3 accounts are called like a line of totals and stored, with a name or a date: 7, Gesamt:, Total.",
+        "subscriptions: 1 account is called like a line of totals and stored, with a name or a date: Summe.",
+    ]
+    assert report.table("accounts").quarantined == {}
 
 
 def test_ids_that_a_tool_made_doubles_are_one_in_every_column(tmp_path):

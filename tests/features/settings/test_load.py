@@ -160,3 +160,9 @@ def test_a_home_may_hold_settings_that_a_named_file_replaces(tmp_path: Path, mon
     assert load_settings(other, home=tmp_path).value_endpoints == ()
     monkeypatch.setenv("BELLWETHER_HOME", str(tmp_path))
     assert load_settings().value_endpoints == ("POST /v1/orders",)
+
+
+def test_a_folder_in_the_place_of_the_file_is_told_in_plain_words(tmp_path):
+    (tmp_path / "b.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"b\.toml cannot be read: Is a directory\. Mend"):
+        load_settings(tmp_path / "b.toml")

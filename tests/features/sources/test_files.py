@@ -196,7 +196,7 @@ def test_an_account_known_by_its_key_is_kept_as_a_hash_everywhere(tmp_path, sett
     hashed = pseudonym(secret_key(home.home), "sk-secret")
     assert events(home, "account_id") == [hashed]
     assert read(home, lambda engine: read_raw(engine, Home(home), "accounts"), "account_id") == [hashed]
-    assert note(report, "accounts and events") == "accounts and events: 1 accounts matched."
+    assert note(report, "accounts and events") == "accounts and events: 1 account matched."
     assert files_with(home, "sk-secret") == []
 
 
@@ -512,7 +512,7 @@ def test_a_crm_export_without_half_of_the_accounts_is_said(tmp_path, settings):
     more = put(tmp_path / "access.log", line("a0"), line("a9"))
     later = ingest(Home(home), now=NOW, events=[more])
     assert note(later, "accounts and events") == (
-        "accounts and events: 1 accounts matched; 1 unmatched, which call and do not have an account row: a9."
+        "accounts and events: 1 account matched; 1 unmatched, which call and do not have an account row: a9."
     )
     assert [text for text in later.notes if "subscriptions and events" in text] == []
 
@@ -526,10 +526,10 @@ def test_of_two_crm_exports_each_is_compared_with_the_log(tmp_path, settings):
         Home(settings(events=LOG)), now=NOW, events=[log], accounts=[crm], subscriptions=[contracts], backfill=True
     )
     assert note(report, "accounts and events") == (
-        "accounts and events: 1 accounts matched; 1 unmatched, which call and do not have an account row: a1."
+        "accounts and events: 1 account matched; 1 unmatched, which call and do not have an account row: a1."
     )
     assert note(report, "subscriptions and events") == (
-        "subscriptions and events: 1 accounts matched; 1 unmatched, which call and do not have a subscription event: "
+        "subscriptions and events: 1 account matched; 1 unmatched, which call and do not have a subscription event: "
         "a0; 1 orphaned, which have a subscription event and no call: x1."
     )
 

@@ -55,3 +55,13 @@ def test_a_write_that_fails_leaves_what_was_there(path, monkeypatch):
         remember(path, {"days": 5})
     assert recall(path) == {"days": 3}
     assert [file.name for file in path.parent.iterdir()] == ["taken.json"]
+
+
+def test_a_file_that_is_cut_short_is_told_in_plain_words(path):
+    path.write_bytes(path.read_bytes()[:20] + b"\xff")
+    with pytest.raises(WorkFailedError, match=r"taken\.json is damaged: it holds no JSON any more\. Remove it"):
+        recall(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(WorkFailedError, match=r"taken\.json cannot be read: Is a directory\. Remove it"):
+        recall(path)

@@ -1,3 +1,4 @@
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         ManifestStore(tmp_path / "file" / "s").writer(),
     ):
         pass
+
+
+def test_a_manifest_of_another_store_is_not_believed(tmp_path):
+    events, quarantine = ManifestStore(tmp_path / "events"), ManifestStore(tmp_path / "quarantine")
+    write(events, "day=2026-06-28", [1])
+    write(quarantine, "events/rows=1", [1])
+    shutil.copy(tmp_path / "quarantine/_manifest.json", tmp_path / "events")
+    with pytest.raises(WorkFailedError, match=r"_manifest\.json is the manifest of the store quarantine\. Restore"):
+        events.manifest()
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,10 @@ def reopened(stores):
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("events", "Restore them from a backup"),
-        ("raw", "Restore them from a backup"),
-        ("quarantine", "Restore them from a backup"),
-        ("tables", "Restore them from a backup; what the files of the table still say is read again"),
+        ("events", "Restore from a backup"),
+        ("raw", "Restore from a backup"),
+        ("quarantine", "Restore from a backup"),
+        ("tables", "Restore from a backup; what the files of the table still say is read again"),
         ("rollups", "`bellwether doctor --repair` counts their days again"),
         ("metrics", "`bellwether doctor --repair` counts their days again"),
         ("features", "`bellwether doctor --repair` builds their cutoffs again"),

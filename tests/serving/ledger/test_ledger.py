@@ -78,7 +78,7 @@ def _rows(home: Path, *tables: str) -> dict[str, int]:
 
 
 def test_a_run_that_fails_half_way_leaves_nothing(ledger: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(DependencyError, match=r"ledger\.db cannot be used"):
+    with pytest.raises(DependencyError, match=r"ledger\.db contradicts itself"):
         ledger.append(run(*FIVE, FIVE[0]))
     assert _rows(tmp_path) == {"score_runs": 0, "scores": 0, "reasons": 0}
 
@@ -190,6 +190,17 @@ def test_a_ledger_of_another_version_is_refused(ledger: Ledger, tmp_path: Path) 
     again.close()
 
 
+def test_another_database_in_its_place_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.execute("CREATE TABLE experiments (name TEXT)")
+    other = open_ledger(Home(load_settings(home=tmp_path)))
+    with pytest.raises(DependencyError, match=r"ledger\.db is no ledger: it holds experiments\. Restore"):
+        other.append(run(*FIVE))
+    other.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("experiments",)]
+
+
 def test_a_ledger_of_version_1_is_brought_to_this_one(ledger: Ledger, tmp_path: Path) -> None:
     ledger.append(run(*FIVE))
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
@@ -200,6 +211,29 @@ def test_a_ledger_of_version_1_is_brought_to_this_one(ledger: Ledger, tmp_path: 
     assert [row.offer for row in again.page(run().run_id, sort="mrr", limit=10)] == [None] * 4
     assert again.append(run(FIVE[0], day=1)) is True
     again.close()
+
+
+def test_a_ledger_of_version_1_that_cannot_be_written_is_read_as_it_is(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.append(run(*FIVE))
+    ledger.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.execute("ALTER TABLE scores DROP COLUMN offer")
+        connection.execute("DROP TABLE run_confirmed")
+        connection.execute("UPDATE ledger_version SET version = 1")
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    before = (tmp_path / "ledger.db").read_bytes()
+    monkeypatch.setattr("serving.ledger.ledger.is_read_only", lambda _: True)
+    sealed = open_ledger(Home(load_settings(home=tmp_path)))
+    latest = sealed.latest("churn")
+    assert latest is not None
+    assert latest.run_id == run().run_id
+    assert [row.offer for row in sealed.page(run().run_id, sort="mrr", limit=10)] == [None] * 4
+    assert sealed.append(run(FIVE[0], day=1)) is False
+    sealed.close()
+    assert (tmp_path / "ledger.db").read_bytes() == before
 
 
 @pytest.mark.parametrize("is_half_done", [False, True])
@@ -226,6 +260,6 @@ def test_an_upgrade_is_whole_or_not_there(
 
 def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     broken = open_ledger(Home(load_settings(home=tmp_path / "not there")))
-    with pytest.raises(DependencyError, match="cannot be used"):
+    with pytest.raises(DependencyError, match=r"ledger\.db cannot be opened\. Check that its folder is there"):
         broken.latest("churn")
     broken.close()

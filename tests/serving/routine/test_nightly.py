@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from features.exceptions import DependencyError, InputError, LockHeldError, WorkFailedError
+from features.exceptions import DependencyError, InputError, LockHeldError, SettingsError, WorkFailedError
 from features.home.home import Home
 from features.settings.load import load_settings
 from features.storage.lock import exclusive_lock
@@ -54,6 +54,17 @@ def test_a_night_brings_new_files_to_scores_and_the_same_night_again_changes_not
     assert again.failure is None
     assert nightly_lines(again)[-1] == "Everything was there already: nothing changed."
     assert state(own) == before
+
+
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_a_night_under_another_key_is_refused_before_anything(own: Household, *, is_missing: bool) -> None:
+    arrived(own, *own.newest_days)
+    key = own.home.secret_key
+    key.unlink() if is_missing else key.write_text("ab" * 32 + "\n")
+    before = {path: path.stat().st_mtime_ns for path in own.home.root.rglob("*")}
+    with pytest.raises(SettingsError, match=r"secret\.key is .* Restore it from the backup"):
+        night(own)
+    assert {path: path.stat().st_mtime_ns for path in own.home.root.rglob("*")} == before
 
 
 def test_files_are_known_by_content_and_a_rewritten_day_is_new(own: Household, tmp_path: Path) -> None:
