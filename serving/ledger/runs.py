@@ -99,9 +99,10 @@ _NOBODY = Attributes()
 class TargetRun:
     """One target's part of a score run.
 
-    ``observed`` says of each band in words what was observed in it, ``rule`` which rule answered where no model did.
-    ``written`` is False when the ledger already held
-    the run, or could not take it: then ``unwritable`` is its file.
+    ``observed`` says of each band in words what was observed in it, ``rule`` which rule answered where no model did;
+    ``verdict`` and ``unproven`` are what the gate said of the model, and whether it was promoted though nothing was
+    shown: the bundle's, the ledger does not hold them.
+    ``written`` is False when the ledger already held the run, or could not take it: then ``unwritable`` is its file.
     """
 
     run_id: str
@@ -117,6 +118,8 @@ class TargetRun:
     accounts: Sequence[ScoredAccount]
     observed: Mapping[str, str] = field(default_factory=dict)
     rule: str | None = None
+    verdict: str | None = None
+    unproven: bool = False
     written: bool = False
     unwritable: Path | None = None
 

@@ -193,6 +193,8 @@ def _run(
         accounts=accounts,
         observed={band: in_words(rate, happened=TARGETS[target].happened) for band, rate in bundle.band_rates.items()},
         rule=scorer.rule,
+        verdict=bundle.verdict.answer,
+        unproven=bundle.verdict.is_unproven,
     )
 
 

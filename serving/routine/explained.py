@@ -12,10 +12,7 @@ __all__ = ["explained_json", "explained_rows"]
 
 
 def explained_json(run: ScoreRun, *, now: datetime) -> dict[str, Any]:
-    """A result as ``POST /v1/score`` gives it, and who the account is; of a run of one account.
-
-    The verdict on the model is not in it: a score run does not hold it.
-    """
+    """A result as ``POST /v1/score`` gives it, and who the account is; of a run of one account."""
     (account, *_) = run.targets[0].accounts
     return {
         "account_id": account.account_id,
@@ -52,6 +49,8 @@ def _score(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
             "version": part.version,
             "kind": "model" if part.rule is None else "rule",
             "rule": part.rule,
+            "verdict": part.verdict,
+            "unproven": part.unproven,
         },
     }
 

@@ -1,8 +1,7 @@
 """What a person could do in an hour: counting rules, and a logistic regression on ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ __all__ = [
     "counting_rule",
     "known_rule",
     "logistic",
+    "logistic_on",
     "recency",
 ]
 
@@ -130,8 +130,14 @@ def counting_rule(name: str, single: SingleFeatureRule, features: Sequence[Featu
     return CountingRule(single.title, of_name[single.feature])
 
 
-def logistic(fitted: pd.DataFrame, encoding: Encoding) -> Any:
-    """Fit a logistic regression on rank-scaled columns; returns ``frame -> probability``.
+def logistic(fitted: pd.DataFrame, encoding: Encoding) -> Callable[[pd.DataFrame], Floats]:
+    """Fit :func:`logistic_on` to the columns of a model; returns ``frame -> probability``."""
+    foretell = logistic_on(encoding.matrix(fitted), fitted["label"].to_numpy(dtype=np.float64))
+    return lambda frame: foretell(encoding.matrix(frame))
+
+
+def logistic_on(columns: Floats, label: Floats) -> Callable[[Floats], Floats]:
+    """Fit a logistic regression on rank-scaled columns; returns ``columns -> probability``.
 
     Ranks are learnt on the fitting rows. A null becomes the middle rank with an indicator of its own.
     """
@@ -141,13 +147,9 @@ def logistic(fitted: pd.DataFrame, encoding: Encoding) -> Any:
     from sklearn.preprocessing import QuantileTransformer
 
     pipeline = make_pipeline(
-        QuantileTransformer(n_quantiles=min(1000, len(fitted)), subsample=None),
+        QuantileTransformer(n_quantiles=min(1000, len(columns)), subsample=None),
         SimpleImputer(strategy="constant", fill_value=0.5, add_indicator=True),
         LogisticRegression(C=1.0, max_iter=2000),
     )
-    pipeline.fit(encoding.matrix(fitted), fitted["label"].to_numpy())
-
-    def probability(frame: pd.DataFrame) -> Floats:
-        return np.asarray(pipeline.predict_proba(encoding.matrix(frame))[:, 1], dtype=np.float64)
-
-    return probability
+    pipeline.fit(columns, label)
+    return lambda asked: np.asarray(pipeline.predict_proba(asked)[:, 1], dtype=np.float64)

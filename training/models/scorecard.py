@@ -207,11 +207,14 @@ def fit_scorecard(
 def fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], strength: float) -> Floats:
     """Intercept and weights of least penalised loss, the weights with a sign never beyond 0.
 
-    Newton's method on the weights that are free, cut off at the bounds (Bertsekas, 1982, SIAM Journal on Control and
-    Optimization 20, 221-246). The loss is convex, so there is one answer; it takes some ten steps.
+    Newton's method, each step to the least of the quadratic within the bounds. The loss is convex, so there is one
+    answer; it takes some ten steps.
     """
+    from scipy.optimize import lsq_linear
+
     matrix = np.column_stack([np.ones(len(design)), design])
     penalty = np.concatenate([[0.0], np.full(design.shape[1], 1.0 / strength)])
+    bounds = np.where(signs > 0, 0.0, -np.inf), np.where(signs < 0, 0.0, np.inf)
 
     def loss(points: Floats) -> float:
         margin = matrix @ points
@@ -225,18 +228,14 @@ def fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], s
         is_free = ~((points == 0.0) & (signs * slope > 0.0))
         if np.abs(slope[is_free]).max() < _FLAT * len(label):
             return points
-        rooted = matrix[:, is_free] * np.sqrt(chance * (1.0 - chance))[:, None]
-        curvature = rooted.T @ rooted
-        step = np.zeros(len(points))
-        step[is_free] = np.linalg.solve(curvature + np.diag(penalty[is_free]), slope[is_free])
+        rooted = matrix * np.sqrt(chance * (1.0 - chance))[:, None]
+        root = np.linalg.cholesky(rooted.T @ rooted + np.diag(penalty)).T
+        wanted = np.linalg.solve(root.T, root.T @ (root @ points) - slope)
+        step = lsq_linear(root, wanted, bounds, method="bvls", tol=1e-14).x - points
         before, length = loss(points), 1.0
-        while True:
-            tried = points - length * step
-            tried[signs * tried < 0.0] = 0.0
-            if loss(tried) <= before - 1e-4 * float(slope @ (points - tried)) or length < _SHORTEST:
-                break
+        while loss(points + length * step) > before + 1e-4 * length * float(slope @ step) and length > _SHORTEST:
             length /= 2.0
-        points = tried
+        points = points + length * step
     raise WorkFailedError(
         f"The scorecard did not settle in {_MOST_STEPS} steps over {len(label)} rows. Look at the quality report of "
         "`bellwether ingest`: a feature may hold numbers beyond all measure."

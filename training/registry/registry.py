@@ -30,6 +30,7 @@ from training.registry.mlflow_client import (
     opened_mlflow,
     tracking_address,
 )
+from training.registry.run_figures import run_metrics, run_name, run_tags, whole_span
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Standing", "TrainedRule", "TrainingRun", "drop_alias", "register", "standing"]
 
 _GOLDEN = "golden rows"
+_LONGEST_DIGEST = 36  # letters, MLflow's limit
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def register(home: Home, run: TrainingRun) -> str:
         client = client_of(mlflow, home)
         mlflow.set_tracking_uri(tracking_address(home))
         # An explicit run: `mlflow run` sets MLFLOW_RUN_ID, which belongs to another store.
-        created = client.create_run(experiment_id(client, home, name), run_name=f"train {run.target}")
+        created = client.create_run(experiment_id(client, home, name), run_name=run_name(run.bundle))
         run_id, version = created.info.run_id, None
         try:
             model = _logged(mlflow, run, booster, run_id)
@@ -154,8 +156,9 @@ def _logged(mlflow: Any, run: TrainingRun, booster: "lgb.Booster", run_id: str) 
     signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
     with mlflow.start_run(run_id=run_id):
         mlflow.log_params(dict(run.parameters))
-        metrics = {**run.bundle.metrics, **_bands(run.bundle)}
-        mlflow.log_metrics({key: value for key, value in metrics.items() if value is not None})
+        mlflow.log_metrics(run_metrics(run.bundle))
+        mlflow.set_tags(run_tags(run.bundle))
+        mlflow.log_input(_dataset(run.bundle, signature.inputs), context="training")
         mlflow.log_artifacts(str(run.bundle_folder), "bundle")
         mlflow.log_artifacts(str(run.pictures))
         if run.rule is not None:
@@ -165,13 +168,15 @@ def _logged(mlflow: Any, run: TrainingRun, booster: "lgb.Booster", run_id: str) 
         )
 
 
-def _bands(bundle: Bundle) -> dict[str, float]:
-    """Where bands begin and what was observed in them, as metrics."""
-    return {f"band_{band}_from": start for band, start in bundle.bands.items()} | {
-        f"band_{band}_{name}": value
-        for band, rate in bundle.band_rates.items()
-        for name, value in (("rate", rate.rate), ("rate_low", rate.low), ("rate_high", rate.high))
-    }
+def _dataset(bundle: Bundle, columns: Any) -> Any:
+    """The rows a model was fitted on, as MLflow keeps them: a name, their fingerprint, and the columns; no values."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    first, last = whole_span(bundle)
+    source = CodeDatasetSource(tags={"service": bundle.service, "fingerprint": bundle.fingerprint})
+    name = f"{bundle.service} {first} to {last}"
+    return MetaDataset(source, name=name, digest=bundle.fingerprint[:_LONGEST_DIGEST], schema=columns)
 
 
 def standing(home: Home, target_name: str) -> Standing:
