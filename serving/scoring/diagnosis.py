@@ -100,8 +100,8 @@ def given_up_endpoints(counts: DiagnosisCounts) -> Findings:
 
 def _given_up(endpoints: pd.DataFrame, known: pd.DataFrame, days: int) -> pd.DataFrame:
     calls = endpoints.groupby("account_id")[f"ok_{days}d"].sum()
-    made = known.account_id.map(calls).to_numpy(np.float64)
-    use = known.assign(calls=made, missing=(1 - known.share) ** made, is_missing=known[f"ok_{days}d"] == 0)
+    of_account = known.account_id.map(calls).to_numpy(np.float64)
+    use = known.assign(calls=of_account, missing=(1 - known.share) ** of_account, is_missing=known[f"ok_{days}d"] == 0)
     use = use[use.calls > 0]
     use["variance"] = use.missing * (1 - use.missing)
     rows = use.groupby("account_id", sort=True).agg(

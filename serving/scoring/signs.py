@@ -130,20 +130,20 @@ def _narrow(features: _Features) -> list[_Sign]:
 
 def _value_endpoint(features: _Features) -> list[_Sign]:
     """The main value endpoint never reached, though so many calls succeeded."""
-    reached, made = features["value_endpoint_reached"], features["successful_calls_28d"]
+    reached, calls = features["value_endpoint_reached"], features["successful_calls_28d"]
     share, age = features["value_endpoint_share_28d"], features["account_age_days"]
-    users = share[(reached == 1) & (made >= _PEERS)]
+    users = share[(reached == 1) & (calls >= _PEERS)]
     if len(users) < _PEERS:
         return []
     usual = float(np.median(users))
-    tail = np.exp(made * math.log1p(-min(usual, 1 - 1e-9)))
-    effect = least_shortfall(np.zeros_like(made), usual * made)
+    tail = np.exp(calls * math.log1p(-min(usual, 1 - 1e-9)))
+    effect = least_shortfall(np.zeros_like(calls), usual * calls)
     return _said(
         (reached == 0) & (age >= _TENURE_DAYS) & (tail <= LARGEST_TAIL) & (effect >= LEAST_EFFECT),
         tail,
         effect,
         lambda place: (
-            f"The main value endpoint was never reached: none of {counted(round(made[place]), 'call|calls')} in the "
+            f"The main value endpoint was never reached: none of {counted(round(calls[place]), 'call|calls')} in the "
             f"last 28 days went there, where accounts that use it send {percent(usual)} of theirs."
         ),
     )
