@@ -88,6 +88,8 @@ def score(home: Home, as_of: datetime | None, out: Path | None, top: int, sort: 
     emit_notes(left_out(home))
     for part in run.targets:
         say(part.in_words, err=True)
+        if part.rule is not None:
+            say(f"  Rule: {part.rule}.", err=True)
     rows = [row for part in run.targets for row in riskiest(part, limit=top, sort=sort)]
     emit(for_people(rows) if output == "table" else rows, output, columns=RISKIEST_COLUMNS)
     if out is not None:
@@ -115,7 +117,7 @@ Examples:
 @format_option
 @pass_home
 def explain(home: Home, account: str, target: str | None, as_of: datetime | None, output: str) -> None:
-    """Show one account's score and reasons."""
+    """Show one account's score, its reasons, what is wrong there."""
     from features.offline.named_cutoff import require_listed
 
     require_listed(home, as_of, now=_now())
@@ -123,17 +125,20 @@ def explain(home: Home, account: str, target: str | None, as_of: datetime | None
 
     require_champion(home, target)
     from serving.routine.batch import score_account
+    from serving.routine.diagnosed import diagnosis_lines, diagnosis_of
     from serving.routine.explained import explained_json, explained_rows
     from serving.routine.terminal import explanation
 
     now = _now()
     run = score_account(home, account, target=target, as_of=as_of, now=now)
     if output == "json":
-        emit_json(explained_json(run, now=now))
+        emit_json(explained_json(run, diagnosis_of(home, account, run.as_of), now=now))
     elif output == "csv":
         emit(explained_rows(run), output)
     else:
         for line in (line for part in run.targets for line in explanation(part, account, width=terminal_width())):
+            emit_text(line)
+        for line in diagnosis_lines(diagnosis_of(home, account, run.as_of)):
             emit_text(line)
 
 

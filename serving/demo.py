@@ -28,6 +28,7 @@ from serving.routine.batch import score_batch
 from serving.routine.terminal import in_money, who
 from serving.scoring.offers import HELD_BACK
 from training.flow import TrainReport, train
+from training.registry.champions import champion_version
 from training.registry.promotion import PromoteReport, promote
 from training.text import promote_lines, train_lines
 
@@ -117,9 +118,9 @@ def run_demo(
     store = open_store(home)
     store.apply()
     truth = files / "truth.parquet"
-    trained, promoted = _champion(home, _TARGET, truth, now, progress)
+    churn = _champion(home, _TARGET, truth, now, progress)
     try:
-        upsell = list(_lines(*_champion(home, _UPSELL, truth, now, progress)))
+        upsell = _champion(home, _UPSELL, truth, now, progress)
     except (GateRefusedError, WorkFailedError) as error:  # a company too small for upgrades is still a demonstration
         upsell = [f"{_UPSELL} has no champion. {error}"]
     store.materialize(cutoffs[-1], progress=progress)
@@ -132,7 +133,7 @@ def run_demo(
         f"{stored.events_total:,} events of {simulated.accounts:,} accounts over {days} days.",
         f"{len(cutoffs)} cutoffs built, the newest {cutoffs[-1]:%Y-%m-%d} with {len(run.accounts):,} accounts.",
         "",
-        *_lines(trained, promoted),
+        *churn,
         "",
         *upsell,
         "",
@@ -148,15 +149,24 @@ def run_demo(
     return DemoReport("\n".join(lines), riskiest[0].account_id)
 
 
-def _champion(
-    home: Home, target: str, truth: Path, now: datetime, progress: Progress
-) -> tuple[TrainReport, PromoteReport]:
+def _champion(home: Home, target: str, truth: Path, now: datetime, progress: Progress) -> list[str]:
+    """Train, and let somebody answer: the model; where it is refused, or an upgrade rests on it, rather the rule.
+
+    Raises
+    ------
+    GateRefusedError
+        When nobody can answer; what the training found is in the message.
+    """
     trained = train(home, target, now=now, truth=truth, progress=progress)
+    answer = trained.verdict.answer
+    rule = answer == "refused" or (answer == "not_shown" and target == _UPSELL)
     try:
-        return trained, promote(home, target, unproven=True)
+        return list(_lines(trained, promote(home, target, unproven=not rule, rule=rule)))
     except GateRefusedError as error:
-        report = "\n".join(train_lines(trained))
-        raise GateRefusedError(f"{error}\n\nWhat the training found:\n{report}") from error
+        report = list(train_lines(trained))
+        if champion_version(home, target) is not None:  # of an earlier run, and good enough to stay
+            return [*report, "", str(error)]
+        raise GateRefusedError("\n".join([f"{error}\n\nWhat the training found:", *report])) from error
 
 
 def _lines(trained: TrainReport, promoted: PromoteReport) -> Iterator[str]:
@@ -164,7 +174,9 @@ def _lines(trained: TrainReport, promoted: PromoteReport) -> Iterator[str]:
     yield ""
     verdict = trained.verdict  # which has just been said
     more = [remark for remark in promoted.remarks if not remark.endswith(verdict.reason)]
-    if verdict.is_unproven:
+    if promoted.rule is not None:
+        more.insert(0, "The rule answers in place of the model, as by `promote --rule`.")
+    elif verdict.is_unproven:
         more.insert(0, "Promoted all the same, as by `promote --unproven`; its answers say so.")
     yield from promote_lines(replace(promoted, remarks=tuple(more)))
 

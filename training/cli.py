@@ -81,6 +81,7 @@ Examples:
   bellwether promote --target upsell --expect-current 3
   bellwether promote --target churn --version 2
   bellwether promote --target upsell --unproven
+  bellwether promote --target upsell --rule
 """
 )
 @_TARGET
@@ -94,6 +95,11 @@ Examples:
     help="Refuse unless this version is the champion (`none`: nobody is).",
 )
 @click.option("--unproven", is_flag=True, help="Take it though it is not shown to be good enough; answers then say so.")
+@click.option(
+    "--rule",
+    is_flag=True,
+    help="Promote the best counting rule of the newest training; not in place of a model that passed.",
+)
 @format_option
 @pass_home
 def promote(
@@ -102,9 +108,10 @@ def promote(
     version: str | None,
     expect_current: str | None,
     unproven: bool,  # noqa: FBT001
+    rule: bool,  # noqa: FBT001
     output: str,
 ) -> None:
-    """Make a model the champion, if the gate lets it."""
+    """Make a model the champion, if the gate lets it; or the best rule a person could count by."""
     from training.registry.recorded import require_candidate
 
     name = target_name or _default(home)
@@ -112,7 +119,7 @@ def promote(
     from training.registry.promotion import promote as run
     from training.text import promote_lines
 
-    report = run(home, name, version=version, expect_current=expect_current, unproven=unproven)
+    report = run(home, name, version=version, expect_current=expect_current, unproven=unproven, rule=rule)
     if output == "table":
         for line in promote_lines(report):
             emit_text(line)

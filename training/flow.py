@@ -1,15 +1,11 @@
 """Train one target from start to end: dataset, judgement, refit on everything, bundle, registry."""
 
-import platform
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from features.exceptions import InputError, WorkFailedError
@@ -17,31 +13,32 @@ from features.home.home import Home
 from features.progress import Progress, silent
 from features.settings.fields import Settings
 from features.storage.passing import passing_folder
-from features.version import bellwether_version
 from features.windows import require_utc
+from training.bundling import make_bundle, make_rule_bundle
 from training.judging.judge import Judgement, distinct_events, fit_and_judge
 from training.judging.recent_callers import with_recent_callers
 from training.judging.report import write_report
+from training.judging.rule_card import rule_card
+from training.judging.rule_judge import judge_rule
 from training.labels.dataset import Dataset, load, with_features_of
 from training.labels.excluded import Excluded, nothing_left
 from training.labels.left_out import IN_LEAD, LEFT_OUT
 from training.labels.targets import Target, target
 from training.models import bundle as bundles
-from training.models.bands import BandRate, band_of, bands_of, rates_of
-from training.models.bundle import Bundle, Comparison, Golden, Verdict
+from training.models.bands import BandRate
+from training.models.bundle import Comparison, Verdict
 from training.models.fitted import Fitted
 from training.models.history import entry_dates
 from training.models.model import RECIPE, rows_per_leaf
 from training.models.out_of_time import as_parquet
 from training.models.recipe import fit_recipe
 from training.registry import registry
+from training.registry.champions import champion_version
 from training.registry.contests import contest_of
 from training.registry.mlflow_client import ui_command
-from training.watching.drift import baseline_of
 
-__all__ = ["TrainReport", "make_bundle", "train", "train_dataset"]
+__all__ = ["TrainReport", "train", "train_dataset"]
 
-_GOLDEN_ROWS = 24
 _LONGEST_PARAMETER = 6000  # letters, MLflow's limit
 
 
@@ -65,6 +62,10 @@ class TrainReport:
         Which of booster and scorecard count and why, in a sentence.
     happened
         What a positive account did.
+    rule
+        The best counting rule in words, which could answer in its place; None where none could be learnt.
+    champion, rule_in_office
+        Version of the champion, and the rule in words where it is one; None without.
     """
 
     target: str
@@ -90,6 +91,9 @@ class TrainReport:
     band_rates: Mapping[str, BandRate]
     happened: str
     ui_command: str
+    rule: str | None = None
+    champion: str | None = None
+    rule_in_office: str | None = None
 
 
 def train(
@@ -163,6 +167,7 @@ def train_dataset(
         progress("Draw the report", 0, 1)
         write_report(pictures, dataset, judged, final, bundle, home.settings)
         progress("Draw the report", 1, 1)
+        rule = _rule(dataset, judged, home, Path(scratch) / "rule")
         matrix = final.encoding.matrix(everything.head(5))
         progress("Register", 0, 1)
         registered = registry.register(
@@ -173,6 +178,7 @@ def train_dataset(
                 bundle_folder=folder,
                 sha256=sha256,
                 pictures=pictures,
+                rule=rule,
                 example=pd.DataFrame(matrix, columns=[column.name for column in bundle.columns]),
                 parameters=_parameters(dataset, judged, final, home.settings, now=now),
                 requirements=[f"{package}=={version(package)}" for package in ("lightgbm", "numpy", "mlflow")],
@@ -188,7 +194,7 @@ def train_dataset(
         rounds=final.rounds,
         rows_per_leaf=rows_per_leaf(len(everything), RECIPE),
         calibration=final.calibration.method,
-        halves=final.stack.in_words,
+        halves=final.halves,
         spans=bundle.spans,
         counts=_counts(dataset, judged),
         excluded=dataset.excluded,
@@ -203,71 +209,23 @@ def train_dataset(
         band_rates=bundle.band_rates,
         happened=dataset.target.happened,
         ui_command=ui_command(home),
+        rule=None if rule is None else rule.title,
+        champion=champion_version(home, name),
+        rule_in_office=contest.rule,
     )
 
 
-def make_bundle(
-    dataset: Dataset, judged: Judgement, final: Fitted, unseen: npt.NDArray[np.float64], home: Home
-) -> Bundle:
-    """Everything serving needs: the model refitted on all closed cutoffs, with the metrics of the one that was judged.
-
-    ``unseen`` are the log-odds of its rows by models that do not know their accounts: bands are made of them.
-    """
-    rows = dataset.rows(dataset.cutoffs)
-    probability, label = final.calibration.probability(unseen), rows["label"].to_numpy(dtype=np.float64)
-    bands = bands_of(probability, base_rate=float(label.mean()))
-    features = final.features
-    return Bundle(
-        target=dataset.target.name,
-        title=dataset.target.title,
-        service=dataset.target.service,
-        horizon_days=dataset.target.horizon_days,
-        lead_days=dataset.target.lead_days,
-        features=tuple(feature.name for feature in features),
-        kinds={feature.name: feature.kind for feature in features},
-        vocabularies=final.encoding.vocabularies,
-        columns=final.columns,
-        left_out=final.left_out,
-        bands=bands,
-        band_rates=rates_of(band_of(probability, bands), label, rows["account_id"].to_numpy()),
-        calibration=final.calibration,
-        statistics={feature.name: baseline_of(rows[feature.name], feature.kind) for feature in features},
-        golden=_golden(rows, final),
-        spans={
-            "fitting": _span(judged.blocks[-1].fitted),
-            "judged": _span(judged.judged_cutoffs),
-            "registered": _span(dataset.cutoffs),
-        },
-        metrics={**judged.measures.metrics, **judged.measures.truth},
-        intervals=judged.measures.intervals,
-        comparisons=judged.measures.comparisons,
-        verdict=judged.verdict,
-        recipe=dict(RECIPE),
-        rounds=final.rounds,
-        fingerprint=dataset.fingerprint,
-        versions={
-            "bellwether": bellwether_version(),
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("lightgbm", "numpy", "pandas", "scikit-learn")},
-        },
-        commit=_commit(),
-        model_text=final.booster.model_to_string(),
-        declared=home.set_of_service(dataset.target.service).as_json,
-        stack=final.stack,
-        scorecard=final.scorecard,
-    )
-
-
-def _golden(rows: pd.DataFrame, final: Fitted) -> Golden:
-    """Rows spread evenly over the order of their margins, so that every part of the model is touched."""
-    margin = final.margin(rows)
-    order = np.argsort(margin, kind="stable")
-    places = order[np.linspace(0, len(rows) - 1, _GOLDEN_ROWS).round().astype(int)]
-    values = {
-        feature.name: tuple(None if pd.isna(value) else value for value in rows[feature.name].iloc[places].tolist())
-        for feature in final.features
-    }
-    return Golden(values, tuple(float(value) for value in margin[places]))
+def _rule(dataset: Dataset, judged: Judgement, home: Home, folder: Path) -> registry.TrainedRule | None:
+    """The best counting rule as a bundle in ``folder``, with its card; None where none can be learnt."""
+    try:
+        best = judge_rule(dataset, judged, home.settings)
+    except WorkFailedError:
+        return None
+    bundle, scores = make_rule_bundle(dataset, judged, best, home), best.scored
+    table = as_parquet(scores.rows.assign(probability=scores.probability))
+    sha256 = bundles.write(bundle, folder / "bundle", out_of_time=table)
+    (folder / "model_card.md").write_text(rule_card(dataset, judged, best, bundle), encoding="utf-8")
+    return registry.TrainedRule(best.final.rule.title, folder, sha256)
 
 
 def _counts(dataset: Dataset, judged: Judgement) -> dict[str, int]:
@@ -299,6 +257,7 @@ def _parameters(
         "rounds": final.rounds,
         "judged_rounds": judged.model.rounds,
         "calibration": final.calibration.method,
+        "trees": "random splits" if final.has_random_splits else "best splits",
         "weight_of_booster": final.stack.booster,
         "weight_of_scorecard": final.stack.scorecard,
         "horizon_days": dataset.target.horizon_days,
@@ -323,21 +282,3 @@ def _read_truth(path: Path, target: Target) -> pd.DataFrame:
             f"{path} cannot be read as the simulator's truth: {error}. Give the truth.parquet that "
             "`bellwether simulate` wrote, or leave --truth out."
         ) from error
-
-
-def _span(cutoffs: Sequence[datetime]) -> tuple[str, str]:
-    return cutoffs[0].date().isoformat(), cutoffs[-1].date().isoformat()
-
-
-def _commit() -> str | None:
-    """Commit of the checkout this code runs from, if it is one."""
-    try:
-        answer = subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.strip()

@@ -62,7 +62,21 @@ def train_lines(report: "TrainReport", *, width: int | None = None, verbose: boo
     yield f"Verdict: {_ANSWERS[report.verdict.answer]}. {report.verdict.reason}"
     for line in report.verdict.remarks:
         yield f"  {line}"
+    if report.verdict.answer != "passes":
+        yield f"  {_who_answers(report)}"
     yield f"Look at it: {report.ui_command}"
+
+
+def _who_answers(report: "TrainReport") -> str:
+    """Who does while the model may not, and who could."""
+    if report.rule_in_office is not None:
+        return f'Until one passes, the rule "{report.rule_in_office}" answers.'
+    if report.champion is not None:
+        return f"Until one passes, the champion, version {report.champion}, answers."
+    if report.rule is None:
+        return "Until one passes, nobody answers."
+    can = f'the rule "{report.rule}" can: `bellwether promote --target {report.target} --rule`.'
+    return f"Until one passes, nobody answers; {can}"
 
 
 def _ranking(report: "TrainReport", *, width: int | None) -> Iterator[str]:
@@ -160,7 +174,8 @@ def _technical(report: "TrainReport") -> Iterator[str]:
 def backtest_parts(past: "Backtested") -> dict[str, tuple[str, list[Mapping[str, object]]]]:
     """The tables of a backtest by the name of their part, each below a sentence."""
     found, share = past.backtest, percent(CAPACITY_SHARE)
-    who = f"{past.model.name} version {past.model.version}, judged on what it had not seen."
+    rule = "" if past.rule is None else f" Rule: {past.rule}."
+    who = f"{past.model.name} version {past.model.version}, judged on what it had not seen.{rule}"
     left = f"{counted(found.events, 'account|accounts')} that {past.target.happened}"
     missed = counted(len(found.misses), "was|were")
     return {
@@ -177,5 +192,7 @@ def promote_lines(report: "PromoteReport") -> Iterator[str]:
     """What a promotion did, line by line."""
     before = "nobody" if report.previous is None else f"version {report.previous}"
     yield f"{report.name} version {report.version} is the champion; before it, {before}."
+    if report.rule is not None:
+        yield f"  Rule: {report.rule}."
     for line in report.remarks:
         yield f"  {line}"

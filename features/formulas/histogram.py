@@ -5,7 +5,15 @@ import math
 import ibis
 import ibis.expr.types as ir
 
-__all__ = ["BUCKET_GROWTH", "LARGEST_MS", "bucket_of", "bucket_value", "nearest_rank"]
+__all__ = [
+    "BUCKET_GROWTH",
+    "LARGEST_MS",
+    "bucket_holding",
+    "bucket_of",
+    "bucket_value",
+    "nearest_rank",
+    "ranked_buckets",
+]
 
 
 BUCKET_GROWTH = 1.05
@@ -36,3 +44,19 @@ def bucket_value(bucket: ir.IntegerValue) -> ir.FloatingValue:
 def nearest_rank(total: ir.IntegerValue, percent: int) -> ir.IntegerValue:
     """Rank of a percentile by the nearest-rank rule, ``ceil(p N)``, in integers."""
     return (total * percent + 99) // 100
+
+
+def ranked_buckets(buckets: ir.Table, keys: tuple[str, ...], names: tuple[str, ...]) -> ir.Table:
+    """Beside each count of calls how many there are up to its bucket, and in all."""
+    up_to_here = ibis.window(group_by=keys, order_by="bucket", preceding=None, following=0)
+    whole = ibis.window(group_by=keys)
+    return buckets.mutate(
+        **{f"{name}_so_far": buckets[name].sum().over(up_to_here).cast("int64") for name in names},
+        **{f"{name}_total": buckets[name].sum().over(whole).cast("int64") for name in names},
+    )
+
+
+def bucket_holding(ranked: ir.Table, name: str, percent: int) -> ir.IntegerScalar:
+    """The bucket that holds the nearest rank of a percentile; null over nothing."""
+    so_far, total = ranked[f"{name}_so_far"], ranked[f"{name}_total"]
+    return ranked.bucket.min(where=(so_far >= nearest_rank(total, percent)) & (total > 0))

@@ -7,9 +7,8 @@ import ibis.expr.types as ir
 
 from features.definitions.declared import ExternalTable, Metric
 from features.definitions.declared_features import carried_by
-from features.formulas.histogram import bucket_value
+from features.formulas.histogram import bucket_holding, bucket_value, ranked_buckets
 from features.formulas.sums import exact_sum, ratio
-from features.groups.latency import bucket_holding, ranked_buckets
 from features.groups.observation import KEYS, beside, known_rows
 from features.windows import is_in_window, is_known
 

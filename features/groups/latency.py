@@ -1,14 +1,13 @@
 """How long an account waits for its answers: nearest-rank percentiles from the histogram rollups."""
 
-import ibis
 import ibis.expr.types as ir
 
-from features.formulas.histogram import bucket_value, nearest_rank
+from features.formulas.histogram import bucket_holding, bucket_value, ranked_buckets
 from features.formulas.sums import exact_sum, ratio
 from features.groups.inputs import Inputs
 from features.groups.observation import KEYS, beside, known_rows
 
-__all__ = ["bucket_holding", "latency_features", "ranked_buckets"]
+__all__ = ["latency_features"]
 
 
 def latency_features(inputs: Inputs) -> ir.Table:
@@ -89,19 +88,3 @@ def slow_calls(usage: ir.Table, cutoffs: ir.Table) -> ir.Table:
         slow_call_share_28d=ratio(seen.slow_calls.sum(), seen.latency_calls.sum()),
         latency_max_ms_28d=seen.max_latency_ms.max(),
     )
-
-
-def ranked_buckets(buckets: ir.Table, keys: tuple[str, ...], names: tuple[str, ...]) -> ir.Table:
-    """Beside each count of calls how many there are up to its bucket, and in all."""
-    up_to_here = ibis.window(group_by=keys, order_by="bucket", preceding=None, following=0)
-    whole = ibis.window(group_by=keys)
-    return buckets.mutate(
-        **{f"{name}_so_far": buckets[name].sum().over(up_to_here).cast("int64") for name in names},
-        **{f"{name}_total": buckets[name].sum().over(whole).cast("int64") for name in names},
-    )
-
-
-def bucket_holding(ranked: ir.Table, name: str, percent: int) -> ir.IntegerScalar:
-    """The bucket that holds the nearest rank of a percentile; null over nothing."""
-    so_far, total = ranked[f"{name}_so_far"], ranked[f"{name}_total"]
-    return ranked.bucket.min(where=(so_far >= nearest_rank(total, percent)) & (total > 0))

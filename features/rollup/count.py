@@ -19,6 +19,7 @@ from features.home.home import Home
 from features.progress import Progress, silent
 from features.rollup.expressions import countable_events, rollup_expressions
 from features.rollup.months import event_days, is_event_day, sum_up
+from features.rollup.slow_calls import count_slow_calls
 from features.rollup.tables import ROLLUPS
 from features.schema import EVENTS
 from features.settings.fields import Settings
@@ -32,7 +33,7 @@ from features.storage.partition_files import write_parts
 __all__ = ["RollupReport", "outdated_days", "read_rollup", "roll_up"]
 
 
-_VERSION = 5  # raise it when a rollup's meaning changes: every day is then counted again
+_VERSION = 6  # raise it when a rollup's meaning changes: every day is then counted again
 
 _READ = ("account_id", "event_time", "ingested_at", "endpoint", "method", "status", "latency_ms", "token", "user_id")
 _EVENT_COLUMNS = pa.schema([EVENTS.schema.field(name) for name in (*_READ, "sdk", "sdk_version", "synthetic")])
@@ -40,12 +41,13 @@ _EVENT_COLUMNS = pa.schema([EVENTS.schema.field(name) for name in (*_READ, "sdk"
 
 @dataclass(frozen=True)
 class RollupReport:
-    """What one run did: event days, and rows written by rollup."""
+    """What one run did: event days, rows written by rollup, and days whose slow calls were counted."""
 
     days_counted: int
     days_unchanged: int
     days_removed: int
     rows: Mapping[str, int]
+    slow_days_counted: int = 0
 
 
 def roll_up(home: Home, *, progress: Progress = silent) -> RollupReport:
@@ -78,8 +80,9 @@ def roll_up(home: Home, *, progress: Progress = silent) -> RollupReport:
         wanted = _wanted(home.settings, ingested)
         days = bring_up_to_date(writer, wanted, count, owns=is_event_day, step="roll up", progress=progress)
         with damage_named(store):
+            slow_days = count_slow_calls(home, writer, engine, progress=progress)
             sum_up(writer, ROLLUPS["usage"].schema, home.settings.engine, engine)
-    return RollupReport(len(days.made), len(days.unchanged), len(days.removed), rows)
+    return RollupReport(len(days.made), len(days.unchanged), len(days.removed), rows, slow_days)
 
 
 def outdated_days(home: Home) -> list[str]:

@@ -65,11 +65,8 @@ def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str,
 
     Null latencies, tokens, users and SDKs have no row in their rollup, calls without a route none in ``service``.
     """
-    outcomes = {"calls": countable.count(), **{name: countable[name].sum() for name in OUTCOMES}}
-    latency_calls = countable.latency_ms.count()
     usage = {
-        **outcomes,
-        "latency_calls": latency_calls,
+        **_outcomes(countable),
         "slow_calls": (countable.latency_ms >= slow_call_ms).sum(),
         "endpoint_calls": (countable.endpoint != "").sum(),
         "token_calls": countable.token.count(),
@@ -91,14 +88,24 @@ def rollup_expressions(countable: ir.Table, *, slow_call_ms: float) -> dict[str,
         "token": countable.token.notnull(),
         "user": countable.user_id.notnull(),
         "service": measured & (countable.endpoint != ""),
-        "sdk": countable.sdk.notnull(),
     }
-    first_seen = {"min_event_time": countable.event_time.min()}
+    of_sdks = countable.filter(countable.sdk.notnull())
+    first_seen = {"min_event_time": of_sdks.event_time.min()}
     return {
         "usage": _grouped(countable, ROLLUPS["usage"], usage),
-        "endpoint": _grouped(countable, ROLLUPS["endpoint"], {**outcomes, "latency_calls": latency_calls}),
+        "endpoint": _grouped(countable, ROLLUPS["endpoint"], _outcomes(countable)),
         **{name: _grouped(countable.filter(rows), ROLLUPS[name], {}) for name, rows in some.items()},
-        "release": _grouped(countable.filter(some["sdk"]), ROLLUPS["release"], first_seen),
+        "sdk": _grouped(of_sdks, ROLLUPS["sdk"], _outcomes(of_sdks)),
+        "release": _grouped(of_sdks, ROLLUPS["release"], first_seen),
+    }
+
+
+def _outcomes(calls: ir.Table) -> dict[str, ir.Scalar]:
+    """Calls by outcome, and how many of them carry a latency."""
+    return {
+        "calls": calls.count(),
+        **{name: calls[name].sum() for name in OUTCOMES},
+        "latency_calls": calls.latency_ms.count(),
     }
 
 

@@ -11,7 +11,7 @@ from features.schema import UTC_MICROSECONDS
 if TYPE_CHECKING:
     pass
 
-__all__ = ["ROLLUPS", "RollupTable"]
+__all__ = ["ROLLUPS", "SLOW", "USUAL", "RollupTable"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ ROLLUPS: Mapping[str, RollupTable] = {
     "token": RollupTable({"token": pa.string()}, _counts("calls")),
     "user": RollupTable({"user_id": pa.string()}, _counts("calls")),
     "service": RollupTable({**_ENDPOINT, "bucket": pa.int32()}, _counts("calls"), by_account=False),
-    "sdk": RollupTable(_SDK, _counts("calls")),
+    "sdk": RollupTable(_SDK, _counts("calls", *OUTCOMES, "latency_calls")),
     "release": RollupTable(_SDK, {"min_event_time": UTC_MICROSECONDS}, by_account=False),
 }
 """What the logical files of a day hold, by name.
@@ -75,3 +75,11 @@ ROLLUPS: Mapping[str, RollupTable] = {
 ``active_days`` of ``usage`` is a set of days: bit d - 1 stands for day d of the month. Of an account's rows of a day
 the one that is seen first has the bit, and those of what came in later do not: a sum over rows is such a set too.
 """
+
+SLOW = RollupTable({**_ENDPOINT, **_SDK}, _counts("slow_calls"))
+"""Calls that took longer than is usual for their endpoint; see :mod:`features.rollup.slow_calls`."""
+
+USUAL = pa.schema(
+    [("event_day", pa.date32()), *_ENDPOINT.items(), ("bucket", pa.int32()), ("usual_p95_ms", pa.float64())]
+)
+"""What is usual: by event day and endpoint the latency, as a bucket and in ms, that 95 of 100 calls stay within."""

@@ -176,6 +176,8 @@ def _answers(scorer: Scorer, assessed: Assessed, churn: Assessed | None) -> Iter
             "model": {
                 "name": scorer.name,
                 "version": scorer.version,
+                "kind": scorer.kind,
+                "rule": scorer.rule,
                 "verdict": bundle.verdict.answer,
                 "unproven": bundle.verdict.is_unproven,
             },

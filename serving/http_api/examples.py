@@ -6,7 +6,7 @@ from typing import Any
 __all__ = ["ACCOUNT_LIST", "SCORE_REQUEST", "SCORE_RESPONSE"]
 
 
-_MODEL = {"name": "bellwether-churn", "version": "3"}
+_MODEL = {"name": "bellwether-churn", "version": "3", "kind": "model", "rule": None}
 _REASON = {
     "code": "usage_falling",
     "contribution": 1.72,

@@ -119,7 +119,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "get",
         "/v1/models",
         "The models that answer",
-        "The champion of each target: how it was judged against rules a person could use, and what it reads.",
+        "The champion of each target, a model or a rule: how it was judged, and what it reads.",
         ModelList,
         (401, 403, 405, 421, 500),
         handler="models",

@@ -239,7 +239,12 @@ def _accounts_page(ledger: Ledger, query: AccountQuery, home: Home, now: datetim
         "scored_at": run.scored_at.isoformat(),
         "horizon_days": run.horizon_days,
         "lead_days": run.lead_days,
-        "model": {"name": run.model, "version": run.version},
+        "model": {
+            "name": run.model,
+            "version": run.version,
+            "kind": "model" if run.rule is None else "rule",
+            "rule": run.rule,
+        },
         "accounts": [_summary(row, late) for row in shown],
         "next_cursor": _cursor(run, query, shown[-1]) if more else None,
     }
@@ -304,6 +309,8 @@ def _model(scorer: Scorer, note: str | None) -> dict[str, Any]:
         "title": bundle.title,
         "name": scorer.name,
         "version": scorer.version,
+        "kind": scorer.kind,
+        "rule": scorer.rule,
         "note": note,
         "horizon_days": bundle.horizon_days,
         "lead_days": bundle.lead_days,

@@ -57,6 +57,10 @@ _LEAD = "Days between the cutoff and the window that a probability is about."
 _HORIZON = "Length of that window: with a lead of 7 and a horizon of 30 it lies between 7 and 37 days from the cutoff."
 
 
+_KIND = "Whether a model answers or a rule: what a person could count, learnt as probabilities of one feature."
+_RULE = "The rule in words; null for a model."
+
+
 class _Body(BaseModel):
     """Strict both ways: no field that is not declared, no number that JSON cannot hold, no silent conversion."""
 
@@ -97,10 +101,12 @@ class ScoreReason(_Body):
 
 
 class ModelName(_Body):
-    """Which model said so."""
+    """Which model said so, or which rule."""
 
     name: str = Field(description="The registered model.")
     version: str = Field(description="Its version in the registry.")
+    kind: Literal["model", "rule"] = Field(description=_KIND)
+    rule: str | None = Field(description=_RULE)
 
 
 class AnsweringModel(ModelName):
@@ -234,6 +240,8 @@ class Model(_Body):
     title: str = Field(description="The target in words.")
     name: str = Field(description="The registered model.")
     version: str = Field(description="Its version in the registry.")
+    kind: Literal["model", "rule"] = Field(description=_KIND)
+    rule: str | None = Field(description=_RULE)
     note: str | None = Field(description="Why this is not the champion the registry names, when it is not.")
     horizon_days: int = Field(description=_HORIZON)
     lead_days: int = Field(description=_LEAD)

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -45,6 +45,7 @@ class RunHead:
     horizon_days: int
     lead_days: int
     accounts: int
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,7 @@ class Ledger:
                 "horizon_days": run.horizon_days,
                 "lead_days": run.lead_days,
                 "accounts": len(run.accounts),
+                "rule": run.rule,
             }
             done = connection.execute(sqlite.insert(RUNS).values(head).on_conflict_do_nothing())
             if done.rowcount == 0:
@@ -291,17 +293,8 @@ def _engine_that_reads(file: Path) -> sa.Engine:
 
 
 def _run_head(row: sa.RowMapping) -> RunHead:
-    return RunHead(
-        run_id=row["run_id"],
-        target=row["target"],
-        as_of=datetime.fromisoformat(row["as_of"]).astimezone(UTC),
-        scored_at=datetime.fromisoformat(row["scored_at"]).astimezone(UTC),
-        model=row["model"],
-        version=row["version"],
-        horizon_days=row["horizon_days"],
-        lead_days=row["lead_days"],
-        accounts=row["accounts"],
-    )
+    moments = {name: datetime.fromisoformat(row[name]).astimezone(UTC) for name in ("as_of", "scored_at")}
+    return RunHead(**{field.name: row[field.name] for field in fields(RunHead)} | moments)
 
 
 def _is_later(as_of: datetime, scored_at: datetime) -> sa.ColumnElement[bool]:

@@ -16,7 +16,7 @@ from serving.scoring.assess import Assessed
 from serving.scoring.freshness import Status
 from serving.scoring.reasons import Reason
 
-__all__ = ["ScoreRun", "ScoredAccount", "ScoredAccounts", "TargetRun", "run_id"]
+__all__ = ["ScoreRun", "ScoredAccount", "ScoredAccounts", "TargetRun", "named_in_words", "run_id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,10 @@ _NOBODY = Attributes()
 class TargetRun:
     """One target's part of a score run.
 
-    ``observed`` says of each band in words what was observed in it. ``written`` is False when the ledger already held
-    the run, or could not take it: then ``unwritable`` is its file.
+    ``observed`` says of each band in words what was observed in it, ``rule`` which rule answered where no model did;
+    ``verdict`` and ``unproven`` are what the gate said of the model, and whether it was promoted though nothing was
+    shown: the bundle's, the ledger does not hold them.
+    ``written`` is False when the ledger already held the run, or could not take it: then ``unwritable`` is its file.
     """
 
     run_id: str
@@ -115,6 +117,9 @@ class TargetRun:
     lead_days: int
     accounts: Sequence[ScoredAccount]
     observed: Mapping[str, str] = field(default_factory=dict)
+    rule: str | None = None
+    verdict: str | None = None
+    unproven: bool = False
     written: bool = False
     unwritable: Path | None = None
 
@@ -148,6 +153,15 @@ class ScoreRun:
     as_of: datetime
     targets: tuple[TargetRun, ...]
     failures: tuple[BellwetherError, ...] = ()
+
+
+def named_in_words(version: str, rule: str | None) -> str:
+    """What answers, as it stands in a sentence.
+
+    >>> named_in_words("3", None), named_in_words("4", "days since the last call")
+    ('model version 3', 'version 4 (Rule: days since the last call)')
+    """
+    return f"model version {version}" if rule is None else f"version {version} (Rule: {rule})"
 
 
 def run_id(*, as_of: datetime, target: str, model: str, version: str, bundle_sha256: str, fingerprint: str) -> str:

@@ -13,7 +13,8 @@ from serving.ledger.score_row import ScoreRow, columns
 __all__ = ["CONFIRMED", "REASONS", "RUNS", "SCORES", "SORTS", "make_tables", "require_tables", "score_columns"]
 
 
-_VERSION = max(column.since for column in columns().values())
+_RULE_SINCE = 3  # version of the ledger whose runs first said which rule answered
+_VERSION = max(_RULE_SINCE, *(column.since for column in columns().values()))
 _OLDER_VERSIONS = range(1, _VERSION)
 
 
@@ -42,6 +43,7 @@ RUNS = sa.Table(
     sa.Column("horizon_days", sa.Integer, nullable=False),
     sa.Column("lead_days", sa.Integer, nullable=False),
     sa.Column("accounts", sa.Integer, nullable=False),
+    sa.Column("rule", sa.Text),  # in words; null where a model answered
     sa.Index("score_runs_newest", "target", "as_of", "scored_at"),
 )
 CONFIRMED = sa.Table(
@@ -138,11 +140,12 @@ def _of_another_version(database: str, version: int | None) -> DependencyError:
 def _add_columns(connection: sa.Connection) -> None:
     """From an older version to this one, all or nothing; another process may have done it, or half of it, meanwhile."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver begins none by itself before a change of a table
-    present = {column["name"] for column in sa.inspect(connection).get_columns(SCORES.name)}
-    for column in SCORES.c:
-        if column.name not in present:
-            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {SCORES.name} ADD COLUMN {definition}")
+    for table in (RUNS, SCORES):
+        present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.c:
+            if column.name not in present:
+                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
     connection.execute(sa.update(_ledger_version).values(version=_VERSION))
 
 

@@ -31,7 +31,7 @@ from training.labels.targets import TARGETS
 from training.models.bands import in_words
 from training.registry.champions import champion, champion_version, champions
 
-__all__ = ["REASONS_KEPT", "assess_columns", "features_fingerprint", "score_account", "score_batch"]
+__all__ = ["REASONS_KEPT", "assess_columns", "feature_columns", "features_fingerprint", "score_account", "score_batch"]
 
 
 REASONS_KEPT = 5
@@ -138,7 +138,7 @@ def _runs(
     for scorer in sorted(scorers, key=lambda scorer: scorer.target != CHURN):
         service = scorer.bundle.service
         if service not in columns:
-            columns[service] = _columns(home, store, service, accounts, cutoff)
+            columns[service] = feature_columns(home, store, service, accounts, cutoff)
         assessed = assess_columns(home, scorer, accounts, columns[service], cutoff=cutoff, reasons=reasons)
         churn = assessed if scorer.target == CHURN else churn
         mrr = np.asarray(columns[service]["mrr"], dtype=np.float64)
@@ -146,9 +146,10 @@ def _runs(
         yield _run(home, scorer, assessed, money, churn, cutoff=cutoff, now=now)
 
 
-def _columns(
+def feature_columns(
     home: Home, store: Store, service: str, accounts: Sequence[str], cutoff: datetime
 ) -> Mapping[str, NDArray[Any]]:
+    """Feature to its values at a cutoff, one per account in their order, as a service reads them."""
     entities = pd.DataFrame({"account_id": accounts, "event_timestamp": pd.Timestamp(cutoff)})
     frame, features = store.historical(entities, service=service), home.catalog.features_of_service(service)
     return {feature.name: frame[feature.name].to_numpy() for feature in features}
@@ -192,6 +193,9 @@ def _run(
         lead_days=bundle.lead_days,
         accounts=accounts,
         observed={band: in_words(rate, happened=TARGETS[target].happened) for band, rate in bundle.band_rates.items()},
+        rule=scorer.rule,
+        verdict=bundle.verdict.answer,
+        unproven=bundle.verdict.is_unproven,
     )
 
 

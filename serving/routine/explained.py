@@ -5,17 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from serving.ledger.runs import ScoredAccount, ScoreRun, TargetRun
+from serving.scoring.findings import Finding
 from serving.scoring.freshness import age_hours
 from serving.scoring.reasons import Reason, reason_json
 
 __all__ = ["explained_json", "explained_rows"]
 
 
-def explained_json(run: ScoreRun, *, now: datetime) -> dict[str, Any]:
-    """A result as ``POST /v1/score`` gives it, and who the account is; of a run of one account.
-
-    The verdict on the model is not in it: a score run does not hold it.
-    """
+def explained_json(run: ScoreRun, diagnosis: Sequence[Finding], *, now: datetime) -> dict[str, Any]:
+    """A result as ``POST /v1/score`` gives it, who the account is, and what is wrong there; of a run of one account."""
     (account, *_) = run.targets[0].accounts
     return {
         "account_id": account.account_id,
@@ -24,6 +22,8 @@ def explained_json(run: ScoreRun, *, now: datetime) -> dict[str, Any]:
         "segment": account.segment,
         "features_as_of": run.as_of.isoformat(),
         "data_age_hours": round(age_hours(run.as_of, now), 2),
+        "diagnosis_status": "made",
+        "diagnosis": [finding.as_json() for finding in diagnosis],
         "scores": {part.target: _score(part, part.accounts[0]) for part in run.targets},
     }
 
@@ -47,7 +47,14 @@ def _score(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
         "reasons": [reason_json(reason) for reason in account.reasons],
         "horizon_days": part.horizon_days,
         "lead_days": part.lead_days,
-        "model": {"name": part.model, "version": part.version},
+        "model": {
+            "name": part.model,
+            "version": part.version,
+            "kind": "model" if part.rule is None else "rule",
+            "rule": part.rule,
+            "verdict": part.verdict,
+            "unproven": part.unproven,
+        },
     }
 
 

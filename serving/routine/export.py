@@ -59,4 +59,5 @@ def _exported(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
         **{f"reason_{rank}": texts[rank - 1] for rank in range(1, REASON_COLUMNS + 1)},
         "model": part.model,
         "version": part.version,
+        "rule": part.rule,
     }

@@ -53,6 +53,8 @@ class TargetNight:
         The accounts that moved most, the largest change first.
     is_new
         False when the ledger held this very run already.
+    rule
+        The rule that answered, in words; None where a model did.
     """
 
     target: str
@@ -63,6 +65,7 @@ class TargetNight:
     risen: tuple[Mover, ...]
     fallen: tuple[Mover, ...]
     is_new: bool
+    rule: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,4 +174,5 @@ def target_night(run: TargetRun, ledger: Ledger) -> TargetNight:
         tuple(mover for mover in by_change if mover.now > mover.before)[:_MOVERS],
         tuple(mover for mover in by_change if mover.now < mover.before)[:_MOVERS],
         run.written,
+        run.rule,
     )

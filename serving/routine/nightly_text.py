@@ -8,6 +8,7 @@ from typing import Any
 from features.exceptions import counted, listed
 from features.ingest.reasons import reason_in_words
 from features.shares import percent
+from serving.ledger.runs import named_in_words
 from serving.routine.nightly_report import Mover, NightlyReport, Source, TargetNight
 from serving.routine.terminal import who
 
@@ -100,11 +101,12 @@ def _scored(target: TargetNight) -> Iterator[str]:
     )
     title = target.target.replace("_", " ")
     note = "" if target.is_new else " (this run was in the ledger already)"
-    yield f"{title}, model version {target.version}: {bands}{'; ' + others if others else ''}{note}."
+    yield f"{title}, {named_in_words(target.version, target.rule)}: {bands}{'; ' + others if others else ''}{note}."
     if target.previous is None:
         yield "  There is no earlier score run to compare with."
         return
-    model = "" if target.previous.version == target.version else f", by model version {target.previous.version}"
+    before = target.previous
+    model = "" if before.version == target.version else f", by {named_in_words(before.version, before.rule)}"
     yield f"  Against {target.previous.as_of:%Y-%m-%d}{model}:"
     yield from _moved("up", target.risen)
     yield from _moved("down", target.fallen)
@@ -131,6 +133,7 @@ def _target_json(target: TargetNight) -> dict[str, Any]:
     return {
         "target": target.target,
         "version": target.version,
+        "rule": target.rule,
         "bands": {band: target.bands.get(band, 0) for band in _BANDS},
         "statuses": dict(target.statuses),
         "compared_with": target.previous and target.previous.as_of.isoformat(),

@@ -94,7 +94,7 @@ def explanation(run: TargetRun, account_id: str, *, width: int | None = None) ->
     rest = margin - base - sum(reason.contribution for reason in account.reasons)
     lines.append(
         f"  An average account has {base:+.2f}; these reasons and {rest:+.2f} of small ones make {margin:+.2f} "
-        f"(model {run.model} version {run.version})."
+        f"({'model' if run.rule is None else f'Rule: {run.rule};'} {run.model} version {run.version})."
     )
     return _printable(lines)
 

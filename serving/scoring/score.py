@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from features.definitions.catalog import Catalog
 from features.definitions.sets import catalog_with, set_of
+from features.exceptions import listed
 from training.models.bands import band_of
-from training.models.bundle import Bundle, read
-from training.models.explain import by_feature, explain
+from training.models.bundle import TRAIN_AGAIN, Bundle, BundleError, read
+from training.models.explain import Explained, by_feature, explain, explain_rule
 from training.models.matrix import matrix
-from training.models.verify import load_booster
+from training.models.verify import load_model
 from training.registry.champions import Champion
 
 if TYPE_CHECKING:
@@ -28,18 +29,28 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scorer:
-    """A verified model, ready to score; its booster is only ever read, so threads may share it."""
+    """A verified model, ready to score; its booster is only ever read, so threads may share it. A rule has none."""
 
     name: str
     version: str
     sha256: str
     bundle: Bundle
-    booster: "lgb.Booster"
+    booster: "lgb.Booster | None"
 
     @property
     def target(self) -> str:
         """What it foretells."""
         return self.bundle.target
+
+    @property
+    def kind(self) -> Literal["model", "rule"]:
+        """What answers."""
+        return "model" if self.bundle.rule is None else "rule"
+
+    @property
+    def rule(self) -> str | None:
+        """The rule that answers, in words; None for a model."""
+        return None if self.bundle.rule is None else self.bundle.rule.title
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -72,15 +83,27 @@ class Scores:
 
 
 def load_scorer(champion: Champion) -> Scorer:
-    """Read the champion's bundle, verified, and its booster, checked on the golden rows.
+    """Read the champion's bundle, verified, and its booster or rule, checked on the golden rows.
 
     Raises
     ------
     BundleError
-        When the bundle is not the one that was registered, or does not do what it did.
+        When the bundle is not the one that was registered, does not do what it did, or reads what is no more.
     """
     bundle = read(champion.bundle_folder, sha256=champion.sha256)
-    return Scorer(champion.name, champion.version, champion.sha256, bundle, load_booster(bundle))
+    scorer = Scorer(champion.name, champion.version, champion.sha256, bundle, load_model(bundle))
+    _require_features(scorer)
+    return scorer
+
+
+def _require_features(scorer: Scorer) -> None:
+    bundle, services = scorer.bundle, scorer.catalog.services
+    who = f"{scorer.name} version {scorer.version} reads"
+    if bundle.service not in services:
+        raise BundleError(f"{who} the feature service {bundle.service}, which is no more. {TRAIN_AGAIN}")
+    gone = sorted(set(bundle.features) - set(services[bundle.service]))
+    if gone:
+        raise BundleError(f"{who} {listed(gone)}, gone from the feature service {bundle.service}. {TRAIN_AGAIN}")
 
 
 def score_rows(scorer: Scorer, columns: Mapping[str, Any]) -> Scores:
@@ -94,8 +117,15 @@ def score_rows(scorer: Scorer, columns: Mapping[str, Any]) -> Scores:
         When the contributions do not add up to the margin.
     """
     bundle = scorer.bundle
-    explained = explain(bundle, scorer.booster, matrix(bundle, columns), columns)
+    explained = _explained(scorer, columns)
     features, contributions = by_feature(explained.columns, explained.contributions)
     probability = bundle.calibration.probability(explained.margin)
     band = band_of(probability, bundle.bands)
     return Scores(explained.margin, explained.base_margin, probability, band, features, contributions)
+
+
+def _explained(scorer: Scorer, columns: Mapping[str, Any]) -> Explained:
+    bundle = scorer.bundle
+    if bundle.rule is not None:
+        return explain_rule(bundle.rule, columns)
+    return explain(bundle, cast("lgb.Booster", scorer.booster), matrix(bundle, columns), columns)

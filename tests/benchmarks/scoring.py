@@ -18,7 +18,7 @@ ACCOUNTS, REASONS, ROUNDS = 100_000, 5, 3
 
 
 def rows(settings: Settings) -> Iterator[Row]:
-    """Seconds, and the ratio to `predict` + `pred_contrib`, in alternation."""
+    """Seconds, and the ratio to `predict`, `pred_contrib` and one matrix product of a scorecard that counts."""
     from serving.scoring.reasons import reasons_for
     from serving.scoring.score import load_scorer, score_rows
     from training.models.matrix import matrix
@@ -27,6 +27,9 @@ def rows(settings: Settings) -> Iterator[Row]:
     scorer = load_scorer(champion(Home(settings), "churn"))
     columns = tiled(settings, scorer.bundle.service)
     design = matrix(scorer.bundle, columns)
+
+    scorecard = scorer.bundle.scorecard
+    points = None if scorecard is None else scorecard.contributions(columns)
 
     def ours() -> None:
         scores = score_rows(scorer, columns)
@@ -37,6 +40,8 @@ def rows(settings: Settings) -> Iterator[Row]:
     def bare() -> None:
         scorer.booster.predict(design)
         scorer.booster.predict(design, pred_contrib=True)
+        if points is not None:
+            points @ np.ones(points.shape[1])
 
     ratio, mine, theirs = alternating(ours, bare, rounds=ROUNDS)
     yield Row(

@@ -32,6 +32,7 @@ from tests.shared import linked, made_once
 from training.models.bands import BandRate
 from training.models.bundle import Bundle, Calibration, Column, Golden, Verdict, write
 from training.models.matrix import design_matrix
+from training.models.rule import CountingRule, fit_rule
 from training.models.scorecard import fit_scorecard
 from training.models.stack import Stack
 from training.registry.champions import Champion
@@ -174,6 +175,29 @@ def with_scorecard(bundle: Bundle) -> Bundle:
     return replace(bundle, stack=stack, scorecard=scorecard, golden=golden)
 
 
+def as_rule(bundle: Bundle, *, rows: int = 600) -> Bundle:
+    """The rule "days since the last call" of the same service, learnt of rows whose silence raises the risk."""
+    feature = BUILT_IN.spec("days_since_last_call")
+    columns = random_rows(rows, seed=2, features=BUILT_IN.features_of_service(bundle.service))
+    frame = pd.DataFrame({feature.name: columns[feature.name]})
+    frame["label"] = (np.arange(rows) % 40 < np.nan_to_num(frame[feature.name])).astype(float)
+    rule = fit_rule(frame, CountingRule("days since the last call", feature), target=bundle.target)
+    golden = {feature.name: (0.0, 8.0, None)}
+    return replace(
+        bundle,
+        features=(feature.name,),
+        kinds={feature.name: feature.kind},
+        vocabularies={},
+        columns=(Column(feature.name, feature.name),),
+        golden=Golden(golden, tuple(rule.margin(golden).tolist())),
+        verdict=Verdict("not_shown", 'It is the rule "days since the last call".'),
+        recipe={},
+        rounds=0,
+        model_text="",
+        rule=rule,
+    )
+
+
 def _plain(value: Any) -> Any:
     return None if value is None or value != value else value
 
@@ -242,9 +266,11 @@ def world_columns() -> dict[str, Any]:
     return columns
 
 
-def register_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> tuple[str, str]:
-    """Register a bundle by the real registry; its SHA-256 and version."""
-    from training.registry.registry import TrainingRun, register
+def register_bundle(
+    settings: Settings, bundle: Bundle, scratch: Path, *, rule: Bundle | None = None
+) -> tuple[str, str]:
+    """Register a bundle by the real registry, with the rule that may answer in its place; its SHA-256 and version."""
+    from training.registry.registry import TrainedRule, TrainingRun, register
 
     folder = scratch / f"bundle-{bundle.fingerprint[-4:]}"
     sha256 = write(bundle, folder)
@@ -255,6 +281,11 @@ def register_bundle(settings: Settings, bundle: Bundle, scratch: Path) -> tuple[
     run = TrainingRun(
         bundle.target, bundle, folder, sha256, pictures, example, {"rounds": bundle.rounds}, ("lightgbm",)
     )
+    if rule is not None:
+        beside = scratch / "rule"
+        trained = TrainedRule("days since the last call", beside, write(rule, beside / "bundle"))
+        (beside / "model_card.md").write_text("A rule for tests.\n")
+        run = replace(run, rule=trained)
     return sha256, register(Home(settings), run)
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.exceptions import InputError
+from features.exceptions import GateRefusedError, InputError
 from features.home.home import Home
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.storage.state_file import recall, remember
 from features.windows import DAY, utc
-from serving.demo import _lines, run_demo
+from serving.demo import _champion, _lines, run_demo
 from training.models.bundle import Verdict
 from training.registry.promotion import PromoteReport
 
@@ -84,21 +85,78 @@ def test_what_a_night_took_in_is_kept(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "remarks", "said"),
+    ("verdict", "remarks", "rule", "said"),
     [
         (
             Verdict("not_shown", "So little."),
             ("Unproven: So little.", "A remark."),
+            None,
             ["  Promoted all the same, as by `promote --unproven`; its answers say so.", "  A remark."],
         ),
-        (Verdict("passes", "So good."), ("So good.",), []),
+        (Verdict("passes", "So good."), ("So good.",), None, []),
+        (
+            Verdict("not_shown", "So little."),
+            ('It is the rule "calls fell by half".',),
+            "calls fell by half",
+            [
+                "  The rule answers in place of the model, as by `promote --rule`.",
+                '  It is the rule "calls fell by half".',
+            ],
+        ),
     ],
 )
 def test_the_verdict_is_said_once(
-    monkeypatch: pytest.MonkeyPatch, verdict: Verdict, remarks: tuple[str, ...], said: list[str]
+    monkeypatch: pytest.MonkeyPatch, verdict: Verdict, remarks: tuple[str, ...], rule: str | None, said: list[str]
 ) -> None:
     monkeypatch.setattr("serving.demo.train_lines", lambda trained: [f"Verdict: {trained.verdict.reason}"])
-    promoted = PromoteReport("bellwether-churn", "1", None, remarks)
+    promoted = PromoteReport("bellwether-churn", "1", None, remarks, rule)
     lines = list(_lines(SimpleNamespace(verdict=verdict), promoted))  # type: ignore[arg-type]
     first = "bellwether-churn version 1 is the champion; before it, nobody."
-    assert lines == [f"Verdict: {verdict.reason}", "", first, *said]
+    assert lines == [f"Verdict: {verdict.reason}", "", first, *([] if rule is None else [f"  Rule: {rule}."]), *said]
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "wanted"),
+    [
+        ("churn", "passes", {"unproven": True, "rule": False}),
+        ("churn", "not_shown", {"unproven": True, "rule": False}),
+        ("churn", "refused", {"unproven": False, "rule": True}),
+        ("upsell", "passes", {"unproven": True, "rule": False}),
+        ("upsell", "not_shown", {"unproven": False, "rule": True}),
+        ("upsell", "refused", {"unproven": False, "rule": True}),
+    ],
+)
+def test_a_rule_answers_where_the_model_should_not(
+    monkeypatch: pytest.MonkeyPatch, target: str, answer: Any, wanted: dict[str, bool]
+) -> None:
+    def done(_: Home, name: str, **asked: bool) -> PromoteReport:
+        assert (name, asked) == (target, wanted)
+        return PromoteReport(f"bellwether-{name}", "1", None, ())
+
+    report: Any = SimpleNamespace(verdict=Verdict(answer, "So it is."))
+    monkeypatch.setattr("serving.demo.train", lambda *_, **__: report)
+    monkeypatch.setattr("serving.demo.train_lines", lambda _: ["Trained."])
+    monkeypatch.setattr("serving.demo.promote", done)
+    unused: Any = None
+    lines = _champion(unused, target, unused, unused, unused)
+    assert lines[0] == "Trained."
+
+
+@pytest.mark.parametrize("has_champion", [True, False])
+def test_a_champion_of_an_earlier_run_stays_where_nobody_better_can_answer(
+    monkeypatch: pytest.MonkeyPatch, *, has_champion: bool
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise GateRefusedError("No rule takes its place.")
+
+    report: Any = SimpleNamespace(verdict=Verdict("refused", "So it is."))
+    monkeypatch.setattr("serving.demo.train", lambda *_, **__: report)
+    monkeypatch.setattr("serving.demo.train_lines", lambda _: ["Trained."])
+    monkeypatch.setattr("serving.demo.promote", refused)
+    monkeypatch.setattr("serving.demo.champion_version", lambda *_: "1" if has_champion else None)
+    unused: Any = None
+    if has_champion:
+        assert _champion(unused, "churn", unused, unused, unused) == ["Trained.", "", "No rule takes its place."]
+    else:
+        with pytest.raises(GateRefusedError, match=r"No rule takes its place\.\n\nWhat the training found:\nTrained\."):
+            _champion(unused, "churn", unused, unused, unused)

@@ -151,6 +151,8 @@ def stubbed(homes: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
     past = look_back(scores, labels, capacity_share=0.05, names={"acme": "Acme"})
     looked = Backtested(target("churn", homes.small), Champion("bellwether-churn", "3", Path(), ""), scores, past)
     monkeypatch.setattr("training.watching.backtesting.backtest", lambda *_, **__: looked)
+    for asked in ("require_candidate", "require_version"):  # there is no registry behind what is stubbed
+        monkeypatch.setattr(f"training.registry.recorded.{asked}", lambda *_, **__: None)
     for name in WORK:
         monkeypatch.setattr(name, once(name))
     for module in ("features.cli", "serving.cli"):
@@ -240,6 +242,8 @@ def test_an_explanation_is_what_the_service_answers(homes: Homes) -> None:
     assert list(explained)[:3] == ["account_id", "name", "owner"]
     score = explained["scores"]["churn"]
     assert (score["lead_days"], score["horizon_days"]) == (7, 30)
+    assert list(score["model"]) == ["name", "version", "verdict", "unproven"]
+    assert score["model"]["verdict"] in ("passes", "not_shown")
     rows = list(csv.DictReader(io.StringIO(printed(homes, "explain", "csv"))))
     assert [row["code"] for row in rows] == [reason["code"] for reason in score["reasons"]]
     assert sum(float(row["contribution"]) for row in rows) == pytest.approx(

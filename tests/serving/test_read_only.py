@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from features.home.home import Home
+from features.home.secret import secret_key
 from features.settings.load import load_settings
 from serving.cli import main
 from tests.killing import Plan, run_apart
@@ -25,6 +26,7 @@ AS_OF = f"{CUTOFF:%Y-%m-%d}"
 def sealed(copied: Place, tmp_path: Path) -> Iterator[Path]:
     """A home that was scored once, without permission to write anywhere in it."""
     root = copied.settings.home
+    secret_key(root)
     (root / "bellwether.toml").write_text("stale_after_hours = 1e6\n")
     done = CliRunner().invoke(
         main, ["--home", str(root), "score", "--as-of", AS_OF, "--out", str(tmp_path / "before.csv")]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from features.home.home import Home
-from tests.training.models.test_bundle_files import SMALL
+from tests.training.models.test_bundle_files import OF_RULE, SMALL
 from training.models.bundle import BundleError, Comparison, Verdict
 from training.models.model import RECIPE
 from training.registry import contests
@@ -107,3 +107,9 @@ def test_a_best_recipe_that_is_gone_leaves_the_champion(registry, bundle):
     contest = registry.contest()
     assert contest.reference == contest.champion
     assert contest.remarks[0].startswith("The best recipe so far, of version 2, reads churn_v0")
+
+
+def test_a_rule_is_no_recipe_to_be_beaten_but_every_rule_is(registry, bundle):
+    note_judged(registry.client, NAME, judged(bundle, 1))
+    registry.held["champion"] = OF_RULE
+    assert registry.contest() == contests.Contest(judged_recipes=1, rule="calls this week")

@@ -65,6 +65,20 @@ def test_a_run_holds_figures_pictures_card_bundle_and_a_signed_model(registered)
     high = report.band_rates["high"]
     assert run.data.metrics["band_high_from"] == pytest.approx(report.bands["high"])
     assert run.data.metrics["band_high_rate"] == pytest.approx(high.rate)
+    low, high = report.intervals["roc_auc"]
+    assert (run.data.metrics["roc_auc_low"], run.data.metrics["roc_auc_high"]) == pytest.approx((low, high))
+    anchor = next(r for r in report.comparisons if (r.rival, r.metric) == ("quick blend on plain counts", "roc_auc"))
+    assert run.data.metrics["rival_anchor_roc_auc"] == pytest.approx(anchor.other)
+    assert run.data.metrics["rival_anchor_roc_auc_difference_low"] == pytest.approx(anchor.low)
+    assert {"rival_recency_roc_auc", "rival_free_trees_log_loss", "judged_recipes"} <= set(run.data.metrics)
+    assert run.data.tags["verdict"] == report.verdict.answer
+    assert report.verdict.reason in run.data.tags["mlflow.note.content"]
+    assert run.info.run_name.startswith("churn until 2025-")
+    (logged,) = run.inputs.dataset_inputs
+    assert logged.dataset.name.startswith("churn_v3 2025-")
+    assert report.fingerprint.startswith(logged.dataset.digest)
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     artifacts = {artifact.path for artifact in client.list_artifacts(version.run_id)}
     assert artifacts >= {"bundle", "plots", "model_card.md"}
     plots = {Path(artifact.path).name for artifact in client.list_artifacts(version.run_id, "plots")}

@@ -1,8 +1,7 @@
 """What a person could do in an hour: counting rules, and a logistic regression on ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +11,29 @@ from features.definitions.feature import FeatureSpec
 from features.exceptions import WorkFailedError
 from training.judging.evaluate import roc_auc
 from training.models.model import Encoding
+from training.models.rule import CountingRule
 
-__all__ = ["LAST_CALL", "LOGISTIC", "RECENCY", "SingleFeatureRule", "best_rule", "known_rule", "logistic", "recency"]
+__all__ = [
+    "LAST_CALL",
+    "LOGISTIC",
+    "RECENCY",
+    "SingleFeatureRule",
+    "best_rule",
+    "counting_rule",
+    "known_rule",
+    "logistic",
+    "logistic_on",
+    "recency",
+]
 
 
 LOGISTIC = "logistic regression"
 RECENCY = "days since the last call"
 LAST_CALL = "days_since_last_call"
 _NEVER = 1e6  # days: longer than anybody has been silent
-_TREND = "calls_28d_vs_prior_28d"
-_QUOTA = "quota_used_share_28d"
+_FALL = ("calls fell by half", "calls_28d_vs_prior_28d")
+_QUOTA = ("90 % of the quota used", "quota_used_share_28d")
+_HALF, _NEARLY_ALL = 0.5, 0.9
 
 Floats = npt.NDArray[np.float64]
 
@@ -100,12 +112,32 @@ def known_rule(target: str, frame: pd.DataFrame) -> tuple[str, Floats]:
     the 28 days before.
     """
     if target == "upsell":
-        return "90 % of the quota used", np.asarray(frame[_QUOTA] >= 0.9, dtype=np.float64)
-    return "calls fell by half", np.asarray(frame[_TREND] <= 0.5, dtype=np.float64)
+        title, feature = _QUOTA
+        return title, np.asarray(frame[feature] >= _NEARLY_ALL, dtype=np.float64)
+    title, feature = _FALL
+    return title, np.asarray(frame[feature] <= _HALF, dtype=np.float64)
 
 
-def logistic(fitted: pd.DataFrame, encoding: Encoding) -> Any:
-    """Fit a logistic regression on rank-scaled columns; returns ``frame -> probability``.
+def counting_rule(name: str, single: SingleFeatureRule, features: Sequence[FeatureSpec]) -> CountingRule:
+    """The rule that goes by this name among the rivals, ready to be learnt; ``single`` is what any other name means."""
+    of_name = {feature.name: feature for feature in features}
+    if name == RECENCY:
+        return CountingRule(name, of_name[LAST_CALL])
+    if name == _FALL[0]:
+        return CountingRule(name, of_name[_FALL[1]], at_most=_HALF)
+    if name == _QUOTA[0]:
+        return CountingRule(name, of_name[_QUOTA[1]], at_least=_NEARLY_ALL)
+    return CountingRule(single.title, of_name[single.feature])
+
+
+def logistic(fitted: pd.DataFrame, encoding: Encoding) -> Callable[[pd.DataFrame], Floats]:
+    """Fit :func:`logistic_on` to the columns of a model; returns ``frame -> probability``."""
+    foretell = logistic_on(encoding.matrix(fitted), fitted["label"].to_numpy(dtype=np.float64))
+    return lambda frame: foretell(encoding.matrix(frame))
+
+
+def logistic_on(columns: Floats, label: Floats) -> Callable[[Floats], Floats]:
+    """Fit a logistic regression on rank-scaled columns; returns ``columns -> probability``.
 
     Ranks are learnt on the fitting rows. A null becomes the middle rank with an indicator of its own.
     """
@@ -115,13 +147,9 @@ def logistic(fitted: pd.DataFrame, encoding: Encoding) -> Any:
     from sklearn.preprocessing import QuantileTransformer
 
     pipeline = make_pipeline(
-        QuantileTransformer(n_quantiles=min(1000, len(fitted)), subsample=None),
+        QuantileTransformer(n_quantiles=min(1000, len(columns)), subsample=None),
         SimpleImputer(strategy="constant", fill_value=0.5, add_indicator=True),
         LogisticRegression(C=1.0, max_iter=2000),
     )
-    pipeline.fit(encoding.matrix(fitted), fitted["label"].to_numpy())
-
-    def probability(frame: pd.DataFrame) -> Floats:
-        return np.asarray(pipeline.predict_proba(encoding.matrix(frame))[:, 1], dtype=np.float64)
-
-    return probability
+    pipeline.fit(columns, label)
+    return lambda asked: np.asarray(pipeline.predict_proba(asked)[:, 1], dtype=np.float64)

@@ -166,14 +166,23 @@ class _Ranking:
         positive = weight * self.label
         return np.cumsum(positive)[self.ends], np.cumsum(weight - positive)[self.ends]
 
+    def areas(self, weight: Floats) -> tuple[float, float]:
+        """Both, of one pass over the rows."""
+        steps = self._steps(weight)
+        return self._roc_auc(*steps), self._pr_auc(*steps)
+
     def roc_auc(self, weight: Floats) -> float:
-        hits, misses = self._steps(weight)
+        return self._roc_auc(*self._steps(weight))
+
+    def pr_auc(self, weight: Floats) -> float:
+        return self._pr_auc(*self._steps(weight))
+
+    def _roc_auc(self, hits: Floats, misses: Floats) -> float:
         if not len(hits) or not hits[-1] * misses[-1] > 0:
             return float("nan")
         return float(np.trapezoid(np.append(0.0, hits), np.append(0.0, misses)) / (hits[-1] * misses[-1]))
 
-    def pr_auc(self, weight: Floats) -> float:
-        hits, misses = self._steps(weight)
+    def _pr_auc(self, hits: Floats, misses: Floats) -> float:
         if not len(hits) or not hits[-1] > 0:
             return float("nan")
         seen = hits + misses
@@ -188,8 +197,9 @@ def _samples(rows: Judged, weights: Floats, score: Floats) -> dict[str, Floats]:
     values: dict[str, list[float]] = {"roc_auc": [], "pr_auc": [], "log_loss": []}
     for by_account in everything:
         weight = by_account[rows.account]
-        values["roc_auc"].append(ranking.roc_auc(weight))
-        values["pr_auc"].append(ranking.pr_auc(weight))
+        ranked, precise = ranking.areas(weight)
+        values["roc_auc"].append(ranked)
+        values["pr_auc"].append(precise)
         values["log_loss"].append(float(weight @ loss) / max(float(weight.sum()), 1.0))
     return {name: np.asarray(value) for name, value in values.items()}
 

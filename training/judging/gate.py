@@ -194,14 +194,14 @@ def _lost_recall(evidence: Evidence) -> Iterator[str]:
 def _not_better(evidence: Evidence) -> Iterator[str]:
     """Line 4."""
     if not evidence.can_show:
-        yield f"{_events(evidence)} can show nothing; it takes {FEWEST_EVENTS} at least. {_until_shown(evidence)}"
+        yield f"{_events(evidence)} can show nothing; it takes {FEWEST_EVENTS} at least."
         return
     open_rules = {name: difference for name, difference in evidence.rules.items() if not difference.low > 0}
     if open_rules:
         power = power_in_words(
             evidence.events, evidence.days, [(d.value, d.value - d.low) for d in open_rules.values()]
         )
-        yield f"It is not shown to rank better than {_all_of(open_rules)}. {power} {_until_shown(evidence)}"
+        yield f"It is not shown to rank better than {_all_of(open_rules)}. {power}"
     if not evidence.brier_skill.value > 0:
         yield f"Its probabilities are no better than the base rate alone (Brier skill {evidence.brier_skill})."
 
@@ -209,7 +209,7 @@ def _not_better(evidence: Evidence) -> Iterator[str]:
 def _not_as_good(evidence: Evidence, champion: Estimate, reference: Estimate) -> Iterator[str]:
     """Line 5."""
     if not evidence.can_show:
-        yield f"{_events(evidence)} can show nothing; it takes {FEWEST_EVENTS} at least. {_until_shown(evidence)}"
+        yield f"{_events(evidence)} can show nothing; it takes {FEWEST_EVENTS} at least."
     elif not champion.value >= 0:
         yield f"Its ROC-AUC is {-champion.value:.3f} below that of the champion's recipe, which goes on answering."
     elif not reference.low_at(1 - _LEVEL / evidence.judged_recipes) >= -WORSE_BY:
@@ -218,7 +218,7 @@ def _not_as_good(evidence: Evidence, champion: Estimate, reference: Estimate) ->
         tries = f" {evidence.judged_recipes} recipes were tried since the last promotion, so it takes more to be shown."
         yield (
             f"It is not shown to rank as well as the best recipe so far, within {WORSE_BY}."
-            f"{tries if evidence.judged_recipes > _FEW_TRIES else ''} {power} {_until_shown(evidence)}"
+            f"{tries if evidence.judged_recipes > _FEW_TRIES else ''} {power}"
         )
 
 
@@ -249,11 +249,6 @@ def _remarks(evidence: Evidence) -> Iterator[str]:
 def _rivals(evidence: Evidence) -> dict[str, Estimate]:
     champion = {} if evidence.champion is None else {"the champion's recipe": evidence.champion}
     return {**evidence.rules, **champion}
-
-
-def _until_shown(evidence: Evidence) -> str:
-    who = "nobody" if evidence.champion is None else "the champion"
-    return f"Until it is shown, {who} answers."
 
 
 def _events(evidence: Evidence) -> str:

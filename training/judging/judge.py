@@ -58,6 +58,8 @@ class Judgement:
         The model that foretold the newest block, and that block's rows without those whose event fell in the lead.
     scored, rules
         Every judged row with what was foretold of it, and which rivals are counting rules.
+    single_rules, tells
+        The best single feature before each block, and features that alone tell the label.
     measures, verdict
         What was measured of them, and what the gate said.
     """
@@ -70,6 +72,8 @@ class Judgement:
     rules: tuple[str, ...]
     measures: Measures
     verdict: Verdict
+    single_rules: tuple[SingleFeatureRule, ...] = ()
+    tells: tuple[str, ...] = ()
 
     @property
     def judged_cutoffs(self) -> tuple[datetime, ...]:
@@ -165,6 +169,8 @@ def fit_and_judge(
             champion=champion,
             judged_recipes=0 if evidence.is_refresh else evidence.judged_recipes,
         ),
+        single_rules=tuple(block.rule for block in foretold),
+        tells=tuple(evidence.tells),
     )
 
 

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from features.settings.fields import Settings
 from features.shares import percent
-from training.judging.evaluate import BINS, CAPACITY_SHARE
+from training.judging.evaluate import BINS, CAPACITY_SHARE, account_weights, percentiles
 from training.judging.judge import Judgement
 from training.judging.model_card import model_card, rows_in_words
 from training.labels.dataset import Dataset
@@ -23,10 +24,12 @@ __all__ = ["write_report"]
 
 
 _MODEL = "#1f5fa8"
-_RIVALS = ("#d9822b", "#7a7a7a", "#2e8b57", "#8a4fbf")
+_RIVALS = ("#d9822b", "#7a7a7a", "#2e8b57", "#8a4fbf", "#17a2b8", "#c44e9a", "#a0522d", "#b8a100", "#444444")
 _BASE = "#b03a3a"
 _MOST_EXPLAINED = 3000
 _FEATURES_SHOWN = 15
+_REPETITIONS = 400
+_LONGEST_NAME = 48
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,8 +44,8 @@ def write_report(
     scores = judged.scores
     words = rows_in_words(judged)
     _precision_recall(plots / "precision_recall.png", label, scores, words)
-    _reliability(plots / "reliability.png", label, judged, words)
-    _lift(plots / "lift.png", label, scores, CAPACITY_SHARE, words)
+    _reliability(plots / "reliability.png", label, judged, words, seed=settings.seed)
+    _lift(plots / "lift.png", label, judged, CAPACITY_SHARE, words)
     _beeswarm(plots / "contributions.png", judged, settings.seed)
     (folder / "model_card.md").write_text(model_card(dataset, judged, final, bundle), encoding="utf-8")
 
@@ -60,7 +63,7 @@ def _precision_recall(path: Path, label: Floats, scores: Mapping[str, Floats], w
                 precision[:-1],
                 color=colour,
                 linewidth=width,
-                label=f"{name}: {area:.3f}",
+                label=f"{_short(name)}: {area:.3f}",
                 drawstyle="steps-post",
             )
         axes.axhline(label.mean(), color=_BASE, linestyle=":", label=f"base rate: {label.mean():.3f}")
@@ -69,31 +72,34 @@ def _precision_recall(path: Path, label: Floats, scores: Mapping[str, Floats], w
         )
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
         _titled(figure, axes, "Precision and recall", words)
-        axes.legend(title="PR-AUC", frameon=False, loc="upper right")
+        axes.legend(title="PR-AUC", frameon=False, loc="upper right", fontsize=8)
+        _caption(figure, "Further up and to the right is better: more of the events found, with fewer false alarms.")
 
 
-def _reliability(path: Path, label: Floats, judged: Judgement, words: str) -> None:
+def _reliability(path: Path, label: Floats, judged: Judgement, words: str, *, seed: int) -> None:
     probability = judged.scores["model"]
-    parts = [p for p in np.array_split(np.argsort(probability, kind="stable"), BINS) if len(p)]
-    predicted = np.array([probability[p].mean() for p in parts])
-    observed = np.array([label[p].mean() for p in parts])
-    error = 1.96 * np.sqrt(np.maximum(observed * (1 - observed), 1e-12) / [len(p) for p in parts])
+    groups = _groups(judged.rows["account_id"].to_numpy(dtype=str), label, probability, seed=seed)
+    predicted, observed, low, high = groups
     figures = judged.measures.metrics
-    edge = 1.08 * float(max((observed + error).max(), predicted.max(), 0.01))
+    floor = 0.5 * float(min(predicted.min(), np.min(observed[observed > 0], initial=1.0)))
+    shown, below = np.maximum(observed, floor), np.maximum(low, floor)
     with _figure(path) as (figure, axes):
-        axes.plot([0, edge], [0, edge], color="#999999", linestyle="--", label="perfect")
+        axes.set(xscale="log", yscale="log")
+        axes.plot([floor, 1], [floor, 1], color="#999999", linestyle="--", label="perfect")
         axes.axhline(label.mean(), color=_BASE, linestyle=":", label=f"base rate: {label.mean():.3f}")
         axes.errorbar(
             predicted,
-            observed,
-            yerr=np.vstack([np.minimum(error, observed), error]),
+            shown,
+            yerr=np.vstack([np.maximum(shown - below, 0.0), np.maximum(high - shown, 0.0)]),
             color=_MODEL,
             fmt="o-",
             capsize=3,
-            label="model, ten equal groups (95 % binomial)",
+            label="model, ten equal groups (95 %, accounts drawn anew)",
         )
+        edge = min(1.0, 1.6 * float(max(high.max(), predicted.max())))
         axes.set(xlabel="Mean predicted probability", ylabel="Observed share with an event")
-        axes.set(xlim=(0, edge), ylim=(0, 1.25 * edge))  # room for the legend
+        axes.set(xlim=(floor, edge), ylim=(floor, edge))
+        _as_percent(axes)
         _titled(figure, axes, "Reliability", words)
         axes.legend(frameon=False, loc="upper left")
         axes.text(
@@ -106,9 +112,34 @@ def _reliability(path: Path, label: Floats, judged: Judgement, words: str) -> No
             va="bottom",
             bbox={"facecolor": "white", "edgecolor": "#cccccc", "boxstyle": "round,pad=0.4"},
         )
+        holds = int(np.sum((low <= predicted) & (predicted <= high)))
+        _caption(
+            figure,
+            f"Of {len(predicted)} groups of rows with like scores, {holds} saw as many events as foretold, within what "
+            "chance between accounts would do.",
+        )
 
 
-def _lift(path: Path, label: Floats, scores: Mapping[str, Floats], capacity_share: float, words: str) -> None:
+def _groups(account: Any, label: Floats, probability: Floats, *, seed: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Mean prediction and observed share of ten groups of equal size, and the interval of that share."""
+    parts = [part for part in np.array_split(np.argsort(probability, kind="stable"), BINS) if len(part)]
+    names, number = np.unique(account, return_inverse=True)
+    weights = account_weights(len(names), repetitions=_REPETITIONS, seed=seed)
+    predicted = np.array([probability[part].mean() for part in parts])
+    observed = np.array([label[part].mean() for part in parts])
+    edges = []
+    for part in parts:
+        size = np.bincount(number[part], minlength=len(names))
+        events = np.bincount(number[part], weights=label[part], minlength=len(names))
+        edges.append(percentiles((weights @ events) / np.maximum(weights @ size, 1.0)))
+    low, high = np.array(edges).T
+    return predicted, observed, low, high
+
+
+def _lift(path: Path, label: Floats, judged: Judgement, capacity_share: float, words: str) -> None:
+    """The model beside the counting rules: what a person could do without it."""
+    scores = {name: score for name, score in judged.scores.items() if name in ("model", *judged.rules)}
+    at_capacity: dict[str, float] = {}
     shares = np.linspace(0.01, 1.0, 100)
     counts = np.maximum(1, np.round(shares * len(label)).astype(int))
     with _figure(path) as (figure, axes):
@@ -118,7 +149,8 @@ def _lift(path: Path, label: Floats, scores: Mapping[str, Floats], capacity_shar
             ordered = np.argsort(-score, kind="stable")
             hits = np.cumsum(np.array([table[value] for value in score[ordered]]) if table else label[ordered])
             lift = hits[counts - 1] / counts / label.mean()
-            axes.plot(100 * shares, lift, color=colour, linewidth=width, label=name)
+            axes.plot(100 * shares, lift, color=colour, linewidth=width, label=_short(name))
+            at_capacity[name] = float(np.interp(capacity_share, shares, lift))
         axes.axhline(1, color=_BASE, linestyle=":", label="base rate")
         axes.axvline(100 * capacity_share, color="#999999", linestyle="--", linewidth=1)
         axes.annotate(
@@ -133,6 +165,12 @@ def _lift(path: Path, label: Floats, scores: Mapping[str, Floats], capacity_shar
         axes.set_ylim(bottom=0)
         _titled(figure, axes, "Lift", words)
         axes.legend(frameon=False, loc="upper right")
+        rule = max(judged.rules, key=lambda name: at_capacity[name])
+        _caption(
+            figure,
+            f"Among the {percent(capacity_share)} highest scores events are {at_capacity['model']:.1f} times as "
+            f"frequent as among all rows; by the best rule there, {_short(rule)}, {at_capacity[rule]:.1f} times.",
+        )
 
 
 def _beeswarm(path: Path, judged: Judgement, seed: int) -> None:
@@ -184,6 +222,25 @@ def _lines(scores: Mapping[str, Floats]) -> Iterator[tuple[str, Floats, str, flo
     rivals = iter(_RIVALS)
     for name, score in scores.items():
         yield (name, score, _MODEL, 2.4) if name == "model" else (name, score, next(rivals, "#444444"), 1.3)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _as_percent(axes: Any) -> None:
+    """Ticks of both logarithmic axes as 1 %, 2 %, 5 %, 10 %."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _caption(figure: Any, words: str) -> None:
+    """A sentence under the picture."""
+    figure.supxlabel(fill(words, 110), x=0.02, ha="left", fontsize=9, color="#333333")
 
 
 def _is_coarse(score: Floats) -> bool:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from features.exceptions import WorkFailedError
 from features.settings.fields import Settings
+from training.judging.anchor import ANCHOR, anchor
 from training.judging.baselines import LOGISTIC, logistic
 from training.labels.dataset import Dataset
 from training.models.fitted import Fitted
@@ -19,7 +20,7 @@ __all__ = ["MODELS", "model_rivals"]
 
 FREE_TREES = "free trees"
 SCORECARD = "the scorecard alone"
-MODELS = (LOGISTIC, FREE_TREES, SCORECARD)
+MODELS = (ANCHOR, LOGISTIC, FREE_TREES, SCORECARD)
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,12 +30,15 @@ def model_rivals(
 ) -> Mapping[str, Floats]:
     """What each of :data:`MODELS` foretells of the rows, before calibration, learnt from the fitted ones.
 
-    A logistic regression on the columns of the model; its trees without the rule of one family, as many rounds long;
-    and the scorecard, which is missing where nothing it reads differs from row to row.
+    The blend that a data scientist builds in a day; a logistic regression on the columns of the model; its trees
+    without the rule of one family, as many rounds long; and the scorecard. The first and the last are missing where
+    nothing they read differs from row to row.
     """
     options = Options(dataset.target.name, free_trees(RECIPE), settings.seed, settings.threads)
     booster = fit(fitted, model.encoding, options, rounds=model.rounds)
+    blend = anchor(fitted, rows, seed=settings.seed)
     rivals = {
+        **({} if blend is None else {ANCHOR: blend}),
         LOGISTIC: logistic(fitted, model.encoding)(rows),
         FREE_TREES: np.asarray(booster.predict(model.encoding.matrix(rows)), dtype=np.float64),
     }

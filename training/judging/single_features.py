@@ -32,12 +32,19 @@ Floats = npt.NDArray[np.float64]
 class SingleFeature:
     """A feature, and how well it alone ranks the positives: ROC-AUC, whichever way it ranks them.
 
-    ``is_date`` says whether it is the way to a date that is known beforehand.
+    ``is_date`` says whether it is the way to a date that is known beforehand, ``is_known`` whether it or its family is
+    known to tell the target: it counts what that is made of, or the setting ``known_tells`` names it.
     """
 
     feature: str
     roc_auc: float
     is_date: bool = False
+    is_known: bool = False
+
+    @property
+    def may_tell(self) -> bool:
+        """Whether its telling the label is no alarm."""
+        return self.is_date or self.is_known
 
 
 @dataclass(frozen=True)
@@ -65,13 +72,13 @@ class LabelAudit:
 
     @property
     def agreed(self) -> tuple[SingleFeature, ...]:
-        """Alarms of dates known beforehand: an account that can leave only when its term ends is told by it."""
-        return tuple(feature for feature in self.alarms if feature.is_date)
+        """Alarms of what may tell: an account that can leave only when its term ends is told by that date."""
+        return tuple(feature for feature in self.alarms if feature.may_tell)
 
     @property
     def leaks(self) -> tuple[SingleFeature, ...]:
         """All other alarms."""
-        return tuple(feature for feature in self.alarms if not feature.is_date)
+        return tuple(feature for feature in self.alarms if not feature.may_tell)
 
 
 def audit_labels(home: Home, target: Target, *, seed: int) -> LabelAudit:
@@ -101,11 +108,13 @@ def audit_labels(home: Home, target: Target, *, seed: int) -> LabelAudit:
     entities = rows.rename(columns={"cutoff": "event_timestamp"})[["account_id", "event_timestamp"]]
     frame = open_store(home).historical(entities, service=target.service)
     label = rows["label"].to_numpy(dtype=np.float64)
+    known = {*target.known_tells, *home.settings.known_tells}
     alone = [
         SingleFeature(
             feature.name,
             separation(label, frame[feature.name], is_category=feature.kind == "category"),
             feature.is_date,
+            is_known=bool({feature.name, feature.family} & known),
         )
         for feature in home.catalog.features_of_service(target.service)
     ]

@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from features.exceptions import DependencyError, InputError, listed
 from training.models.bands import BANDS, BandRate
+from training.models.rule import Rule, read_rule
 from training.models.scorecard import Scorecard, read_scorecard
 from training.models.stack import BOOSTER_ALONE, Stack
 
@@ -32,9 +33,10 @@ __all__ = [
 ]
 
 
-_FILES = ("model.txt", "calibration.json", "bundle.json")
 OUT_OF_TIME = "out_of_time.parquet"
 SCORECARD = "scorecard.json"
+_MODEL, _RULE = "model.txt", "rule.json"
+_FILES = (_MODEL, "calibration.json", "bundle.json")
 _MANIFEST = "manifest.json"
 OTHER = "(other)"
 _exact = with_config(ConfigDict(extra="forbid"))
@@ -157,7 +159,7 @@ class Golden:
 @_exact
 @dataclass(frozen=True)
 class Bundle:
-    """One model with what it takes to use it.
+    """One model, or one rule that answers in place of a model, with what it takes to use it.
 
     Attributes
     ----------
@@ -185,6 +187,8 @@ class Bundle:
         SHA-256 of the dataset's content.
     stack, scorecard
         How far each half counts, and the scorecard where it does; of earlier versions the booster alone.
+    rule
+        The rule that answers; None for a model. A rule has no booster: no text, no rounds, no recipe.
     declared
         The metrics and external tables the service was made of beside the built-in catalogue, as declared.
     """
@@ -218,8 +222,11 @@ class Bundle:
     band_rates: Mapping[str, BandRate] = field(default_factory=dict)
     stack: Stack = BOOSTER_ALONE
     scorecard: Scorecard | None = None
+    rule: Rule | None = None
 
     def __post_init__(self) -> None:
+        if (self.rule is not None) == bool(self.model_text):
+            raise ValueError(f"it has {'neither a booster nor' if self.rule is None else 'a booster and'} a rule")
         if self.stack.has_scorecard != (self.scorecard is not None):
             has = "no scorecard" if self.scorecard is None else "a scorecard"
             raise ValueError(f"it has {has}, whose weight is {self.stack.scorecard:g}")
@@ -245,11 +252,12 @@ def write(bundle: Bundle, folder: Path, *, out_of_time: bytes | None = None) -> 
     ``out_of_time`` is the table of out-of-time scores as :mod:`training.models.out_of_time` makes it.
     """
     fields = asdict(bundle)
+    text = fields.pop("model_text").encode()
     parts: dict[str, bytes] = {
-        "model.txt": fields.pop("model_text").encode(),
+        **({_MODEL: text} if bundle.rule is None else {_RULE: bundle.rule.as_json.encode()}),
         "calibration.json": _json(fields.pop("calibration")).encode(),
     }
-    del fields["scorecard"]
+    del fields["scorecard"], fields["rule"]
     if bundle.scorecard is not None:
         parts[SCORECARD] = bundle.scorecard.as_json.encode()
     parts["bundle.json"] = _json(fields).encode()
@@ -276,7 +284,9 @@ def read(folder: Path, *, sha256: str) -> Bundle:
     data = content(folder, sha256=sha256)
     try:
         stored = json.loads(data["bundle.json"])
-        parts = {"calibration": json.loads(data["calibration.json"]), "model_text": data["model.txt"].decode()}
+        parts = {"calibration": json.loads(data["calibration.json"]), "model_text": data.get(_MODEL, b"").decode()}
+        if _RULE in data:
+            parts["rule"] = read_rule(data[_RULE])
         if SCORECARD in data:
             parts["scorecard"] = read_scorecard(data[SCORECARD])
         bundle: Bundle = _reader(Bundle).validate_python({**stored, **parts})
@@ -302,10 +312,9 @@ def _manifest(folder: Path, data: bytes) -> dict[str, _File]:
         manifest: dict[str, _File] = _reader(dict[str, _File]).validate_json(data)
     except ValueError as error:
         raise _of_another_version(folder, error) from error
-    if set(manifest) - {OUT_OF_TIME, SCORECARD} != set(_FILES):
-        raise BundleError(
-            f"{folder / _MANIFEST} lists {listed(manifest)}; a bundle has {listed(_FILES)}. {TRAIN_AGAIN}"
-        )
+    files = [_RULE if _RULE in manifest and name == _MODEL else name for name in _FILES]
+    if set(manifest) - {OUT_OF_TIME, SCORECARD} != set(files):
+        raise BundleError(f"{folder / _MANIFEST} lists {listed(manifest)}; a bundle has {listed(files)}. {TRAIN_AGAIN}")
     return manifest
 
 

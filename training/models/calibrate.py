@@ -48,7 +48,7 @@ def calibrate(
     The intercept alone from 10 distinct accounts with a positive label on, nothing below. From 50 on three ways are
     tried: a slope and an intercept (Platt, 1999, Advances in Large Margin Classifiers), the intercept alone, and slope
     and intercept of ``later`` cutoffs instead of folds of accounts. Each is learnt from what was closed before a block
-    of later cutoffs; another than Platt's is taken where its log loss on these is less by a standard error.
+    of later cutoffs, and the one with the least log loss on these is taken; without such a block it is Platt's.
 
     The slope of account folds is that within cutoffs, each with an intercept of its own: a feature that tells the date
     lets a model learn from other accounts how bad a week was, which is nothing it will know of a week to come. A slope
@@ -69,30 +69,20 @@ def calibrate(
     possible = {name: way for name, way in ways.items() if way is not None}
     if not possible:
         return Calibration("none", 1.0, 0.0)
-    account, losses = _losses(margin, label, cutoff, later, possible)
+    losses = _losses(margin, label, cutoff, later, possible)
     order = [name for name in (PLATT, INTERCEPT, LATER) if name in (losses or possible)]
-    best = order[0]
-    for name in order[1:] if losses else ():
-        if _is_ahead(account, losses[best] - losses[name]):
-            best = name
-    return possible[best]
-
-
-def _is_ahead(account: Integers, gain: Floats) -> bool:
-    """Whether a smaller loss is more than chance between accounts would make it, by one standard error."""
-    by_account = np.bincount(account, weights=gain)
-    return bool(by_account.sum() > np.sqrt(np.sum(by_account**2)))
+    return possible[min(order, key=lambda name: losses.get(name, 0.0))]
 
 
 def _losses(
     margin: Floats, label: Floats, cutoff: Integers, later: Sequence[Later], ways: Collection[str]
-) -> tuple[Integers, dict[str, Floats]]:
-    """Account and log loss of each later row by each way, learnt from what was closed before; empty without any.
+) -> dict[str, float]:
+    """Log loss over later rows by each way, learnt from what was closed before; empty without any.
 
     All ways are tried on the same rows: those where each can be learnt, or, where later cutoffs are too few to learn
     from, those where the two others can.
     """
-    tried: list[tuple[Integers, dict[str, Floats]]] = []
+    tried: list[dict[str, float]] = []
     for place, block in enumerate(later):
         before = np.isin(cutoff, block.closed)
         closed = [_up_to(earlier, block.closed) for earlier in later[:place]]
@@ -101,18 +91,18 @@ def _losses(
             INTERCEPT: _intercept(margin[before], label[before]),
             LATER: _later(closed) if LATER in ways else None,
         }
-        losses = {
-            name: row_loss(block.label, way.probability(block.margin))
-            for name, way in learnt.items()
-            if way is not None and name in ways
-        }
-        tried.append((block.account, losses))
+        tried.append(
+            {
+                name: float(row_loss(block.label, way.probability(block.margin)).sum())
+                for name, way in learnt.items()
+                if way is not None and name in ways
+            }
+        )
     for wanted in (set(ways), {PLATT, INTERCEPT}):
-        whole = [(account, losses) for account, losses in tried if wanted <= set(losses)]
+        whole = [losses for losses in tried if wanted <= set(losses)]
         if whole:
-            accounts = np.concatenate([account for account, _ in whole])
-            return accounts, {name: np.concatenate([losses[name] for _, losses in whole]) for name in wanted}
-    return np.zeros(0, dtype=np.int64), {}
+            return {name: sum(losses[name] for losses in whole) for name in wanted}
+    return {}
 
 
 def _intercept(margin: Floats, label: Floats) -> Calibration | None:

@@ -42,9 +42,12 @@ class Contest:
         How many recipes but the champion's were judged since the last promotion.
     remarks
         What a person should know about those who are not compared.
+    rule
+        The rule that is champion, in words; None where a model is, or nobody.
     """
 
     champion: Incumbent | None = None
     reference: Incumbent | None = None
     judged_recipes: int = 0
     remarks: tuple[str, ...] = ()
+    rule: str | None = None

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     import lightgbm as lgb
     import pandas as pd
 
+    from training.models.rule import Rule
     from training.models.scorecard import Scorecard
     from training.models.stack import Stack
 
-__all__ = ["TOLERANCE", "Explained", "Halves", "by_family", "by_feature", "explain"]
+__all__ = ["TOLERANCE", "Explained", "Halves", "by_family", "by_feature", "explain", "explain_rule"]
 
 
 TOLERANCE = 1e-6
@@ -106,6 +107,19 @@ def explain(
             "The model cannot be explained; train it again with `bellwether train`."
         )
     return Explained(base, contributions, margin, columns)
+
+
+def explain_rule(rule: "Rule", features: "Mapping[str, Any] | pd.DataFrame") -> Explained:
+    """Score and explain every row of feature columns by a rule: its one feature carries the whole contribution.
+
+    Raises
+    ------
+    InputError
+        When the feature is missing or infinite.
+    """
+    contribution = rule.contribution(features)
+    base = np.full(len(contribution), rule.base_margin)
+    return Explained(base, contribution[:, None], base + contribution, (Column(rule.feature, rule.feature),))
 
 
 def by_feature(columns: Sequence[Column], contributions: Floats) -> tuple[tuple[str, ...], Floats]:

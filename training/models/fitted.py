@@ -30,6 +30,8 @@ class Fitted:
     ----------
     features
         All it reads, in service order.
+    has_random_splits
+        Whether its trees split at drawn values, which was tried beside the best ones.
     """
 
     booster: lgb.Booster
@@ -39,6 +41,17 @@ class Fitted:
     features: tuple[FeatureSpec, ...]
     stack: Stack = BOOSTER_ALONE
     scorecard: Scorecard | None = None
+    has_random_splits: bool = False
+
+    @property
+    def halves(self) -> str:
+        """Which trees were taken, and which halves count and why, in words."""
+        if not self.has_random_splits:
+            return self.stack.in_words
+        return (
+            f"{self.stack.in_words} Its trees split at drawn values: on accounts they did not know these foretold with "
+            "less loss."
+        )
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -1,7 +1,7 @@
 """The whole recipe on some rows: rounds, the weight of each half, how far to trust the margins, and the fit on all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,18 @@ from training.labels.dataset import Dataset
 from training.labels.splits import folds
 from training.models.calibrate import Later, calibrate
 from training.models.fitted import Fitted
-from training.models.model import RECIPE, SCORECARD, Options, choose_rounds, encode, fit, foretold, out_of_fold
+from training.models.model import (
+    RANDOM_SPLITS,
+    RECIPE,
+    SCORECARD,
+    Options,
+    Rounds,
+    choose_rounds,
+    encode,
+    fit,
+    foretold,
+    out_of_fold,
+)
 from training.models.scorecard import fit_scorecard
 from training.models.stack import BOOSTER_ALONE, Stack
 from training.models.weights import learn_stack
@@ -51,18 +62,14 @@ def fit_recipe(
     WorkFailedError
         When there is no event to learn from.
     """
-    cutoffs = [moment.to_pydatetime() for moment in sorted(rows["cutoff"].unique())]
     options = Options(dataset.target.name, parameters, settings.seed, settings.threads)
-    in_time = folds(cutoffs, gap_days=dataset.target.closing_days)
-    rounds = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
-    of_booster = out_of_fold(
-        rows,
-        partial(foretold, features=dataset.features, options=options, rounds=rounds.count),
-        progress=progress,
-        stage=f"{stage}: calibration",
-    )
-    of_scorecard = _scorecard_out_of_fold(rows, dataset) if parameters.get(SCORECARD) else None
     label = rows["label"].to_numpy(dtype=np.float64)
+    trees = _trees(rows, dataset, options, progress=progress, stage=stage)
+    if parameters.get(RANDOM_SPLITS):
+        others = _trees(rows, dataset, replace(options, has_random_splits=True), progress=progress, stage=stage)
+        trees = min(trees, others, key=lambda tried: _loss(tried.unseen, label))
+    of_booster, rounds = trees.unseen, trees.rounds
+    of_scorecard = _scorecard_out_of_fold(rows, dataset) if parameters.get(SCORECARD) else None
     stack = BOOSTER_ALONE
     if of_scorecard is not None:
         cutoff, account = _numbers(rows["cutoff"], rows["cutoff"]), _numbers(rows["account_id"], rows["account_id"])
@@ -76,9 +83,44 @@ def fit_recipe(
         later=list(_later_blocks(rows, rounds.later, dataset, stack)),
     )
     encoding = encode(rows, dataset.features)
-    booster = fit(rows, encoding, options, rounds=rounds.count)
-    model = Fitted(booster, encoding, calibration, rounds.count, encoding.features, stack)
+    booster = fit(rows, encoding, trees.options, rounds=rounds.count)
+    model = Fitted(
+        booster,
+        encoding,
+        calibration,
+        rounds.count,
+        encoding.features,
+        stack,
+        has_random_splits=trees.options.has_random_splits,
+    )
     return _with_scorecard(model, rows, dataset) if stack.has_scorecard else model, unseen
+
+
+@dataclass(frozen=True)
+class _Trees:
+    """One kind of trees: how many rounds, and the log-odds of each row by boosters that do not know its account."""
+
+    options: Options
+    rounds: Rounds
+    unseen: Floats
+
+
+def _trees(rows: pd.DataFrame, dataset: Dataset, options: Options, *, progress: Progress, stage: str) -> _Trees:
+    cutoffs = [moment.to_pydatetime() for moment in sorted(rows["cutoff"].unique())]
+    in_time = folds(cutoffs, gap_days=dataset.target.closing_days)
+    rounds = choose_rounds(rows, in_time, dataset.features, options, progress=progress, stage=stage)
+    unseen = out_of_fold(
+        rows,
+        partial(foretold, features=dataset.features, options=options, rounds=rounds.count),
+        progress=progress,
+        stage=f"{stage}: calibration",
+    )
+    return _Trees(options, rounds, unseen)
+
+
+def _loss(margin: Floats, label: Floats) -> float:
+    """Log loss of these log-odds."""
+    return float(np.logaddexp(0.0, margin).sum() - label @ margin)
 
 
 def _scorecard_out_of_fold(rows: pd.DataFrame, dataset: Dataset) -> Floats | None:

@@ -15,7 +15,7 @@ from features.exceptions import InputError, WorkFailedError, listed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Scorecard", "Term", "fit_scorecard", "read_scorecard"]
+__all__ = ["Scorecard", "Term", "fit_scorecard", "fitted_points", "rank_of", "rank_scale", "read_scorecard"]
 
 
 STRENGTH = 0.03
@@ -58,7 +58,7 @@ class Term:
 
     def contribution(self, values: Floats) -> Floats:
         """Log-odds by which each value differs from an average row; null is nan."""
-        rank, is_null = _ranked(values, np.asarray(self.knots), np.asarray(self.ranks))
+        rank, is_null = rank_of(values, np.asarray(self.knots), np.asarray(self.ranks))
         return rank * self.weight + is_null * self.null_weight - self.mean
 
 
@@ -174,9 +174,9 @@ def fit_scorecard(
             f"A scorecard has nothing to learn from: {len(used)} of {len(read)} features differ from row to row, and "
             f"{label.sum():.0f} of {len(label)} rows are positive. Load a longer history, or more accounts."
         )
-    scales = [_scale(columns[feature.name]) for feature in used]
+    scales = [rank_scale(columns[feature.name]) for feature in used]
     ranked = [
-        _ranked(columns[feature.name], knots, ranks) for feature, (knots, ranks) in zip(used, scales, strict=True)
+        rank_of(columns[feature.name], knots, ranks) for feature, (knots, ranks) in zip(used, scales, strict=True)
     ]
     design = np.column_stack([*(rank for rank, _ in ranked), *(is_null for _, is_null in ranked)])
     means = design.mean(axis=0)
@@ -184,7 +184,7 @@ def fit_scorecard(
     signs = np.array([0, *(feature.risk(target).monotone for feature in used), *([0] * len(used))])
     varies = np.concatenate([[True], design.any(axis=0)])  # what is never null has no weight for null
     points = np.zeros(len(varies))
-    points[varies] = _fitted_points(design[:, varies[1:]], label, signs[varies], strength)
+    points[varies] = fitted_points(design[:, varies[1:]], label, signs[varies], strength)
     weights, null_weights = np.split(points[1:], 2)
     of_means = np.split(means, 2)
     return Scorecard(
@@ -204,14 +204,17 @@ def fit_scorecard(
     )
 
 
-def _fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], strength: float) -> Floats:
+def fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], strength: float) -> Floats:
     """Intercept and weights of least penalised loss, the weights with a sign never beyond 0.
 
-    Newton's method on the weights that are free, cut off at the bounds (Bertsekas, 1982, SIAM Journal on Control and
-    Optimization 20, 221-246). The loss is convex, so there is one answer; it takes some ten steps.
+    Newton's method, each step to the least of the quadratic within the bounds. The loss is convex, so there is one
+    answer; it takes some ten steps.
     """
+    from scipy.optimize import lsq_linear
+
     matrix = np.column_stack([np.ones(len(design)), design])
     penalty = np.concatenate([[0.0], np.full(design.shape[1], 1.0 / strength)])
+    bounds = np.where(signs > 0, 0.0, -np.inf), np.where(signs < 0, 0.0, np.inf)
 
     def loss(points: Floats) -> float:
         margin = matrix @ points
@@ -225,25 +228,21 @@ def _fitted_points(design: Floats, label: Floats, signs: npt.NDArray[np.int64], 
         is_free = ~((points == 0.0) & (signs * slope > 0.0))
         if np.abs(slope[is_free]).max() < _FLAT * len(label):
             return points
-        rooted = matrix[:, is_free] * np.sqrt(chance * (1.0 - chance))[:, None]
-        curvature = rooted.T @ rooted
-        step = np.zeros(len(points))
-        step[is_free] = np.linalg.solve(curvature + np.diag(penalty[is_free]), slope[is_free])
+        rooted = matrix * np.sqrt(chance * (1.0 - chance))[:, None]
+        root = np.linalg.cholesky(rooted.T @ rooted + np.diag(penalty)).T
+        wanted = np.linalg.solve(root.T, root.T @ (root @ points) - slope)
+        step = lsq_linear(root, wanted, bounds, method="bvls", tol=1e-14).x - points
         before, length = loss(points), 1.0
-        while True:
-            tried = points - length * step
-            tried[signs * tried < 0.0] = 0.0
-            if loss(tried) <= before - 1e-4 * float(slope @ (points - tried)) or length < _SHORTEST:
-                break
+        while loss(points + length * step) > before + 1e-4 * length * float(slope @ step) and length > _SHORTEST:
             length /= 2.0
-        points = tried
+        points = points + length * step
     raise WorkFailedError(
         f"The scorecard did not settle in {_MOST_STEPS} steps over {len(label)} rows. Look at the quality report of "
         "`bellwether ingest`: a feature may hold numbers beyond all measure."
     )
 
 
-def _scale(values: Floats) -> tuple[Floats, Floats]:
+def rank_scale(values: Floats) -> tuple[Floats, Floats]:
     """Knots of a feature over the fitting rows, and the rank of each: its quantiles, and what lies between ties."""
     known = np.sort(values[~np.isnan(values)])
     knots = np.unique(np.quantile(known, np.linspace(0.0, 1.0, _MOST_KNOTS), method="nearest"))
@@ -251,7 +250,7 @@ def _scale(values: Floats) -> tuple[Floats, Floats]:
     return knots, below / (2.0 * len(known))
 
 
-def _ranked(values: Floats, knots: Floats, ranks: Floats) -> tuple[Floats, Floats]:
+def rank_of(values: Floats, knots: Floats, ranks: Floats) -> tuple[Floats, Floats]:
     """The rank of each value, the middle for a null, and 1 where it is null."""
     is_null = np.isnan(values)
     rank = np.interp(np.where(is_null, knots[0], values), knots, ranks)

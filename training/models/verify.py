@@ -6,18 +6,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from features.exceptions import InputError
 from training.models.bundle import TRAIN_AGAIN, Bundle, BundleError
 from training.models.matrix import matrix
 
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-__all__ = ["check_apart", "load_booster"]
+__all__ = ["check_apart", "load_booster", "load_model"]
 
 _GOLDEN_TOLERANCE = 1e-9
 _APART_SECONDS = 120
 _COMPANIONS = ("pandas", "sklearn", "matplotlib", "dask", "graphviz", "pyarrow", "cffi")
+
+
+def load_model(bundle: Bundle) -> "lgb.Booster | None":
+    """The booster of a bundle that :func:`read` verified, checked on its golden rows; None of a rule, checked as well.
+
+    Raises
+    ------
+    BundleError
+        When columns or margins differ from those the bundle was made with.
+    """
+    if bundle.rule is None:
+        return load_booster(bundle)
+    try:
+        margins = bundle.rule.margin(bundle.golden.features)
+    except InputError as error:
+        raise BundleError(f"The {bundle.target} rule does not fit its golden rows: {error} {TRAIN_AGAIN}") from error
+    _check_golden(bundle, margins)
+    return None
 
 
 def load_booster(bundle: Bundle) -> "lgb.Booster":
@@ -42,13 +62,24 @@ def load_booster(bundle: Bundle) -> "lgb.Booster":
     golden = bundle.golden.features
     of_booster = np.asarray(booster.predict(matrix(bundle, golden), raw_score=True))
     margins = bundle.stack.margin(of_booster, None if bundle.scorecard is None else bundle.scorecard.margin(golden))
+    _check_golden(bundle, margins)
+    return booster
+
+
+def _check_golden(bundle: Bundle, margins: npt.NDArray[np.float64]) -> None:
+    """Go on only when these are the margins that the bundle was made with.
+
+    Raises
+    ------
+    BundleError
+        When they are not.
+    """
     difference = np.abs(margins - np.asarray(bundle.golden.margins))
     if difference.size == 0 or not float(difference.max()) <= _GOLDEN_TOLERANCE:
         raise BundleError(
-            f"The {bundle.target} model gives other margins than when it was made on "
-            f"{int((difference > _GOLDEN_TOLERANCE).sum())} of {difference.size} golden rows. {TRAIN_AGAIN}"
+            f"The {bundle.target} {'model' if bundle.rule is None else 'rule'} gives other margins than when it was "
+            f"made on {int((difference > _GOLDEN_TOLERANCE).sum())} of {difference.size} golden rows. {TRAIN_AGAIN}"
         )
-    return booster
 
 
 def check_apart(folder: Path, *, sha256: str) -> None:
@@ -63,7 +94,7 @@ def check_apart(folder: Path, *, sha256: str) -> None:
     script = (
         f"import sys; sys.path[:0] = [sys.argv[3]]; sys.modules.update(dict.fromkeys({_COMPANIONS!r}));"
         "from pathlib import Path; from training.models import bundle, verify;"
-        "verify.load_booster(bundle.read(Path(sys.argv[1]), sha256=sys.argv[2]))"
+        "verify.load_model(bundle.read(Path(sys.argv[1]), sha256=sys.argv[2]))"
     )
     room = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", script, str(folder), sha256, str(room)]

@@ -17,6 +17,7 @@ _COLUMNS = (
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"),
+    ("model_versions", "source"),
 )
 
 

@@ -158,7 +158,7 @@ def _fetch(mlflow: Any, home: Home, version: Any, folder: Path) -> None:
         ) from error
     try:
         source = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{_run_artifacts(mlflow, home, version)}/bundle", dst_path=str(draft)
+            artifact_uri=f"{run_artifacts(mlflow, home, version)}/bundle", dst_path=str(draft)
         )
         _verify(Path(source), sha256=folder.name, lies_in=_bundle_among_artifacts(mlflow, home, version))
         if folder.exists():
@@ -185,9 +185,9 @@ def _verify(copy: Path, *, sha256: str, lies_in: Path) -> None:
 
 
 def _bundle_among_artifacts(mlflow: Any, home: Home, version: Any) -> Path:
-    return Path(unquote(urlsplit(_run_artifacts(mlflow, home, version)).path)) / "bundle"
+    return Path(unquote(urlsplit(run_artifacts(mlflow, home, version)).path)) / "bundle"
 
 
-def _run_artifacts(mlflow: Any, home: Home, version: Any) -> str:
+def run_artifacts(mlflow: Any, home: Home, version: Any) -> str:
     # The database remembers where the home was; the artifacts moved with it.
     return address_here(home, str(client_of(mlflow, home).get_run(version.run_id).info.artifact_uri))

@@ -43,12 +43,18 @@ def contest_of(home: Home, target_name: str) -> Contest:
     except BundleError as error:
         unread = f"The champion cannot be read, so nothing was compared with it: {error}"
         return Contest(judged_recipes=judged, remarks=(unread,))
-    holder = _incumbent(current.version, bundle)
+    if bundle.rule is not None:  # it has no recipe: a model has to beat every counting rule, this one with them
+        return Contest(judged_recipes=judged, rule=bundle.rule.title)
+    return _contest_with(home, _incumbent(current.version, bundle), _remembered(tags), judged)
+
+
+def _contest_with(home: Home, holder: Incumbent, remembered: Incumbent | None, judged: int) -> Contest:
+    """Whom a model is held against where a model is champion."""
     gone = _why_gone(home, holder)
     if gone:
         remark = f"The champion, version {holder.version}, {gone}, so nothing was compared with it."
         return Contest(judged_recipes=judged, remarks=(remark,))
-    best = _remembered(tags) or holder
+    best = remembered or holder
     gone = _why_gone(home, best)
     if gone:
         remark = f"The best recipe so far, of version {best.version}, {gone}; the champion stands for it."

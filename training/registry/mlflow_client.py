@@ -23,6 +23,10 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "DATASET_FINGERPRINT",
+    "KIND",
+    "RULE",
+    "RULE_BESIDE",
+    "RULE_SHA256",
     "VERDICT",
     "VERIFICATION",
     "WAS_CHAMPION",
@@ -48,6 +52,9 @@ DATASET_FINGERPRINT = "dataset_fingerprint"
 VERIFICATION = "verification"
 VERDICT = "verdict"
 WAS_CHAMPION = "was_champion"
+KIND, RULE = "kind", "rule"
+RULE_BESIDE, RULE_SHA256 = "rule_beside", "rule_sha256"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 # What MLflow says of a database that another version wrote, and Alembic, which migrates it, of one it has not heard of.
 _OTHER_SCHEMA = re.compile(r"(?:found version |Can't locate revision identified by ')([0-9a-f]+)")
@@ -67,11 +74,18 @@ def ui_command(home: Home) -> str:
 
 
 def experiment_id(client: Any, home: Home, name: str) -> str:
-    """The target's experiment; without an explicit location artifacts would go to ``./mlruns``."""
+    """The target's experiment; without an explicit location artifacts would go to ``./mlruns``.
+
+    MLflow opens it at its table of runs; without that tag, at what it has for language models.
+    """
     experiment = client.get_experiment_by_name(name)
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    return str(client.create_experiment(name, artifact_location=(home.mlflow_artifacts / name).as_uri()))
+    if experiment is None:
+        location = (home.mlflow_artifacts / name).as_uri()
+        return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
+    for tag, value in _KIND.items():
+        if experiment.tags.get(tag) != value:
+            client.set_experiment_tag(experiment.experiment_id, tag, value)
+    return str(experiment.experiment_id)
 
 
 def ensure_model(client: Any, name: str) -> None:

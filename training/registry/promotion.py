@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.exceptions import BellwetherError, GateRefusedError, listed
+from features.exceptions import BellwetherError, GateRefusedError, InputError, listed
 from features.home.declared_sets import sets_read
 from features.home.home import Home
 from features.offline.cutoffs import left_out
@@ -22,6 +22,7 @@ from training.registry.mlflow_client import (
     CHALLENGER,
     CHAMPION,
     DATASET_FINGERPRINT,
+    RULE,
     VERIFICATION,
     WAS_CHAMPION,
     client_of,
@@ -30,6 +31,7 @@ from training.registry.mlflow_client import (
     version_by_alias,
     version_by_number,
 )
+from training.registry.rule_versions import refuse_over_a_model, rule_version
 
 if TYPE_CHECKING:
     pass
@@ -40,12 +42,13 @@ __all__ = ["PromoteReport", "promote"]
 
 @dataclass(frozen=True)
 class PromoteReport:
-    """What a promotion did: the versions before and after, and what the gate said."""
+    """What a promotion did: the versions before and after, what the gate said, and the rule, in words, if it is one."""
 
     name: str
     version: str
     previous: str | None
     remarks: tuple[str, ...]
+    rule: str | None = None
 
 
 def promote(
@@ -55,11 +58,13 @@ def promote(
     version: str | None = None,
     expect_current: str | None = None,
     unproven: bool = False,
+    rule: bool = False,
 ) -> PromoteReport:
     """Make a version the champion, if the gate lets it: the challenger, or the one asked for.
 
     What passes is promoted; what is not shown only where ``unproven`` says that somebody wants it all the same, and its
-    answers say so from then on; what is refused never.
+    answers say so from then on; what is refused never. With ``rule`` it is the best counting rule of the newest
+    training, whatever the gate said of its model; it takes no place of a model that passed.
 
     ``expect_current`` is the champion the caller believes in (``none`` for no champion): a compare-and-set under the
     registry's lock, which MLflow itself does not have. A version that has been champion before has passed the gate
@@ -70,10 +75,15 @@ def promote(
     GateRefusedError
         Saying why; the champion stays. An error while checking is a refusal too.
     InputError
-        When there is no such version.
+        When there is no such version, or a rule and a version are asked for.
     DependencyError
         When nothing was ever registered.
     """
+    if rule and version is not None:
+        raise InputError(
+            "--rule takes the rule of the newest training. Leave out --version; or leave out --rule, to go back to a "
+            "rule that was champion."
+        )
     name = target(target_name, home).registered_name
     if not is_begun(home):
         raise nothing_registered(target_name)
@@ -89,6 +99,9 @@ def promote(
         previous = None if current is None else str(current.version)
         if expect_current is not None and expect_current != (previous or "none"):
             raise another_champion(target_name, previous, expect_current)
+        if rule:
+            refuse_over_a_model(mlflow, home, current)
+            candidate = rule_version(mlflow, home, candidate)
         remarks, judged = _passed(mlflow, home, candidate, current, unproven=unproven)
         before, after = _declared(mlflow, home, current), _declared(mlflow, home, candidate)
         sets_read(home.champion_sets, target_name, [*before, *after])  # a killed run leaves both to be built and served
@@ -98,7 +111,13 @@ def promote(
         sets_read(home.champion_sets, target_name, after)
         if after:
             remarks = (*remarks, *left_out(home))
-        return PromoteReport(name, str(candidate.version), previous, remarks)
+        return PromoteReport(
+            name,
+            str(candidate.version),
+            previous,
+            remarks,
+            candidate.tags.get(RULE),
+        )
 
 
 def _declared(mlflow: Any, home: Home, version: Any) -> list[Mapping[str, Any]]:
@@ -134,12 +153,16 @@ def _passed(
     verdict = bundle.verdict
     if candidate.tags.get(WAS_CHAMPION):
         return (f"{who} has been champion before.",), None
+    if bundle.rule is not None:
+        refuse_over_a_model(mlflow, home, current)
+        return verdict.sentences, None
     if verdict.answer == "refused":
         raise GateRefusedError(f"{who} is refused. {verdict.reason}")
     if verdict.is_unproven and not unproven:
         raise GateRefusedError(
             f"{who} is not shown to be good enough. {verdict.reason} `bellwether promote --target {bundle.target} "
-            "--unproven` promotes it all the same; its answers say so."
+            "--unproven` promotes it all the same; its answers say so. With --rule the best "
+            "counting rule answers instead."
         )
     remarks: tuple[str, ...] = (f"Unproven: {verdict.reason}",) if verdict.is_unproven else (verdict.reason,)
     if current is not None and bundle.verdict.champion != str(current.version):
@@ -150,6 +173,13 @@ def _passed(
             # A champion that nobody can load answers for nobody: it must not keep its successor away.
             unread = f"The champion, version {current.version}, cannot be read, so nothing was compared: {error}"
             return (*remarks, unread), bundle
+        if rival.rule is not None:
+            if verdict.champion is None:
+                return remarks, bundle
+            raise GateRefusedError(
+                f'{who} was judged against version {verdict.champion}, and the rule "{rival.rule.title}" is champion '
+                f"now. Run `bellwether train --target {bundle.target}` again; it is held against every rule."
+            )
         if (rival.recipe, rival.service) != (bundle.recipe, bundle.service):
             raise GateRefusedError(
                 f"{who} was never compared with the champion, version {current.version}, whose recipe is another. "

@@ -17,6 +17,8 @@ from training.registry.mlflow_client import (
     BUNDLE_SHA256,
     CHALLENGER,
     DATASET_FINGERPRINT,
+    RULE_BESIDE,
+    RULE_SHA256,
     VERDICT,
     VERIFICATION,
     WAS_CHAMPION,
@@ -28,14 +30,25 @@ from training.registry.mlflow_client import (
     opened_mlflow,
     tracking_address,
 )
+from training.registry.run_figures import run_metrics, run_name, run_tags, whole_span
 
 if TYPE_CHECKING:
     import lightgbm as lgb
     import pandas as pd
 
-__all__ = ["Standing", "TrainingRun", "drop_alias", "register", "standing"]
+__all__ = ["Standing", "TrainedRule", "TrainingRun", "drop_alias", "register", "standing"]
 
 _GOLDEN = "golden rows"
+_LONGEST_DIGEST = 36  # letters, MLflow's limit
+
+
+@dataclass(frozen=True)
+class TrainedRule:
+    """The best counting rule of a training: its words, and a folder with its bundle and its card."""
+
+    title: str
+    folder: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class TrainingRun:
         A few rows of the model's own columns, all doubles: the signature.
     requirements
         Exact versions the text booster needs, never inferred by running pip.
+    rule
+        The rule that may be promoted in its place; None where none could be learnt.
     """
 
     target: str
@@ -60,6 +75,7 @@ class TrainingRun:
     example: "pd.DataFrame"
     parameters: Mapping[str, object]
     requirements: Sequence[str]
+    rule: TrainedRule | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ def register(home: Home, run: TrainingRun) -> str:
         client = client_of(mlflow, home)
         mlflow.set_tracking_uri(tracking_address(home))
         # An explicit run: `mlflow run` sets MLFLOW_RUN_ID, which belongs to another store.
-        created = client.create_run(experiment_id(client, home, name), run_name=f"train {run.target}")
+        created = client.create_run(experiment_id(client, home, name), run_name=run_name(run.bundle))
         run_id, version = created.info.run_id, None
         try:
             model = _logged(mlflow, run, booster, run_id)
@@ -113,6 +129,7 @@ def register(home: Home, run: TrainingRun) -> str:
                     DATASET_FINGERPRINT: run.bundle.fingerprint,
                     VERIFICATION: _GOLDEN,
                     VERDICT: run.bundle.verdict.answer,
+                    **({} if run.rule is None else {RULE_SHA256: run.rule.sha256, RULE_BESIDE: run.rule.title}),
                 },
                 description=" ".join([*run.bundle.verdict.sentences, *_halves(run.bundle)]),
             )
@@ -139,22 +156,27 @@ def _logged(mlflow: Any, run: TrainingRun, booster: "lgb.Booster", run_id: str) 
     signature = mlflow.models.infer_signature(run.example.astype("float64"), run.example.iloc[:, 0] * 0.5)
     with mlflow.start_run(run_id=run_id):
         mlflow.log_params(dict(run.parameters))
-        metrics = {**run.bundle.metrics, **_bands(run.bundle)}
-        mlflow.log_metrics({key: value for key, value in metrics.items() if value is not None})
+        mlflow.log_metrics(run_metrics(run.bundle))
+        mlflow.set_tags(run_tags(run.bundle))
+        mlflow.log_input(_dataset(run.bundle, signature.inputs), context="training")
         mlflow.log_artifacts(str(run.bundle_folder), "bundle")
         mlflow.log_artifacts(str(run.pictures))
+        if run.rule is not None:
+            mlflow.log_artifacts(str(run.rule.folder), "rule")
         return mlflow.lightgbm.log_model(
             booster, name="model", signature=signature, pip_requirements=list(run.requirements)
         )
 
 
-def _bands(bundle: Bundle) -> dict[str, float]:
-    """Where bands begin and what was observed in them, as metrics."""
-    return {f"band_{band}_from": start for band, start in bundle.bands.items()} | {
-        f"band_{band}_{name}": value
-        for band, rate in bundle.band_rates.items()
-        for name, value in (("rate", rate.rate), ("rate_low", rate.low), ("rate_high", rate.high))
-    }
+def _dataset(bundle: Bundle, columns: Any) -> Any:
+    """The rows a model was fitted on, as MLflow keeps them: a name, their fingerprint, and the columns; no values."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    first, last = whole_span(bundle)
+    source = CodeDatasetSource(tags={"service": bundle.service, "fingerprint": bundle.fingerprint})
+    name = f"{bundle.service} {first} to {last}"
+    return MetaDataset(source, name=name, digest=bundle.fingerprint[:_LONGEST_DIGEST], schema=columns)
 
 
 def standing(home: Home, target_name: str) -> Standing:

@@ -107,13 +107,21 @@ def sections(audit: Audit) -> Iterator[tuple[str, Rows]]:
             what = f"{counted(len(label.leaks), 'feature|features')} alone nearly always tell {label.target}"
             where = "Look whether they are made from what was written after the fact, under an earlier time"
             yield f"{what}: ROC-AUC {ALARM} or more. {where}.", _alone(label.leaks)
-        if label.agreed:
+        dates = [single for single in label.agreed if single.is_date]
+        if dates:
             what = (
                 f"A remark: a date known beforehand alone nearly always tells {label.target}: ROC-AUC {ALARM} or more"
             )
             where = "Where accounts leave only at the end of a term it may"
             look = "Look whether the source writes the day an account left over it"
-            yield f"{what}. {where}. {look}.", _alone(label.agreed)
+            yield f"{what}. {where}. {look}.", _alone(dates)
+        known = [single for single in label.agreed if not single.is_date]
+        if known:
+            what = f"A remark: {counted(len(known), 'feature|features')} known to tell {label.target} nearly always do"
+            yield (
+                f"{what}: ROC-AUC {ALARM} or more. They count what it is made of, or known_tells names them.",
+                _alone(known),
+            )
 
 
 def _alone(features: Sequence[SingleFeature]) -> Rows:

@@ -13,6 +13,7 @@ from training.judging.backtest import Backtest, look_back
 from training.judging.evaluate import CAPACITY_SHARE
 from training.labels.dataset import closed_labels
 from training.labels.targets import Target, target
+from training.models import bundle as bundles
 from training.models.out_of_time import out_of_time
 from training.registry.champions import Champion, registered
 
@@ -21,12 +22,13 @@ __all__ = ["Backtested", "backtest"]
 
 @dataclass(frozen=True)
 class Backtested:
-    """The backtest of one version, and the scores it is made of."""
+    """The backtest of one version, the rule in words where it is one, and the scores it is made of."""
 
     target: Target
     model: Champion
     scores: pd.DataFrame
     backtest: Backtest
+    rule: str | None = None
 
 
 def backtest(home: Home, target_name: str, *, version: str | None = None) -> Backtested:
@@ -58,7 +60,8 @@ def backtest(home: Home, target_name: str, *, version: str | None = None) -> Bac
             f"None of the {len(scores):,} scores kept with {model.name} version {model.version} has a label in this "
             "home any more. Build the features of their cutoffs again, or train again."
         )
-    return Backtested(aim, model, scores, past)
+    rule = bundles.read(model.bundle_folder, sha256=model.sha256).rule
+    return Backtested(aim, model, scores, past, None if rule is None else rule.title)
 
 
 def _names(home: Home) -> Mapping[str, str | None]:

@@ -1,6 +1,7 @@
 """Applies a mapping to rows of a file: canonical columns as the file gives them, and a reason where one is spoiled."""
 
 from collections.abc import Collection
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -174,12 +175,19 @@ def _added(named: pa.Array, spoiled: pa.Array, reason: str) -> pa.Array:
 
 def _is_double_text(kind: pa.DataType, name: str, table: RawTable) -> bool:
     """Whether a tool has read texts as doubles: plan 1 as 1.0. A version 2.0 is one."""
-    return pa.types.is_floating(kind) and table.schema.field(name).type == pa.string() and name != "sdk_version"
+    return _has_fractions(kind) and table.schema.field(name).type == pa.string() and name != "sdk_version"
+
+
+def _has_fractions(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _plain_ids(ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Ids that a tool has read as doubles are the whole numbers they were: 123.0 is 123; not a number is no id."""
-    if pa.types.is_floating(ids.type):
+    """Ids that a tool has read as doubles, or decimals, are the whole numbers they were: 123.0 is 123.
+
+    What is not a number is no id.
+    """
+    if _has_fractions(ids.type):
         distinct = ids.dictionary_encode()
         pieces = distinct.chunks if isinstance(distinct, pa.ChunkedArray) else [distinct]
         return pa.chunked_array([_decoded(piece) for piece in pieces], pa.string())
@@ -210,7 +218,8 @@ def _decoded(distinct: pa.DictionaryArray) -> pa.Array:
     return pa.array(texts, pa.string()).take(distinct.indices)
 
 
-def _text_of(value: float | None) -> str | None:
+def _text_of(value: float | Decimal | None) -> str | None:
     if value is None or value != value:  # noqa: PLR0124 - not a number
         return None
-    return str(int(value)) if float(value).is_integer() else repr(value)
+    is_whole = value == value.to_integral_value() if isinstance(value, Decimal) else value.is_integer()
+    return str(int(value)) if is_whole else str(value)

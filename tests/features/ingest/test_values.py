@@ -155,7 +155,7 @@ def test_a_line_of_totals_with_a_name_is_stored_and_told(tmp_path):
 
 def test_ids_that_a_tool_made_doubles_are_one_in_every_column(tmp_path):
     home = home_of(tmp_path)
-    for day, kind in ((1, pa.int64()), (2, pa.float64())):
+    for day, kind in ((1, pa.int64()), (2, pa.float64()), (3, pa.decimal128(22, 2))):
         table = {name: pa.array([10, 11, None], pa.int64()).cast(kind) for name in ("token", "user_id")}
         times = [f"2026-06-0{day}T10:00:0{second}Z" for second in range(3)]
         pq.write_table(pa.table({"account_id": ["a"] * 3, "event_time": times, **table}), tmp_path / f"{day}.parquet")

@@ -185,7 +185,7 @@ def test_a_ledger_of_another_version_is_refused(ledger: Ledger, tmp_path: Path) 
         connection.execute("UPDATE ledger_version SET version = 99")
         connection.commit()
     again = open_ledger(Home(load_settings(home=tmp_path)))
-    with pytest.raises(DependencyError, match="has schema version 99, not 2"):
+    with pytest.raises(DependencyError, match="has schema version 99, not 3"):
         again.latest("churn")
     again.close()
 
@@ -205,9 +205,13 @@ def test_a_ledger_of_version_1_is_brought_to_this_one(ledger: Ledger, tmp_path: 
     ledger.append(run(*FIVE))
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         connection.execute("ALTER TABLE scores DROP COLUMN offer")
+        connection.execute("ALTER TABLE score_runs DROP COLUMN rule")
         connection.execute("UPDATE ledger_version SET version = 1")
         connection.commit()
     again = open_ledger(Home(load_settings(home=tmp_path)))
+    head = again.latest("churn")
+    assert head is not None
+    assert head.rule is None
     assert [row.offer for row in again.page(run().run_id, sort="mrr", limit=10)] == [None] * 4
     assert again.append(run(FIVE[0], day=1)) is True
     again.close()

@@ -97,7 +97,7 @@ def test_csv_columns_keep_their_order(run: TargetRun, tmp_path: Path) -> None:
         header = next(csv.reader(file))
     assert ",".join(header) == (
         "account_id,name,owner,segment,target,as_of,status,detail,probability,band,mrr,mrr_at_risk,offer,"
-        "reason_1,reason_2,reason_3,reason_4,reason_5,model,version"
+        "reason_1,reason_2,reason_3,reason_4,reason_5,model,version,rule"
     )
 
 

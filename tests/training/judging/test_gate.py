@@ -153,7 +153,7 @@ def test_the_verdict_says_how_many_events_would_tell():
     )
     assert found.reason == (
         'It is not shown to rank better than "90 % of the quota used". 19 events cannot tell differences under 0.16; '
-        "about 140 could, some 19 months at this rate. Until it is shown, nobody answers."
+        "about 140 could, some 19 months at this rate."
     )
     assert ruling(EVIDENCE).reason == "It is shown to rank better than calls fell by half on 100 events."
     named = ruling(replace(EVIDENCE, rules={"a": DIFFERENCES["better"], "b": DIFFERENCES["better"]}))

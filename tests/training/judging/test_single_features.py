@@ -88,6 +88,24 @@ def test_of_an_honest_company_the_best_feature_is_named_and_nothing_alarms(label
     assert found.positives < found.rows
 
 
+@pytest.mark.parametrize("told", ["calls_7d", "usage_level"])
+def test_what_is_known_to_tell_is_a_remark_of_the_audit(labelled, plain, told):
+    dataset, _ = labelled
+    dataset.frame["calls_7d"], before = 1.0 - dataset.frame["label"], dataset.frame["calls_7d"]
+    try:
+        unknown, known = (
+            audit_labels(Home(settings), target("churn", Home(settings)), seed=1)
+            for settings in (plain, plain.model_copy(update={"known_tells": (told,)}))
+        )
+    finally:
+        dataset.frame["calls_7d"] = before
+    assert [single.feature for single in unknown.leaks] == ["calls_7d"]
+    assert (known.leaks, [single.feature for single in known.agreed]) == ((), ["calls_7d"])
+    found = Audit(StoreAudit(1, 2, {}, {}, {}, (), OnlineAudit(None, 0, ()), ()), (known,))
+    ((title, _),) = sections(found)
+    assert title.startswith("A remark: 1 feature known to tell churn nearly always do")
+
+
 def test_rows_whose_event_fell_into_the_lead_are_left_out(labelled, plain):
     dataset, _ = labelled
     found = audit_labels(Home(plain), target("churn", Home(plain)), seed=1)

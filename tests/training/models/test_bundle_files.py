@@ -10,8 +10,10 @@ import pytest
 from training.models import bundle as bundles
 from training.models.bands import BandRate
 from training.models.bundle import Bundle, BundleError, Calibration, Column, Comparison, Golden, Verdict
+from training.models.rule import Rule
 from training.models.scorecard import Scorecard, Term
 from training.models.stack import BOOSTER_ALONE, Stack
+from training.models.verify import check_apart, load_model
 
 SMALL = Bundle(
     target="churn",
@@ -168,3 +170,68 @@ def test_a_scorecard_that_does_not_fit_its_bundle_is_refused(tmp_path, name, dat
     (tmp_path / "manifest.json").write_bytes(data)
     with pytest.raises(BundleError, match=f"written by another version: .*{reason}"):
         bundles.read(tmp_path, sha256=hashlib.sha256(data).hexdigest())
+
+
+RULE = Rule(
+    "calls this week", "calls_7d", "usage_level", (0.0, 5.0), (0.25, 0.75), None, None, -1.0, 0.5, 0.25, 0.0, -3
+)
+OF_RULE = replace(
+    SMALL,
+    features=("calls_7d",),
+    kinds={"calls_7d": "int"},
+    vocabularies={},
+    columns=(Column("calls_7d", "calls_7d"),),
+    golden=Golden({"calls_7d": (0, 5, None)}, (-3.25, -3.75, -3.25)),
+    recipe={},
+    rounds=0,
+    model_text="",
+    rule=RULE,
+)
+
+
+def test_a_rule_is_a_bundle_of_its_own_kind(tmp_path):
+    sha256 = bundles.write(OF_RULE, tmp_path, out_of_time=b"scores")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "rule.json",
+        "calibration.json",
+        "bundle.json",
+        "out_of_time.parquet",
+        "manifest.json",
+    }
+    bundle = bundles.read(tmp_path, sha256=sha256)
+    assert bundle.rule == RULE
+    assert bundle == replace(OF_RULE, statistics=bundle.statistics, comparisons=bundle.comparisons)
+    assert load_model(bundle) is None
+    check_apart(tmp_path, sha256=sha256)
+
+
+def test_a_changed_rule_is_refused_before_it_is_read(tmp_path):
+    sha256 = bundles.write(OF_RULE, tmp_path)
+    (tmp_path / "rule.json").write_text("{")
+    with pytest.raises(BundleError, match=r"rule.json is not the file the model was registered with"):
+        bundles.read(tmp_path, sha256=sha256)
+
+
+@pytest.mark.parametrize(
+    ("golden", "reason"),
+    [
+        (Golden({"calls_7d": (0,)}, (-3.3,)), "The churn rule gives other margins than when it was made on 1 of 1"),
+        (Golden({"calls_1d": (0,)}, (-3.3,)), "calls_7d, which the rule .* reads, is missing"),
+    ],
+)
+def test_a_rule_that_does_not_do_what_it_did_is_refused(golden, reason):
+    with pytest.raises(BundleError, match=reason):
+        load_model(replace(OF_RULE, golden=golden))
+
+
+def test_a_bundle_is_a_model_or_a_rule():
+    with pytest.raises(ValueError, match="it has a booster and a rule"):
+        replace(SMALL, rule=RULE)
+    with pytest.raises(ValueError, match="it has neither a booster nor a rule"):
+        replace(SMALL, model_text="")
+
+
+def test_a_manifest_that_lists_a_model_and_a_rule_is_refused(tmp_path):
+    sha256 = changed(tmp_path, "manifest.json", **{"rule.json": {"sha256": "0", "size": 0}})
+    with pytest.raises(BundleError, match=r"lists .*rule.json; a bundle has rule.json, calibration.json, bundle.json"):
+        bundles.read(tmp_path, sha256=sha256)

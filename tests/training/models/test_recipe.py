@@ -14,8 +14,8 @@ from training.models import bundle as bundles
 from training.models.calibrate import logistic_line
 from training.models.contest import Incumbent
 from training.models.explain import TOLERANCE, by_family, explain
-from training.models.model import RECIPE, SCORECARD, Options, foretold, out_of_fold
-from training.models.recipe import fit_recipe
+from training.models.model import RANDOM_SPLITS, RECIPE, SCORECARD, Options, Rounds, foretold, out_of_fold
+from training.models.recipe import _Trees, fit_recipe
 from training.models.scorecard import fit_scorecard
 from training.models.stack import BOOSTER_ALONE, Stack
 from training.models.verify import load_booster
@@ -45,7 +45,7 @@ def test_both_halves_are_learnt_from_on_the_same_folds_of_accounts(small_company
     dataset, _ = small_company
     rows = dataset.rows(dataset.cutoffs[:18])
     model, unseen, (of_booster, of_scorecard) = both
-    options = Options("churn", RECIPE, plain.seed, plain.threads)
+    options = Options("churn", RECIPE, plain.seed, plain.threads, model.has_random_splits)
     expected = out_of_fold(rows, partial(foretold, features=dataset.features, options=options, rounds=model.rounds))
     assert (of_booster == expected).all()
     part = account_folds(rows["account_id"].to_numpy(dtype=str), rows["label"].to_numpy(dtype=np.float64))
@@ -87,6 +87,27 @@ def test_a_recipe_of_before_has_no_scorecard_and_is_another(small_company, plain
     assert (model.stack, model.scorecard) == (BOOSTER_ALONE, None)
     assert model.features == model.encoding.features
     assert not Incumbent("4", "churn_v3", earlier).is_recipe("churn_v3", RECIPE)
+
+
+@pytest.mark.parametrize("is_better", [True, False])
+def test_trees_with_random_splits_are_taken_where_they_foretell_unknown_accounts_with_less_loss(
+    small_company, plain, monkeypatch, is_better
+):
+    dataset, _ = small_company
+    rows = dataset.rows(dataset.cutoffs[:12])
+    boldness = rows["label"].to_numpy(dtype=np.float64) * 4 - 3
+
+    def trees(_rows, _dataset, options, **_):
+        is_random = options.has_random_splits
+        return _Trees(options, Rounds(5 + is_random, ()), boldness * (1.0 if is_random == is_better else 0.5))
+
+    monkeypatch.setattr("training.models.recipe._trees", trees)
+    model, _ = fit_recipe(rows, dataset, plain, RECIPE, stage="Fit")
+    assert (model.has_random_splits, model.rounds) == (is_better, 6 if is_better else 5)
+    assert ("[extra_trees: 1]" in model.booster.model_to_string()) == is_better
+    assert ("Its trees split at drawn values" in model.halves) == is_better
+    earlier = {name: value for name, value in RECIPE.items() if name != RANDOM_SPLITS}
+    assert not fit_recipe(rows, dataset, plain, earlier, stage="Fit")[0].has_random_splits
 
 
 def test_where_no_feature_is_for_a_scorecard_the_booster_is_the_model(small_company, plain):

@@ -78,6 +78,21 @@ def test_a_weight_that_would_cross_zero_beside_its_twin_stops_there():
     assert level_term.weight == pytest.approx(level_alone.weight, rel=1e-6)
 
 
+def test_it_settles_on_few_rows_whose_use_is_told_many_times():
+    families = ("usage_level", "silence")
+    use = [feature for feature in CATALOG if "scorecard" in feature.readers and feature.family in families]
+    dice = np.random.default_rng(6)
+    level = dice.normal(size=520)
+    turned = {"usage_level": level, "silence": -level}
+    frame = pd.DataFrame(
+        {f.name: np.round(np.exp(turned[f.family] + dice.normal(size=520) * 0.3), 1) for f in use}
+    ).assign(label=(dice.random(520) < 1 / (1 + np.exp(1 + 2 * level))).astype(float))
+    weights = {term.feature: term.weight for term in fit_scorecard(frame, use, target="churn").terms}
+    assert weights.pop("days_since_last_call") >= 0
+    assert max(weights.values()) <= 0
+    assert min(weights.values()) < 0
+
+
 def test_it_reads_the_core_and_fading_use_alone():
     frame = company()
     card = fit_scorecard(frame.assign(calls_7d=3.0, calls_91d=np.nan), CATALOG, target="churn")
