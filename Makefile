@@ -52,7 +52,7 @@ test: install  ## format, lint, types beside every test but those of test-delive
 tests: install
 	$(BIN)/pytest -q -m "not delivery" -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
-test-delivery: install  ## what is delivered: the Bento, Spark on a cluster, Schemathesis, a swap under load
+test-delivery: install  ## what is delivered: commands, notebooks, the Bento, Spark, Schemathesis, a swap under load
 	$(BIN)/pytest -q -m delivery --durations=15 $$(grep -rl --include='test_*.py' 'pytest\.mark\.delivery' tests)
 
 bench: install  ## every benchmark: a table on stdout, JSON under var/bench/

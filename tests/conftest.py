@@ -24,7 +24,6 @@ from features.settings.load import load_settings  # noqa: E402
 from features.windows import DAY, utc  # noqa: E402
 from tests.dealing import in_order, scheduler  # noqa: E402
 from tests.shared import linked, made_once  # noqa: E402
-from tests.watched import train_promote_score  # noqa: E402
 
 # A busy machine is no failure: no test asserts on time.
 hypothesis.settings.register_profile("bellwether", deadline=None)
@@ -32,6 +31,7 @@ hypothesis.settings.load_profile("bellwether")
 
 END = utc(2026, 6, 29)  # a Monday
 ACCOUNTS, DAYS, CALLS_PER_DAY = 560, 300, 0.8
+JUDGING_BLOCKS = 2  # each is a training of its own
 DAYS_APART = 21  # its cutoffs, Mondays all of them: enough to learn from, and a third as many to build
 
 
@@ -157,10 +157,19 @@ def world(tmp_path_factory: pytest.TempPathFactory, ingested: World) -> World:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, world: World) -> World:
-    """The world with a champion and one score run, all by the command line. Do not write to it."""
+    """The world with a champion and one score run; how good the champion is nobody asks. Do not write to it."""
+    from serving.routine.batch import score_batch
+    from training.flow import train
+    from training.registry.addresses import relocate
+    from training.registry.promotion import promote
 
     def make(root: Path) -> None:
         made = world.copy_to(root)
-        train_promote_score(root, made.files / "accounts.parquet", made.newest.date().isoformat())
+        quickly = made.settings.model_copy(update={"judging_blocks": JUDGING_BLOCKS})
+        train(Home(quickly), "churn", now=made.now)
+        promote(made.home, "churn", unproven=True)
+        score_batch(made.home, as_of=made.newest, now=made.now)
 
-    return _world(made_once(tmp_path_factory, "trained", make))
+    found = _world(made_once(tmp_path_factory, "trained", make))
+    relocate(found.home)
+    return found

@@ -12,7 +12,7 @@ _HERE = Path(__file__).parent
 
 TOGETHER: tuple[tuple[str, ...], ...] = (
     # The simulated world, and a model trained on it.
-    ("test_network.py", "test_notebooks.py", "test_whole.py", "training/watching/test_audit.py"),
+    ("test_whole.py", "training/watching/test_audit.py"),
     # One process forks the children that are killed.
     (
         "serving/routine/test_killed.py",
@@ -35,7 +35,10 @@ TOGETHER: tuple[tuple[str, ...], ...] = (
     ("features/build/test_build.py",),
     ("features/ingest/test_ingest.py",),
     ("training/test_real_log.py",),
-    # What `make test` leaves to `make test-delivery`: a cluster, a server of two workers, a Bento.
+    # What `make test` leaves to `make test-delivery`: the way by real commands, notebooks, a cluster, a server of two
+    # workers, a Bento.
+    ("test_network.py",),
+    ("test_notebooks.py",),
     ("features/engine/test_spark.py",),
     ("serving/http_api/test_swap.py", "serving/http_api/test_schemathesis.py"),
     ("serving/http_api/test_bento.py",),

@@ -5,18 +5,25 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import World
+from features.simulator import simulate
+from features.windows import utc
 from tests.watched import Watched
 
+pytestmark = [pytest.mark.slow, pytest.mark.delivery]
+
+NEWEST = "2026-06-29"  # a Monday
 WORKER = "_bentoml_impl.worker.service"
 
 
@@ -39,11 +46,39 @@ def get(url: str, body: object = None) -> tuple[int, object]:
         return 0, None
 
 
-@pytest.mark.slow
-def test_the_whole_way_by_the_command_line_talks_to_loopback_only(trained: World, tmp_path: Path) -> None:
-    way = Watched(trained.copy_to(tmp_path).settings.home.parent)
-    scored = json.loads((way.root / "scored.json").read_text())
+def scored_by_the_command_line(way: Watched) -> list[dict[str, Any]]:
+    """Scores of a small simulated company: every command from an empty folder on; MLflow starts the training."""
+    files = way.root / "files"
+    simulate(files, accounts=80, days=150, calls_per_day=0.4, seed=7, end=utc(2026, 6, 29))
+    tables = [(f"--{table}", str(files / f"{table}.parquet")) for table in ("accounts", "subscriptions", "touchpoints")]
+    way.run(
+        ["init"],
+        ["ingest", "--events", str(files / "events"), *chain.from_iterable(tables)],
+        ["features", "build", "--from", "2026-02-23", "--to", NEWEST, "--every", "14d"],
+        ["features", "apply"],
+    )
+    way.mlflow_run("train")
+    scored = way.run(
+        ["promote", "--target", "churn", "--unproven"],
+        ["features", "materialize"],
+        ["score", "--as-of", NEWEST, "--format", "json"],
+    )
+    return list(json.loads(scored))
+
+
+def registered(way: Watched) -> tuple[list[tuple[str, int]], list[str]]:
+    """Name and version of every model, and the entry points by which MLflow started their runs."""
+    with contextlib.closing(sqlite3.connect(way.home / "mlflow" / "mlflow.db")) as database:
+        models = database.execute("SELECT name, version FROM model_versions").fetchall()
+        runs = database.execute("SELECT value FROM tags WHERE key = 'mlflow.project.entryPoint'").fetchall()
+    return models, [entry_point for (entry_point,) in runs]
+
+
+def test_the_whole_way_by_the_command_line_talks_to_loopback_only(tmp_path: Path) -> None:
+    way = Watched(tmp_path)
+    scored = scored_by_the_command_line(way)
     account = scored[0]["account_id"]
+    assert registered(way) == ([("bellwether-churn", 1)], ["train"])
 
     port = free_port()
     serve = ["-m", "serving", "--home", str(way.home), "serve", "--port", str(port), "--workers", "1"]

@@ -38,6 +38,7 @@ def two_targets(trained: World, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.mark.slow
+@pytest.mark.delivery
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, two_targets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Here: every worker imports this file to collect it, and this takes seconds.

@@ -1,4 +1,4 @@
-"""The way to a champion by the command line alone, in processes whose every address a guard notes."""
+"""Commands in processes whose every address a guard notes."""
 
 from __future__ import annotations
 
@@ -98,6 +98,7 @@ class Watched:
             "PYTHONPATH": f"{guard}{os.pathsep}{ROOT}",
             "GUARD_FILE": str(self.root / "asked.txt"),
             "BELLWETHER_STALE_AFTER_HOURS": "1000000",
+            "BELLWETHER_JUDGING_BLOCKS": "2",  # each is a training of its own
         }
 
     def seen(self) -> list[Seen]:
@@ -138,23 +139,3 @@ class Watched:
         )
         assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
         return done.stdout
-
-
-def train_promote_score(root: Path, accounts: Path, cutoff: str) -> None:
-    """Every command from a home that was ingested and built to a score run; MLflow starts the training.
-
-    What is ingested and built already stays: it is the longest part of the way, and it asks nobody. The scores are
-    left in ``scored.json``.
-    """
-    way = Watched(root)
-    way.run(
-        ["init"],
-        ["ingest", "--accounts", str(accounts)],
-        ["features", "build", "--from", cutoff, "--to", cutoff],
-        ["features", "apply"],
-    )
-    way.mlflow_run("train")
-    score = ["score", "--as-of", cutoff, "--format", "json"]
-    (root / "scored.json").write_text(
-        way.run(["promote", "--target", "churn", "--unproven"], ["features", "materialize"], score)
-    )

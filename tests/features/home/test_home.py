@@ -15,6 +15,7 @@ from features.rollup.count import roll_up
 from features.settings.fields import Settings
 from features.storage.store import ManifestStore
 from features.windows import DAY, utc
+from tests.features.conftest import Log
 
 C = utc(2026, 6, 29)
 NOW = C + timedelta(hours=12)
@@ -34,12 +35,18 @@ def manifests_read(monkeypatch):
     return reads
 
 
-@pytest.fixture
-def built(log):
+@pytest.fixture(scope="module")
+def at_rest(tmp_path_factory):
+    log = Log(tmp_path_factory.mktemp("at-rest") / "home")
     log.add("events", {"event_time": C - DAY}, {"event_time": C - 2 * DAY}).store()
     roll_up(log.home)
     build(log.home, [C], now=NOW)
     return log
+
+
+@pytest.fixture
+def built(at_rest, tmp_path):
+    return at_rest.copy_to(tmp_path / "built")
 
 
 def files_of(home):
