@@ -90,7 +90,7 @@ def test_the_batch_scores_explains_and_keeps_it(ruled: Place) -> None:
     assert (run.version, run.rule, run.written) == ("4", RULE, False)
     scored = [account for account in run.accounts if account.probability is not None]
     assert len(scored) == len(USUAL)
-    assert {reason.family for account in scored for reason in account.reasons} == {"silence"}
+    assert {reason.code for account in scored for reason in account.reasons} == {"silence"}
     with closing(open_ledger(ruled.home)) as ledger:
         head = ledger.latest("churn")
     assert head is not None
