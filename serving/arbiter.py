@@ -1,6 +1,10 @@
 """Supervises the service's processes: told what to do by its owner alone, and closed to new clients when it ends."""
 
+import ctypes
+import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +12,10 @@ from typing import Any
 
 from bentoml._internal.utils import circus
 
-__all__ = ["supervise_privately"]
+__all__ = ["end_with_supervisor", "supervise_privately"]
 
+_SUPERVISOR = "BELLWETHER_SUPERVISOR"  # in a worker's environment, the process that has started it
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _AGAIN_SECONDS = 0.05
 _LONGEST = 80  # of a folder; the name of a socket may have 107 characters in all
 
@@ -30,6 +36,8 @@ class _PrivateArbiter(circus.Arbiter):  # type: ignore[misc]
             folder = Path(tempfile.mkdtemp(prefix="bellwether-control-", dir="/tmp"))
         options |= {"endpoint": f"ipc://{folder / 'control'}", "pubsub_endpoint": f"ipc://{folder / 'events'}"}
         super().__init__(*given, **options)
+        for watcher in self.watchers:
+            watcher.env = {**(watcher.env or {}), _SUPERVISOR: str(os.getpid())}
         for passing in (folder, *self.passing):
             self.exit_stack.callback(shutil.rmtree, passing, ignore_errors=True)
 
@@ -55,3 +63,17 @@ def supervise_privately(*, passing: Sequence[str] = ()) -> None:
     """
     _PrivateArbiter.passing = passing
     circus.Arbiter = _PrivateArbiter
+
+
+def end_with_supervisor() -> None:
+    """From now on a worker is told to end when its supervisor is gone, whatever ended that; elsewhere nothing happens.
+
+    A supervisor that is killed tells nobody: its workers would answer on, and the port stay taken. Linux sends the
+    signal when the thread that has started the worker ends, which is the supervisor's main thread.
+    """
+    supervisor = os.environ.get(_SUPERVISOR)
+    if supervisor is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(supervisor):  # it was gone before it could be followed
+        os.kill(os.getpid(), signal.SIGTERM)

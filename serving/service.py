@@ -18,7 +18,7 @@ start()
 import bentoml  # noqa: E402 - telemetry is switched off before BentoML looks
 
 from features.feature_store.store import open_store  # noqa: E402
-from serving.arbiter import supervise_privately  # noqa: E402
+from serving.arbiter import end_with_supervisor, supervise_privately  # noqa: E402
 from serving.http_api.address import PASSING_FOLDER  # noqa: E402
 from serving.http_api.answers import Answerer  # noqa: E402
 from serving.http_api.connections import ConnectionLimits, bound_connections  # noqa: E402
@@ -47,6 +47,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning, module="_bentoml_
 warnings.filterwarnings("ignore", "add_callback_from_signal", DeprecationWarning)
 
 
+end_with_supervisor()
 supervise_privately(passing=[os.environ[PASSING_FOLDER]] if PASSING_FOLDER in os.environ else [])
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from features.ingest.readings import Problem, Reading
 from features.sources.mapping.declared import UNITS_PER_SECOND, MappedColumn
+from features.sources.mapping.looks import NO_LIMIT
 
 __all__ = [
     "has_commas",
@@ -46,20 +47,6 @@ _CURRENCY = re.compile(rf"(?P<first>{_SIGN})\s?(?P<before>{_AMOUNT})|(?P<behind>
 _STATUS = re.compile(r"(?:HTTP(?:/[\d.]+)?[ :-]*)?([1-5]\d\d)(?:[ :-]+[A-Za-z][A-Za-z '-]*)?", re.IGNORECASE)
 _NO_CENTS = re.compile(r"(?<=\d)[.,][-\u2013\u2014]{1,2}$")  # 49.- is 49
 _QUOTA = "quota_calls_per_month"
-_NO_LIMIT = (
-    "unlimited",
-    "no limit",
-    "infinite",
-    "infinity",
-    "inf",
-    "∞",
-    "unbegrenzt",
-    "illimité",
-    "ilimitado",
-    "-1",
-    "-1.0",
-    "-1,0",
-)
 
 
 def plain_number(text: str, name: str, *, decimal: str | None) -> str | None:
@@ -74,7 +61,7 @@ def plain_number(text: str, name: str, *, decimal: str | None) -> str | None:
     '0.013'
     """
     trimmed = text.strip().replace("\u2212", "-")
-    if name == _QUOTA and trimmed.lower() in _NO_LIMIT:
+    if name == _QUOTA and trimmed.lower() in NO_LIMIT:
         return None
     number = _with_points(trimmed) if decimal in (None, ".") else _with_commas(trimmed, name, decimal)
     if decimal == "." and _THOUSANDS.fullmatch(trimmed):

@@ -67,9 +67,9 @@ def _read(engine: Engine, guess: Guess, rows: Rows, *, now: datetime) -> tuple[p
     given = given.append_column("source_file", pa.array(np.zeros(len(given), dtype=np.int32)))
     given = given.append_column("source_row", pa.array(np.asarray(rows.numbers, dtype=np.int64)))
     given, _ = with_cancellations(given, title=title)
-    written = _mapped_only(given, mapped)
     marks: Marks = set()
     given = usual_texts(given, table, mapped.columns, marks)
+    written = _mapped_only(given, mapped)  # without words for nothing and for no limit, which are no faults
     hashed = [name for name, column in source.columns.items() if column.hashed]
     given = Pseudonyms(table, key=passing_key(), hashed=hashed)(given)
     tidy = tidy_text(named(_TRIAL, given.schema), table)

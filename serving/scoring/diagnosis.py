@@ -29,6 +29,7 @@ SYMPTOMS = ("silence", "usage_trend")
 _USUAL_SLOW_SHARE = 0.05  # by the meaning of a 95th percentile
 _FEWEST_EARLIER_CALLS = 30
 _LEAST_SHARE = 0.2
+_GOOD_PART, _LEAST_ON_ONE = 0.15, 3.0  # of an account's calls; times the usual share of slow ones on one endpoint
 _FEWEST_WEEKS = 6
 _RECENT_WEEKS, _EARLIER_WEEKS = RECENT_DAYS // 7, EARLIER_DAYS // 7
 _NORMAL_BOUND = float(stats.norm.ppf(0.8))
@@ -59,11 +60,26 @@ def failures(counts: DiagnosisCounts, family: str, kind: str, column: str) -> Fi
 
 
 def slow_answers(counts: DiagnosisCounts) -> Findings:
-    """Accounts of whose calls more are slow than the slowest 5 % of each endpoint, or than everybody's are now."""
-    of_account = counts.slow.groupby("account_id", sort=True)[["timed_calls", "slow_calls"]].sum()
-    calls, bad = (of_account[name].to_numpy(np.float64) for name in of_account.columns)
-    everybody = bad.sum() / calls.sum() if calls.sum() else 0.0
-    return _larger_share("latency", "slow", of_account.index, bad, calls, calls * max(_USUAL_SLOW_SHARE, everybody))
+    """Accounts of whose calls more are slow than the slowest 5 % of each endpoint, or than everybody's are now.
+
+    All calls of the account are tested together, and each endpoint that makes a good part of them: what is slow on one
+    is little among many. Its tail is multiplied by the number of endpoints (Bonferroni).
+    """
+    slow = counts.slow
+    everybody = slow.slow_calls.sum() / slow.timed_calls.sum() if slow.timed_calls.sum() else 0.0
+    chance = max(_USUAL_SLOW_SHARE, everybody)
+    by_account = slow.groupby("account_id", sort=True)[["timed_calls", "slow_calls"]]
+    of_account = by_account.sum().astype(np.float64)
+    calls, bad = of_account.timed_calls.to_numpy(), of_account.slow_calls.to_numpy()
+    rows = _tested(of_account.index, bad, calls, calls * chance)
+    all_calls = by_account.transform("sum").timed_calls
+    many = slow[slow.timed_calls >= _GOOD_PART * all_calls]
+    on_one, of = (many[name].to_numpy(np.float64) for name in ("slow_calls", "timed_calls"))
+    endpoints = by_account.transform("size")[many.index].to_numpy(np.float64)
+    tail = more_than_expected(on_one, of, chance) * endpoints
+    is_slow = (tail <= LARGEST_TAIL) & (least_ratio(on_one, of, chance) >= _LEAST_ON_ONE)
+    is_named = rows.account_id.isin(set(many.account_id[is_slow])) | _is_named(rows)
+    return Findings("latency", "slow", rows[is_named].reset_index(drop=True))
 
 
 def given_up_endpoints(counts: DiagnosisCounts) -> Findings:
@@ -199,8 +215,12 @@ def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _larger_share(family: str, kind: str, accounts: pd.Index, bad: Floats, calls: Floats, expected: Floats) -> Findings:
+    return Findings(family, kind, _named(_tested(accounts, bad, calls, expected)))
+
+
+def _tested(accounts: pd.Index, bad: Floats, calls: Floats, expected: Floats) -> pd.DataFrame:
     chance = np.clip(np.divide(expected, calls, out=np.ones_like(calls), where=calls > 0), 1e-9, 1.0)
-    rows = pd.DataFrame(
+    return pd.DataFrame(
         {
             "account_id": accounts,
             "tail": more_than_expected(bad, calls, chance),
@@ -211,8 +231,11 @@ def _larger_share(family: str, kind: str, accounts: pd.Index, bad: Floats, calls
             "expected": expected,
         }
     )
-    return Findings(family, kind, _named(rows))
+
+
+def _is_named(rows: pd.DataFrame) -> pd.Series:
+    return (rows["tail"] <= LARGEST_TAIL) & (rows.least_effect >= LEAST_EFFECT)
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[(rows["tail"] <= LARGEST_TAIL) & (rows.least_effect >= LEAST_EFFECT)].reset_index(drop=True)
+    return rows[_is_named(rows)].reset_index(drop=True)

@@ -47,19 +47,23 @@ class Numerals:
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
+        self._by_words: dict[str, int] = {}
 
     def of(self, words: str, field: str) -> int:
         """The number in ``words``, said of a feature; 0 where there is none."""
+        if len(words) == 1:
+            words = f"{field} {words}"
+        known = self._by_words.get(words)
+        if known is None:
+            known = self._by_words[words] = self._of_new(words)
+        return known
+
+    def _of_new(self, words: str) -> int:
         match = _NUMERAL.search(words)
         if match is None:
             return 0
         numeral = match.group().rstrip(".,")
-        if "%" in words:
-            name = f"{numeral} %"
-        elif len(numeral) > 1:
-            name = numeral
-        else:
-            name = f"{field} {numeral}" if words == numeral else words
+        name = f"{numeral} %" if "%" in words else numeral if len(numeral) > 1 else words
         return self._known.setdefault(name, len(self._known) + 1)
 
 

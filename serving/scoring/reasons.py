@@ -202,23 +202,24 @@ def reasons_for(
         nothing = np.zeros(rows + 1, dtype=np.intp)
         return Reasons(nothing, nothing[:0], np.zeros(0), np.zeros(0, dtype=object), families, values, contributions)
     # Laid out row by row, numpy adds the numbers of a row in one order, however many rows there are.
-    sums = np.column_stack([np.ascontiguousarray(contributions[:, family.places]).sum(axis=1) for family in families])
+    parts = [np.ascontiguousarray(contributions[:, family.places]) for family in families]
+    sums = np.column_stack([part.sum(axis=1) for part in parts])
     speakers = Speakers(values, target, yardsticks or {}, catalog)
     ranks = min(limit, len(families))
     count, order = np.zeros(rows, dtype=np.intp), np.argsort(-np.abs(sums), axis=1, kind="stable")
     by = np.zeros((rows, ranks), dtype=np.intp)
     text, numbers = np.empty((rows, ranks), dtype=object), np.zeros((rows, ranks * NUMBERS), dtype=np.intp)
+    is_large = np.abs(np.take_along_axis(sums, order, axis=1)) >= MINIMUM_CONTRIBUTION
     for rank in range(len(families)):
         turn = order[:, rank]
-        asked = np.flatnonzero(
-            (count < ranks) & (np.abs(np.take_along_axis(sums, turn[:, None], axis=1))[:, 0] >= MINIMUM_CONTRIBUTION)
-        )
+        asked = np.flatnonzero((count < ranks) & is_large[:, rank])
         if not len(asked):
             break
         for place in np.unique(turn[asked]).tolist():
             family, mine = families[place], asked[turn[asked] == place]
-            parts = contributions[mine[:, None], family.places]
-            said = speakers.speak(family.specs, parts, sums[mine, place], mine, numbers[mine])
+            said = speakers.speak(
+                family.specs, parts[place][mine], sums[mine, place], mine, numbers[mine, : rank * NUMBERS]
+            )
             speaks = np.flatnonzero(said.is_said)
             row, at = mine[speaks], count[mine[speaks]]
             by[row, at], text[row, at] = place, said.text[speaks]

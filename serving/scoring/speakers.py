@@ -50,15 +50,13 @@ class Speakers:
             Numbers that were said before, rows by numbers; 0 for none.
         """
         signs = np.where(totals > 0, 1, -1)
-        weights = np.where(parts * signs[:, None] > 0, np.abs(parts), 0.0)
+        weights = np.maximum(parts * signs[:, None], 0.0)
         texts, numbers = np.full(len(rows), None, dtype=object), np.zeros((len(rows), NUMBERS), dtype=np.intp)
         left = np.arange(len(rows))
-        while True:
-            leading = np.argmax(weights[left], axis=1)
+        while len(left):
+            leading = np.argmax(weights if len(left) == len(rows) else weights[left], axis=1)
             is_left = weights[left, leading] > 0
             left, leading = left[is_left], leading[is_left]
-            if not len(left):
-                return Sentences(texts, numbers)
             done = np.zeros(len(left), dtype=bool)
             for place in np.unique(leading).tolist():
                 led = np.flatnonzero(leading == place)
@@ -69,6 +67,7 @@ class Speakers:
                 weights[at[~speaks], place] = 0.0
                 done[led[speaks]] = True
             left = left[~done]
+        return Sentences(texts, numbers)
 
     def _of_feature(self, feature: FeatureSpec, rows: Places, signs: Places) -> Sentences:
         spoken = feature if feature.spoken_as is None else self._catalog.spec(feature.spoken_as)
@@ -93,7 +92,9 @@ class Speakers:
 
 def _repeats(named: Places, said: Places) -> NDArray[np.bool_]:
     """Whether a sentence names a number that was said before, or one twice itself."""
-    again = ((named[:, :, None] == said[:, None, :]) & (named[:, :, None] > 0)).any(axis=(1, 2))
-    ranked = np.sort(named, axis=1)
-    twice = ((ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] > 0)).any(axis=1)
-    return np.asarray(again | twice)
+    repeats = np.zeros(len(named), dtype=bool)
+    for place in np.flatnonzero(named.any(axis=0)).tolist():
+        mine = named[:, place]
+        again = (said == mine[:, None]).any(axis=1) | (named[:, :place] == mine[:, None]).any(axis=1)
+        repeats |= again & (mine > 0)
+    return repeats

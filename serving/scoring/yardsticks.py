@@ -114,7 +114,7 @@ def _halves(
         return high, values <= lower
     if median is not None:
         return high, (values < median) | (values == 0)
-    return high, np.ones(len(values), dtype=bool) if upper is None else values <= upper
+    return high, np.ones(len(values), dtype=bool)
 
 
 def _level(values: Floats, side: Places, yardstick: Yardstick | None) -> Places:

@@ -14,11 +14,11 @@ import click
 from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.start import start
-from tests.benchmarks import bars, building, frame, ingesting, on_spark, real_log, request, scaling, scoring
+from tests.benchmarks import bars, building, diagnosing, frame, ingesting, on_spark, real_log, request, scaling, scoring
 from tests.benchmarks.row import Row, table, write_json
 from tests.benchmarks.world import make_world
 
-NAMES = ("build", "scale", "spark", "ingest", "frame", "score", "http", "simulator", "real-log")
+NAMES = ("build", "scale", "spark", "ingest", "frame", "score", "http", "simulator", "diagnosis", "real-log")
 SIZES = (2_000_000, 20_000_000)
 
 
@@ -62,6 +62,7 @@ def measured(
         "score": [lambda: scoring.rows(world())],
         "http": [lambda: request.rows(world())],
         "simulator": [_simulator],
+        "diagnosis": [diagnosing.rows],
         "real-log": [real_log.rows],
     }
     for name in names:

@@ -16,7 +16,7 @@ from features.home.home import Home
 from features.start import start
 
 BARS = {
-    "share_of_true_risk_roc_auc": (0.95, None),
+    "share_of_true_risk_roc_auc": (0.97, None),
     "ece": (None, 0.02),
     "calibration_slope": (0.8, 1.25),
     "predicted_over_observed": (0.85, 1.15),

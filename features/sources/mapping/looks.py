@@ -9,7 +9,7 @@ from features.sources.mapping.dates import is_written_date
 from features.sources.mapping.durations import seconds_of
 from features.sources.mapping.known_records import kind_of_change
 
-__all__ = ["number_of", "plain_values", "says_its_zone", "unit_of_duration", "unit_of_epoch", "why_not"]
+__all__ = ["NO_LIMIT", "number_of", "plain_values", "says_its_zone", "unit_of_duration", "unit_of_epoch", "why_not"]
 
 
 _NOTHING = frozenset(("", "-", "null", "none", "nan", "undefined", "(null)", "n/a"))
@@ -25,7 +25,10 @@ _AMOUNT = re.compile(
     r"([A-Z]{3}|[$€£¥₹])? ?[+-]?\d[\d.,' \u00a0\u202f\u2019]*[-\u2013\u2014]{0,2} ?([A-Z]{3}|[$€£¥₹])?|0"
 )
 _TIMES = re.compile(r"(-|\d+\.\d+)([,:; ]+(-|\d+\.\d+))+")  # of several upstreams
-_NO_LIMIT = ("unlimited", "no limit", "infinite", "inf", "unbegrenzt", "illimité", "ilimitado", "-1")
+NO_LIMIT = (
+    *("unlimited", "no limit", "infinite", "infinity", "inf", "∞", "unbegrenzt", "illimité", "ilimitado"),
+    *("-1", "-1.0", "-1,0"),
+)
 
 
 def plain_values(values: Sequence[object]) -> list[object]:
@@ -133,7 +136,7 @@ def _is_amount(value: object) -> bool:
 
 
 def _is_quota(value: object) -> bool:
-    return _is_amount(value) or str(value).strip().lower() in _NO_LIMIT
+    return _is_amount(value) or str(value).strip().lower() in NO_LIMIT
 
 
 def _is_change(value: object) -> bool:

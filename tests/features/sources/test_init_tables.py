@@ -294,3 +294,14 @@ def test_a_row_with_an_end_that_cannot_be_read_is_refused_and_told(tmp_path):
 def test_an_end_that_does_not_fit_is_refused(tmp_path, columns, text):
     with pytest.raises(SettingsError, match=text):
         subscriptions_of(tmp_path, columns, "account_id,start,end", "a,2026-01-01,2026-02-01")
+
+
+@pytest.mark.parametrize("nothing", ["unlimited", "-1", "NULL", "Infinity", "∞"])
+def test_a_quota_that_is_mostly_without_a_limit_is_proposed_and_read(tmp_path, monkeypatch, nothing):
+    monkeypatch.chdir(tmp_path)
+    rows = (f"a{n},2026-06-0{n}T00:00:00Z,start,pro,{quota}" for n, quota in enumerate((nothing, nothing, 9000), 1))
+    source = put(tmp_path / "s.csv", "account_id,occurred_at,kind,plan,api_quota", *rows)
+    tables, _ = proposed(tmp_path, f"subscriptions={source}")
+    assert tables["subscriptions"]["columns"]["quota_calls_per_month"] == {"from": "api_quota"}
+    quotas, _ = stored(tmp_path, "subscriptions", "quota_calls_per_month", subscriptions=[str(source)])
+    assert quotas == [(None,), (None,), (9000,)]

@@ -1,5 +1,6 @@
 """A database is read without a file made beside it, and never without what stands in its journal."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from features.storage.read_only import connected_to_read, has_write_ahead_journal, state_of
+from features.storage.read_only import connected_to_read, has_write_ahead_journal, is_read_only, state_of
 
 # A process that ends without closing leaves the last rows in the journal.
 LEFT_OPEN = """
@@ -59,3 +60,12 @@ def test_nothing_is_made_beside_a_database_at_rest_and_nothing_is_written(databa
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("INSERT INTO rows VALUES (2)")
     assert state_of(database) != before
+
+
+@pytest.mark.parametrize("sealed", ["folder", "file", None])
+def test_a_database_is_read_only_where_its_folder_or_itself_cannot_be_written(tmp_path, monkeypatch, sealed):
+    path = tmp_path / "a.db"
+    path.touch()
+    denied = {"folder": tmp_path, "file": path, None: None}[sealed]
+    monkeypatch.setattr(os, "access", lambda asked, _mode: asked != denied)
+    assert is_read_only(path) == (sealed is not None)

@@ -161,7 +161,7 @@ def test_rollup(evening: Settings, built: Settings, tmp_path: Path, at: str, cal
 
 
 @pytest.mark.parametrize(
-    ("at", "call", "published"), [(STAGING, DAYS + 3, False), (PUBLISHING, 2, False), (SWEEPING, 2, True)]
+    ("at", "call", "published"), [(STAGING, 2 * DAYS + 3, False), (PUBLISHING, 2, False), (SWEEPING, 2, True)]
 )
 def test_build(evening: Settings, built: Settings, tmp_path: Path, at: str, call: int, published: bool) -> None:
     own = copied(evening, tmp_path)

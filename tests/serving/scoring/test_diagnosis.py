@@ -118,6 +118,14 @@ def test_slow_answers_name_their_endpoint():
     assert finding.next_step
 
 
+def test_one_slow_endpoint_among_many_calls_is_named():
+    elsewhere = ("a", "/b", 500, 10.0, 20)
+    usual = ("z", "/z", 100_000, 9.0, 5000)
+    assert families(counts(slow=slow(("a", "/a", 100, 400.0, 30), elsewhere, usual))) == ["latency"]
+    assert families(counts(slow=slow(("a", "/a", 60, 400.0, 18), elsewhere, usual))) == []  # a tenth of its calls
+    assert families(counts(slow=slow(("a", "/a", 100, 400.0, 12), elsewhere, usual))) == []  # about twice the usual
+
+
 def test_where_everybody_is_slow_nobody_is_named():
     of_all = [(account, "/a", 1000, 400.0, 400) for account in "abcdef"]
     assert len(named_findings(counts(slow=slow(*of_all)))) == 0
