@@ -19,7 +19,7 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         null_rule="null without created_at",
         meaning="days since the account was created",
         text="The account was created {account_age_days:days} ago.",
-        null_text="It is not known when this account was created.",
+        than=("longer ago than {}", "more recently than {}"),
         is_calendar=True,
     ),
     FeatureSpec(
@@ -32,7 +32,7 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_HOURS,
         meaning="hours from the sign-up to the first request",
         text="The first call came {hours_to_first_call:hours} after the sign-up.",
-        null_text="There was no first call yet, or its time from the sign-up is not known.",
+        than=("later than for {}", "sooner than for {}"),
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -45,7 +45,6 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_HOURS,
         meaning="time to the first working app: hours from the sign-up to the first request that did not fail",
         text="The time to a first working app was {hours_to_first_success:hours}: from the sign-up to the first call that succeeded.",
-        null_text="There is no first working app yet, or its time from the sign-up is not known.",
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -58,7 +57,7 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         null_rule=f"{_NULL_HOURS}; null when no value endpoints are set",
         meaning="hours from the sign-up to the first successful call to a value endpoint",
         text="The main value endpoint was first reached {hours_to_first_value_call:hours} after the sign-up.",
-        null_text="The main value endpoint was not reached yet, or its time from the sign-up is not known.",
+        than=("later than for {}", "sooner than for {}"),
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -72,7 +71,7 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         null_rule="never null",
         meaning=_STEPS,
         text="Onboarding stage {onboarding_stage:count} of 4: {onboarding_stage:stage}.",
-        null_text="It is not known how far this account has come.",
+        sides=(3.0, 3.0),
         zero_text="Onboarding stage 0 of 4: signed up, no call yet.",
         churn=Risk.DOWN,
     ),
@@ -86,7 +85,7 @@ ADOPTION: tuple[FeatureSpec, ...] = (
         null_rule="null at stage 4, at stage 0 without created_at, and when the stage may have begun before the log: the account signed up or was sold to before it, or nobody knows when and it called in the log's first 28 days",
         meaning="days since the onboarding stage was reached: long ones are stuck in onboarding",
         text="In onboarding for {days_in_stage:days} at stage {onboarding_stage:count} of 4: {onboarding_stage:stage}.",
-        null_text="This account is not in onboarding any more, or since when it is lies before the log.",
+        sides=(-1.0, None),
         churn=Risk.UP,
         is_calendar=True,
     ),

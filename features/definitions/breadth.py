@@ -1,13 +1,12 @@
 """The catalogue of how much of the product is used."""
 
 from features.definitions.feature import FeatureSpec, Risk
-from features.definitions.phrases import NO_CALLS, NULL_ENDPOINTS, NULL_SHARE
+from features.definitions.phrases import FLAG, NULL_ENDPOINTS, NULL_SHARE
 
 __all__ = ["BREADTH"]
 
 
 _NULL_VALUE = "null when no value endpoints are set or the source has no endpoints"
-_NO_VALUE_CALL = "No successful call to a main value endpoint is known."
 
 BREADTH: tuple[FeatureSpec, ...] = (
     FeatureSpec(
@@ -20,7 +19,6 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=NULL_ENDPOINTS,
         meaning="distinct method and endpoint with a success, last 7 days",
         text="{endpoints_used_7d:count endpoint|endpoints} in use in the last 7 days, {endpoints_used_28d:count} in the last 28.",
-        null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
         readers=("booster", "scorecard"),
     ),
@@ -34,7 +32,6 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=NULL_ENDPOINTS,
         meaning="distinct method and endpoint with a success, last 28 days",
         text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoints_used_91d:count} in the last 91.",
-        null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
         readers=("booster", "scorecard"),
     ),
@@ -48,7 +45,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule="null when no endpoint is used",
         meaning="1 when only one or two endpoints are used",
         text="Only {endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoints_used_91d:count} in the last 91.",
-        null_text="No endpoint was in use in the last 28 days.",
+        sides=FLAG,
         zero_text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoints_used_91d:count} in the last 91.",
         churn=Risk.UP,
     ),
@@ -62,7 +59,8 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=NULL_SHARE,
         meaning="share of calls to the busiest endpoint",
         text="{top_endpoint_share_28d:percent} of calls go to one endpoint.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
+        reads=Risk.UP,
         zero_text="No call of the last 28 days names an endpoint.",
     ),
     FeatureSpec(
@@ -75,7 +73,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=NULL_ENDPOINTS,
         meaning="endpoints used in the prior 28 days and not in the last 28",
         text="{endpoints_dropped_28d:count endpoint|endpoints} in use in the four weeks before, not in the last 28 days.",
-        null_text="The log carries no endpoints.",
+        reads=Risk.UP,
         zero_text="Every endpoint in use in the four weeks before is still in use.",
     ),
     FeatureSpec(
@@ -88,7 +86,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule="null without calls that carry a method",
         meaning="POST, PUT, PATCH and DELETE among calls with a method",
         text="{write_share_28d:percent} of calls write data.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
         zero_text="No call of the last 28 days wrote data.",
     ),
     FeatureSpec(
@@ -101,7 +99,6 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=NULL_ENDPOINTS,
         meaning="distinct method and endpoint with a success, last 91 days",
         text="{endpoints_used_91d:count endpoint|endpoints} in use in the last 91 days, {endpoints_used_28d:count} of them in the last 28.",
-        null_text="The log carries no endpoints.",
         churn=Risk.DOWN,
         readers=("booster", "scorecard"),
     ),
@@ -114,8 +111,11 @@ BREADTH: tuple[FeatureSpec, ...] = (
         kind="float",
         null_rule=NULL_SHARE,
         meaning="entropy of calls over endpoints; 0 when all go to one, ln n when n share them evenly",
-        text="The spread of calls over endpoints is {endpoint_entropy_28d:count} (0: all go to one); the busiest takes {top_endpoint_share_28d:percent}.",
-        null_text=NO_CALLS,
+        text=None,
+        than=(
+            "Calls are spread more evenly over endpoints than for {}",
+            "Calls are spread less evenly over endpoints than for {}",
+        ),
     ),
     FeatureSpec(
         name="endpoints_adopted_28d",
@@ -127,7 +127,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=NULL_ENDPOINTS,
         meaning="endpoints used in the last 28 days and not in the 28 before",
         text="{endpoints_adopted_28d:count endpoint|endpoints} in use in the last 28 days, not in the four weeks before.",
-        null_text="The log carries no endpoints.",
+        reads=Risk.DOWN,
         zero_text="No endpoint came into use in the last 28 days.",
     ),
     FeatureSpec(
@@ -140,7 +140,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule="null when no account uses an endpoint",
         meaning="endpoints used by the account among those used by any account",
         text="{endpoints_used_28d:count endpoint|endpoints} in use in the last 28 days, {endpoint_coverage_28d:percent} of those any customer uses.",
-        null_text="The log carries no endpoints.",
+        than=("more than for {}", "less than for {}"),
         zero_text="No endpoint was in use in the last 28 days.",
         churn=Risk.DOWN,
     ),
@@ -154,7 +154,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_VALUE,
         meaning="successful calls to the endpoints of the setting value_endpoints",
         text="{value_endpoint_calls_28d:count successful call|successful calls} to the main value endpoint in the last 28 days.",
-        null_text=_NO_VALUE_CALL,
+        than=("more than {} make", "fewer than {} make"),
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -167,7 +167,7 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=f"{_NULL_VALUE}, or without a successful call to any endpoint",
         meaning="successful calls to the value endpoints among successful calls to any endpoint",
         text="{value_endpoint_share_28d:percent} of the successful calls of the last 28 days went to the main value endpoint.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
         zero_text="No successful call of the last 28 days went to the main value endpoint.",
         churn=Risk.DOWN,
     ),
@@ -181,7 +181,8 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_VALUE,
         meaning="1 when a call to a value endpoint ever succeeded",
         text="The main value endpoint was last reached {days_since_value_endpoint:days} ago.",
-        null_text=_NO_VALUE_CALL,
+        sides=FLAG,
+        reads=Risk.DOWN,
         zero_text="The main value endpoint was never reached.",
     ),
     FeatureSpec(
@@ -194,6 +195,8 @@ BREADTH: tuple[FeatureSpec, ...] = (
         null_rule="null when no value endpoints are set or none was ever reached",
         meaning="days since the last successful call to a value endpoint",
         text="The main value endpoint was last reached {days_since_value_endpoint:days} ago.",
-        null_text=_NO_VALUE_CALL,
+        sides=(None, 1.0),
+        than=("longer ago than for {}", "more recently than for {}"),
+        reads=Risk.UP,
     ),
 )

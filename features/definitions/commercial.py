@@ -1,6 +1,7 @@
 """The catalogue of the contract, the spend and the quota."""
 
 from features.definitions.feature import FeatureSpec, Risk
+from features.definitions.phrases import LEVEL
 
 __all__ = ["COMMERCIAL"]
 
@@ -16,7 +17,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null without a known subscription",
         meaning="plan at the cutoff; of several subscriptions that of the largest MRR",
         text="The account is on the plan {plan:name}.",
-        null_text="No subscription is known for this account.",
+        upsell_text="The plan is {plan:name}: there is a larger one.",
     ),
     FeatureSpec(
         name="mrr",
@@ -28,7 +29,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null without a known subscription",
         meaning="monthly recurring revenue at the cutoff, the sum over what runs; 0 when nothing does",
         text="The account pays {mrr:count} a month.",
-        null_text="No subscription is known for this account.",
+        than=("more than {}", "less than {}"),
         zero_text="The account pays nothing.",
     ),
     FeatureSpec(
@@ -41,8 +42,9 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null without a term",
         meaning="days until the term of the plan ends; negative when it has passed",
         text="The running term ends in {days_to_term_end:days}.",
+        sides=(90.0, 90.0),
+        reads=Risk.DOWN,
         past_text="The term ended {days_to_term_end:days} ago.",
-        null_text="The subscription has no fixed term.",
         is_calendar=True,
     ),
     FeatureSpec(
@@ -55,7 +57,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null without created_at or a start",
         meaning="days since the account became a customer, with whichever subscription",
         text="Customer for {tenure_days:days}.",
-        null_text="It is not known when this account became a customer.",
+        than=("longer than {}", "shorter than {}"),
         is_calendar=True,
     ),
     FeatureSpec(
@@ -69,7 +71,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null when the plan is unlimited or unknown",
         meaning="successful calls against the sum of the quotas, scaled to 28 days",
         text="{quota_used_share_28d:percent} of the plan's quota was used in the last 28 days.",
-        null_text="The plan has no quota.",
+        than=("more than for {}", "less than for {}"),
         zero_text="The plan's quota was not used in the last 28 days.",
         upsell=Risk.CERTAIN_UP,
     ),
@@ -83,7 +85,7 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null without a known subscription 91 days ago, or when its monthly revenue was 0",
         meaning="monthly recurring revenue at the cutoff against 91 days before",
         text="The monthly price {mrr_growth_91d:change} in the last 91 days and is {mrr:count} now.",
-        null_text="There is no price of 91 days ago to compare with.",
+        sides=LEVEL,
     ),
     FeatureSpec(
         name="plan_changes_364d",
@@ -95,7 +97,6 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no subscriptions; 0 over nothing",
         meaning="times the account's plan became another one, last 364 days",
         text="The plan changed {plan_changes_364d:count time|times} in the last 364 days.",
-        null_text="No subscription is known for this account.",
         zero_text="The plan did not change in the last 364 days.",
         churn=Risk.UP,
     ),
@@ -109,7 +110,6 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no subscriptions; 0 over nothing",
         meaning="downgrades of any subscription in the last 364 days",
         text="{downgrades_364d:count downgrade|downgrades} in the last 364 days.",
-        null_text="No subscription is known for this account.",
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -123,7 +123,6 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null when the plan is unlimited or unknown, or the log is younger than 13 weeks",
         meaning="successful calls forecast for the next 30 days against the quota, scaled to 30 days",
         text="At the pace of the last 13 weeks the next 30 days use {quota_forecast_share_30d:percent} of the plan's quota; the last 28 days used {quota_used_share_28d:percent}.",
-        null_text="The plan has no quota, or the log is too young to forecast its use.",
         upsell=Risk.CERTAIN_UP,
     ),
     FeatureSpec(
@@ -136,7 +135,6 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         null_rule="null when no quota is passed within 91 days, the plan is unlimited or unknown, or the log is younger than 13 weeks",
         meaning="days until the first one on which the month's forecast calls pass the quota",
         text="At the pace of the last 13 weeks a month's quota is passed in {days_to_quota:days}.",
-        null_text="No month's quota is forecast to be passed within 91 days.",
         zero_text="At the pace of the last 13 weeks this month's quota is passed within a day, or it already was.",
         upsell=Risk.CERTAIN_DOWN,
         is_calendar=True,
@@ -150,9 +148,8 @@ COMMERCIAL: tuple[FeatureSpec, ...] = (
         kind="float",
         null_rule="null without a successful call or a known subscription",
         meaning="monthly recurring revenue per 1,000 successful calls of the last 28 days",
-        text="1,000 successful calls cost {cost_per_1k_success_28d:count} at the calls of the last 28 days.",
-        null_text="There were no successful calls to set against the price.",
-        zero_text="The successful calls of the last 28 days cost nothing.",
+        text=None,
+        than=("A call costs this account more than {}", "A call costs this account less than {}"),
         churn=Risk.UP,
     ),
 )

@@ -67,7 +67,7 @@ def metric_features(name: str, metric: Metric, group: str) -> Iterator[FeatureSp
             null_rule=null_rule,
             meaning=f"{_formula(metric)}, last {days} days" if days > 1 else f"{_formula(metric)}, last day",
             text=f"{title}: {{{feature}:{wording}}} {window}.",
-            null_text=f"{title}: there was nothing to measure {window}.",
+            than=("more than for {}", "less than for {}"),
             churn=metric.risk,
             definition=digest([metric_counts(metric), metric.percentile, days, carried_by(metric)]),
         )
@@ -96,7 +96,7 @@ def table_features(table_name: str, table: ExternalTable, group: str) -> Iterato
             null_rule=f"{age}, or where it says nothing",
             meaning=f"{column} in the newest row of the external table {table_name} known at the cutoff",
             text=text,
-            null_text=f"{title}: not known.",
+            than=("more than for {}", "less than for {}"),
             churn=about.risk,
             past_text=text,  # a number may be negative
             limits=(None, None),
@@ -123,7 +123,7 @@ def _is_zero_over_nothing(metric: Metric) -> bool:
 
 
 def _family(name: str, title: str | None) -> Family:
-    return Family(name, _capital(title or _plain(name)), True, f"{name}_raises", f"{name}_lowers")
+    return Family(name, _capital(title or _plain(name)), is_actionable=True)
 
 
 def _capital(text: str) -> str:

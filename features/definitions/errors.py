@@ -1,7 +1,7 @@
 """The catalogue of failed calls."""
 
 from features.definitions.feature import FeatureSpec, Risk
-from features.definitions.phrases import NO_CALLS, NULL_STATUS, YOUNG
+from features.definitions.phrases import LEVEL, NULL_STATUS
 
 __all__ = ["ERRORS"]
 
@@ -17,7 +17,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule=NULL_STATUS,
         meaning="failed calls among calls with a status, last 7 days",
         text="{error_rate_7d:percent} of calls failed in the last 7 days.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
         churn=Risk.UP,
         zero_text="No call failed in the last 7 days.",
         readers=("booster", "scorecard"),
@@ -32,7 +32,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule=NULL_STATUS,
         meaning="failed calls among calls with a status, last 28 days",
         text="{error_rate_28d:percent} of calls failed in the last 28 days.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
         churn=Risk.UP,
         zero_text="No call failed in the last 28 days.",
         readers=("booster", "scorecard"),
@@ -47,7 +47,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule=NULL_STATUS,
         meaning="4xx without 401, 403 and 429 among calls with a status",
         text="{client_error_rate_28d:percent} of calls ended in a client error (other than 401, 403 and 429) in the last 28 days.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
         churn=Risk.UP,
         zero_text="No call ended in a client error (other than 401, 403 and 429) in the last 28 days.",
     ),
@@ -61,7 +61,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule=NULL_STATUS,
         meaning="5xx among calls with a status",
         text="{server_error_rate_28d:percent} of calls ended in a server error in the last 28 days.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
         churn=Risk.UP,
         zero_text="No call ended in a server error in the last 28 days.",
     ),
@@ -75,7 +75,6 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule=NULL_STATUS,
         meaning="401 and 403 among calls with a status, last 7 days",
         text="{auth_error_rate_7d:share calls} were refused as unauthorised in the last 7 days, {auth_error_rate_28d:percent} in the last 28.",
-        null_text=NO_CALLS,
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -88,7 +87,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule=NULL_STATUS,
         meaning="401 and 403 among calls with a status, last 28 days",
         text="{auth_error_rate_28d:percent} of calls were refused as unauthorised in the last 28 days.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
         churn=Risk.UP,
         zero_text="No call was refused as unauthorised in the last 28 days.",
     ),
@@ -102,7 +101,10 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule=NULL_STATUS,
         meaning="429 among calls with a status: pain, or a plan outgrown",
         text="{throttled_rate_28d:percent} of calls were throttled in the last 28 days.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
+        reads=Risk.UP,
+        upsell=Risk.UP,
+        upsell_text="{throttled_rate_28d:percent} of calls ran into the limit of the plan in the last 28 days.",
         zero_text="No call was throttled in the last 28 days.",
     ),
     FeatureSpec(
@@ -115,7 +117,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule="null when either window has no call with a status",
         meaning="smoothed failure rate of the last 7 days against the 28 days before",
         text="{error_rate_7d:share calls} failed in the last 7 days, {error_rate_28d:percent} in the last 28.",
-        null_text=YOUNG,
+        sides=LEVEL,
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -128,7 +130,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no status; 0 over nothing",
         meaning="days with at least 5 calls and an error rate of at least 10 %",
         text="On {error_days_28d:count} of the last 28 days at least every tenth call failed.",
-        null_text=NO_CALLS,
+        than=("more days than for {}", "fewer days than for {}"),
         zero_text="On none of the last 28 days did every tenth call or more fail.",
         churn=Risk.UP,
     ),
@@ -142,7 +144,6 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule="null without a day of at least 20 calls, some with a status",
         meaning="highest error rate of a day with at least 20 calls",
         text="On the worst of the last 28 days {worst_daily_error_rate_28d:percent} of calls failed, {error_rate_28d:percent} over all of them.",
-        null_text="No day of the window had enough calls to judge.",
         churn=Risk.UP,
         zero_text="No call failed on any day of the last 28 with at least 20 calls.",
     ),
@@ -156,7 +157,6 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no status or no endpoints; 0 over nothing",
         meaning="method and endpoint with at least 10 calls and an error rate of at least 20 %",
         text="At least every fifth call failed on {failing_endpoints_28d:count endpoint|endpoints} in the last 28 days.",
-        null_text=NO_CALLS,
         churn=Risk.UP,
         zero_text="On no endpoint did every fifth call or more fail in the last 28 days.",
     ),
@@ -170,7 +170,7 @@ ERRORS: tuple[FeatureSpec, ...] = (
         null_rule="null without such a day in the last 91",
         meaning="days since the start of the last day with at least 20 failures and an error rate of at least 25 %",
         text="The last burst of errors, 20 or more failures and at least every fourth call of a day, was {days_since_last_error_burst:days} ago.",
-        null_text="There was no burst of errors in the last 91 days.",
+        than=("longer ago than for {} that had one", "more recently than for {} that had one"),
         churn=Risk.DOWN,
     ),
 )

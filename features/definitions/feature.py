@@ -29,6 +29,15 @@ class Risk(StrEnum):
         return {Risk.CERTAIN_UP: 1, Risk.CERTAIN_DOWN: -1}.get(self, 0)  # type: ignore[return-value]
 
 
+_SIGN: dict[Risk, Literal[-1, 0, 1]] = {
+    Risk.UP: 1,
+    Risk.CERTAIN_UP: 1,
+    Risk.DOWN: -1,
+    Risk.CERTAIN_DOWN: -1,
+    Risk.DEPENDS: 0,
+}
+
+
 class Nulls(StrEnum):
     """Which accounts of a cutoff may be null; read from the words of a feature's null rule."""
 
@@ -39,16 +48,15 @@ class Nulls(StrEnum):
 
 @dataclass(frozen=True)
 class Family:
-    """Correlated features that a reason names once: their contributions are summed.
+    """Correlated features that a reason names once: their contributions are summed, and its name is the reason's code.
 
-    ``raises`` and ``lowers`` are the reason codes by the sign of the family's sum.
+    ``actionable_up_to`` is a feature and a value: a family of context is actionable while the feature is no larger.
     """
 
     name: str
     title: str
-    actionable: bool
-    raises: str
-    lowers: str
+    is_actionable: bool = False
+    actionable_up_to: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,15 +68,30 @@ class FeatureSpec:
     window_days
         Length of the longest window it looks at; None for a state.
     text
-        The sentence a reason shows when this feature leads its family. It states the value and, where there
-        is one, the comparison, and is true whichever way the feature pushed. Fields in braces are features of
-        the same row, ``prior`` or ``base``; the formats are those of ``serving.scoring.phrasing``.
-    null_text
-        What is said instead when the feature, or another value the sentence needs, is null.
+        The sentence a reason shows when this feature leads its family. It states the value. Fields in braces are
+        features of the same row, ``prior`` or ``base``; the formats are those of ``serving.scoring.wording``. None where
+        a number would tell nobody anything: then ``than`` is the sentence.
     past_text
         The sentence when the feature's own value is negative: a date that has passed.
     zero_text
         The sentence when the feature's own value is 0, where the usual one would read oddly: "No call failed …".
+    below_text
+        The sentence when the value lies below its yardstick, where the usual one would read as a complaint.
+    upsell_text
+        The sentence for upgrades, where the usual one is about leaving.
+    than
+        How the value is compared with those of the accounts the model learnt from, above and below most of them; ``{}``
+        is "nine in ten accounts".
+    usual
+        The feature of a longer window that says what is usual for the account itself, and how that is said.
+    sides
+        The value is low up to the first, high above the second, and says nothing in between. None where the median of
+        the accounts the model learnt from divides; with the second alone a high value lies above both.
+    reads
+        What more of the feature sounds like to people, as a risk of leaving, where the model may decide otherwise: it
+        is not said for the other direction.
+    spoken_as
+        The feature in whose words this one is said, which speaks of the same in numbers people know.
     prior_of
         For a count ratio ``(now + 1) / (prior + 1)``: the feature that is ``now``, so that ``{prior}`` can be said.
     base_of
@@ -96,13 +119,19 @@ class FeatureSpec:
     kind: Literal["float", "int", "category"]
     null_rule: str
     meaning: str
-    text: str
-    null_text: str
+    text: str | None
     churn: Risk = Risk.DEPENDS
     upsell: Risk = Risk.DEPENDS
     prior_of: str | None = None
     past_text: str | None = None
     zero_text: str | None = None
+    below_text: str | None = None
+    upsell_text: str | None = None
+    than: tuple[str, str] | None = None
+    usual: tuple[str, str] | None = None
+    sides: Limits = (None, None)
+    reads: Risk = Risk.DEPENDS
+    spoken_as: str | None = None
     base_of: str | None = None
     limits: Limits | None = None
     is_calendar: bool = False
@@ -141,3 +170,13 @@ class FeatureSpec:
     def risk(self, target: str) -> Risk:
         """Risk direction for a target; every churn target shares one."""
         return self.upsell if target == "upsell" else self.churn
+
+    def sounds(self, target: str) -> Literal[-1, 0, 1]:
+        """What a larger value sounds like for a target: it raises (1), lowers (-1), or both can be (0).
+
+        What speaks for staying speaks for growing, where nothing else is known.
+        """
+        own, churn = self.risk(target), self.reads if self.churn is Risk.DEPENDS else self.churn
+        if target == "upsell" and own is Risk.DEPENDS:
+            return -_SIGN[churn]
+        return _SIGN[churn if own is Risk.DEPENDS else own]

@@ -1,7 +1,7 @@
 """The catalogue of how long calls take."""
 
 from features.definitions.feature import FeatureSpec, Risk
-from features.definitions.phrases import NO_CALLS, NULL_LATENCY, YOUNG
+from features.definitions.phrases import LEVEL, NULL_LATENCY
 
 __all__ = ["LATENCY"]
 
@@ -16,8 +16,8 @@ LATENCY: tuple[FeatureSpec, ...] = (
         kind="float",
         null_rule=NULL_LATENCY,
         meaning="median latency (nearest rank)",
-        text="Half of all calls took {latency_p50_ms_28d:ms} or less in the last 28 days.",
-        null_text=NO_CALLS,
+        text="A typical call took {latency_p50_ms_28d:ms} in the last 28 days.",
+        than=("slower than for {}", "faster than for {}"),
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -30,7 +30,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         null_rule=NULL_LATENCY,
         meaning="95th percentile of latency, last 7 days (nearest rank)",
         text="The slowest 5 % of calls took {latency_p95_ms_7d:ms} or more in the last 7 days.",
-        null_text=NO_CALLS,
+        than=("slower than for {}", "faster than for {}"),
         churn=Risk.UP,
         readers=("booster", "scorecard"),
     ),
@@ -44,7 +44,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         null_rule=NULL_LATENCY,
         meaning="95th percentile of latency, last 28 days (nearest rank)",
         text="The slowest 5 % of calls took {latency_p95_ms_28d:ms} or more in the last 28 days.",
-        null_text=NO_CALLS,
+        than=("slower than for {}", "faster than for {}"),
         churn=Risk.UP,
         readers=("booster", "scorecard"),
     ),
@@ -58,7 +58,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         null_rule="null when either window has no call with a latency, or the prior percentile is 0",
         meaning="95th percentile of the last 7 days against the 28 days before",
         text="The slowest 5 % of calls took {latency_p95_ms_7d:ms} or more in the last 7 days, {base:ms} or more in the four weeks before.",
-        null_text=YOUNG,
+        sides=LEVEL,
         zero_text="The slowest 5 % of calls took {latency_p95_ms_7d:ms} in the last 7 days, less than in the four weeks before.",
         base_of="latency_p95_ms_7d",
         churn=Risk.UP,
@@ -73,7 +73,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         null_rule=NULL_LATENCY,
         meaning="share of calls at least as slow as the setting slow_call_ms",
         text="{slow_call_share_28d:percent} of calls were slow in the last 28 days.",
-        null_text=NO_CALLS,
+        than=("more than for {}", "less than for {}"),
         zero_text="No call was slow in the last 28 days.",
         churn=Risk.UP,
     ),
@@ -87,7 +87,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         null_rule=NULL_LATENCY,
         meaning="99th percentile of latency, last 28 days (nearest rank)",
         text="The slowest 1 % of calls took {latency_p99_ms_28d:ms} or more in the last 28 days.",
-        null_text=NO_CALLS,
+        than=("slower than for {}", "faster than for {}"),
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -100,7 +100,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         null_rule=NULL_LATENCY,
         meaning="longest latency of a call",
         text="The slowest call of the last 28 days took {latency_max_ms_28d:ms}.",
-        null_text=NO_CALLS,
+        than=("slower than for {}", "faster than for {}"),
         churn=Risk.UP,
     ),
     FeatureSpec(
@@ -113,7 +113,7 @@ LATENCY: tuple[FeatureSpec, ...] = (
         null_rule="null without calls that carry an endpoint and a latency",
         meaning="95th percentile against the same percentile of all customers on the endpoints it calls, weighted by its calls",
         text="The slowest 5 % of calls took {latency_p95_ms_28d:ms} or more in the last 28 days; on the same endpoints all customers together see {base:ms}.",
-        null_text=NO_CALLS,
+        sides=(0.98, 1.02),
         zero_text="The slowest 5 % of calls took {latency_p95_ms_28d:ms} in the last 28 days, less than other customers see.",
         base_of="latency_p95_ms_28d",
         churn=Risk.UP,

@@ -1,7 +1,7 @@
 """What the features of an account's people mean, its tokens and users; part of the group of usage."""
 
 from features.definitions.feature import FeatureSpec, Risk
-from features.definitions.phrases import YOUNG
+from features.definitions.phrases import LEVEL
 
 __all__ = ["PEOPLE"]
 
@@ -17,7 +17,6 @@ PEOPLE: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no tokens; 0 over nothing",
         meaning="distinct API tokens used, last 7 days",
         text="{active_tokens_7d:count API token was|API tokens were} in use in the last 7 days, {active_tokens_28d:count} in the last 28.",
-        null_text="The log carries no tokens.",
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -30,7 +29,7 @@ PEOPLE: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no tokens; 0 over nothing",
         meaning="distinct API tokens used, last 28 days",
         text="{active_tokens_28d:count API token was|API tokens were} in use in the last 28 days.",
-        null_text="The log carries no tokens.",
+        than=("more than for {}", "fewer than for {}"),
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -43,7 +42,7 @@ PEOPLE: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no tokens, both windows are empty, or the account or the log is younger than both",
         meaning="distinct API tokens of the last 7 days against the 7 days before",
         text="Weekly active tokens {active_tokens_7d_vs_prior_7d:change} against the week before ({prior:count} to {active_tokens_7d:count}).",
-        null_text=YOUNG,
+        sides=LEVEL,
         churn=Risk.DOWN,
         prior_of="active_tokens_7d",
     ),
@@ -57,7 +56,6 @@ PEOPLE: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no users; 0 over nothing",
         meaning="distinct users seen, last 7 days",
         text="{active_users_7d:count person|people} used the product in the last 7 days, {active_users_28d:count} in the last 28.",
-        null_text="The log carries no users.",
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -70,7 +68,7 @@ PEOPLE: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no users; 0 over nothing",
         meaning="distinct users seen, last 28 days",
         text="{active_users_28d:count person|people} used the product in the last 28 days.",
-        null_text="The log carries no users.",
+        than=("more than for {}", "fewer than for {}"),
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -83,7 +81,7 @@ PEOPLE: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no users, both windows are empty, or the account or the log is younger than both",
         meaning="distinct users of the last 7 days against the 7 days before",
         text="Weekly active people {active_users_7d_vs_prior_7d:change} against the week before ({prior:count} to {active_users_7d:count}).",
-        null_text=YOUNG,
+        sides=LEVEL,
         churn=Risk.DOWN,
         prior_of="active_users_7d",
     ),
@@ -97,7 +95,7 @@ PEOPLE: tuple[FeatureSpec, ...] = (
         null_rule="null without calls that carry a user",
         meaning="share of calls by the busiest user: one champion is fragile",
         text="One person makes {top_user_share_28d:percent} of the calls.",
-        null_text="No call in the window carries a user.",
+        than=("more than for {}", "less than for {}"),
         churn=Risk.UP,
     ),
 )

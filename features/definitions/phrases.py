@@ -1,14 +1,14 @@
-"""Null rules and sentences that several features of the catalogue share."""
+"""Null rules that several features of the catalogue share, and where their values speak neither way."""
 
 __all__ = [
-    "NO_CALLS",
+    "FLAG",
+    "LEVEL",
     "NULL_COUNT",
     "NULL_ENDPOINTS",
     "NULL_LATENCY",
     "NULL_RATIO",
     "NULL_SHARE",
     "NULL_STATUS",
-    "YOUNG",
 ]
 
 
@@ -18,5 +18,7 @@ NULL_SHARE = "null without calls in the window"
 NULL_RATIO = "null when both windows are empty, or the account or the log is younger than both"
 NULL_STATUS = "null without calls that carry a status, or when the source has none"
 NULL_LATENCY = "null without calls that carry a latency"
-NO_CALLS = "There were no calls to measure in the window."
-YOUNG = "There is not enough history for this comparison."
+LEVEL = (0.98, 1.02)
+"""A ratio of now to before that says nothing: it stayed level."""
+FLAG = (0.0, 0.0)
+"""A flag speaks either way."""

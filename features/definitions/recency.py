@@ -15,16 +15,13 @@ FADES = ((4, 28), (7, 56), (14, 112))
 REMEMBERED_DAYS = 364
 """Days beyond which use is forgotten altogether."""
 
-_NO_CALLS = "This account has made no calls."
 
-
-def _yardstick(half_life: int) -> tuple[int, int]:
-    """The window that a half-life is said with, and a longer one to compare it with."""
-    return (7, 28) if half_life <= 7 else (28, 91)
+def _window(half_life: int) -> int:
+    """Days of the count that a half-life is said with."""
+    return 7 if half_life <= 7 else 28
 
 
 def _calls(half_life: int) -> FeatureSpec:
-    short, long = _yardstick(half_life)
     return FeatureSpec(
         name=f"calls_ewma_{half_life}d",
         group="recency",
@@ -34,9 +31,8 @@ def _calls(half_life: int) -> FeatureSpec:
         kind="float",
         null_rule=NULL_COUNT,
         meaning=f"log(1 + requests of the last {REMEMBERED_DAYS} days, halved for every {half_life} days since)",
-        text=f"{{calls_{short}d:count call|calls}} in the last {short} days, {{calls_{long}d:count}} in the last {long}.",
-        null_text=_NO_CALLS,
-        zero_text=f"No calls in the last {short} days.",
+        text=None,
+        spoken_as=f"calls_{_window(half_life)}d",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
         readers=("scorecard",),
@@ -44,7 +40,6 @@ def _calls(half_life: int) -> FeatureSpec:
 
 
 def _active_days(half_life: int) -> FeatureSpec:
-    short, long = _yardstick(half_life)
     return FeatureSpec(
         name=f"active_days_ewma_{half_life}d",
         group="recency",
@@ -54,10 +49,8 @@ def _active_days(half_life: int) -> FeatureSpec:
         kind="float",
         null_rule=NULL_COUNT,
         meaning=f"log(1 + active days of the last {REMEMBERED_DAYS}, halved for every {half_life} days since)",
-        text=f"Active on {{active_days_{short}d:count}} of the last {short} days, and on "
-        f"{{active_days_{long}d:count}} of the last {long}.",
-        null_text=_NO_CALLS,
-        zero_text=f"Not active on any of the last {short} days.",
+        text=None,
+        spoken_as=f"active_days_{_window(half_life)}d",
         churn=Risk.CERTAIN_DOWN,
         upsell=Risk.CERTAIN_UP,
         readers=("scorecard",),
@@ -65,7 +58,6 @@ def _active_days(half_life: int) -> FeatureSpec:
 
 
 def _fade(short: int, long: int) -> FeatureSpec:
-    now, before = _yardstick(short)[0], _yardstick(long)[1]
     return FeatureSpec(
         name=f"active_days_fade_{short}d_{long}d",
         group="recency",
@@ -76,9 +68,8 @@ def _fade(short: int, long: int) -> FeatureSpec:
         limits=(None, None),
         null_rule=NULL_COUNT,
         meaning=f"active_days_ewma_{short}d minus active_days_ewma_{long}d",
-        text=f"Active on {{active_days_{now}d:count}} of the last {now} days, and on "
-        f"{{active_days_{before}d:count}} of the last {before}.",
-        null_text=_NO_CALLS,
+        text=None,
+        spoken_as=f"active_days_{_window(short)}d",
         churn=Risk.DOWN,
         readers=("scorecard",),
     )

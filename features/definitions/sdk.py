@@ -5,8 +5,6 @@ from features.definitions.feature import FeatureSpec, Risk
 __all__ = ["SDK"]
 
 
-_NO_SDK = "No call of the last 28 days carried an SDK."
-
 SDK: tuple[FeatureSpec, ...] = (
     FeatureSpec(
         name="main_sdk_28d",
@@ -18,7 +16,6 @@ SDK: tuple[FeatureSpec, ...] = (
         null_rule="null without calls that carry an SDK",
         meaning="the SDK with most calls, last 28 days; of several the first by name",
         text="Most calls of the last 28 days came through the SDK {main_sdk_28d:name}.",
-        null_text=_NO_SDK,
     ),
     FeatureSpec(
         name="sdk_count_28d",
@@ -30,7 +27,6 @@ SDK: tuple[FeatureSpec, ...] = (
         null_rule="null when the source has no SDKs; 0 over nothing",
         meaning="distinct SDKs, last 28 days",
         text="{sdk_count_28d:count SDK was|SDKs were} in use in the last 28 days.",
-        null_text="The log carries no SDKs.",
     ),
     FeatureSpec(
         name="sdk_dropoff_excess",
@@ -43,7 +39,7 @@ SDK: tuple[FeatureSpec, ...] = (
         null_rule="null without calls that carry an SDK in the last 56 days, or when no account called in the 28 days before the last 28",
         meaning="share of the other accounts on the same SDK and version that called in the 28 days before the last 28 and not since, less that of all accounts; drawn to 0 as by 20 accounts",
         text="Drop-off: of the other accounts on the same SDK version, {sdk_dropoff_excess:points} more than of all accounts fell silent in the last 28 days.",
-        null_text="It is not known how the other accounts on this account's SDK fare.",
+        sides=(-0.0005, 0.0005),
         past_text="Drop-off: of the other accounts on the same SDK version, {sdk_dropoff_excess:points} fewer than of all accounts fell silent in the last 28 days.",
         zero_text="The other accounts on the same SDK version fell silent as often as all accounts.",
         churn=Risk.UP,
@@ -58,7 +54,7 @@ SDK: tuple[FeatureSpec, ...] = (
         null_rule="null on the newest version, when a newer one was there in the log's first 28 days and so may be older than the log, when it is no number, or without calls that carry an SDK in the last 56 days",
         meaning="days since a newer version of the same SDK was first seen in the fleet",
         text="A newer version of this account's SDK has been in use for {sdk_version_age_days:days}.",
-        null_text="No newer version of this account's SDK is known, or it was there when the log began.",
+        than=("longer than for {}", "shorter than for {}"),
         churn=Risk.UP,
         is_calendar=True,
     ),

@@ -1,12 +1,12 @@
 """The catalogue of touchpoints: tickets, surveys, logins and payments."""
 
 from features.definitions.feature import FeatureSpec, Risk
+from features.definitions.phrases import FLAG, LEVEL
 
 __all__ = ["SUPPORT"]
 
 
 _NULL_COUNT = "null when the source has no touchpoints; 0 over nothing"
-_NOTHING = "No touchpoints are known: no tickets, logins or payments."
 
 SUPPORT: tuple[FeatureSpec, ...] = (
     FeatureSpec(
@@ -19,7 +19,6 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_COUNT,
         meaning="support tickets opened, last 28 days",
         text="{tickets_opened_28d:count support ticket was|support tickets were} opened in the last 28 days.",
-        null_text=_NOTHING,
     ),
     FeatureSpec(
         name="tickets_open",
@@ -31,7 +30,6 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_COUNT,
         meaning="support tickets opened less those closed, at least 0",
         text="{tickets_open:count support ticket is|support tickets are} open.",
-        null_text=_NOTHING,
     ),
     FeatureSpec(
         name="ticket_silence_after_spike",
@@ -43,7 +41,7 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_COUNT,
         meaning="1 when at least 3 tickets were opened in the 56 days before the last 28, and none since",
         text="After at least 3 support tickets in the eight weeks before, {tickets_opened_28d:count ticket was|tickets were} opened in the last 28 days.",
-        null_text=_NOTHING,
+        sides=FLAG,
         zero_text="No spike of support tickets was followed by silence.",
         churn=Risk.UP,
     ),
@@ -57,7 +55,8 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule="null without an answer",
         meaning="last answer to whether one would recommend the product (net promoter score, 0 to 10)",
         text="The last answer to whether they would recommend the product (NPS) was {nps_last:count}.",
-        null_text="Nobody answered whether they would recommend the product (NPS).",
+        sides=(6.0, 8.0),
+        reads=Risk.DOWN,
     ),
     FeatureSpec(
         name="csat_last",
@@ -69,7 +68,8 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule="null without an answer",
         meaning="last answer about satisfaction (customer satisfaction score, on the source's scale)",
         text="The last answer about satisfaction (CSAT) was {csat_last:count}.",
-        null_text="Nobody answered about satisfaction (CSAT).",
+        reads=Risk.DOWN,
+        than=("better than for {}", "worse than for {}"),
     ),
     FeatureSpec(
         name="days_since_survey",
@@ -81,7 +81,7 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule="null without an answer",
         meaning="days since the last answer to a survey (NPS or CSAT)",
         text="The last answer to a survey came {days_since_survey:days} ago.",
-        null_text="No survey was ever answered.",
+        than=("longer ago than for {}", "more recently than for {}"),
         is_calendar=True,
     ),
     FeatureSpec(
@@ -94,7 +94,6 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_COUNT,
         meaning="logins, last 7 days",
         text="{logins_7d:count login|logins} in the last 7 days, {logins_28d:count} in the last 28.",
-        null_text=_NOTHING,
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -107,7 +106,7 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_COUNT,
         meaning="logins, last 28 days",
         text="{logins_28d:count login|logins} in the last 28 days.",
-        null_text=_NOTHING,
+        than=("more than {} have", "fewer than {} have"),
         churn=Risk.DOWN,
     ),
     FeatureSpec(
@@ -120,7 +119,7 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule="null when both windows are empty, or the account or the first login of anybody is younger than both",
         meaning="logins of the last 28 days against the 28 days before",
         text="Logins {logins_28d_vs_prior_28d:change} against the four weeks before ({prior:count} to {logins_28d:count}).",
-        null_text="There are too few logins for this comparison.",
+        sides=LEVEL,
         churn=Risk.DOWN,
         prior_of="logins_28d",
     ),
@@ -134,7 +133,6 @@ SUPPORT: tuple[FeatureSpec, ...] = (
         null_rule=_NULL_COUNT,
         meaning="payments that failed, last 91 days",
         text="{payment_failures_91d:count payment|payments} failed in the last 91 days.",
-        null_text=_NOTHING,
         churn=Risk.UP,
     ),
 )

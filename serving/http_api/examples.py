@@ -8,7 +8,7 @@ __all__ = ["ACCOUNT_LIST", "SCORE_REQUEST", "SCORE_RESPONSE"]
 
 _MODEL = {"name": "bellwether-churn", "version": "3", "kind": "model", "rule": None}
 _REASON = {
-    "code": "usage_falling",
+    "code": "usage_trend",
     "contribution": 1.72,
     "direction": "raises",
     "actionable": True,

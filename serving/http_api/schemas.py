@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, create_model
 
+from features.definitions.catalog import FAMILIES
 from features.schema import ACCOUNT_ID_PATTERN
 from serving.ledger.score_row import ScoreRow, columns, shown_on
 from serving.scoring.freshness import Status
@@ -91,7 +92,8 @@ class ScoreReason(_Body):
     """Why a score is higher or lower than that of an average account."""
 
     code: str = Field(
-        description="Stable name of the reason; `bellwether features describe` lists the features of each."
+        description="The family of features that speaks, to be read with `direction`: "
+        f"{', '.join(f'`{name}`' for name in FAMILIES)}, or the name of a declared metric or column."
     )
     contribution: float = Field(description="Log-odds; exactly the sum of its features' contributions.")
     direction: Literal["raises", "lowers"] = Field(description="What it does to the probability.")
@@ -138,7 +140,10 @@ class TargetScore(_Body):
     lead_days: int = Field(description=_LEAD)
     margin: float | None = Field(description="Log-odds; base_margin plus all contributions.")
     base_margin: float | None = Field(description="Log-odds of an average account.")
-    reasons: list[ScoreReason] = Field(description="At most as many as asked for, the largest first.")
+    reasons: list[ScoreReason] = Field(
+        description="At most as many as asked for, the largest first. A family of which no value supports the "
+        "direction, or whose numbers were said before, is left out."
+    )
     model: AnsweringModel = Field(description="The registered model that said so, and its version.")
 
 

@@ -1,4 +1,4 @@
-"""Writes a score run to a CSV or Parquet file: one row per account and target, one column per reason."""
+"""Writes a score run to a CSV or Parquet file: a row per account and target, with what raises and lowers its score."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,8 @@ from serving.scoring.accounts import Attributes
 __all__ = ["REASON_COLUMNS", "export"]
 
 
-REASON_COLUMNS = 5
+REASON_COLUMNS = 3
+"""For each direction."""
 
 _NAMES = Attributes._fields
 _WHO = ("account_id", *_NAMES)
@@ -22,7 +23,7 @@ _FORMULA = re.compile(r"\s*[=+@-]|[\t\r\n]")
 
 
 def export(run: ScoreRun, path: Path) -> None:
-    """Write every row of the run to a CSV or Parquet file, one column per reason.
+    """Write every row of the run to a CSV or Parquet file: the reasons that raise the score, then those that lower it.
 
     Raises
     ------
@@ -50,14 +51,21 @@ def _harmless(value: object) -> object:
 
 def _exported(part: TargetRun, account: ScoredAccount) -> dict[str, Any]:
     row = {**account.shown("export"), "status": str(account.status)}
-    texts = [reason.text for reason in account.reasons] + [None] * REASON_COLUMNS
     return {
         **{name: row.pop(name) for name in _WHO},
         "target": part.target,
         "as_of": part.as_of,
         **row,
-        **{f"reason_{rank}": texts[rank - 1] for rank in range(1, REASON_COLUMNS + 1)},
+        **_texts(account, "raises"),
+        **_texts(account, "lowers"),
         "model": part.model,
         "version": part.version,
         "rule": part.rule,
     }
+
+
+def _texts(account: ScoredAccount, direction: str) -> dict[str, str | None]:
+    """``raises_1``, ``raises_2``, …: the largest first, null where there are no more."""
+    texts: list[str | None] = [reason.text for reason in account.reasons if reason.direction == direction]
+    texts += [None] * REASON_COLUMNS
+    return {f"{direction}_{rank}": texts[rank - 1] for rank in range(1, REASON_COLUMNS + 1)}

@@ -93,7 +93,7 @@ def explanation(run: TargetRun, account_id: str, *, width: int | None = None) ->
     base, margin = account.base_margin or 0.0, account.margin or 0.0
     rest = margin - base - sum(reason.contribution for reason in account.reasons)
     lines.append(
-        f"  An average account has {base:+.2f}; these reasons and {rest:+.2f} of small ones make {margin:+.2f} "
+        f"  An average account has {base:+.2f}; these reasons and {rest:+.2f} of others make {margin:+.2f} "
         f"({'model' if run.rule is None else f'Rule: {run.rule};'} {run.model} version {run.version})."
     )
     return _printable(lines)

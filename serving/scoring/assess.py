@@ -124,7 +124,15 @@ def assess(
     place[scored] = np.arange(len(scored))
     values = {name: np.asarray(column)[scored] for name, column in rows.values.items()}
     scores = score_rows(scorer, values)
-    reasons_of_rows = reasons_for(scores.features, values, scores.contributions, limit=reasons, catalog=scorer.catalog)
+    reasons_of_rows = reasons_for(
+        scores.features,
+        values,
+        scores.contributions,
+        limit=reasons,
+        target=scorer.target,
+        yardsticks=scorer.yardsticks,
+        catalog=scorer.catalog,
+    )
     return Assessed(
         rows.account_ids,
         [status for status, _ in judged],

@@ -11,8 +11,8 @@ import pandas as pd
 from features.analytics.diagnosis_counts import DiagnosisCounts
 from features.exceptions import counted
 from features.shares import percent
-from serving.scoring.phrasing import milliseconds
 from serving.scoring.playbooks import next_step
+from serving.scoring.wording import milliseconds
 
 __all__ = ["Evidence", "Finding", "findings_of"]
 

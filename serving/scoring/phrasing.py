@@ -1,227 +1,218 @@
-"""Says a feature's value as a person would: the formats of the catalogue's sentences."""
+"""Writes the catalogue's sentence about a feature: its value and the yardstick it is held against, row by row."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.definitions.feature import FeatureSpec
-from features.exceptions import counted
-from features.shares import percent
+from serving.scoring.wording import FORMATS
+from serving.scoring.yardsticks import PEERS, Stand
 
-__all__ = ["FORMATS", "sentences"]
+__all__ = ["NUMBERS", "Numerals", "Sentences", "sentences"]
 
 
-_PRIOR, _BASE = "prior", "base"
+NUMBERS = 4
+"""Numbers a sentence names at most."""
+
+_PRIOR, _BASE, _USUAL = "prior", "base", "usual"
 _SIGNED = {"growth"}
-_STAGES = {
-    0: "signed up, no call yet",
-    1: "there were calls, none has succeeded",
-    2: "a call has succeeded, regular use of what makes the value has not begun",
-    3: "the main value endpoint was reached, regular use has not begun",
-    4: "in regular use",
-}
-_HOUR_MS, _MINUTE_MS, _SECOND_MS = 3_600_000, 60_000, 1_000
+_NUMERAL = re.compile(r"\d[\d,.]*")
+
+Places = NDArray[np.intp]
 
 
-def count(value: float, nouns: str = "") -> str:
-    """A number, and after it the noun that fits: ``count call|calls``.
+class Sentences(NamedTuple):
+    """One sentence per row, None where nothing can be said, and the numbers it names: 0 for none."""
 
-    >>> count(12410), count(49.9), count(0.004), count(0), count(1, "call|calls"), count(0, "call|calls")
-    ('12,410', '49.90', 'less than 0.01', '0', '1 call', 'no calls')
+    text: NDArray[np.object_]
+    numbers: NDArray[np.intp]
+
+    @property
+    def is_said(self) -> NDArray[np.bool_]:
+        """Whether there is a sentence."""
+        return self.text.astype(np.bool_)
+
+
+class Numerals:
+    """Gives each number that is said a number of its own, so that what was said before is known again.
+
+    A small count is another number when it counts something else: "1 call" and "1 person".
     """
-    if value == round(value) or abs(value) >= 1000:
-        number = f"{value:,.0f}"
-    else:
-        number = f"{value:,.2f}" if abs(value) >= 0.01 else "less than 0.01"
-    if not nouns:
-        return number
-    singular, plural = nouns.split("|")
-    return f"no {plural}" if value == 0 else f"{number} {singular if number == '1' else plural}"
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._by_words: dict[str, int] = {}
+
+    def of(self, words: str, field: str) -> int:
+        """The number in ``words``, said of a feature; 0 where there is none."""
+        if len(words) == 1:
+            words = f"{field} {words}"
+        known = self._by_words.get(words)
+        if known is None:
+            known = self._by_words[words] = self._of_new(words)
+        return known
+
+    def _of_new(self, words: str) -> int:
+        match = _NUMERAL.search(words)
+        if match is None:
+            return 0
+        numeral = match.group().rstrip(".,")
+        name = f"{numeral} %" if "%" in words else numeral if len(numeral) > 1 else words
+        return self._known.setdefault(name, len(self._known) + 1)
 
 
-def share(value: float, nouns: str) -> str:
-    """A share of something, or none of it: ``share calls``.
-
-    >>> share(0.041, "calls"), share(0, "calls")
-    ('4.1 % of calls', 'no calls')
-    """
-    return f"no {nouns}" if value == 0 else f"{percent(value)} of {nouns}"
-
-
-def change(value: float) -> str:
-    """A ratio of now to before; infinite where there was nothing before.
-
-    >>> change(0.42), change(1.05), change(1.004), change(6.0), change(math.inf), change(0)
-    ('fell 58 %', 'rose 5 %', 'stayed level', 'rose to 6 times', 'started from nothing', 'fell 100 %')
-    """
-    if math.isinf(value):
-        return "started from nothing"
-    if value >= 3:
-        return f"rose to {times(value)}"
-    if abs(value - 1) < 0.005:
-        return "stayed level"
-    return f"{'fell' if value < 1 else 'rose'} {percent(abs(value - 1))}"
-
-
-def growth(value: float) -> str:
-    """A slope of the logarithm per week.
-
-    >>> growth(-0.1278), growth(0.0488), growth(0.001), growth(9)
-    ('fell by 12 % a week', 'grew by 5 % a week', 'stayed level', 'grew more than tenfold a week')
-    """
-    if value > math.log(10):
-        return "grew more than tenfold a week"
-    weekly = math.expm1(value)
-    if abs(weekly) < 0.005:
-        return "stayed level"
-    return f"{'fell' if weekly < 0 else 'grew'} by {percent(abs(weekly))} a week"
-
-
-def milliseconds(value: float) -> str:
-    """A duration, in the unit a person would choose.
-
-    >>> milliseconds(0.4), milliseconds(820), milliseconds(12_400), milliseconds(90_000), milliseconds(11_520_000)
-    ('0.4 ms', '820 ms', '12.4 s', '1.5 min', '3.2 h')
-    """
-    for length, unit in ((_HOUR_MS, "h"), (_MINUTE_MS, "min"), (_SECOND_MS, "s"), (1, "ms")):
-        if value >= length or unit == "ms":
-            number = value / length
-            break
-    digits = f"{number:,.0f}" if unit == "ms" and number >= 10 else f"{number:,.1f}".removesuffix(".0")
-    return f"{digits} {unit}"
-
-
-def days(value: float) -> str:
-    """A length of time in days; its sign is the sentence's business.
-
-    >>> days(3.2), days(1.0), days(0.3), days(-14.0), days(1234)
-    ('3 days', '1 day', 'less than a day', '14 days', '1,234 days')
-    """
-    length = round(abs(value))
-    if abs(value) < 1:
-        return "less than a day"
-    return counted(length, "day|days")
-
-
-def hours(value: float) -> str:
-    """A length of time in hours, long ones in days.
-
-    >>> hours(0.4), hours(1.2), hours(30.0), hours(72.0)
-    ('less than an hour', '1 hour', '30 hours', '3 days')
-    """
-    if value < 1:
-        return "less than an hour"
-    if value >= 2 * 24:
-        return days(value / 24)
-    length = round(value)
-    return counted(length, "hour|hours")
-
-
-def points(value: float) -> str:
-    """A difference of two shares; its sign is the sentence's business.
-
-    >>> points(0.041), points(-0.12), points(0.01), points(0.0001)
-    ('4.1 percentage points', '12 percentage points', '1 percentage point', 'less than 0.1 percentage points')
-    """
-    number = percent(abs(value)).removesuffix(" %")
-    return f"{number} percentage {'point' if number == '1' else 'points'}"
-
-
-def stage(value: float) -> str:
-    """What an account has done at an onboarding stage, and what comes next.
-
-    >>> stage(0), stage(2)
-    ('signed up, no call yet', 'a call has succeeded, regular use of what makes the value has not begun')
-    """
-    return _STAGES.get(int(value), "past the last step")
-
-
-def times(value: float) -> str:
-    """A multiple; its sign is the sentence's business.
-
-    >>> times(2.34), times(0.5), times(120.4), times(0.01), times(-3.2), times(1.01)
-    ('2.3 times', '0.5 times', '120 times', 'less than 0.1 times', '3.2 times', 'once')
-    """
-    size = abs(value)
-    if 0 < size < 0.05:
-        return "less than 0.1 times"
-    number = f"{size:,.0f}" if size >= 9.95 else f"{size:,.1f}".removesuffix(".0")
-    return "once" if number == "1" else f"{number} times"
-
-
-def name(value: object) -> str:
-    """A category, as it is called."""
-    return str(value)
-
-
-FORMATS: Mapping[str, Callable[..., str]] = {
-    "count": count,
-    "percent": percent,
-    "share": share,
-    "change": change,
-    "growth": growth,
-    "ms": milliseconds,
-    "days": days,
-    "hours": hours,
-    "points": points,
-    "stage": stage,
-    "times": times,
-    "name": name,
-}
-"""Format name in a catalogue text to the function that says a value."""
-
-
-def sentences(feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]) -> NDArray[np.object_]:
+def sentences(
+    feature: FeatureSpec,
+    columns: Mapping[str, NDArray[Any]],
+    rows: Places,
+    stand: Stand,
+    *,
+    is_upsell: bool = False,
+    numerals: Numerals | None = None,
+) -> Sentences:
     """The catalogue's sentence about ``feature``, one for each of ``rows``.
 
-    ``columns`` holds feature values, column-wise: numbers with nan for null, categories as objects with None. The
-    sentence is the feature's ``null_text`` when its own value, or another that the sentence needs, is null, infinite,
-    negative where only a date that passed could be, or not among the columns.
+    Nothing is said where the feature, or another value the sentence needs, is null, infinite, negative where only a
+    date that passed could be, or not among the columns; nor where it lies on neither side of its yardstick.
+
+    Parameters
+    ----------
+    columns
+        Feature values, column-wise: numbers with nan for null, categories as objects with None.
+    stand
+        Of each row, to the feature's yardstick.
     """
-    texts = np.full(len(rows), feature.null_text, dtype=object)
-    for text, places in _variants(feature, columns, rows):
-        if len(places):
-            texts[places] = _written(feature, text, columns, rows[places])
-    return texts
+    texts, numbers = np.full(len(rows), None, dtype=object), np.zeros((len(rows), NUMBERS), dtype=np.intp)
+    writer = _Writer(feature, columns, numerals or Numerals())
+    for pattern, places, is_past in _patterns(feature, columns, rows, stand, is_upsell=is_upsell):
+        texts[places], said = writer.written(pattern, rows[places], stand.usual[places], is_past=is_past)
+        numbers[places, : said.shape[1]] = said
+    return Sentences(texts, numbers)
+
+
+def _patterns(
+    feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], rows: Places, stand: Stand, *, is_upsell: bool
+) -> Iterator[tuple[str, Places, bool]]:
+    """The sentences of the feature with their yardsticks, each with the places it fits."""
+    has_usual = ~np.isnan(stand.usual)
+    for text, fits, takes_peers in _variants(feature, columns, rows, stand, is_upsell=is_upsell):
+        is_past = text == feature.past_text
+        if feature.usual is not None and (own := np.flatnonzero(fits & has_usual)).size:
+            yield _joined(text, feature.usual[1]), own, is_past
+        rest = fits & ~has_usual
+        if not (feature.than and takes_peers):
+            if text and (places := np.flatnonzero(rest)).size:
+                yield text, places, is_past
+            continue
+        signed = np.where(rest, stand.side * (stand.level + 1), 0)
+        for level in np.unique(signed[rest]).tolist():
+            words = (feature.than[0] if level > 0 else feature.than[1]).format(PEERS[abs(level) - 1]) if level else ""
+            if pattern := _joined(text, words):
+                yield pattern, np.flatnonzero(rest & (signed == level)), is_past
 
 
 def _variants(
-    feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
-) -> list[tuple[str, NDArray[np.intp]]]:
-    """The texts of the feature, each with the places in ``rows`` whose value it fits."""
-    own = columns.get(feature.name)
-    if own is None or feature.kind == "category":
-        return [(feature.text, np.arange(len(rows)))]
-    values = np.asarray(own[rows], dtype=np.float64)
-    variants, usual = [], ~np.isnan(values)
-    for text, fits in ((feature.past_text, values < 0), (feature.zero_text, values == 0)):
-        if text is not None:
-            variants.append((text, np.flatnonzero(fits)))
-            usual &= ~fits
-    return [*variants, (feature.text, np.flatnonzero(usual))]
+    feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], rows: Places, stand: Stand, *, is_upsell: bool
+) -> Iterator[tuple[str | None, NDArray[np.bool_], bool]]:
+    """The texts of the feature, the rows whose value each fits, and whether others' values stand beside it."""
+    text = feature.upsell_text if is_upsell and feature.upsell_text else feature.text
+    left = stand.side != 0
+    if feature.kind != "category" and feature.name in columns:
+        values = columns[feature.name][rows]
+        for special, fits, takes_peers in (
+            (feature.past_text, values < 0, False),
+            (feature.zero_text, values == 0, False),
+            (feature.below_text, stand.side < 0, True),
+        ):
+            if special is not None and (fits & left).any():
+                yield special, fits & left, takes_peers
+                left = left & ~fits
+    if left.any():
+        yield text, left, True
 
 
-def _written(
-    feature: FeatureSpec, text: str, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
-) -> NDArray[np.object_]:
-    pattern, fields = _compiled(text)
-    write = _writer(pattern)
-    least = -math.inf if text == feature.past_text else 0.0
-    parts = [_said(feature, field, columns, rows, least=least) for field in fields]
-    if len(parts) == 1:  # most sentences: written once for each value there is, not once for each row
-        ((words, places),) = parts
-        return _objects([feature.null_text if word is None else write(word) for word in words])[places]
-    words_by_field = [words[places].tolist() for words, places in parts]
-    rows_said: Iterable[tuple[Any, ...]] = zip(*words_by_field, strict=True) if words_by_field else ((),) * len(rows)
-    return _objects([feature.null_text if None in row else write(*row) for row in rows_said])
+def _joined(text: str | None, yardstick: str) -> str:
+    if not text:
+        return f"{yardstick}." if yardstick else ""
+    return f"{text.removesuffix('.')}, {yardstick}." if yardstick else text
 
 
-def _writer(pattern: str) -> Callable[..., str]:
+class _Writer:
+    """Writes the sentences of one feature: each once for every different value, not once for every row."""
+
+    def __init__(self, feature: FeatureSpec, columns: Mapping[str, NDArray[Any]], numerals: Numerals) -> None:
+        self._feature = feature
+        self._columns = columns
+        self._numerals = numerals
+
+    def written(
+        self, text: str, rows: Places, usual: NDArray[np.float64], *, is_past: bool
+    ) -> tuple[NDArray[np.object_], Places]:
+        """The sentence of each row, and the numbers it names, one column per field."""
+        pattern, fields = _compiled(text)
+        write = _put_together(pattern)
+        parts = [self._said(field, rows, usual, least=-math.inf if is_past else 0.0) for field in fields]
+        if not parts:
+            return _objects([write()] * len(rows)), np.zeros((len(rows), 0), dtype=np.intp)
+        numbers = np.column_stack([named[places] for _, named, places in parts])
+        if len(parts) == 1:
+            ((words, _, places),) = parts
+            return _objects([None if word is None else write(word) for word in words])[places], numbers
+        by_field = [words[places].tolist() for words, _, places in parts]
+        lines = zip(*by_field, strict=True)
+        return _objects([None if None in line else write(*line) for line in lines]), numbers
+
+    def _said(
+        self, field: tuple[str, str, str], rows: Places, usual: NDArray[np.float64], *, least: float
+    ) -> tuple[NDArray[np.object_], Places, Places]:
+        """One field: its different wordings, None for nothing to say, the number each names, and which a row has."""
+        named, kind, argument = field
+        say = FORMATS[kind]
+        values, most = (usual, math.inf) if named == _USUAL else self._values(named, kind, rows)
+        if values is None:
+            return _objects([None]), np.zeros(1, dtype=np.intp), np.zeros(len(rows), dtype=np.intp)
+        if values.dtype == object:
+            different = dict.fromkeys(values.tolist())
+            places = {value: place for place, value in enumerate(different)}
+            texts = [say(value) if isinstance(value, str) else None for value in different]
+            numbers, which = np.zeros(len(texts), dtype=np.intp), [places[value] for value in values.tolist()]
+            return _objects(texts), numbers, np.array(which, dtype=np.intp)
+        rounded = values if kind == "count" else _four_digits(values)
+        different_numbers, inverse = np.unique(rounded, return_inverse=True)
+        arguments = (argument,) if argument else ()
+        smallest = -most if kind in _SIGNED else max(least, -most)
+        words = [
+            say(number, *arguments) if smallest <= number <= most else None for number in different_numbers.tolist()
+        ]
+        ids = [0 if word is None else self._numerals.of(word, named) for word in words]
+        return _objects(words), np.array(ids, dtype=np.intp), inverse
+
+    def _values(self, named: str, kind: str, rows: Places) -> tuple[NDArray[Any] | None, float]:
+        """What a field of the sentence speaks of, and the largest that can be said; None without the columns."""
+        feature, columns = self._feature, self._columns
+        largest = float(np.finfo(np.float64).max)
+        counts = feature.prior_of is not None and (named == _PRIOR or (kind == "change" and named == feature.name))
+        if not counts and named != _BASE:
+            column = columns.get(named)
+            return (None if column is None else column[rows]), largest
+        ratio, now = columns.get(feature.name), columns.get(feature.prior_of or feature.base_of or "")
+        if ratio is None or now is None:
+            return None, largest
+        prior = _before(now[rows], ratio[rows], smoothing=1.0 if counts else 0.0)
+        if not counts or named == _PRIOR:
+            return prior, largest
+        # The smoothed ratio would call 1 to 0 a fall of half: the sentence names both counts, so it compares them.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(prior > 0, now[rows] / prior, np.where(prior == 0, np.inf, np.nan)), np.inf
+
+
+def _put_together(pattern: str) -> Callable[..., str]:
     """What puts words in their places; a sentence that begins with "no calls" begins with a capital."""
     if not pattern.startswith("{"):
         return (pattern[0].upper() + pattern[1:]).format
@@ -246,63 +237,12 @@ def _compiled(text: str) -> tuple[str, tuple[tuple[str, str, str], ...]]:
     return pattern, tuple(fields)
 
 
-def _said(
-    feature: FeatureSpec,
-    field: tuple[str, str, str],
-    columns: Mapping[str, NDArray[Any]],
-    rows: NDArray[np.intp],
-    *,
-    least: float,
-) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
-    """One field of the sentence: its different wordings, None for nothing to say, and which of them each row has."""
-    named, kind, argument = field
-    say = FORMATS[kind]
-    values, most = _values(feature, named, kind, columns, rows)
-    if values is None:
-        return _objects([None]), np.zeros(len(rows), dtype=np.intp)
-    if values.dtype == object:
-        different = dict.fromkeys(values.tolist())
-        places = {value: place for place, value in enumerate(different)}
-        texts = [say(value) if isinstance(value, str) else None for value in different]
-        return _objects(texts), np.array([places[value] for value in values.tolist()], dtype=np.intp)
-    rounded = values if kind == "count" else _four_digits(values)
-    numbers, inverse = np.unique(rounded, return_inverse=True)
-    arguments = (argument,) if argument else ()
-    known = ((numbers <= most) & (numbers >= (-most if kind in _SIGNED else least)) & (numbers >= -most)).tolist()
-    return _objects(
-        [
-            say(number, *arguments) if is_known else None
-            for number, is_known in zip(numbers.tolist(), known, strict=True)
-        ]
-    ), inverse
-
-
 def _four_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The numbers to four digits, which is more than a sentence says: so there are few different ones to write."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         scale = 10.0 ** (3 - np.floor(np.log10(np.abs(values))))
         short = np.round(values * scale) / scale
     return np.where(np.isfinite(short), short, values)
-
-
-def _values(
-    feature: FeatureSpec, named: str, kind: str, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]
-) -> tuple[NDArray[Any] | None, float]:
-    """The values a field of the sentence speaks of, and the largest that can be said; None without the columns."""
-    largest = float(np.finfo(np.float64).max)
-    counts = feature.prior_of is not None and (named == _PRIOR or (kind == "change" and named == feature.name))
-    if counts or named == _BASE:
-        ratio, now = columns.get(feature.name), columns.get(feature.prior_of or feature.base_of or "")
-        if ratio is None or now is None:
-            return None, largest
-        prior = _before(now[rows], ratio[rows], smoothing=1.0 if counts else 0.0)
-        if not counts or named == _PRIOR:
-            return prior, largest
-        # The smoothed ratio would call 1 to 0 a fall of half: the sentence names both counts, so it compares them.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(prior > 0, now[rows] / prior, np.where(prior == 0, np.inf, np.nan)), np.inf
-    column = columns.get(named)
-    return (None if column is None else column[rows]), largest
 
 
 def _before(now: NDArray[Any], ratio: NDArray[Any], *, smoothing: float) -> NDArray[np.float64]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from features.definitions.catalog import BUILT_IN, Catalog
 from features.definitions.feature import Family, FeatureSpec
-from serving.scoring.phrasing import sentences
+from serving.scoring.phrasing import NUMBERS
+from serving.scoring.speakers import Speakers
+from serving.scoring.yardsticks import Yardstick
 
 __all__ = ["MINIMUM_CONTRIBUTION", "FeatureShare", "Reason", "Reasons", "RowReasons", "reason_json", "reasons_for"]
 
@@ -35,12 +37,11 @@ class FeatureShare(NamedTuple):
 class Reason(NamedTuple):
     """Why a score is higher or lower than that of an average account.
 
-    ``contribution`` is in log-odds, and exactly the sum of ``parts``: those of the features ``names``, which have
-    these ``values``.
+    ``code`` is the name of the family, read with the direction; ``contribution`` is in log-odds, and exactly the sum
+    of ``parts``: those of the features ``names``, which have these ``values``.
     """
 
     code: str
-    family: str
     contribution: float
     direction: Literal["raises", "lowers"]
     actionable: bool
@@ -121,13 +122,20 @@ class Reasons:
         """One reason; ``place`` is where it stands in the columns."""
         family, total = self._families[self.family[place]], float(self.total[place])
         about = family.about
-        code, direction = (about.raises, _RAISES) if total > 0 else (about.lowers, _LOWERS)
+        direction = _RAISES if total > 0 else _LOWERS
         values = tuple(
             _value(self._columns.get(feature.name), row, whole=feature.kind == "int") for feature in family.specs
         )
         parts = tuple(self._contributions[row, family.places].tolist())
         text = self.text[place]
-        return Reason(code, family.name, total, direction, about.actionable, text, family.names, values, parts)
+        is_actionable = about.is_actionable or self._is_soon(about, row)
+        return Reason(family.name, total, direction, is_actionable, text, family.names, values, parts)
+
+    def _is_soon(self, about: Family, row: int) -> bool:
+        if about.actionable_up_to is None or about.actionable_up_to[0] not in self._columns:
+            return False
+        name, most = about.actionable_up_to
+        return bool(self._columns[name][row] <= most)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -164,11 +172,15 @@ def reasons_for(
     contributions: Floats,
     *,
     limit: int,
+    target: str = "churn",
+    yardsticks: Mapping[str, Yardstick] | None = None,
     catalog: Catalog = BUILT_IN,
 ) -> Reasons:
-    """At most ``limit`` reasons for each row, actionable families first, the largest absolute sum first.
+    """At most ``limit`` reasons for each row, the largest absolute sum first.
 
-    Every sentence is written here; only the objects that carry them wait until a row is read.
+    A family whose values say nothing for the direction of its sum, or only numbers that larger ones have said, is left
+    out and the next one speaks. Every sentence is written here; only the objects that carry them wait until a row is
+    read.
 
     Parameters
     ----------
@@ -176,6 +188,8 @@ def reasons_for(
         Names of the features that ``contributions`` (rows by features, log-odds) belong to.
     columns
         Feature values, column-wise; may hold more features than contribute, for the sentences.
+    yardsticks
+        Feature to how its values lie among the accounts the model learnt from.
     catalog
         What the features mean: that of the model that reads them.
     """
@@ -188,18 +202,33 @@ def reasons_for(
         nothing = np.zeros(rows + 1, dtype=np.intp)
         return Reasons(nothing, nothing[:0], np.zeros(0), np.zeros(0, dtype=object), families, values, contributions)
     # Laid out row by row, numpy adds the numbers of a row in one order, however many rows there are.
-    sums = np.column_stack([np.ascontiguousarray(contributions[:, family.places]).sum(axis=1) for family in families])
-    order = _order(sums, np.array([family.about.actionable for family in families]))[:, :limit]
-    ranked = np.take_along_axis(sums, order, axis=1)
-    speaks = np.abs(ranked) >= MINIMUM_CONTRIBUTION
-    row_of, said_by = np.nonzero(speaks)[0], order[speaks]
-    text = np.empty(len(row_of), dtype=object)
-    for place, family in enumerate(families):
-        at = np.flatnonzero(said_by == place)
-        if len(at):
-            text[at] = _family_texts(family, values, contributions, row_of[at], sums[row_of[at], place])
-    first = np.concatenate([[0], np.cumsum(speaks.sum(axis=1))])
-    return Reasons(first, said_by, ranked[speaks], text, families, values, contributions)
+    parts = [np.ascontiguousarray(contributions[:, family.places]) for family in families]
+    sums = np.column_stack([part.sum(axis=1) for part in parts])
+    speakers = Speakers(values, target, yardsticks or {}, catalog)
+    ranks = min(limit, len(families))
+    count, order = np.zeros(rows, dtype=np.intp), np.argsort(-np.abs(sums), axis=1, kind="stable")
+    by = np.zeros((rows, ranks), dtype=np.intp)
+    text, numbers = np.empty((rows, ranks), dtype=object), np.zeros((rows, ranks * NUMBERS), dtype=np.intp)
+    is_large = np.abs(np.take_along_axis(sums, order, axis=1)) >= MINIMUM_CONTRIBUTION
+    for rank in range(len(families)):
+        turn = order[:, rank]
+        asked = np.flatnonzero((count < ranks) & is_large[:, rank])
+        if not len(asked):
+            break
+        for place in np.unique(turn[asked]).tolist():
+            family, mine = families[place], asked[turn[asked] == place]
+            said = speakers.speak(
+                family.specs, parts[place][mine], sums[mine, place], mine, numbers[mine, : rank * NUMBERS]
+            )
+            speaks = np.flatnonzero(said.is_said)
+            row, at = mine[speaks], count[mine[speaks]]
+            by[row, at], text[row, at] = place, said.text[speaks]
+            numbers[row[:, None], at[:, None] * NUMBERS + np.arange(NUMBERS)] = said.numbers[speaks]
+            count[row] += 1
+    is_said = np.arange(ranks) < count[:, None]
+    first = np.concatenate([[0], np.cumsum(count)])
+    total = np.take_along_axis(sums, by, axis=1)
+    return Reasons(first, by[is_said], total[is_said], text[is_said], families, values, contributions)
 
 
 def _families(features: Sequence[str], catalog: Catalog) -> tuple[_Family, ...]:
@@ -215,32 +244,6 @@ def _families(features: Sequence[str], catalog: Catalog) -> tuple[_Family, ...]:
         )
         for name, places in members.items()
     )
-
-
-def _order(sums: Floats, actionable: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Families of each row in speaking order: those worth a sentence, actionable ones, the largest first."""
-    size = np.abs(sums)
-    # Any family large enough speaks before one that is not; then actionable before context.
-    tier = np.where(size >= MINIMUM_CONTRIBUTION, np.where(actionable, 0, 1), 2)
-    return np.lexsort((-size, tier), axis=1)
-
-
-def _family_texts(
-    family: _Family,
-    columns: Mapping[str, NDArray[Any]],
-    contributions: Floats,
-    rows: NDArray[np.intp],
-    totals: Floats,
-) -> NDArray[np.object_]:
-    """The family's sentence for each of ``rows``: of the feature that contributes most in the direction of the sum."""
-    parts = contributions[rows[:, None], family.places]
-    signs = np.where(totals > 0, 1.0, -1.0)
-    leading = np.argmax(parts * signs[:, None], axis=1)
-    texts = np.empty(len(rows), dtype=object)
-    for place in np.unique(leading):
-        led = np.flatnonzero(leading == place)
-        texts[led] = sentences(family.specs[place], columns, rows[led])
-    return texts
 
 
 def _value(column: NDArray[Any] | None, row: int, *, whole: bool) -> float | int | str | None:

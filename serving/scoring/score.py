@@ -11,6 +11,7 @@ import numpy.typing as npt
 from features.definitions.catalog import Catalog
 from features.definitions.sets import catalog_with, set_of
 from features.exceptions import listed
+from serving.scoring.yardsticks import Yardstick, yardsticks
 from training.models.bands import band_of
 from training.models.bundle import TRAIN_AGAIN, Bundle, BundleError, read
 from training.models.explain import Explained, by_feature, explain, explain_rule
@@ -56,6 +57,11 @@ class Scorer:
     def catalog(self) -> Catalog:
         """What its features mean, the declared ones as they were when it was trained."""
         return catalog_with(set_of(self.bundle.declared))
+
+    @cached_property
+    def yardsticks(self) -> Mapping[str, Yardstick]:
+        """How the values of its features lie among the accounts it learnt from."""
+        return yardsticks(self.bundle.statistics)
 
 
 @dataclass(frozen=True)

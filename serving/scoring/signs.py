@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from features.exceptions import counted
 from features.shares import percent
 from serving.scoring.diagnosis import LARGEST_TAIL, LEAST_EFFECT
-from serving.scoring.phrasing import days, hours
 from serving.scoring.tails import fewer_than_expected, least_shortfall
+from serving.scoring.wording import days, hours
 
 __all__ = ["signs"]
 

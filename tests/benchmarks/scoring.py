@@ -33,7 +33,15 @@ def rows(settings: Settings) -> Iterator[Row]:
 
     def ours() -> None:
         scores = score_rows(scorer, columns)
-        found = reasons_for(scores.features, columns, scores.contributions, limit=REASONS)
+        found = reasons_for(
+            scores.features,
+            columns,
+            scores.contributions,
+            limit=REASONS,
+            target=scorer.target,
+            yardsticks=scorer.yardsticks,
+            catalog=scorer.catalog,
+        )
         assert len(found) == ACCOUNTS
         assert all(found.text)  # every sentence of every account is written
 

@@ -90,7 +90,7 @@ def test_the_batch_scores_explains_and_keeps_it(ruled: Place) -> None:
     assert (run.version, run.rule, run.written) == ("4", RULE, False)
     scored = [account for account in run.accounts if account.probability is not None]
     assert len(scored) == len(USUAL)
-    assert {reason.family for account in scored for reason in account.reasons} == {"silence"}
+    assert {reason.code for account in scored for reason in account.reasons} == {"silence"}
     with closing(open_ledger(ruled.home)) as ledger:
         head = ledger.latest("churn")
     assert head is not None
@@ -101,8 +101,9 @@ def test_the_terminal_says_rule_where_it_would_name_a_model(ruled: Place) -> Non
     run = score_account(ruled.home, USUAL[0], now=NOW)
     lines = explanation(run.targets[0], USUAL[0])
     assert "(Rule: days since the last call; bellwether-churn version 4)" in lines[-1]
-    answer = explained_json(run, now=NOW)["scores"]["churn"]["model"]
-    assert answer == {"name": "bellwether-churn", "version": "4", "kind": "rule", "rule": RULE}
+    answer = explained_json(run, (), now=NOW)["scores"]["churn"]["model"]
+    who = {"name": "bellwether-churn", "version": "4", "kind": "rule", "rule": RULE}
+    assert answer == {**who, "verdict": "not_shown", "unproven": True}
     with closing(open_ledger(ruled.home)) as ledger:
         night = target_night(run.targets[0], ledger)
     assert next(_scored(night)).startswith("churn, version 4 (Rule: days since the last call): ")

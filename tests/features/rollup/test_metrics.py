@@ -26,7 +26,7 @@ from features.settings.fields import Settings
 from features.settings.load import load_settings
 from features.storage.store import ManifestStore
 from features.windows import DAY, utc
-from serving.scoring.phrasing import sentences
+from serving.scoring.reasons import reasons_for
 from tests.features.conftest import Log
 
 C = utc(2026, 6, 29)
@@ -357,9 +357,9 @@ def test_the_example_of_the_readme_works(tmp_path, new_log):
     assert note.startswith("Metric search_wait: 0 events fulfil `endpoint = '/v1/search'`, so it is null everywhere.")
     features = [catalog.spec(name) for name in ("report_errors_28d", "search_wait_28d", "health_nps")]
     columns = {feature.name: np.array([row[feature.name]], dtype=np.float64) for feature in features}
-    assert [sentences(feature, columns, np.arange(1))[0] for feature in features] == [
+    (said,) = reasons_for(list(columns), columns, np.array([[0.3, 0.2, 0.1]]), limit=5, catalog=catalog)
+    assert [reason.text for reason in said] == [
         "Failed report calls: 12 % in the last 28 days.",
-        "Search wait: there was nothing to measure in the last 28 days.",
         "Net promoter score: -3, as last known.",
     ]
 

@@ -33,7 +33,7 @@ def account(name: str, probability: float | None, mrr: float | None, *reasons: R
 def reason(text: str, contribution: float) -> Reason:
     direction = "raises" if contribution > 0 else "lowers"
     names, values, parts = ("calls_7d",), (3,), (contribution,)
-    return Reason("usage_low", "usage_level", contribution, direction, True, text, names, values, parts)
+    return Reason("usage_level", contribution, direction, True, text, names, values, parts)
 
 
 def run(*accounts: ScoredAccount, day: int = 0, version: str = "1", hour: int = 0) -> TargetRun:

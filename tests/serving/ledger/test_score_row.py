@@ -61,7 +61,7 @@ def test_another_field_is_exported(run: TargetRun, tmp_path: Path, name: str) ->
     read = pd.read_csv if name.endswith(".csv") else pd.read_parquet
     frame = read(tmp_path / name)
     assert list(frame.columns[:5]) == ["account_id", "name", "owner", "segment", "target"]
-    assert list(frame.columns[12:15]) == ["offer", "country", "reason_1"]
+    assert list(frame.columns[12:15]) == ["offer", "country", "raises_1"]
     assert frame["country"].tolist() == ["IS"]
 
 
@@ -97,7 +97,7 @@ def test_csv_columns_keep_their_order(run: TargetRun, tmp_path: Path) -> None:
         header = next(csv.reader(file))
     assert ",".join(header) == (
         "account_id,name,owner,segment,target,as_of,status,detail,probability,band,mrr,mrr_at_risk,offer,"
-        "reason_1,reason_2,reason_3,reason_4,reason_5,model,version,rule"
+        "raises_1,raises_2,raises_3,lowers_1,lowers_2,lowers_3,model,version,rule"
     )
 
 
