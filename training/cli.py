@@ -111,7 +111,7 @@ def promote(
     rule: bool,  # noqa: FBT001
     output: str,
 ) -> None:
-    """Make a model the champion, if the gate lets it; or the best rule a person could count by."""
+    """Make a model, or the best rule, the champion if the gate lets it."""
     from training.registry.recorded import require_candidate
 
     name = target_name or _default(home)

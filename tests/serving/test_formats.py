@@ -242,7 +242,7 @@ def test_an_explanation_is_what_the_service_answers(homes: Homes) -> None:
     assert list(explained)[:3] == ["account_id", "name", "owner"]
     score = explained["scores"]["churn"]
     assert (score["lead_days"], score["horizon_days"]) == (7, 30)
-    assert list(score["model"]) == ["name", "version", "verdict", "unproven"]
+    assert list(score["model"]) == ["name", "version", "kind", "rule", "verdict", "unproven"]
     assert score["model"]["verdict"] in ("passes", "not_shown")
     rows = list(csv.DictReader(io.StringIO(printed(homes, "explain", "csv"))))
     assert [row["code"] for row in rows] == [reason["code"] for reason in score["reasons"]]

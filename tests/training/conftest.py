@@ -1,5 +1,6 @@
 """A company small enough to train on in seconds, whose risk is known."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -81,6 +82,7 @@ def company(
 MOST_ROUNDS = 200
 PATIENCE = 30
 BLOCKS = 2  # each is a training of its own
+PRISTINE = "pristine"  # beside the registered home: as it was before any test wrote to it
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -142,6 +144,7 @@ def registered(small_company: tuple[Dataset, pd.DataFrame], tmp_path_factory: py
         dataset = replace(dataset, excluded=(Excluded("2024-12-24", "2025-01-02", "holidays", 3),))
         report = flow.train_dataset(dataset, Home(settings), now=utc(2026, 1, 1), truth=truth)
         assert list(Path.cwd().iterdir()) == []  # no mlruns, no mlflow.db
+    shutil.copytree(settings.home, settings.home.with_name(PRISTINE))
     assert found["fit_and_judge"].model.rounds < 0.75 * MOST_ROUNDS  # more would choose the same
     return Registered(settings, report, found["fit_and_judge"], found["make_bundle"])
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from features.exceptions import GateRefusedError, InputError, LockHeldError
 from features.home.home import Home
 from features.storage.lock import exclusive_lock
-from tests.training.conftest import Registered
+from tests.training.conftest import PRISTINE, Registered
 from tests.training.test_flow import _register, client_of
 from training import cli
 from training.judging.rule_judge import best_counting_rule, judge_rule
@@ -37,7 +37,7 @@ def place(registered: Registered, tmp_path, monkeypatch):
 
     from features.settings.load import load_settings
 
-    shutil.copytree(registered.settings.home, tmp_path / "home")
+    shutil.copytree(registered.settings.home.with_name(PRISTINE), tmp_path / "home")
     return Home(load_settings(home=tmp_path / "home", judging_blocks=registered.settings.judging_blocks))
 
 
