@@ -140,7 +140,7 @@ NOT_SHOWN = {
         ),
     ),
     "score": (0, r"churn between N and N days from .* scored, .* Rule: RULE\. account id"),
-    "explain": (0, r"others make N \(Rule: RULE; bellwether-churn version N\)\.$"),
+    "explain": (0, r"others make N \(Rule: RULE; bellwether-churn version N\)\. What is wrong here"),
     "nightly": (0, r"^churn, version N \(Rule: RULE\): N high, N medium, N low"),
 }
 PASSES = {
@@ -159,7 +159,7 @@ PASSES = {
         ),
     ),
     "score": (0, r"churn between N and N days from .* scored, [^R]* account id"),
-    "explain": (0, r"others make N \(model bellwether-churn version N\)\.$"),
+    "explain": (0, r"others make N \(model bellwether-churn version N\)\. What is wrong here"),
     "nightly": (0, r"^churn, model version N: N high, N medium, N low"),
 }
 
